@@ -1,0 +1,73 @@
+"""All settings of client and worker: one frozen object, read from NERQ_* when asked, never at import.
+
+The README's table is made from this file by `python -m nerq.settings`.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
+from nerq.errors import InvalidSettings
+
+PREFIX = "NERQ_"
+
+
+class Settings(BaseModel):
+    """Settings of client and worker; each field is read from NERQ_ and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    broker_url: str = Field("redis://localhost:6379/0", description="Redis or Valkey that holds queue and results")
+    queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue")
+    timeout: float = Field(30.0, gt=0, description="seconds a client waits for a result")
+    connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
+    result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
+    max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="longest text taken, in code points")
+    log_text: bool = Field(False, description="1 lets texts and entities into logs and events; they are masked otherwise")
+    model: str = Field("", description="folder of a model package; empty: the bundled one")
+    engine: str = Field("onnx", min_length=1, description="what runs the model: a name of `nerq.engines`, or module:attribute")
+    concurrency: int = Field(0, ge=0, description="pool processes of a worker; 0: one per core")
+    batch_texts: int = Field(32, ge=1, le=1024, description="most windows of text in one batch")
+    batch_tokens: int = Field(2048, ge=1, description="budget of one batch, in tokens after padding: longest x count")
+    max_padding: float = Field(0.1, ge=0, lt=1, description="largest share of a batch's tokens that may be padding")
+    max_wait_ms: float = Field(500.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
+        """Read the settings from `environ` (the process's own by default); `overrides` win.
+
+        Raises:
+            InvalidSettings: a variable cannot be used; the sentence names it.
+        """
+        source = os.environ if environ is None else environ
+        values: dict[str, object] = {
+            name: source[variable(name)] for name in cls.model_fields if source.get(variable(name), "") != ""
+        }
+        try:
+            return cls.model_validate(values | overrides)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = variable(str(first["loc"][0])) if first["loc"] else "a setting"
+            raise InvalidSettings(f"{name} cannot be used: {first['msg']} (got {first['input']!r})") from None
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a field: `batch_texts` is NERQ_BATCH_TEXTS."""
+    return PREFIX + name.upper()
+
+
+def table() -> str:
+    """Render the settings as the README's Markdown table."""
+    rows = ["| variable | default | what it sets |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = int(field.default) if isinstance(field.default, bool) else field.default
+        rows.append(f"| `{variable(name)}` | `{default}` | {field.description} |" if default != "" else
+                    f"| `{variable(name)}` | | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

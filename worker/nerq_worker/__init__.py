@@ -1,0 +1,1 @@
+"""What runs in the queue worker. Never imports torch."""
