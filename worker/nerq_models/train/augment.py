@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from nerq_models.train.corpus import Sentence, Span
+from nerq_models.labelled import Sentence, Span
 
 _TO_ASCII = str.maketrans("，。！？：；（）“”‘’、", ",.!?:;()\"\"'',")
 _PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…—《》")

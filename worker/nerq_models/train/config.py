@@ -75,6 +75,8 @@ class TrainConfig(_Part):
     """Folder with char_200d.npz and chars.txt to start the character table from."""
     gazetteers: dict[str, tuple[str, ...]] = {}
     """Entity type to files of names, one a line."""
+    licences: tuple[dict[str, str], ...] = ()
+    """What the data is and under which licence, for the manifest."""
     pretrain: PretrainConfig
     tag: TagConfig
     checkpoint_every: int = 200

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from nerq_models.train.augment import add_noise, join, replace_names
 from nerq_models.train.config import TagConfig
-from nerq_models.train.corpus import Sentence
+from nerq_models.labelled import Sentence
 from nerq_worker.text.normalise import normalise
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from nerq_models.train import pretrain
+from nerq_models.train import pretrain, start
 from nerq_models.train.config import TrainConfig
-from nerq_models.train.corpus import read_texts, weighted
+from nerq_models.labelled import read_texts, weighted
 from nerq_models.train.loop import Log, Phase, device, optimiser
 from nerq_models.train.model import MaskedLanguageModel, build_encoder
 from nerq_models.train.vocabulary import build_tokenizer
@@ -38,7 +38,7 @@ def train(config: TrainConfig, data: Path, folder: Path) -> Path:
     log = Log(folder / "log.jsonl")
     tokenizer = prepare_tokenizer(config, data, folder)
     encoder = build_encoder(config.encoder, tokenizer.get_vocab_size())
-    start_from_vectors(encoder, tokenizer, config, data)
+    start_encoder(encoder, tokenizer, config, data)
     run_pretraining(config, data, folder, MaskedLanguageModel(encoder), tokenizer, log)
     return train_tagger(config, data, folder, encoder, tokenizer, log)
 
@@ -62,18 +62,13 @@ def known_characters(config: TrainConfig, data: Path) -> list[str]:
     return (data / config.vectors / "chars.txt").read_text("utf-8").split("\n")
 
 
-def start_from_vectors(encoder: torch.nn.Module, tokenizer: Tokenizer, config: TrainConfig, data: Path) -> None:
-    """Put pretrained character vectors, scaled as BERT's initialisation, into the encoder's table."""
+def start_encoder(encoder: torch.nn.Module, tokenizer: Tokenizer, config: TrainConfig, data: Path) -> None:
+    """Give a fresh encoder its head start."""
     if config.vectors is None:
         return
-    vectors = np.load(data / config.vectors / "char_200d.npz")["vectors"].astype(np.float32)
-    vectors = (vectors - vectors.mean(0)) / vectors.std() * 0.02
-    table = encoder.get_input_embeddings().weight  # type: ignore[operator]
-    with torch.no_grad():
-        for character, vector in zip(known_characters(config, data), vectors, strict=False):
-            index = tokenizer.token_to_id(character)
-            if index is not None:
-                table[index, : len(vector)] = torch.from_numpy(vector)
+    vectors = np.load(data / config.vectors / "char_200d.npz")["vectors"]
+    width = start.take_vectors(encoder, tokenizer, known_characters(config, data), vectors)
+    start.look_at_neighbours(encoder, width)
 
 
 def run_pretraining(
