@@ -2,14 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from nerq.errors import NerqError
+
+if TYPE_CHECKING:
+    from nerq_models.evaluate import Evaluation
+    from nerq_worker.store import ModelPackage
 
 app = typer.Typer(no_args_is_help=True, help="Work on model packages: train, convert, evaluate, inspect.")
 _MODEL = Annotated[Path | None, typer.Option(help="Folder of a model package; the bundled one if not given.")]
@@ -36,7 +40,7 @@ def inspect(model: Annotated[Path | None, typer.Argument(help="Folder of a packa
     except NerqError as error:
         _stop(error)
     console = Console()
-    console.print(f"{package.id}  {package.path}  {_size(package.manifest.files.values()):.1f} MB", highlight=False)
+    console.print(f"{package.id}  {package.path}  {_megabytes(package):.1f} MB", highlight=False)
     console.print_json(package.manifest.model_dump_json())
 
 
@@ -61,7 +65,7 @@ def convert(
     except NerqError as error:
         _stop(error)
     console = Console()
-    console.print(f"{package.id}  {package.path}  {_size(package.manifest.files.values()):.1f} MB", highlight=False)
+    console.print(f"{package.id}  {package.path}  {_megabytes(package):.1f} MB", highlight=False)
     for file, figures in package.manifest.verification.items():
         console.print(
             f"{file}: F1 {figures['f1']:.4f} in INT8, {figures['fp32_f1']:.4f} in FP32; "
@@ -74,16 +78,18 @@ def convert(
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file, see worker/nerq_models/train/default.toml.")],
     data: Annotated[Path, typer.Option(help="Folder that the configuration's file names are relative to.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run there goes on.")] = Path("runs/train"),
+    out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run there goes on.")] = Path(
+        "runs/train"
+    ),
 ) -> None:
     """Train a tagger. Interrupt it at any time: the same command goes on from the last checkpoint."""
     try:
         from nerq_models.train.config import TrainConfig  # noqa: PLC0415
-        from nerq_models.train.run import train as run  # noqa: PLC0415
+        from nerq_models.train.run import Run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _stop(f"{error.name} is not installed; training needs it: pip install 'nerq[models]'")
     try:
-        folder = run(TrainConfig.read(config), data, out)
+        folder = Run(TrainConfig.read(config), data, out).finish()
     except NerqError as error:
         _stop(error)
     except KeyboardInterrupt:
@@ -101,33 +107,27 @@ def _evaluate(files: list[Path], model: Path | None) -> None:
     console.print(recogniser.package.id, highlight=False)
     for path in files:
         sentences = read_sentences(path)
-        bar = track(range(len(sentences)), description=path.name, console=Console(stderr=True), transient=True)
-        steps = iter(bar)
-
-        def advance(count: int, steps: object = steps) -> None:
-            for _ in range(count):
-                next(steps, None)  # type: ignore[call-overload]
-
-        result = evaluation.evaluate(recogniser.extract, sentences, progress=advance)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(path.name, total=len(sentences))
+            result = evaluation.evaluate(
+                recogniser.extract, sentences, progress=lambda n, b=bar: progress.advance(b, n)
+            )
         console.print(_report(path, result))
 
 
-def _report(path: Path, result: object) -> Table:
-    from nerq_models.evaluate import Evaluation  # noqa: PLC0415
-
-    assert isinstance(result, Evaluation)
+def _report(path: Path, result: "Evaluation") -> Table:
     rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
-    table = Table(title=f"{path}: {result.texts:,} texts, {rate}", title_justify="left", title_style="")
+    table = Table(title=f"{path.name}: {result.texts:,} texts, {rate}", title_justify="left", title_style="")
     for column in ("type", "precision", "recall", "F1", "names", "found"):
         table.add_column(column, justify="left" if column == "type" else "right")
     for kind, counts in [*sorted(result.types.items()), ("all", result.total)]:
         figures = (f"{value:.4f}" for value in (counts.precision, counts.recall, counts.f1))
-        table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}", end_section=False)
+        table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}")
     return table
 
 
-def _size(records: object) -> float:
-    return sum(record.bytes for record in records) / 1e6  # type: ignore[attr-defined]
+def _megabytes(package: "ModelPackage") -> float:
+    return sum(record.bytes for record in package.manifest.files.values()) / 1e6
 
 
 def _stop(problem: NerqError | str, code: int = 2) -> NoReturn:

@@ -7,7 +7,7 @@ SRC is a folder in the layout of RaNER: config.json (BertConfig with id2label), 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nerq.errors import NerqError
-from nerq_models.evaluate import agreement, evaluate
+from nerq_models.evaluate import agreement, score
 from nerq_models.graph import Float, Linear, Shape, build
 from nerq_models.labelled import Sentence
 from nerq_models.quantise import WEIGHT_RANGE, StaticInt8, calibrate
@@ -71,7 +71,9 @@ def read_source(folder: Path) -> Source:
         raise ConversionError(f"{folder} does not hold a tagger that can be read: {error!r}") from None
     weights = {_canonical(name): value.astype(np.float32) for name, value in state.items()}
     if config.get("hidden_act", "gelu") != "gelu":
-        raise ConversionError(f"{folder}/config.json: the activation {config['hidden_act']} is not supported, only gelu")
+        raise ConversionError(
+            f"{folder}/config.json: the activation {config['hidden_act']} is not supported, only gelu"
+        )
     # A model without these keys was trained on text as it is but for its case, as BERT's own tokenizer leaves it.
     text = config.get("nerq_text", {"lowercase": True, "half_width": False})
     options = TokenizerOptions(**text, max_length=shape.max_length)
@@ -83,7 +85,7 @@ def _canonical(name: str) -> str:
 
 
 def convert(
-    source: Source, out: Path, *, name: str, calibration: Sequence[str], verification: dict[str, Sequence[Sentence]]
+    source: Source, out: Path, *, name: str, calibration: Sequence[str], verification: Mapping[str, Sequence[Sentence]]
 ) -> ModelPackage:
     """Write the INT8 package of a tagger.
 
@@ -133,17 +135,17 @@ def recogniser(package: ModelPackage) -> Recogniser:
     return Recogniser(package, OnnxEngine(package))
 
 
-def verify(one: ModelPackage, reference: ModelPackage, verification: dict[str, Sequence[Sentence]]) -> dict[str, Any]:
+def verify(
+    one: ModelPackage, reference: ModelPackage, verification: Mapping[str, Sequence[Sentence]]
+) -> dict[str, Any]:
     """Compare two packages on labelled sentences: F1 of each, and the share of texts with the same entities."""
     figures: dict[str, Any] = {}
     for name, sentences in verification.items():
-        answers = []
-        row = {"texts": len(sentences)}
-        for key, package in (("f1", one), ("fp32_f1", reference)):
-            extract = recogniser(package).extract
-            answers.append(extract([sentence.text for sentence in sentences]))
-            row[key] = round(evaluate(lambda _, a=answers[-1]: a, sentences, chunk=len(sentences)).total.f1, 5)  # type: ignore[misc]
-        figures[name] = row | {"same_entities": round(agreement(*answers), 5)}
+        texts = [sentence.text for sentence in sentences]
+        answers = {key: recogniser(p).extract(texts) for key, p in (("f1", one), ("fp32_f1", reference))}
+        scores = {key: round(score(sentences, answer).total.f1, 5) for key, answer in answers.items()}
+        same = round(agreement(*answers.values()), 5)
+        figures[name] = {"texts": len(sentences), **scores, "same_entities": same}
     return figures
 
 

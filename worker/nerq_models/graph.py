@@ -6,7 +6,7 @@ transformers. What each operator does is in ONNX's operator reference and ONNX R
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -17,7 +17,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 """Parameters by the names of transformers' BertModel, and `linear.weight`, `linear.bias` of the head."""
 
 _OPSET = 17
-_CONTRIB = "com.microsoft"
+CONTRIB = "com.microsoft"
 _MASKED = np.float32(-10000.0)
 """Added to the attention scores of padding: exp() of it is exactly 0 in FP32."""
 
@@ -57,12 +57,12 @@ class Graph:
         self.constants: dict[str, onnx.TensorProto] = {}
         self.outputs: list[onnx.ValueInfoProto] = []
 
-    def node(self, op: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: object) -> str:
+    def node(self, op: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, domain=domain, **attributes))
         return name
 
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Add a constant once and return its name."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
@@ -73,7 +73,7 @@ class Graph:
         ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "length"]) for n in INPUTS]
         logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", "length", labels])
         graph = helper.make_graph(self.nodes, "nerq", ids, [logits, *self.outputs], list(self.constants.values()))
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="nerq")
 
 
@@ -103,88 +103,97 @@ class Float:
 
 def build(weights: Weights, shape: Shape, linear: Linear) -> onnx.ModelProto:
     """Build input_ids and attention_mask, int64 [rows, length] -> logits, float32 [rows, length, labels]."""
-    graph = Graph()
-    states = _embeddings(graph, weights, shape, linear)
-    mask = _mask(graph)
-    for layer in range(shape.layers):
-        states = _layer(graph, weights, f"encoder.layer.{layer}", states, mask, shape, linear)
-    # The head is a few columns wide: INT8 would save nothing there and cost precision where it counts.
-    logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
-    graph.node("Add", [logits, graph.constant("linear.bias", weights["linear.bias"])], OUTPUT)
-    return graph.model(len(weights["linear.bias"]))
+    return _Writer(Graph(), weights, shape, linear).write()
 
 
-def _embeddings(graph: Graph, weights: Weights, shape: Shape, linear: Linear) -> str:
-    words = linear.embed(graph, "input_ids", weights["embeddings.word_embeddings.weight"])
-    # All tokens are of type 0: its vector is added to the positions once, here.
-    positions = weights["embeddings.position_embeddings.weight"][: shape.max_length]
-    positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
-    table = graph.constant("embeddings.positions", positions)
-    size = graph.node("Shape", ["input_ids"], "embeddings.length", start=1, end=2)
-    zero = graph.constant("zero", np.array([0], dtype=np.int64))
-    used = graph.node("Slice", [table, zero, size, zero], "embeddings.used")
-    summed = graph.node("Add", [words, used], "embeddings.sum")
-    return _norm(graph, weights, "embeddings.LayerNorm", summed, shape)
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the network into a graph, part by part; each part returns the name of its output."""
 
+    graph: Graph
+    weights: Weights
+    shape: Shape
+    linear: Linear
 
-def _mask(graph: Graph) -> str:
-    """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, 1, length]."""
-    kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
-    missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], "mask.missing")
-    bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], "mask.bias")
-    axes = graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))
-    return graph.node("Unsqueeze", [bias, axes], "mask")
+    def write(self) -> onnx.ModelProto:
+        states = self._embeddings()
+        mask = self._mask()
+        for layer in range(self.shape.layers):
+            states = self._layer(f"encoder.layer.{layer}", states, mask)
+        # The head is a few columns wide: INT8 would save nothing there and cost precision where it counts.
+        graph, weights = self.graph, self.weights
+        logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
+        graph.node("Add", [logits, graph.constant("linear.bias", weights["linear.bias"])], OUTPUT)
+        return graph.model(len(weights["linear.bias"]))
 
+    def _embeddings(self) -> str:
+        graph, weights = self.graph, self.weights
+        words = self.linear.embed(graph, "input_ids", weights["embeddings.word_embeddings.weight"])
+        # All tokens are of type 0: its vector is added to the positions once, here.
+        positions = weights["embeddings.position_embeddings.weight"][: self.shape.max_length]
+        positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
+        table = graph.constant("embeddings.positions", positions)
+        size = graph.node("Shape", ["input_ids"], "embeddings.length", start=1, end=2)
+        zero = graph.constant("zero", np.array([0], dtype=np.int64))
+        used = graph.node("Slice", [table, zero, size, zero], "embeddings.used")
+        return self._norm("embeddings.LayerNorm", graph.node("Add", [words, used], "embeddings.sum"))
 
-def _layer(
-    graph: Graph, weights: Weights, name: str, states: str, mask: str, shape: Shape, linear: Linear
-) -> str:
-    source = linear.quantise(graph, f"{name}.input", states)
-    context = _attention(graph, weights, f"{name}.attention.self", source, mask, shape, linear)
-    context_source = linear.quantise(graph, f"{name}.context", context)
-    attended = _multiply(graph, weights, f"{name}.attention.output.dense", context_source, linear)
-    states = _norm(graph, weights, f"{name}.attention.output.LayerNorm", attended, shape, skip=states)
-    source = linear.quantise(graph, f"{name}.attended", states)
-    inner = _multiply(graph, weights, f"{name}.intermediate.dense", source, linear)
-    active = graph.node("Gelu", [inner], f"{name}.intermediate.gelu", domain=_CONTRIB)
-    active_source = linear.quantise(graph, f"{name}.active", active)
-    outer = _multiply(graph, weights, f"{name}.output.dense", active_source, linear)
-    return _norm(graph, weights, f"{name}.output.LayerNorm", outer, shape, skip=states)
+    def _mask(self) -> str:
+        """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, 1, length]."""
+        graph = self.graph
+        kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
+        missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], "mask.missing")
+        bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], "mask.bias")
+        return graph.node("Unsqueeze", [bias, graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))], "mask")
 
+    def _layer(self, name: str, states: str, mask: str) -> str:
+        graph, linear = self.graph, self.linear
+        context = self._attention(f"{name}.attention.self", linear.quantise(graph, f"{name}.input", states), mask)
+        attended = self._multiply(f"{name}.attention.output.dense", linear.quantise(graph, f"{name}.context", context))
+        states = self._norm(f"{name}.attention.output.LayerNorm", attended, skip=states)
+        inner = self._multiply(f"{name}.intermediate.dense", linear.quantise(graph, f"{name}.attended", states))
+        active = graph.node("Gelu", [inner], f"{name}.intermediate.gelu", domain=CONTRIB)
+        outer = self._multiply(f"{name}.output.dense", linear.quantise(graph, f"{name}.active", active))
+        return self._norm(f"{name}.output.LayerNorm", outer, skip=states)
 
-def _attention(
-    graph: Graph, weights: Weights, name: str, source: tuple[str, ...], mask: str, shape: Shape, linear: Linear
-) -> str:
-    """Self-attention with Q, K and V in one product; the scores' scale is folded into Q."""
-    hidden = len(weights[f"{name}.query.bias"])
-    scale = np.float32(1 / np.sqrt(hidden // shape.heads))
-    parts = [(weights[f"{name}.{part}.weight"].T, weights[f"{name}.{part}.bias"]) for part in ("query", "key", "value")]
-    parts[0] = (parts[0][0] * scale, parts[0][1] * scale)
-    weight, bias = np.concatenate([w for w, _ in parts], axis=1), np.concatenate([b for _, b in parts])
-    product = linear.multiply(graph, f"{name}.qkv", source, weight, bias)
-    heads = graph.constant("attention.heads", np.array([0, 0, 3, shape.heads, hidden // shape.heads], dtype=np.int64))
-    split = graph.node("Reshape", [product, heads], f"{name}.split")
-    turned = graph.node("Transpose", [split], f"{name}.turned", perm=[2, 0, 3, 1, 4])
-    query, key, value = (
-        graph.node("Gather", [turned, graph.constant(f"part.{i}", np.int64(i))], f"{name}.{part}", axis=0)
-        for i, part in enumerate(("query", "key", "value"))
-    )
-    scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=_CONTRIB, transB=1)
-    masked = graph.node("Add", [scores, mask], f"{name}.masked")
-    shares = graph.node("Softmax", [masked], f"{name}.shares", axis=-1)
-    mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
-    back = graph.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
-    whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
-    return graph.node("Reshape", [back, whole], f"{name}.context")
+    def _attention(self, name: str, source: tuple[str, ...], mask: str) -> str:
+        """Self-attention with Q, K and V in one product; the scores' scale is folded into Q."""
+        graph, heads = self.graph, self.shape.heads
+        hidden = len(self.weights[f"{name}.query.bias"])
+        product = self.linear.multiply(graph, f"{name}.qkv", source, *self._qkv(name, hidden // heads))
+        split = graph.constant("attention.heads", np.array([0, 0, 3, heads, hidden // heads], dtype=np.int64))
+        turned = graph.node(
+            "Transpose",
+            [graph.node("Reshape", [product, split], f"{name}.split")],
+            f"{name}.turned",
+            perm=[2, 0, 3, 1, 4],
+        )
+        query, key, value = (
+            graph.node("Gather", [turned, graph.constant(f"part.{i}", np.int64(i))], f"{name}.{part}", axis=0)
+            for i, part in enumerate(("query", "key", "value"))
+        )
+        scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=CONTRIB, transB=1)
+        shares = graph.node("Softmax", [graph.node("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
+        mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
+        back = graph.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
+        whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
+        return graph.node("Reshape", [back, whole], f"{name}.context")
 
+    def _qkv(self, name: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        weights = self.weights
+        scales = (np.float32(1 / np.sqrt(size)), np.float32(1), np.float32(1))
+        parts = list(zip(("query", "key", "value"), scales, strict=True))
+        weight = np.concatenate([weights[f"{name}.{part}.weight"].T * scale for part, scale in parts], axis=1)
+        return weight, np.concatenate([weights[f"{name}.{part}.bias"] * scale for part, scale in parts])
 
-def _multiply(graph: Graph, weights: Weights, name: str, source: tuple[str, ...], linear: Linear) -> str:
-    return linear.multiply(graph, name, source, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
+    def _multiply(self, name: str, source: tuple[str, ...]) -> str:
+        weights = self.weights
+        return self.linear.multiply(self.graph, name, source, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
 
-
-def _norm(graph: Graph, weights: Weights, name: str, source: str, shape: Shape, *, skip: str | None = None) -> str:
-    """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization takes ten times as long."""
-    parameters = [graph.constant(f"{name}.{part}", weights[f"{name}.{part}"]) for part in ("weight", "bias")]
-    if skip is not None:
-        source = graph.node("Add", [source, skip], f"{name}.sum")
-    return graph.node("LayerNormalization", [source, *parameters], name, axis=-1, epsilon=shape.epsilon)
+    def _norm(self, name: str, source: str, *, skip: str | None = None) -> str:
+        """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization takes ten times as long."""
+        graph = self.graph
+        parameters = [graph.constant(f"{name}.{part}", self.weights[f"{name}.{part}"]) for part in ("weight", "bias")]
+        if skip is not None:
+            source = graph.node("Add", [source, skip], f"{name}.sum")
+        return graph.node("LayerNormalization", [source, *parameters], name, axis=-1, epsilon=self.shape.epsilon)

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from nerq_models.graph import _CONTRIB, Float, Graph, Shape, Weights, build
+from nerq_models.graph import CONTRIB, Float, Graph, Shape, Weights, build
 from nerq_worker.engine.base import Batch
 
 WEIGHT_RANGE = 63
@@ -31,7 +31,9 @@ def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
     values, scales = quantise_columns(table.T, 127)
     rows = graph.node("Gather", [graph.constant("embeddings.table", values.T), ids], "embeddings.rows")
     scale = graph.node("Gather", [graph.constant("embeddings.scales", scales[:, None]), ids], "embeddings.scale")
-    return graph.node("Mul", [graph.node("Cast", [rows], "embeddings.cast", to=TensorProto.FLOAT), scale], "embeddings.words")
+    return graph.node(
+        "Mul", [graph.node("Cast", [rows], "embeddings.cast", to=TensorProto.FLOAT), scale], "embeddings.words"
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class StaticInt8:
             graph.constant("weights.zero", np.int8(0)),
             graph.constant(f"{name}.bias", bias),
         ]
-        return graph.node("MatMulIntegerToFloat", inputs, name, domain=_CONTRIB)
+        return graph.node("MatMulIntegerToFloat", inputs, name, domain=CONTRIB)
 
     def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
         """Look up INT8 rows."""
@@ -106,7 +108,7 @@ class TokenInt8:
             graph.constant("token.zero", np.uint8(128)),
             graph.constant("weights.zero", np.int8(0)),
         ]
-        product = graph.node("MatMulIntegerToFloat", inputs, f"{name}.product", domain=_CONTRIB)
+        product = graph.node("MatMulIntegerToFloat", inputs, f"{name}.product", domain=CONTRIB)
         scaled = graph.node("Mul", [product, scale], f"{name}.scaled")
         return graph.node("Add", [scaled, graph.constant(f"{name}.bias", bias)], name)
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from nerq_models.labelled import Sentence
 from nerq_models.train.augment import add_noise, join, replace_names
 from nerq_models.train.config import TagConfig
-from nerq_models.labelled import Sentence
+from nerq_models.train.vocabulary import special_ids
 from nerq_worker.text.normalise import normalise
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
@@ -36,17 +37,18 @@ class Corpus:
 
 def encode(tokenizer: Tokenizer, sentences: Sequence[Sentence], *, most: int) -> Rows:
     """Tokenise and tag; rows are cut at `most` tokens, special ones included."""
+    ids = special_ids(tokenizer)
     texts = [normalise(s.text, half_width=True, lowercase=True) for s in sentences]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     counts = [min(len(e.ids), most - 2) for e in encodings]
     length = max(counts, default=0) + 2
-    input_ids = np.full((len(texts), length), tokenizer.token_to_id("[PAD]"), dtype=np.int64)
+    input_ids = np.full((len(texts), length), ids["[PAD]"], dtype=np.int64)
     mask = np.zeros_like(input_ids)
     tags = np.zeros((len(texts), length - 2), dtype=np.int64)
-    input_ids[:, 0] = tokenizer.token_to_id("[CLS]")
+    input_ids[:, 0] = ids["[CLS]"]
     for row, (sentence, encoding, count) in enumerate(zip(sentences, encodings, counts, strict=True)):
         input_ids[row, 1 : count + 1] = encoding.ids[:count]
-        input_ids[row, count + 1] = tokenizer.token_to_id("[SEP]")
+        input_ids[row, count + 1] = ids["[SEP]"]
         mask[row, : count + 2] = 1
         _tag(tags[row], sentence, encoding.offsets[:count])
     return Rows(input_ids, mask, tags)
@@ -68,10 +70,14 @@ class Examples:
 
     Args:
         corpora: what to learn from.
-        names: entity type to names that may replace others of the type.
+        names: entity type to names that may replace others of the type; the corpora's own join them.
+        tokenizer: of the run.
+        config: how rows are joined, changed and batched.
+        max_length: rows are cut at this many tokens.
+        seed: of the run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         corpora: Sequence[Corpus],
         names: Mapping[str, Sequence[str]],
@@ -81,7 +87,8 @@ class Examples:
         max_length: int,
         seed: int,
     ) -> None:
-        self.corpora, self.names, self.tokenizer, self.config = corpora, names, tokenizer, config
+        self.corpora, self.tokenizer, self.config = corpora, tokenizer, config
+        self.names = {kind: [*listed, *_own_names(corpora, kind)] for kind, listed in names.items()}
         self.max_length, self.seed = max_length, seed
         self._epoch, self._first, self._plan = -1, 0, list[tuple[bool, list[Sentence]]]()
 
@@ -108,12 +115,7 @@ class Examples:
         rng = random.Random(f"{self.seed} epoch {epoch}")  # noqa: S311
         plan: list[tuple[bool, list[Sentence]]] = []
         for auxiliary in (False, True):
-            rows = [
-                row
-                for corpus in self.corpora
-                if corpus.auxiliary == auxiliary
-                for row in self._rows(corpus, rng)
-            ]
+            rows = [row for corpus in self.corpora if corpus.auxiliary == auxiliary for row in self._rows(corpus, rng)]
             rng.shuffle(rows)
             for begin in range(0, len(rows), 4096):
                 chunk = sorted(rows[begin : begin + 4096], key=lambda row: len(row.text))
@@ -145,3 +147,8 @@ class Examples:
                     rows.append(join(corpus.sentences[index:end]))
                 index = end
         return rows
+
+
+def _own_names(corpora: Sequence[Corpus], kind: str) -> list[str]:
+    """Return the corpora's names of a type, each as often as it stands there: lists lack what people really write."""
+    return [s.text[p.start : p.end] for c in corpora for s in c.sentences for p in s.spans if p.type == kind]

@@ -116,7 +116,9 @@ class Phase:
                 progress.update(bar, completed=number + 1, loss=f"loss {mean:.4f}")
                 if (number + 1) % 50 == 0:
                     seconds = (time.monotonic() - began) / 50
-                    self.log.write(phase=self.name, step=number + 1, loss=round(mean, 4), step_seconds=round(seconds, 3))
+                    self.log.write(
+                        phase=self.name, step=number + 1, loss=round(mean, 4), step_seconds=round(seconds, 3)
+                    )
                     began = time.monotonic()
                 if (number + 1) % save_every == 0 or number + 1 == steps:
                     self.save(number + 1)
@@ -130,7 +132,7 @@ class Phase:
         with torch.autocast(device().type, dtype=torch.bfloat16):
             loss = step(number)
         self.groups.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         self.groups.step()
         if self.average is not None:

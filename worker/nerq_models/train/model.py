@@ -49,7 +49,9 @@ class MaskedLanguageModel(nn.Module):
         states = self.encoder(input_ids=input_ids).last_hidden_state
         chosen = targets != -100
         states = self.transform(states[chosen])
-        logits = nn.functional.linear(states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype))
+        logits = nn.functional.linear(
+            states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype)
+        )
         return nn.functional.cross_entropy(logits.float(), targets[chosen])
 
 

@@ -16,13 +16,13 @@ def take_vectors(encoder: nn.Module, tokenizer: Tokenizer, characters: list[str]
     """Put pretrained character vectors, scaled as BERT's initialisation, into the table; return their width."""
     scaled = vectors.astype(np.float32)
     scaled = (scaled - scaled.mean(0)) / scaled.std() * 0.02
-    table = encoder.embeddings.word_embeddings.weight  # type: ignore[union-attr]
-    width: int = min(scaled.shape[1], table.shape[1])  # type: ignore[union-attr, arg-type, assignment]
+    table = encoder.embeddings.word_embeddings.weight
+    width: int = min(scaled.shape[1], table.shape[1])
     with torch.no_grad():
         for character, vector in zip(characters, scaled, strict=False):
             index = tokenizer.token_to_id(character)
             if index is not None:
-                table[index, :width] = torch.from_numpy(vector[:width])  # type: ignore[index, operator]
+                table[index, :width] = torch.from_numpy(vector[:width])
     return width
 
 
@@ -35,20 +35,20 @@ def look_at_neighbours(encoder: nn.Module, free: int) -> None:
     they are trained like all else.
     """
     config = encoder.config
-    hidden, size = config.hidden_size, config.hidden_size // config.num_attention_heads  # type: ignore[union-attr, operator]
-    pairs = min(hidden - free, size) // 2  # type: ignore[operator]
+    hidden, size = config.hidden_size, config.hidden_size // config.num_attention_heads
+    pairs = min(hidden - free, size) // 2
     if pairs < 8:
         return
     rates = torch.linspace(0.03, 1.8, pairs)
-    angles = torch.arange(config.max_position_embeddings)[:, None] * rates  # type: ignore[union-attr, arg-type]
-    attention = encoder.encoder.layer[0].attention.self  # type: ignore[union-attr, index]
+    angles = torch.arange(config.max_position_embeddings)[:, None] * rates
+    attention = encoder.encoder.layer[0].attention.self
     first, last = slice(free, free + pairs), slice(free + pairs, free + 2 * pairs)
     with torch.no_grad():
-        positions = encoder.embeddings.position_embeddings.weight  # type: ignore[union-attr]
-        positions[:, first] = 0.028 * angles.sin()  # type: ignore[index, operator]
-        positions[:, last] = 0.028 * angles.cos()  # type: ignore[index, operator]
-        encoder.embeddings.word_embeddings.weight[:, free:] *= 0.25  # type: ignore[union-attr, index, operator]
-        for head in range(config.num_attention_heads):  # type: ignore[union-attr, arg-type]
+        positions = encoder.embeddings.position_embeddings.weight
+        positions[:, first] = 0.028 * angles.sin()
+        positions[:, last] = 0.028 * angles.cos()
+        encoder.embeddings.word_embeddings.weight[:, free:] *= 0.25
+        for head in range(config.num_attention_heads):
             turn = rates * OFFSETS[head % len(OFFSETS)]
             sine, cosine = head * size + torch.arange(pairs), head * size + pairs + torch.arange(pairs)
             columns = free + torch.arange(pairs)

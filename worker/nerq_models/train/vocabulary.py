@@ -46,6 +46,18 @@ def bert_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
     return tokenizer
 
 
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the ids of the special tokens by their names.
+
+    Raises:
+        ValueError: the tokenizer lacks one.
+    """
+    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
+    if missing := [token for token, index in ids.items() if index is None]:
+        raise ValueError(f"the tokenizer has no {', '.join(missing)}")
+    return {token: int(index) for token, index in ids.items() if index is not None}
+
+
 def _is_token(character: str) -> bool:
     """Tell whether the tokenizer would ever hand this character to the vocabulary."""
     return len(character) == 1 and character.isprintable() and not character.isspace()

@@ -13,7 +13,7 @@ from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL, ModelPackage, ModelPackageError
 
 GRAPH_OPTIMISATION = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-"""The graph is written in its final form. ONNX Runtime's rewrites made it slower, and could change what was verified."""
+"""The graph is written in its final form: ONNX Runtime's rewrites make it slower and could change what was verified."""
 _INPUTS = ("input_ids", "attention_mask")
 _OUTPUT = "logits"
 _ERRORS_ONLY = 3
