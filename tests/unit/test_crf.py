@@ -1,6 +1,6 @@
 """The CRF against brute force: every label path of tiny rows, weighed one by one."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -31,14 +31,14 @@ def cases(draw):
         crf.transitions[random.random((size, size)) < 0.2] = -10_000
     emissions = random.normal(0, spread, (len(lengths), 5, size)).astype(np.float32)
     for row, length in enumerate(lengths):
-        emissions[row, length:] = draw(st.sampled_from([0.0, 1e30, np.nan]))
+        emissions[row, length:] = draw(st.sampled_from([0.0, 1e30, np.nan, np.inf]))
     return labels, crf, emissions, lengths
 
 
 def path_score(crf, emissions, path):
     score = crf.start_transitions[path[0]] + crf.end_transitions[path[-1]]
     score += sum(float(emissions[time, label]) for time, label in enumerate(path))
-    return score + sum(crf.transitions[a, b] for a, b in zip(path, path[1:], strict=False))
+    return score + sum(crf.transitions[a, b] for a, b in pairwise(path))
 
 
 def spans_of(path, labels):

@@ -1,5 +1,7 @@
 """Groups keep every limit and lose nobody."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def test_every_group_keeps_the_limits(lengths, limits):
 @given(st.lists(st.integers(1, 512), max_size=200), limits)
 def test_no_group_could_have_taken_the_first_of_the_next(lengths, limits):
     groups = group_by_length(lengths, **limits)
-    for group, following in zip(groups, groups[1:], strict=False):
+    for group, following in itertools.pairwise(groups):
         wider = [*group, following[0]]
         cost = lengths[group[0]] * len(wider)
         padding = cost - sum(lengths[i] for i in wider)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.packages import write_tiny_package
 
 from nerq.errors import InvalidText, ModelFailed
 from nerq.settings import Settings
 from nerq_worker import ModelPackageError, Recogniser, RunStats, load, open_package
 from nerq_worker.engine.base import Batch
 from nerq_worker.engine.onnx import OnnxEngine
+from support.packages import write_tiny_package
 
 chinese = st.text(st.sampled_from("马云在杭州阿里巴巴总部发表演讲。！\n张三李四 Ａｂｃ12，"), max_size=60)
 any_text = st.text(st.characters(codec="utf-8"), max_size=80) | chinese
@@ -166,5 +166,7 @@ def test_load_reads_the_settings(tiny_package, tmp_path, monkeypatch):
 
 
 def test_importing_the_package_is_cheap():
-    code = "import sys, nerq_worker; print(*sorted({'numpy', 'onnxruntime', 'tokenizers', 'celery'} & sys.modules.keys()))"
+    code = (
+        "import sys, nerq_worker; print(*sorted({'numpy', 'onnxruntime', 'tokenizers', 'celery'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

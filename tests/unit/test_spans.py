@@ -18,9 +18,7 @@ def plain(names):
     """Read tags as conlleval does."""
     spans, start, before = [], None, "O"
     for index, name in enumerate([*names, "O"]):
-        ends = start is not None and (
-            name == "O" or before[0] in "ES" or name[0] in "BS" or name[2:] != before[2:]
-        )
+        ends = start is not None and (name == "O" or before[0] in "ES" or name[0] in "BS" or name[2:] != before[2:])
         if ends:
             spans.append((start, index, before[2:]))
             start = None
@@ -32,7 +30,9 @@ def plain(names):
 
 @given(st.sampled_from([BIO, BIOES, BMES]), st.data())
 def test_spans_are_those_of_a_plain_reading(scheme, data):
-    rows = data.draw(st.lists(st.lists(st.integers(0, len(scheme) - 1), min_size=1, max_size=12), min_size=1, max_size=5))
+    rows = data.draw(
+        st.lists(st.lists(st.integers(0, len(scheme) - 1), min_size=1, max_size=12), min_size=1, max_size=5)
+    )
     paths = np.full((len(rows), max(map(len, rows))), -1)
     for row, path in enumerate(rows):
         paths[row, : len(path)] = path
@@ -40,9 +40,7 @@ def test_spans_are_those_of_a_plain_reading(scheme, data):
     at, starts, ends = span_bounds(paths, labels)
     for row, path in enumerate(rows):
         mine = at == row
-        found = [
-            (int(s), int(e), labels.types[path[s]]) for s, e in zip(starts[mine], ends[mine], strict=True)
-        ]
+        found = [(int(s), int(e), labels.types[path[s]]) for s, e in zip(starts[mine], ends[mine], strict=True)]
         assert found == plain([scheme[label] for label in path])
 
 

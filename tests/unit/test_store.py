@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.numpy
-from support.packages import write_tiny_package
 
 from nerq_worker import store
 from nerq_worker.engine.onnx import OnnxEngine
 from nerq_worker.store import Manifest, ModelPackageError, open_package, seal
+from support.packages import write_tiny_package
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.packages import tiny_tokenizer
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from nerq_worker.text.tokens import TextTokenizer
+from support.packages import tiny_tokenizer
 
 OPTIONS = SimpleNamespace(half_width=True, lowercase=True, cls_id=None, sep_id=None)
 
@@ -29,7 +29,9 @@ TOKENIZERS = {
     "bert": TextTokenizer(tiny_tokenizer().to_str(), OPTIONS),
     "bytes": TextTokenizer(with_byte_level().to_str(), OPTIONS),
 }
-hard = st.text(st.characters(codec="utf-8") | st.sampled_from("\0\u200d\ufe0f👨👩é\u0301Å㎏ﬁ\ue000　Ａ马云 \n\u2028\U0010ffff"))
+hard = st.text(
+    st.characters(codec="utf-8") | st.sampled_from("\0\u200d\ufe0f👨👩é\u0301Å㎏ﬁ\ue000　Ａ马云 \n\u2028\U0010ffff")
+)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -41,13 +43,23 @@ def test_offsets_never_fall_and_stay_inside(name, text):
     assert (np.diff(tokens.ends) >= 0).all()
     assert (tokens.starts < tokens.ends).all()
     if len(tokens):
-        assert 0 <= tokens.starts[0]
+        assert tokens.starts[0] >= 0
         assert tokens.ends[-1] <= len(text)
+
+
+def test_offsets_that_step_back_or_stand_nowhere_are_set_right(monkeypatch):
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS)
+    odd = SimpleNamespace(ids=[5, 6, 7, 8, 9], offsets=[(0, 0), (1, 2), (0, 3), (3, 9), (9, 9)])
+    monkeypatch.setattr(tokenizer, "_tokenizer", SimpleNamespace(encode=lambda text, add_special_tokens: odd))
+    tokens = tokenizer.encode("abcd")
+    assert tokens.ids.tolist() == [6, 7, 8]
+    assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == [(1, 2), (1, 3), (3, 4)]
 
 
 @given(hard)
 def test_tokens_say_what_stands_there(text):
-    for start, end in zip(*(TOKENIZERS["bert"].encode(text).starts, TOKENIZERS["bert"].encode(text).ends), strict=True):
+    tokens = TOKENIZERS["bert"].encode(text)
+    for start, end in zip(tokens.starts, tokens.ends, strict=True):
         assert text[start:end].strip(" \n\t")
 
 

@@ -1,5 +1,7 @@
 """Windows cover the text, and an entity is found once and whole wherever it stands."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,9 @@ def cuts(draw):
 def test_what_windows_own_is_the_text_once(case):
     closes, size, overlap = case
     windows = cut(closes, size=size, overlap=overlap)
-    assert [token for window in windows for token in range(window.own_start, window.own_end)] == list(range(len(closes)))
+    assert [token for window in windows for token in range(window.own_start, window.own_end)] == list(
+        range(len(closes))
+    )
     for window in windows:
         assert 0 <= window.start <= window.own_start < window.own_end <= window.end <= len(closes)
         assert len(window) <= size
@@ -57,9 +61,18 @@ def test_whatever_windows_disagree_on_nothing_overlaps(case, data):
     found = []
     for window in windows:
         edges = sorted(data.draw(st.sets(st.integers(0, len(window)), max_size=8)))
-        found.append([Span(a, b, "LOC", 0.5) for a, b in zip(edges, edges[1:], strict=False)])
+        found.append([Span(a, b, "LOC", 0.5) for a, b in itertools.pairwise(edges)])
     merged = merge(windows, found)
-    assert all(a.end <= b.start for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(merged))
+
+
+def test_an_entity_belongs_to_the_window_that_owns_its_first_token():
+    left, right = cut(np.zeros(16, dtype=np.bool_), size=12, overlap=4)
+    assert (left.own_end, right.start, right.own_start) == (8, 4, 8)
+    whole, rest = Span(6, 10, "ORG", 0.9), Span(8 - 4, 10 - 4, "LOC", 0.8)
+    assert merge([left, right], [[whole], [rest]]) == [whole]  # the owner's word against a piece of it
+    assert merge([left, right], [[], [Span(1, 3, "PER", 0.9)]]) == []  # its owner saw nothing there
+    assert merge([left, right], [[Span(8, 9, "PER", 0.9)], [rest]]) == [Span(8, 10, "LOC", 0.8)]
 
 
 def test_parts_at_the_last_sentence_end_it_can():
