@@ -139,7 +139,7 @@ def test_a_file_of_another_kind_is_refused_though_its_digest_matches(package, na
 def test_a_file_changed_after_opening_is_not_used(package):
     opened = open_package(package)
     (package / "model.onnx").write_bytes(b"changed")
-    with pytest.raises(ModelPackageError, match="model.onnx has 7 bytes"):
+    with pytest.raises(ModelPackageError, match=r"model.onnx has 7 bytes"):
         OnnxEngine(opened)
 
 
@@ -154,7 +154,7 @@ def test_a_graph_for_other_labels_is_refused(package, tmp_path):
     other = write_tiny_package(tmp_path / "other", labels=("O", "B-PER", "I-PER"))
     shutil.copy(other / "model.onnx", package / "model.onnx")
     reseal(package)
-    with pytest.raises(ModelPackageError, match="model.onnx scores 3 labels and the manifest has 7"):
+    with pytest.raises(ModelPackageError, match=r"model.onnx scores 3 labels and the manifest has 7"):
         OnnxEngine(open_package(package))
 
 

@@ -47,6 +47,15 @@ def test_offsets_never_fall_and_stay_inside(name, text):
         assert tokens.ends[-1] <= len(text)
 
 
+@pytest.mark.parametrize("part", ["马云，在。杭州 阿里\n巴", "无标点", "Hello, world ", "。\u3099", " \u0301é，", "x"])
+def test_a_long_text_is_cut_in_pieces_and_nobody_sees_it(part):
+    text = (part * 20_000)[:20_000]
+    tokens = TOKENIZERS["bert"].encode(text)
+    whole = tiny_tokenizer().encode(text.lower(), add_special_tokens=False)
+    assert tokens.ids.tolist() == whole.ids
+    assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == whole.offsets
+
+
 def test_offsets_that_step_back_or_stand_nowhere_are_set_right(monkeypatch):
     tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS)
     odd = SimpleNamespace(ids=[5, 6, 7, 8, 9], offsets=[(0, 0), (1, 2), (0, 3), (3, 9), (9, 9)])
