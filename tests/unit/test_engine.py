@@ -1,6 +1,5 @@
 """Engines are found by name, and their failures have names."""
 
-import os
 import sys
 from types import ModuleType
 
@@ -57,19 +56,3 @@ def test_padding_does_not_change_scores(package, batch):
 def test_a_failing_graph_is_a_failed_model(package):
     with pytest.raises(ModelFailed, match="the model failed on a batch of 1 x 3 tokens"):
         OnnxEngine(package).run(Batch(np.array([[2, 99_999_999, 3]]), np.array([3])))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 and later; the pool does just this
-def test_an_engine_works_on_after_a_fork(package, batch):
-    engine = OnnxEngine(package)
-    expected = engine.run(batch)
-    child = os.fork()
-    if child == 0:
-        right = False
-        try:
-            right = np.array_equal(engine.run(batch), expected)
-        finally:
-            os._exit(0 if right else 1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0

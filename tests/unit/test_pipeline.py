@@ -1,5 +1,6 @@
 """The whole runtime over a tiny model: offsets hold, batch = single, long texts are neither cut nor doubled."""
 
+import os
 import subprocess
 import sys
 
@@ -154,6 +155,23 @@ def test_scores_that_are_no_numbers_are_a_failed_model(tiny_package):
 
     with pytest.raises(ModelFailed, match="scores that are no numbers"):
         Recogniser(open_package(tiny_package), Broken()).extract(["好"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 and later; the pool does just this
+def test_a_recogniser_that_has_worked_works_on_after_a_fork(ner, capfd):
+    texts = ["马云在杭州阿里巴巴总部发表演讲。" * 60, "张三"]
+    expected = ner.extract(texts)
+    child = os.fork()
+    if child == 0:
+        right = False
+        try:
+            right = ner.extract(texts) == expected
+        finally:
+            os._exit(0 if right else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_load_reads_the_settings(tiny_package, tmp_path, monkeypatch):
