@@ -127,8 +127,8 @@ class _Lattice:
     def __init__(self, crf: Crf, emissions: NDArray[np.float32], lengths: Ints) -> None:
         self.order = _by_length(lengths)
         self.lengths = lengths
-        scores = np.ascontiguousarray(emissions[self.order].swapaxes(0, 1), dtype=np.float64)
         alive = _alive(lengths[self.order])
+        scores = np.ascontiguousarray(emissions[self.order, : len(alive)].swapaxes(0, 1), dtype=np.float64)
         for time, count in enumerate(alive):
             scores[time, count:] = 0.0  # padding may hold anything, NaN included
         self.weights = _relative_exp(scores)

@@ -1,6 +1,6 @@
 """From label scores to spans of tokens, and from those to entities in the text. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def merge(windows: list[Window], found: list[list[Span]]) -> list[Span]:
         for span in spans:
             start, end = window.start + span.start, window.start + span.end
             if window.own_start <= start < window.own_end and start >= reached:
-                merged.append(replace(span, start=start, end=end))
+                merged.append(Span(start, end, span.type, span.score))
                 reached = end
     return merged
 
