@@ -1,6 +1,7 @@
 """`nerq model …`: train, convert, evaluate, inspect. Imports torch only to train."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -108,10 +109,8 @@ def _evaluate(files: list[Path], model: Path | None) -> None:
     for path in files:
         sentences = read_sentences(path)
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(path.name, total=len(sentences))
-            result = evaluation.evaluate(
-                recogniser.extract, sentences, progress=lambda n, b=bar: progress.advance(b, n)
-            )
+            advance = partial(progress.advance, progress.add_task(path.name, total=len(sentences)))
+            result = evaluation.evaluate(recogniser.extract, sentences, progress=advance)
         console.print(_report(path, result))
 
 

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from nerq.errors import NerqError
 from nerq_models.evaluate import agreement, score
-from nerq_models.graph import Float, Linear, Shape, build
+from nerq_models.graph import Float, Linear, Shape, build, parameter_names
 from nerq_models.labelled import Sentence
 from nerq_models.quantise import WEIGHT_RANGE, StaticInt8, calibrate
 from nerq_worker.engine.base import Batch
@@ -67,9 +67,10 @@ def read_source(folder: Path) -> Source:
         )
     except OSError as error:
         raise ConversionError(f"cannot read {error.filename or folder}: {error.strerror or error}") from None
-    except (ValueError, KeyError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ConversionError(f"{folder} does not hold a tagger that can be read: {error!r}") from None
     weights = {_canonical(name): value.astype(np.float32) for name, value in state.items()}
+    _check_names(folder, set(weights), parameter_names(shape) | {f"crf.{part}" for part in _CRF})
     if config.get("hidden_act", "gelu") != "gelu":
         raise ConversionError(
             f"{folder}/config.json: the activation {config['hidden_act']} is not supported, only gelu"
@@ -78,6 +79,13 @@ def read_source(folder: Path) -> Source:
     text = config.get("nerq_text", {"lowercase": True, "half_width": False})
     options = TokenizerOptions(**text, max_length=shape.max_length)
     return Source(weights, shape, labels, tokenizer, options, config.get("nerq_training", {}))
+
+
+def _check_names(folder: Path, found: set[str], needed: set[str]) -> None:
+    for names, what in ((needed - found, "lacks"), (found - needed, "has what no BERT tagger has:")):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ConversionError(f"{folder / 'model.safetensors'} {what} {min(names)}{more}")
 
 
 def _canonical(name: str) -> str:

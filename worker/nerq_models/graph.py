@@ -101,6 +101,18 @@ class Float:
         return graph.node("Gather", [graph.constant("embeddings.table", table), ids], "embeddings.words")
 
 
+def parameter_names(shape: Shape) -> set[str]:
+    """List the weights that `build` reads."""
+    norms = {"embeddings.LayerNorm"}
+    dense = {"linear"}
+    for layer in (f"encoder.layer.{number}" for number in range(shape.layers)):
+        norms |= {f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"}
+        dense |= {f"{layer}.attention.self.{part}" for part in ("query", "key", "value")}
+        dense |= {f"{layer}.{part}" for part in ("attention.output.dense", "intermediate.dense", "output.dense")}
+    tables = {f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")}
+    return tables | {f"{name}.{part}" for name in norms | dense for part in ("weight", "bias")}
+
+
 def build(weights: Weights, shape: Shape, linear: Linear) -> onnx.ModelProto:
     """Build input_ids and attention_mask, int64 [rows, length] -> logits, float32 [rows, length, labels]."""
     return _Writer(Graph(), weights, shape, linear).write()
