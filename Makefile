@@ -32,7 +32,6 @@ format: $(DEV) ## format and mend what can be mended
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
-	$(BIN)/python tests/benchmarks/padding.py
 	$(BIN)/python tests/benchmarks/memory.py
 
 clean: ## remove the environment and what tools left behind

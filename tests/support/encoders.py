@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from nerq_models.graph import Shape
 
 ERF = np.vectorize(math.erf)
