@@ -10,8 +10,9 @@ import argparse
 import statistics
 import time
 
-from nerq import Client
 from nerq.cli.stack import running
+
+from nerq import Client
 from nerq_worker import load
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"

@@ -9,12 +9,13 @@ mixed texts, the demo's long article among them, go through the queue. Exits 1 w
 import argparse
 import sys
 import threading
+from typing import Self
 
 import psutil
+from nerq.cli.stack import running
 
 from nerq import Client
 from nerq.cli import demo_texts
-from nerq.cli.stack import running
 
 MEGABYTE = 1_000_000
 
@@ -54,7 +55,7 @@ class Peak:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
-    def __enter__(self) -> "Peak":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
