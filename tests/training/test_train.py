@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 from nerq_models.convert import convert, read_source
-from nerq_models.graph import Float, build
+from nerq_models.graph import Float, Shape, build
 from nerq_models.labelled import Sentence, Span
 from nerq_models.train import loop, start
 from nerq_models.train.config import ConfigError, EncoderConfig, TrainConfig
@@ -115,8 +115,6 @@ def test_the_written_graph_is_the_trained_network():
     weights = {k.removeprefix("encoder."): v.detach().numpy() for k, v in tagger.encoder.state_dict().items()}
     weights = {k if k.startswith("embeddings") else f"encoder.{k}": v for k, v in weights.items()}
     weights |= {f"linear.{k}": v.detach().numpy() for k, v in tagger.head.linear.state_dict().items()}
-    from nerq_models.graph import Shape
-
     model = build(weights, Shape(layers=2, heads=2, max_length=32), Float()).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
