@@ -66,10 +66,10 @@ def split_url(url: str) -> tuple[str, str]:
 
 def _usable(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        return parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
+        scheme, port = urlsplit(url).scheme, urlsplit(url).port
     except ValueError:  # an impossible port or address
         return False
+    return scheme in SCHEMES and port != 0
 
 
 def shown(url: str) -> str:
