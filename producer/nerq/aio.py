@@ -1,30 +1,27 @@
 """The client for asyncio: the verbs of client.py, awaited. Cancelling an await stops the waiting at once."""
+# ruff: noqa: ASYNC109 - timeouts are arguments, as in the blocking client: None and "not given" differ
 
 import asyncio
 import contextlib
 import functools
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
-from nerq.client import Client, Flight, resolve
+from nerq.aiostream import Stream
 from nerq.contract import Document, Entity
-from nerq.errors import NerqError, TimedOut
-from nerq.jobs import DEFAULT, Job, Timeout
-from nerq.parcels import WINDOW, Bounds, Parcel
+from nerq.jobs import DEFAULT, Job, Timeout, seconds
+from nerq.outbox import Outbox
+from nerq.parcels import WINDOW
 from nerq.settings import Settings
 
 T = TypeVar("T")
-R = TypeVar("R")
 THREADS = 8
 """Threads that publish, which Celery can only do blockingly; waiting for results takes none."""
-END: Final = object()
-"""What a source yields when it has no more."""
 
 
 class AsyncJob(Generic[T]):
-    """A request in the queue, or already answered; awaited from any event loop.
+    """A request in the queue, or already answered.
 
     Attributes:
         id: Celery's task id; `AsyncClient.job(id)` finds the request again, from any process.
@@ -38,18 +35,17 @@ class AsyncJob(Generic[T]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
-    async def result(self, timeout: Timeout = DEFAULT) -> T:  # noqa: ASYNC109 - the same verb as the blocking client's
+    async def result(self, timeout: Timeout = DEFAULT) -> T:
         """Wait for the result and return it; see `Job.result`. Being cancelled does not revoke the request."""
-        await self._client._landed(self._job, timeout)  # noqa: SLF001 - one module, two faces
-        return self._job.result()
+        return await self._client.wait(self._job, timeout)
 
     async def done(self) -> bool:
         """Say whether the request is done, well or not; see `Job.done`."""
-        return await self._client._in_thread(self._job.done)  # noqa: SLF001
+        return await self._client.in_thread(self._job.done)
 
     async def revoke(self) -> None:
         """Tell the workers not to begin with it; see `Job.revoke`."""
-        await self._client._in_thread(self._job.revoke)  # noqa: SLF001
+        await self._client.in_thread(self._job.revoke)
 
 
 class AsyncClient:
@@ -59,7 +55,7 @@ class AsyncClient:
     """
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._client: Final = Client(settings=resolve(broker_url, settings, overrides))
+        self._outbox: Final = Outbox(broker_url, settings, overrides)
         self._threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="nerq-publish")
 
     async def __aenter__(self) -> Self:
@@ -71,36 +67,31 @@ class AsyncClient:
     @property
     def settings(self) -> Settings:
         """The settings in use."""
-        return self._client.settings
+        return self._outbox.settings
 
-    async def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:  # noqa: ASYNC109
+    async def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
         """Return the entities of one text; see `Client.extract`. Being cancelled revokes the request."""
-        lifetime = self._client.lifetime(timeout)
-        return await self._awaited(functools.partial(self._client.submit, text, expires=lifetime), timeout)
+        send = functools.partial(self._outbox.one, text, self._outbox.lifetime(timeout))
+        return await self._send_and_wait(send, timeout)
 
-    async def extract_many(
-        self,
-        texts: list[str] | tuple[str, ...],
-        timeout: Timeout = DEFAULT,  # noqa: ASYNC109
-    ) -> list[Document]:
+    async def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
         """Return one document per text, in order; see `Client.extract_many`. Being cancelled revokes the request."""
-        parcel = self._client.pack(texts)
+        parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        lifetime = self._client.lifetime(timeout)
-        submit = functools.partial(self._client.submit_many, parcel.texts, expires=lifetime)
-        return parcel.fill(await self._awaited(submit, timeout))
+        send = functools.partial(self._outbox.launch, parcel, self._outbox.lifetime(timeout))
+        documents: list[Document] = await self._send_and_wait(send, timeout)
+        return parcel.fill(documents)
 
     async def submit(self, text: str, *, expires: float | None = None) -> AsyncJob[list[Entity]]:
         """Send one text and return at once; see `Client.submit`."""
-        return AsyncJob(self, await self._in_thread(functools.partial(self._client.submit, text, expires=expires)))
+        return AsyncJob(self, await self.in_thread(functools.partial(self._outbox.one, text, expires)))
 
     async def submit_many(
         self, texts: list[str] | tuple[str, ...], *, expires: float | None = None
     ) -> AsyncJob[list[Document]]:
         """Send up to 256 texts in one request and return at once; see `Client.submit_many`."""
-        submit = functools.partial(self._client.submit_many, texts, expires=expires)
-        return AsyncJob(self, await self._in_thread(submit))
+        return AsyncJob(self, await self.in_thread(functools.partial(self._outbox.many, texts, expires)))
 
     @overload
     def job(self, task_id: str) -> AsyncJob[list[Entity]]: ...
@@ -108,88 +99,48 @@ class AsyncClient:
     def job(self, task_id: str, *, many: Literal[True]) -> AsyncJob[list[Document]]: ...
     def job(self, task_id: str, *, many: bool = False) -> AsyncJob[list[Entity]] | AsyncJob[list[Document]]:
         """Return the job of a request sent earlier; see `Client.job`."""
-        if many:
-            return AsyncJob(self, self._client.job(task_id, many=True))
-        return AsyncJob(self, self._client.job(task_id))
+        return AsyncJob(self, self._outbox.job(task_id, many=many))
 
-    async def stream(
-        self,
-        texts: Iterable[str] | AsyncIterable[str],
-        *,
-        window: int = WINDOW,
-        timeout: Timeout = DEFAULT,  # noqa: ASYNC109
+    def stream(
+        self, texts: Iterable[str] | AsyncIterable[str], *, window: int = WINDOW, timeout: Timeout = DEFAULT
     ) -> AsyncIterator[Document]:
         """Yield one document per text, in order, from a source of any length; see `Client.stream`.
 
-        An async source is waited for and answers are given out at the same time; a plain iterable must not block.
+        While an async source is waited for, answers are given out. A plain iterable should not block.
         """
-        bounds = Bounds(window, self.settings.max_text_chars)
-        flights: deque[Flight] = deque()
-        try:
-            async for parcel in _parcels(texts, bounds, flights):
-                if parcel.slots:
-                    flights.append(await self._in_thread(functools.partial(self._client.launch, parcel)))
-                while flights and (flights[0].landed() or bounds.full(flight.parcel for flight in flights)):
-                    for document in await self._documents(flights[0], timeout):
-                        yield document
-                    flights.popleft()
-            while flights:
-                for document in await self._documents(flights[0], timeout):
-                    yield document
-                flights.popleft()
-        except (GeneratorExit, asyncio.CancelledError, TimedOut):
-            self._later(functools.partial(self._client.revoke_flights, list(flights)))
-            raise
-        finally:
-            for flight in flights:
-                flight.abandon()
+        limit = seconds(timeout, self._outbox.link)
+        return Stream(self._outbox, self._outbox.bounds(window), self._threads, limit).run(texts)
 
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
-        await asyncio.to_thread(self._client.close)
+        await asyncio.to_thread(self._outbox.link.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _documents(self, flight: Flight, timeout: Timeout) -> list[Document]:  # noqa: ASYNC109
-        if flight.job is not None:
-            await self._landed(flight.job, timeout)
-        return flight.documents(timeout)
-
-    async def _awaited(self, submit: Callable[[], Job[R]], timeout: Timeout) -> R:  # noqa: ASYNC109
-        """Send and wait; when the caller is cancelled meanwhile, the request is revoked."""
-        sending = asyncio.get_running_loop().run_in_executor(self._threads, submit)
-        try:
-            job = await asyncio.shield(sending)
-            await self._landed(job, timeout)
-        except asyncio.CancelledError:
-            sending.add_done_callback(self._revoke_sent)
-            raise
-        return job.result()
-
-    def _revoke_sent(self, sending: "asyncio.Future[Job[R]]") -> None:
-        if not sending.cancelled() and sending.exception() is None:
-            self._later(sending.result().revoke)
-
-    async def _landed(self, job: Job[R], timeout: Timeout) -> None:  # noqa: ASYNC109
-        """Wait until job.wait() would return at once."""
-        if job.known():
-            return
-        future, limit = job.take(), self._client.seconds(timeout)
-        try:
-            job.learn(await asyncio.wait_for(asyncio.wrap_future(future), limit))
-        except TimeoutError:
-            raise self._client.late(limit) from None
-        finally:
-            job.put_back(future)
-
-    async def _in_thread(self, call: Callable[[], R]) -> R:
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Run what blocks in one of this client's threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _later(self, call: Callable[[], object]) -> None:
-        """Do it in a thread, without anybody waiting; it only saves work, so it may fail."""
+    async def wait(self, job: Job[T], timeout: Timeout) -> T:
+        """Wait for a blocking client's job."""
+        if not job.known():
+            future, limit = job.take(), seconds(timeout, self._outbox.link)
+            try:
+                job.learn(await asyncio.wait_for(asyncio.wrap_future(future), limit))
+            except TimeoutError:
+                raise job.late(limit) from None
+            finally:
+                job.release(future)
+        return job.result()
 
-        def quietly() -> None:
-            with contextlib.suppress(NerqError):
-                call()
+    async def _send_and_wait(self, send: Callable[[], Job[T]], timeout: Timeout) -> T:
+        sending = asyncio.get_running_loop().run_in_executor(self._threads, send)
+        try:
+            return await self.wait(await asyncio.shield(sending), timeout)
+        except asyncio.CancelledError:
+            sending.add_done_callback(self._revoke_sent)  # at once, or as soon as it has been sent
+            raise
 
-        with contextlib.suppress(RuntimeError):  # closed meanwhile
-            self._threads.submit(quietly)
+    def _revoke_sent(self, sending: "asyncio.Future[Job[T]]") -> None:
+        if not sending.cancelled() and sending.exception() is None:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self._threads.submit(self._outbox.revoke_quietly, [sending.result()])

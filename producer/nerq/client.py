@@ -1,23 +1,19 @@
 """The client: send Chinese texts, get entities. Blocking; AsyncClient in aio.py has the same verbs."""
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, Self, overload
 
-from nerq import outcomes
-from nerq.contract import EXTRACT, EXTRACT_MANY, Document, Entity, text_fault, texts_fault
-from nerq.errors import InvalidText, NerqError, TimedOut
-from nerq.jobs import DEFAULT, Job, Timeout, seconds
-from nerq.link import Link
+from nerq.contract import Document, Entity
+from nerq.errors import TimedOut
+from nerq.jobs import DEFAULT, Job, Timeout
+from nerq.outbox import Outbox, answers
 from nerq.parcels import WINDOW, Bounds, Parcel
 from nerq.settings import Settings
 
 SLOW = 0.05
 """Seconds a stream's source may take for a text before what has been gathered is sent without waiting for more."""
-GRACE = 60.0
-"""Seconds by which `extract`'s request outlives its caller's patience: clocks of client and worker may differ."""
 
 
 class Client:
@@ -36,7 +32,7 @@ class Client:
     """
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._link: Final = Link(resolve(broker_url, settings, overrides))
+        self._outbox: Final = Outbox(broker_url, settings, overrides)
 
     def __enter__(self) -> Self:
         return self
@@ -47,26 +43,24 @@ class Client:
     @property
     def settings(self) -> Settings:
         """The settings in use."""
-        return self._link.settings
+        return self._outbox.settings
 
     def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
         """Return the entities of one text, sorted, never overlapping.
 
         Args:
             text: The text; start and end of each entity count its code points.
-            timeout: Seconds to wait; None waits for ever; `Settings.timeout` when not given. A worker does not
-                begin with the text a minute after that.
+            timeout: Seconds to wait; None waits for ever; `Settings.timeout` when not given. No worker begins with
+                the text later than a minute after that.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
             NerqError: its child that names why there is no answer.
         """
-        check(text, self.settings)
-        job = self._send(text, expires=_lifetime(timeout, self._link))
-        return job.result(timeout)
+        return self._outbox.one(text, self._outbox.lifetime(timeout)).result(timeout)
 
     def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
-        """Return one document per text, in order, in one request of at most 256 texts.
+        """Return one document per text, in order, by one request of at most 256 texts.
 
         A text that cannot be worked on fails alone: its document has an `error`.
 
@@ -74,11 +68,10 @@ class Client:
             InvalidText: `texts` is no list, empty, or too long.
             NerqError: its child that names why there is no answer.
         """
-        parcel = pack(texts, self.settings)
+        parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        job = self._send_many(parcel.texts, expires=_lifetime(timeout, self._link))
-        return parcel.fill(job.result(timeout))
+        return parcel.fill(self._outbox.launch(parcel, self._outbox.lifetime(timeout)).result(timeout))
 
     def submit(self, text: str, *, expires: float | None = None) -> Job[list[Entity]]:
         """Send one text and return at once.
@@ -91,8 +84,7 @@ class Client:
             InvalidText: the text cannot be worked on; nothing was sent.
             BrokerUnreachable: Redis did not take it.
         """
-        check(text, self.settings)
-        return self._send(text, expires=expires)
+        return self._outbox.one(text, expires)
 
     def submit_many(self, texts: list[str] | tuple[str, ...], *, expires: float | None = None) -> Job[list[Document]]:
         """Send up to 256 texts in one request and return at once.
@@ -101,7 +93,7 @@ class Client:
             InvalidText: one of the texts cannot be worked on; nothing was sent.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._send_many(all_valid(texts, self.settings), expires=expires)
+        return self._outbox.many(texts, expires)
 
     @overload
     def job(self, task_id: str) -> Job[list[Entity]]: ...
@@ -109,16 +101,14 @@ class Client:
     def job(self, task_id: str, *, many: Literal[True]) -> Job[list[Document]]: ...
     def job(self, task_id: str, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
         """Return the job of a request sent earlier, perhaps by another process; `many` for one of `submit_many`."""
-        if many:
-            return Job(self._link, task_id, outcomes.documents)
-        return Job(self._link, task_id, outcomes.entities)
+        return self._outbox.job(task_id, many=many)
 
     def stream(self, texts: Iterable[str], *, window: int = WINDOW, timeout: Timeout = DEFAULT) -> Iterator[Document]:
         """Yield one document per text, in order, from a source of any length.
 
         Texts travel in requests of up to 64. At most `window` texts have been taken from the source and not yet been
-        given out, so memory is bounded and the queue is not flooded; a consumer that stops early has the rest revoked.
-        A text that cannot be worked on yields a document with an `error`; trouble with Redis raises.
+        given out, so memory is bounded and the queue is not flooded; when the consumer stops early, the rest is
+        revoked. A text that cannot be worked on yields a document with an `error`; trouble with Redis raises.
 
         Args:
             texts: Any iterable; it is asked for more only while there is room.
@@ -130,15 +120,14 @@ class Client:
             BrokerUnreachable: Redis does not answer.
             TimedOut: no document came for too long.
         """
-        bounds = Bounds(window, self.settings.max_text_chars)
-        return self._stream(iter(texts), bounds, timeout)
+        return self._stream(iter(texts), self._outbox.bounds(window), timeout)
 
     def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
-        self._link.close()
+        self._outbox.link.close()
 
     def _stream(self, source: Iterator[str], bounds: Bounds, timeout: Timeout) -> Iterator[Document]:
-        flights: deque[Flight] = deque()
+        flights: deque[_Flight] = deque()
         try:
             gathered = Parcel()
             asked = time.monotonic()
@@ -158,35 +147,20 @@ class Client:
                 yield from flights[0].documents(timeout)
                 flights.popleft()
         except (GeneratorExit, TimedOut):
-            self._revoke(flights)
+            self._outbox.revoke_quietly(flight.job for flight in flights)
             raise
         finally:
             for flight in flights:
                 flight.abandon()
 
-    def _launch(self, parcel: Parcel) -> "Flight":
-        if not parcel.texts:
-            return Flight(parcel, None)
-        job = self._send_many(parcel.texts)
-        job.expect()
-        return Flight(parcel, job)
-
-    def _revoke(self, flights: Iterable["Flight"]) -> None:
-        """Tell the workers that nobody waits any more; it only saves work, so it may fail."""
-        ids = [flight.job.id for flight in flights if flight.job is not None and not flight.landed()]
-        if ids:
-            with contextlib.suppress(NerqError):
-                self._link.revoke(*ids)
-
-    def _send(self, text: str, expires: float | None = None) -> Job[list[Entity]]:
-        return Job(self._link, self._link.send(EXTRACT, text, expires=expires), outcomes.entities)
-
-    def _send_many(self, texts: list[str], expires: float | None = None) -> Job[list[Document]]:
-        task_id = self._link.send(EXTRACT_MANY, texts, expires=expires)
-        return Job(self._link, task_id, lambda meta: outcomes.documents(meta, len(texts)))
+    def _launch(self, parcel: Parcel) -> "_Flight":
+        job = self._outbox.launch(parcel) if parcel.texts else None
+        if job is not None:
+            job.expect()
+        return _Flight(parcel, job)
 
 
-class Flight:
+class _Flight:
     """A parcel of a stream and its job; no job when no text of it was worth sending."""
 
     def __init__(self, parcel: Parcel, job: Job[list[Document]] | None) -> None:
@@ -197,62 +171,13 @@ class Flight:
         """Say whether documents() would return at once."""
         return self.job is None or self.job.arrived()
 
+    def documents(self, timeout: Timeout) -> list[Document]:
+        """Wait for the answers. Trouble with Redis, or time, raises."""
+        if self.job is not None:
+            self.job.wait(timeout)
+        return answers(self.parcel, self.job)
+
     def abandon(self) -> None:
         """Wait no more."""
         if self.job is not None:
             self.job.abandon()
-
-    def documents(self, timeout: Timeout) -> list[Document]:
-        """Wait for the answers; a request that failed as a whole gives every text its error."""
-        if self.job is None:
-            return self.parcel.fill([])
-        self.job.wait(timeout)  # trouble with Redis, or time, raises here
-        try:
-            return self.parcel.fill(self.job.result())
-        except NerqError as error:
-            if error.code is None:  # an answer that makes no sense: nothing after it would
-                raise
-            return self.parcel.fail(error)
-
-
-def resolve(broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
-    """Return the settings of a client: given ones or the environment's, with overrides on top."""
-    if broker_url is not None:
-        overrides = {"broker_url": broker_url} | overrides
-    if settings is None:
-        return Settings.from_env(**overrides)
-    return Settings.from_env({}, **(settings.model_dump() | overrides)) if overrides else settings
-
-
-def check(text: Any, settings: Settings) -> None:
-    """Raise InvalidText when a text cannot be worked on."""
-    if isinstance(text, list | tuple):
-        raise InvalidText("a text must be a string, not a list; for several texts use extract_many() or stream()")
-    fault = text_fault(text, settings.max_text_chars)
-    if fault is not None:
-        raise InvalidText(fault)
-
-
-def pack(texts: Any, settings: Settings) -> Parcel:
-    """Check a list of texts and pack it; texts that cannot be worked on are set aside one by one."""
-    fault = texts_fault(texts)
-    if fault is not None:
-        raise InvalidText(fault)
-    parcel = Parcel()
-    for text in texts:
-        parcel.add(text, settings.max_text_chars)
-    return parcel
-
-
-def all_valid(texts: Any, settings: Settings) -> list[str]:
-    """Return the texts as a list; raise InvalidText for the first that cannot be worked on."""
-    parcel = pack(texts, settings)
-    for number, slot in enumerate(parcel.slots):
-        if slot is not None and slot.error is not None:
-            raise InvalidText(f"text {number}: {slot.error.message}")
-    return parcel.texts
-
-
-def _lifetime(timeout: Timeout, link: Link) -> float | None:
-    limit = seconds(timeout, link)
-    return None if limit is None else limit + GRACE

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from nerq.errors import NerqError
 from nerq.link import Link
 from nerq.outcomes import Meta
 from nerq.results import Answer
@@ -63,14 +64,15 @@ class Job(Generic[T]):
             BrokerUnreachable: Redis could not be asked.
         """
         if self._meta is None:
-            future = self._take()
+            future = self.take()
             limit = seconds(timeout, self._link)
             try:
-                self._meta = future.result(limit)
+                self.learn(future.result(limit))
             except TimeoutError:
-                raise self._link.late(limit) from None
+                raise self.late(limit) from None
             finally:
-                self._link.listener.forget(self.id, future)
+                self.release(future)
+        assert self._meta is not None
         return self._meta
 
     def done(self) -> bool:
@@ -106,11 +108,29 @@ class Job(Generic[T]):
         while self._expected:
             self._link.listener.forget(self.id, self._expected.pop()[1])
 
-    def _take(self) -> Answer:
-        """Return a future for one waiter alone: another's timeout must not silence it."""
+    # For those who wait in another way than `wait` does:
+
+    def known(self) -> bool:
+        """Say whether `result` would return or raise without asking anybody."""
+        return self._meta is not None
+
+    def take(self) -> Answer:
+        """Return a future for one waiter alone: another's timeout must not silence it. `release` it in the end."""
         listener = self._link.listener
         try:
             generation, future = self._expected.pop()
         except IndexError:
             return listener.expect(self.id)
         return future if generation == listener.generation else listener.expect(self.id)
+
+    def learn(self, meta: Meta) -> None:
+        """Take note of what a future brought."""
+        self._meta = meta
+
+    def release(self, future: Answer) -> None:
+        """Give back what `take` gave."""
+        self._link.listener.forget(self.id, future)
+
+    def late(self, limit: float | None) -> NerqError:
+        """Return the error for a result that did not come within so many seconds."""
+        return self._link.late(limit)
