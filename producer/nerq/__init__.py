@@ -30,38 +30,46 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES = {
-    "AsyncClient": "aio",
-    "AsyncJob": "aio",
-    "BrokerUnreachable": "errors",
-    "Client": "client",
-    "Document": "contract",
-    "Entity": "contract",
-    "ErrorCode": "contract",
-    "Expired": "errors",
-    "Failure": "contract",
-    "InvalidSettings": "errors",
-    "InvalidText": "errors",
-    "Job": "jobs",
-    "ModelFailed": "errors",
-    "NerqError": "errors",
-    "QueueFull": "errors",
-    "Revoked": "errors",
-    "Settings": "settings",
-    "TimedOut": "errors",
-    "WorkerLost": "errors",
-}
+__all__ = [
+    "AsyncClient",
+    "AsyncJob",
+    "BrokerUnreachable",
+    "Client",
+    "Document",
+    "Entity",
+    "ErrorCode",
+    "Expired",
+    "Failure",
+    "InvalidSettings",
+    "InvalidText",
+    "Job",
+    "ModelFailed",
+    "NerqError",
+    "QueueFull",
+    "Revoked",
+    "Settings",
+    "TimedOut",
+    "WorkerLost",
+    "__version__",
+]
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names all the same
+_HOMES = {
+    "aio": ("AsyncClient", "AsyncJob"),
+    "client": ("Client",),
+    "contract": ("Document", "Entity", "ErrorCode", "Failure"),
+    "jobs": ("Job",),
+    "settings": ("Settings",),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is asked for: worker and command line use single modules, and Celery takes its time."""
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("nerq")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'nerq' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"nerq.{_HOMES[name]}"), name)
+    home = next((module for module, names in _HOMES.items() if name in names), "errors")
+    return getattr(importlib.import_module(f"nerq.{home}"), name)
 
 
 def __dir__() -> list[str]:
