@@ -50,17 +50,17 @@ def start(
 
 def stop(process: "subprocess.Popen[bytes]", *, patience: float) -> bool:
     """End a child and all of its session: SIGTERM, and after so many seconds SIGKILL. False when it took the latter."""
-    kindly = True
-    if process.poll() is None:
-        process.terminate()
-        try:
+    try:
+        if process.poll() is None:
+            process.terminate()
             process.wait(patience)
-        except subprocess.TimeoutExpired:
-            kindly = False
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # children of its own, if any are left
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return kindly
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # itself, or children of its own that are left
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return True
 
 
 def _dies_with(parent: int) -> Callable[[], None] | None:

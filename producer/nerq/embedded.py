@@ -79,7 +79,7 @@ class EmbeddedServer:
     @property
     def log(self) -> str:
         """The last lines of what it said."""
-        return children.last_lines(self.folder / LOG)
+        return children.last_lines(self.folder / LOG, 5)
 
     def start(self) -> Self:
         """Start it, or start it again on the same port with the same data; return when it answers.
