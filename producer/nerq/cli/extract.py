@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from itertools import chain, tee
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def extract(
         sources.append(Path("-"))
     if not given and not sources:
         raise InvalidText("no text was given; name texts, -f FILE, or - for stdin")
-    overrides = {} if timeout is None else {"timeout": timeout}
+    overrides: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     with Client(broker, **overrides) as ner:
         kept, sent = tee(chain(given, chain.from_iterable(_texts(path, whole=whole) for path in sources)))
         answers = zip(kept, ner.stream(sent), strict=True)

@@ -28,15 +28,8 @@ def marked(text: str, entities: Sequence[Entity], *, colour: bool) -> Text:
 def table(rows: Iterable[tuple[int, Entity]]) -> Table:
     """Return a table of entities; each row has the number of its text, from 1."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, side in (
-        ("text", "right"),
-        ("entity", "left"),
-        ("type", "left"),
-        ("start", "right"),
-        ("end", "right"),
-    ):
-        shown.add_column(heading, justify="right" if side == "right" else "left")
-    shown.add_column("score", justify="right")
+    for heading in ("text", "entity", "type", "start", "end", "score"):
+        shown.add_column(heading, justify="left" if heading in {"entity", "type"} else "right")
     for number, entity in rows:
         style = STYLES.get(entity.type, OTHER)
         shown.add_row(
@@ -52,5 +45,4 @@ def table(rows: Iterable[tuple[int, Entity]]) -> Table:
 
 def console() -> Console:
     """Return a console on stdout: without a terminal, or with NO_COLOR, it writes plain lines and wraps none."""
-    shown = Console(highlight=False, soft_wrap=True, markup=False)
-    return shown
+    return Console(highlight=False, soft_wrap=True, markup=False)

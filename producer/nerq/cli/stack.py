@@ -6,13 +6,12 @@ import os
 import queue
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nerq import children
 from nerq.broker import make_celery, shown
@@ -20,6 +19,9 @@ from nerq.client import Client
 from nerq.embedded import EmbeddedServer
 from nerq.errors import NerqError, TimedOut
 from nerq.settings import Settings, variable
+
+if TYPE_CHECKING:
+    import subprocess
 
 WORKER_LOG = "worker.log"
 STOP_PATIENCE = 15.0
