@@ -114,7 +114,9 @@ def texts_fault(texts: Any) -> str | None:
     if not texts:
         return "texts is empty; send at least one text"
     if len(texts) > MAX_TEXTS:
-        return f"{len(texts):,} texts in one request and the limit is {MAX_TEXTS}; send several requests, or use stream()"
+        return (
+            f"{len(texts):,} texts in one request and the limit is {MAX_TEXTS}; send several requests, or use stream()"
+        )
     return None
 
 

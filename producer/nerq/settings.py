@@ -26,14 +26,20 @@ class Settings(BaseModel):
     connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
     result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="longest text taken, in code points")
-    log_text: bool = Field(False, description="1 lets texts and entities into logs and events; they are masked otherwise")
+    log_text: bool = Field(
+        False, description="1 lets texts and entities into logs and events; they are masked otherwise"
+    )
     model: str = Field("", description="folder of a model package; empty: the bundled one")
-    engine: str = Field("onnx", min_length=1, description="what runs the model: a name of `nerq.engines`, or module:attribute")
+    engine: str = Field(
+        "onnx", min_length=1, description="what runs the model: a name of `nerq.engines`, or module:attribute"
+    )
     concurrency: int = Field(0, ge=0, description="pool processes of a worker; 0: one per core")
     batch_texts: int = Field(32, ge=1, le=1024, description="most windows of text in one batch")
     batch_tokens: int = Field(2048, ge=1, description="budget of one batch, in tokens after padding: longest x count")
     max_padding: float = Field(0.1, ge=0, lt=1, description="largest share of a batch's tokens that may be padding")
-    max_wait_ms: float = Field(500.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy")
+    max_wait_ms: float = Field(
+        500.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy"
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
@@ -64,10 +70,13 @@ def table() -> str:
     rows = ["| variable | default | what it sets |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = int(field.default) if isinstance(field.default, bool) else field.default
-        rows.append(f"| `{variable(name)}` | `{default}` | {field.description} |" if default != "" else
-                    f"| `{variable(name)}` | | {field.description} |")
+        rows.append(
+            f"| `{variable(name)}` | `{default}` | {field.description} |"
+            if default != ""
+            else f"| `{variable(name)}` | | {field.description} |"
+        )
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table())  # noqa: T201

@@ -1,1 +1,1 @@
-"""Tools for models: fetch, convert, quantise, verify, evaluate, train. Offline; may import torch, but only where needed."""
+"""Tools for models: fetch, convert, quantise, verify, evaluate, train. Offline; only training imports torch."""

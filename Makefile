@@ -1,0 +1,51 @@
+# Commands for people who work on nerq. `make demo` and `make test` need nothing but Python 3.11+, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format bench clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(DEMO) ## run Chinese texts through a real queue and show what comes back
+	@$(BIN)/nerq demo
+
+up: $(DEMO) ## start Redis and a worker, and stay
+	@$(BIN)/nerq up
+
+test: $(DEV) ## run all tests: unit, integration, acceptance
+	$(BIN)/pytest
+
+check: $(DEV) ## lint, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## format and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
+	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/padding.py
+	$(BIN)/python tests/benchmarks/memory.py
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all,dev]'
+	@touch $@ $(DEMO)

@@ -1,0 +1,72 @@
+"""A small BERT tagger with random weights, and BERT's arithmetic in plain numpy to compare graphs with."""
+
+import math
+
+import numpy as np
+from nerq_models.graph import Shape
+
+ERF = np.vectorize(math.erf)
+SHAPE = Shape(layers=2, heads=2, max_length=32)
+HIDDEN, INNER, VOCABULARY, LABELS = 32, 64, 50, 7
+
+
+def random_weights(seed=0):
+    """Return weights of the shape SHAPE, by the names of transformers' BertModel."""
+    rng = np.random.default_rng(seed)
+
+    def matrix(*shape):
+        return rng.normal(0, 1 / math.sqrt(shape[-1]), shape).astype(np.float32)
+
+    def norm(name):
+        return {f"{name}.weight": 1 + 0.1 * matrix(HIDDEN), f"{name}.bias": 0.1 * matrix(HIDDEN)}
+
+    def linear(name, inputs, outputs):
+        return {f"{name}.weight": matrix(outputs, inputs), f"{name}.bias": 0.1 * matrix(outputs)}
+
+    weights = {
+        "embeddings.word_embeddings.weight": matrix(VOCABULARY, HIDDEN),
+        "embeddings.position_embeddings.weight": matrix(SHAPE.max_length, HIDDEN),
+        "embeddings.token_type_embeddings.weight": matrix(2, HIDDEN),
+        **norm("embeddings.LayerNorm"),
+        **linear("linear", HIDDEN, LABELS),
+    }
+    for number in range(SHAPE.layers):
+        layer = f"encoder.layer.{number}"
+        for part in ("query", "key", "value"):
+            weights |= linear(f"{layer}.attention.self.{part}", HIDDEN, HIDDEN)
+        weights |= linear(f"{layer}.attention.output.dense", HIDDEN, HIDDEN) | norm(
+            f"{layer}.attention.output.LayerNorm"
+        )
+        weights |= linear(f"{layer}.intermediate.dense", HIDDEN, INNER) | linear(f"{layer}.output.dense", INNER, HIDDEN)
+        weights |= norm(f"{layer}.output.LayerNorm")
+    return weights
+
+
+def reference(weights, ids):
+    """Return the logits [length, labels] of one text's ids [length], in float64, as the BERT paper has it."""
+    w = {name: value.astype(np.float64) for name, value in weights.items()}
+
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + SHAPE.epsilon)
+        return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def linear(x, name):
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][: len(ids)]
+    x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
+    for number in range(SHAPE.layers):
+        layer = f"encoder.layer.{number}"
+        q, k, v = (
+            linear(x, f"{layer}.attention.self.{part}").reshape(len(ids), SHAPE.heads, -1).transpose(1, 0, 2)
+            for part in ("query", "key", "value")
+        )
+        scores = np.exp(q @ k.transpose(0, 2, 1) / math.sqrt(q.shape[-1]))
+        mixed = (scores / scores.sum(-1, keepdims=True)) @ v
+        attended = linear(mixed.transpose(1, 0, 2).reshape(len(ids), -1), f"{layer}.attention.output.dense")
+        x = norm(attended + x, f"{layer}.attention.output.LayerNorm")
+        inner = linear(x, f"{layer}.intermediate.dense")
+        inner = inner * 0.5 * (1 + ERF(inner / math.sqrt(2)))
+        x = norm(linear(inner, f"{layer}.output.dense") + x, f"{layer}.output.LayerNorm")
+    return linear(x, "linear")

@@ -1,0 +1,63 @@
+"""Whatever is changed in a labelled sentence, its labels still stand on the names."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from nerq_models.labelled import Sentence, Span
+from nerq_models.train.augment import add_noise, join, replace_names
+
+NAMES = {"PER": ["王小明", "李"], "ORG": ["很长的一家公司名称"]}
+
+
+@st.composite
+def sentences(draw):
+    """Texts of punctuation and names, each name written so that it can be recognised."""
+    text, spans = "", []
+    for _ in range(draw(st.integers(0, 6))):
+        text += draw(st.text("，。！？：、好的", max_size=4))
+        if draw(st.booleans()):
+            name = draw(st.sampled_from(["张三", "北京", "甲、乙公司"]))
+            spans.append(
+                Span({"张三": "PER", "北京": "LOC", "甲、乙公司": "ORG"}[name], len(text), len(text) + len(name))
+            )
+            text += name
+    return Sentence(text, tuple(spans))
+
+
+def names(sentence):
+    return [(span.type, sentence.text[span.start : span.end]) for span in sentence.spans]
+
+
+@given(sentences(), st.integers())
+def test_noise_keeps_types_and_order_and_never_loses_a_name(sentence, seed):
+    noisy = add_noise(sentence, random.Random(seed))
+    ascii_form = str.maketrans("、", ",")
+    assert [(t, n.translate(ascii_form)) for t, n in names(noisy)] == [
+        (t, n.translate(ascii_form)) for t, n in names(sentence)
+    ]
+
+
+@given(sentences(), st.integers())
+def test_replacement_keeps_everything_but_the_names(sentence, seed):
+    changed = replace_names(sentence, NAMES, random.Random(seed))
+    assert [t for t, _ in names(changed)] == [t for t, _ in names(sentence)]
+    for (kind, new), (_, old) in zip(names(changed), names(sentence), strict=True):
+        assert new == old or new in NAMES[kind]
+    assert outside(changed) == outside(sentence)
+
+
+def outside(sentence):
+    inside = {i for span in sentence.spans for i in range(span.start, span.end)}
+    return "".join(c for i, c in enumerate(sentence.text) if i not in inside)
+
+
+def test_the_same_name_is_replaced_by_the_same_name():
+    sentence = Sentence("张三说张三", (Span("PER", 0, 2), Span("PER", 3, 5)))
+    replaced = {tuple(n for _, n in names(replace_names(sentence, NAMES, random.Random(i)))) for i in range(20)}
+    assert replaced == {("张三", "张三"), ("王小明", "王小明"), ("李", "李")}
+
+
+@given(st.lists(sentences(), min_size=1, max_size=4))
+def test_joining_keeps_every_name(parts):
+    assert names(join(parts)) == [name for part in parts for name in names(part)]

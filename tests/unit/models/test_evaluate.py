@@ -1,0 +1,53 @@
+"""Scores against hand-counted cases."""
+
+from nerq.contract import Entity
+from nerq_models.evaluate import agreement, evaluate, score
+from nerq_models.labelled import Sentence, Span
+
+
+def entity(kind, start, end):
+    return Entity(text="x" * (end - start), type=kind, start=start, end=end, score=0.9)
+
+
+SENTENCES = [
+    Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))),
+    Sentence("阿里巴巴", (Span("ORG", 0, 4),)),
+    Sentence("没有", ()),
+]
+
+
+def test_counts_a_name_only_when_type_start_and_end_agree():
+    found = [[entity("PER", 0, 2), entity("ORG", 3, 5)], [entity("ORG", 0, 3)], [entity("LOC", 0, 2)]]
+    result = score(SENTENCES, found)
+    assert (result.total.gold, result.total.predicted, result.total.correct) == (3, 4, 1)
+    assert result.total.precision == 1 / 4
+    assert result.total.recall == 1 / 3
+    assert result.total.f1 == 2 / 7
+    assert result.types["PER"].f1 == 1.0
+    assert result.types["LOC"].f1 == 0.0
+    assert (result.types["ORG"].gold, result.types["ORG"].predicted) == (1, 2)
+    assert (result.texts, result.characters) == (3, 11)
+
+
+def test_no_names_at_all_is_zero_and_no_division():
+    result = score([Sentence("没有", ())], [[]])
+    assert (result.total.precision, result.total.recall, result.total.f1) == (0.0, 0.0, 0.0)
+
+
+def test_hands_over_every_text_once_in_chunks_and_reports_them():
+    seen, done = [], []
+
+    def extract(texts):
+        seen.append(list(texts))
+        return [[] for _ in texts]
+
+    evaluate(extract, SENTENCES, chunk=2, progress=done.append)
+    assert seen == [["马云在杭州", "阿里巴巴"], ["没有"]]
+    assert done == [2, 1]
+
+
+def test_agreement_is_by_text_and_leaves_scores_out():
+    one = [[entity("PER", 0, 2)], [entity("ORG", 0, 4)]]
+    other = [[entity("PER", 0, 2).model_copy(update={"score": 0.1})], []]
+    assert agreement(one, other) == 0.5
+    assert agreement([], []) == 1.0

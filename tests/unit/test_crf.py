@@ -1,0 +1,94 @@
+"""The CRF against brute force: every label path of tiny rows, weighed one by one."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerq_worker.decode.crf import Crf
+from nerq_worker.decode.labels import Labels
+from nerq_worker.decode.spans import decode, span_bounds
+
+SCHEMES = [
+    ("O", "B-X", "I-X"),
+    ("B-X", "O", "I-X", "B-Y", "I-Y"),
+    ("O", "B-X", "I-X", "E-X", "S-X"),
+    ("O", "B-X", "M-X", "E-X", "S-X"),
+]
+
+
+@st.composite
+def cases(draw):
+    labels = Labels(draw(st.sampled_from(SCHEMES)))
+    lengths = np.array(draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    spread = draw(st.sampled_from([0.3, 2.0, 8.0]))
+    size = len(labels)
+    crf = Crf(random.normal(0, spread, size), random.normal(0, spread, size), random.normal(0, spread, (size, size)))
+    if draw(st.booleans()):
+        crf.transitions[random.random((size, size)) < 0.2] = -10_000
+    emissions = random.normal(0, spread, (len(lengths), 5, size)).astype(np.float32)
+    for row, length in enumerate(lengths):
+        emissions[row, length:] = draw(st.sampled_from([0.0, 1e30, np.nan, np.inf]))
+    return labels, crf, emissions, lengths
+
+
+def path_score(crf, emissions, path):
+    score = crf.start_transitions[path[0]] + crf.end_transitions[path[-1]]
+    score += sum(float(emissions[time, label]) for time, label in enumerate(path))
+    return score + sum(crf.transitions[a, b] for a, b in pairwise(path))
+
+
+def spans_of(path, labels):
+    _, starts, ends = span_bounds(np.array([path]), labels)
+    return [(int(s), int(e)) for s, e in zip(starts, ends, strict=True)]
+
+
+@settings(deadline=None)
+@given(cases())
+def test_best_paths_and_posteriors_are_those_of_brute_force(case):
+    labels, crf, emissions, lengths = case
+    paths = crf.best_paths(emissions, lengths)
+    found = decode(emissions, lengths, crf, labels)
+    for row, length in enumerate(lengths):
+        every = list(product(range(len(labels)), repeat=int(length)))
+        scores = np.array([path_score(crf, emissions[row], path) for path in every])
+        best = tuple(paths[row, :length])
+        assert path_score(crf, emissions[row], best) == pytest.approx(scores.max(), abs=1e-6)
+        assert (paths[row, length:] == -1).all()
+        weights = np.exp(scores - scores.max())
+        assert [(span.start, span.end) for span in found[row]] == spans_of(best, labels)
+        for span in found[row]:
+            here = slice(span.start, span.end)
+            agrees = [path[here] == best[here] and (span.start, span.end) in spans_of(path, labels) for path in every]
+            assert span.score == pytest.approx(weights[agrees].sum() / weights.sum(), abs=1e-9)
+
+
+@given(cases())
+def test_a_row_alone_decodes_as_among_others(case):
+    labels, crf, emissions, lengths = case
+    together = decode(emissions, lengths, crf, labels)
+    for row, length in enumerate(lengths):
+        (alone,) = decode(emissions[row : row + 1, :length], lengths[row : row + 1], crf, labels)
+        assert [(s.start, s.end, s.type) for s in alone] == [(s.start, s.end, s.type) for s in together[row]]
+        assert [s.score for s in alone] == pytest.approx([s.score for s in together[row]], abs=1e-12)
+
+
+def test_extreme_scores_stay_probabilities():
+    labels = Labels(("O", "B-X", "I-X"))
+    crf = Crf(np.array([0, 0, -1e4]), np.zeros(3), np.array([[0, 0, -1e4], [0, 0, 0], [0, 0, 0.0]]))
+    emissions = np.zeros((1, 400, 3), dtype=np.float32)
+    emissions[0, :, 2] = 1e5  # every token shouts I, which may not come first
+    emissions[0, 200, 0] = 1e6
+    (spans,) = decode(emissions, np.array([400]), crf, labels)
+    assert [(span.start, span.end) for span in spans] == [(0, 200), (201, 400)]
+    assert all(0 <= span.score <= 1 for span in spans)
+
+
+def test_weights_survive_the_file():
+    crf = Crf(np.arange(3.0), np.ones(3), np.eye(3))
+    again = Crf.from_bytes(crf.to_bytes(), 3)
+    assert (again.transitions == crf.transitions).all()
+    assert (again.start_transitions == crf.start_transitions).all()

@@ -1,0 +1,190 @@
+"""The whole runtime over a tiny model: offsets hold, batch = single, long texts are neither cut nor doubled."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerq.errors import InvalidText, ModelFailed
+from nerq.settings import Settings
+from nerq_worker import ModelPackageError, Recogniser, RunStats, load, open_package
+from nerq_worker.engine.base import Batch
+from nerq_worker.engine.onnx import OnnxEngine
+from support.packages import write_tiny_package
+
+chinese = st.text(st.sampled_from("马云在杭州阿里巴巴总部发表演讲。！\n张三李四 Ａｂｃ12，"), max_size=60)
+any_text = st.text(st.characters(codec="utf-8"), max_size=80) | chinese
+
+
+@pytest.fixture(scope="module")
+def ner(tiny_package):
+    return load(tiny_package, settings=Settings())
+
+
+@pytest.fixture(scope="module")
+def short_windows(tmp_path_factory):
+    return load(write_tiny_package(tmp_path_factory.mktemp("short"), max_length=16), settings=Settings(batch_texts=3))
+
+
+def same(left, right):
+    assert [(e.text, e.type, e.start, e.end) for e in left] == [(e.text, e.type, e.start, e.end) for e in right]
+    assert [e.score for e in left] == pytest.approx([e.score for e in right], abs=1e-4)
+
+
+@settings(deadline=None)
+@given(texts=st.lists(any_text, max_size=12))
+@pytest.mark.parametrize("which", ["ner", "short_windows"])
+def test_entities_are_slices_of_the_text_in_order(which, texts, request):
+    documents = request.getfixturevalue(which).extract(texts)
+    assert len(documents) == len(texts)
+    for text, entities in zip(texts, documents, strict=True):
+        reached = 0
+        for entity in entities:
+            assert entity.text == text[entity.start : entity.end] != ""
+            assert reached <= entity.start < entity.end <= len(text)
+            reached = entity.end
+
+
+@settings(deadline=None)
+@given(texts=st.lists(any_text, min_size=1, max_size=12))
+@pytest.mark.parametrize("which", ["ner", "short_windows"])
+def test_a_text_among_others_is_answered_as_alone(which, texts, request):
+    recogniser = request.getfixturevalue(which)
+    for text, together in zip(texts, recogniser.extract(texts), strict=True):
+        same(together, recogniser.extract([text])[0])
+
+
+def test_blank_texts_never_reach_the_engine(tiny_package):
+    class NoEngine:
+        def run(self, batch):
+            raise AssertionError
+
+    recogniser = Recogniser(open_package(tiny_package), NoEngine())
+    assert recogniser.extract(["", " ", "\n　\t", "\0"]) == [[], [], [], []]
+    assert recogniser.extract([]) == []
+
+
+class Oracle:
+    """Tags every 马 that is followed by 云 in the same window as a person, and nothing else."""
+
+    def __init__(self, package):
+        self.ids = [package.tokenizer().encode(character).ids[0] for character in "马云"]
+        self.batches = []
+
+    def run(self, batch):
+        self.batches.append(batch.input_ids.shape)
+        scores = np.zeros((*batch.input_ids.shape, 7), dtype=np.float32)
+        first, second = self.ids
+        rows, columns = np.nonzero((batch.input_ids[:, :-1] == first) & (batch.input_ids[:, 1:] == second))
+        scores[:, :, 0] = 50
+        scores[rows, columns] = scores[rows, columns + 1] = 0
+        scores[rows, columns, 1] = scores[rows, columns + 1, 2] = 50
+        return scores
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
+def test_in_a_long_text_every_entity_is_found_once_and_whole(tiny_package, parts):
+    text = "".join(parts)
+    package = open_package(tiny_package)
+    (entities,) = Recogniser(package, Oracle(package), overlap=8).extract([text])
+    found = [entity.start for entity in entities]
+    assert found == [index for index in range(len(text)) if text.startswith("马云", index)]
+    assert {entity.text for entity in entities} <= {"马云"}
+
+
+def test_limits_of_a_batch_are_kept(tiny_package):
+    package = open_package(tiny_package)
+    engine = Oracle(package)
+    recogniser = Recogniser(package, engine, batch_texts=4, batch_tokens=100, max_padding=0.1)
+    entities, stats = recogniser.run(["马云" * (1 + number % 40) for number in range(50)])
+    assert len(entities) == 50
+    assert all(rows <= 4 and (rows * length <= 100 or rows == 1) for rows, length in engine.batches)
+    assert stats.batches == len(engine.batches)
+    assert stats.padded_tokens == sum(rows * length for rows, length in engine.batches)
+    assert stats.windows == sum(rows for rows, _ in engine.batches)
+    assert 0 <= stats.padding <= 0.1
+    assert min(stats.tokenise, stats.infer, stats.decode) > 0
+
+
+def test_stats_add_up():
+    left, right = RunStats(windows=1, tokens=10, padded_tokens=20, batches=1, infer=0.5), RunStats(tokens=5, infer=0.25)
+    assert left + right == RunStats(windows=1, tokens=15, padded_tokens=20, batches=1, infer=0.75)
+    assert (left + right).padding == 0.25
+    assert RunStats().padding == 0
+
+
+def test_many_long_texts_are_worked_on_in_slabs(tiny_package):
+    recogniser = Recogniser(open_package(tiny_package), OnnxEngine(open_package(tiny_package)), batch_tokens=64)
+    texts = ["马云在杭州阿里巴巴总部发表演讲。" * 40] * 9
+    documents, stats = recogniser.run(texts)
+    assert stats.tokens > 9 * 640
+    for document in documents:
+        same(document, documents[0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        ("马云", "extract takes a list of texts"),
+        (["好", b"\xe9"], r"texts\[1\]: a text must be a string, not bytes"),
+        (["\ud800"], r"texts\[0\]: the text has a lone surrogate at character 0"),
+        (["好" * 100_001], r"texts\[0\]: the text has 100,001 characters"),
+    ],
+)
+def test_invalid_texts_are_refused(ner, texts, why):
+    with pytest.raises(InvalidText, match=why):
+        ner.extract(texts)
+
+
+def test_the_longest_text_goes_through(ner):
+    text = ("马云在杭州阿里巴巴总部发表演讲。" * 6250)[:100_000]
+    (entities,) = ner.extract([text])
+    assert entities[-1].end > 99_900
+    assert all(entity.text == text[entity.start : entity.end] for entity in entities)
+
+
+def test_scores_that_are_no_numbers_are_a_failed_model(tiny_package):
+    class Broken:
+        def run(self, batch: Batch):
+            return np.full((*batch.input_ids.shape, 7), np.nan, dtype=np.float32)
+
+    with pytest.raises(ModelFailed, match="scores that are no numbers"):
+        Recogniser(open_package(tiny_package), Broken()).extract(["好"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 and later; the pool does just this
+def test_a_recogniser_that_has_worked_works_on_after_a_fork(ner, capfd):
+    texts = ["马云在杭州阿里巴巴总部发表演讲。" * 60, "张三"]
+    expected = ner.extract(texts)
+    child = os.fork()
+    if child == 0:
+        right = False
+        try:
+            right = ner.extract(texts) == expected
+        finally:
+            os._exit(0 if right else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_load_reads_the_settings(tiny_package, tmp_path, monkeypatch):
+    monkeypatch.setenv("NERQ_MODEL", str(tiny_package))
+    assert load().model.startswith("tiny@")
+    monkeypatch.setenv("NERQ_MODEL", str(tmp_path / "none"))
+    with pytest.raises(ModelPackageError):
+        load()
+    assert load(tiny_package).package.path == tiny_package
+
+
+def test_importing_the_package_is_cheap():
+    code = (
+        "import sys, nerq_worker; print(*sorted({'numpy', 'onnxruntime', 'tokenizers', 'celery'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

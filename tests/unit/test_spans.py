@@ -1,0 +1,71 @@
+"""Label paths to spans, leniently, against a plain reading one token at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerq_worker.decode.labels import Labels
+from nerq_worker.decode.spans import Span, span_bounds, to_entities
+from nerq_worker.text.tokens import Tokens
+
+BIO = ("O", "B-P", "I-P", "B-L", "I-L")
+BIOES = ("O", "B-P", "I-P", "E-P", "S-P", "B-L", "I-L", "E-L", "S-L")
+BMES = tuple(name.replace("I-", "M-") for name in BIOES)
+
+
+def plain(names):
+    """Read tags as conlleval does."""
+    spans, start, before = [], None, "O"
+    for index, name in enumerate([*names, "O"]):
+        ends = start is not None and (name == "O" or before[0] in "ES" or name[0] in "BS" or name[2:] != before[2:])
+        if ends:
+            spans.append((start, index, before[2:]))
+            start = None
+        if name != "O" and start is None:
+            start = index
+        before = name
+    return spans
+
+
+@given(st.sampled_from([BIO, BIOES, BMES]), st.data())
+def test_spans_are_those_of_a_plain_reading(scheme, data):
+    rows = data.draw(
+        st.lists(st.lists(st.integers(0, len(scheme) - 1), min_size=1, max_size=12), min_size=1, max_size=5)
+    )
+    paths = np.full((len(rows), max(map(len, rows))), -1)
+    for row, path in enumerate(rows):
+        paths[row, : len(path)] = path
+    labels = Labels(scheme)
+    at, starts, ends = span_bounds(paths, labels)
+    for row, path in enumerate(rows):
+        mine = at == row
+        found = [(int(s), int(e), labels.types[path[s]]) for s, e in zip(starts[mine], ends[mine], strict=True)]
+        assert found == plain([scheme[label] for label in path])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "path", "expected"),
+    [
+        (BIO, ["I-P", "I-P", "O"], [(0, 2, "P")]),
+        (BIO, ["B-P", "I-L", "I-L"], [(0, 1, "P"), (1, 3, "L")]),
+        (BIO, ["B-P", "B-P", "I-P"], [(0, 1, "P"), (1, 3, "P")]),
+        (BIOES, ["B-P", "E-P", "E-P"], [(0, 2, "P"), (2, 3, "P")]),
+        (BIOES, ["S-P", "I-P"], [(0, 1, "P"), (1, 2, "P")]),
+        (BMES, ["B-L", "M-L", "E-L", "S-L"], [(0, 3, "L"), (3, 4, "L")]),
+    ],
+)
+def test_lenient_reading(scheme, path, expected):
+    labels = Labels(scheme)
+    _, starts, ends = span_bounds(np.array([[scheme.index(name) for name in path]]), labels)
+    kinds = [labels.types[scheme.index(path[start])] for start in starts]
+    assert [(int(s), int(e), kind) for s, e, kind in zip(starts, ends, kinds, strict=True)] == expected
+
+
+def test_two_spans_cannot_claim_one_character():
+    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]))
+    spans = [Span(0, 1, "PER", 0.9), Span(1, 2, "LOC", 0.8), Span(2, 3, "ORG", 0.7)]
+    assert [(e.text, e.type, e.start, e.end) for e in to_entities("ab", tokens, spans)] == [
+        ("a", "PER", 0, 1),
+        ("b", "ORG", 1, 2),
+    ]

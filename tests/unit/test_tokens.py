@@ -1,0 +1,100 @@
+"""Tokens stand where their characters stand, whatever the text."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+
+from nerq_worker.text.tokens import TextTokenizer
+from support.packages import tiny_tokenizer
+
+OPTIONS = SimpleNamespace(half_width=True, lowercase=True, cls_id=None, sep_id=None)
+
+
+def with_byte_level():
+    alphabet = {character: number for number, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(WordLevel({**alphabet, "[UNK]": 256, "[CLS]": 257, "[SEP]": 258}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.NFKD()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), pre_tokenizers.Split("", "isolated")]
+    )
+    return tokenizer
+
+
+TOKENIZERS = {
+    "bert": TextTokenizer(tiny_tokenizer().to_str(), OPTIONS),
+    "bytes": TextTokenizer(with_byte_level().to_str(), OPTIONS),
+}
+hard = st.text(
+    st.characters(codec="utf-8") | st.sampled_from("\0\u200d\ufe0f👨👩é\u0301Å㎏ﬁ\ue000　Ａ马云 \n\u2028\U0010ffff")
+)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(text=hard)
+def test_offsets_never_fall_and_stay_inside(name, text):
+    tokens = TOKENIZERS[name].encode(text)
+    assert len(tokens.ids) == len(tokens.starts) == len(tokens.ends)
+    assert (np.diff(tokens.starts) >= 0).all()
+    assert (np.diff(tokens.ends) >= 0).all()
+    assert (tokens.starts < tokens.ends).all()
+    if len(tokens):
+        assert tokens.starts[0] >= 0
+        assert tokens.ends[-1] <= len(text)
+
+
+@pytest.mark.parametrize("part", ["马云，在。杭州 阿里\n巴", "无标点", "Hello, world ", "。\u3099", " \u0301é，", "x"])
+def test_a_long_text_is_cut_in_pieces_and_nobody_sees_it(part):
+    text = (part * 20_000)[:20_000]
+    tokens = TOKENIZERS["bert"].encode(text)
+    whole = tiny_tokenizer().encode(text.lower(), add_special_tokens=False)
+    assert tokens.ids.tolist() == whole.ids
+    assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == whole.offsets
+
+
+def test_offsets_that_step_back_or_stand_nowhere_are_set_right(monkeypatch):
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS)
+    odd = SimpleNamespace(ids=[5, 6, 7, 8, 9], offsets=[(0, 0), (1, 2), (0, 3), (3, 9), (9, 9)])
+    monkeypatch.setattr(tokenizer, "_tokenizer", SimpleNamespace(encode=lambda text, add_special_tokens: odd))
+    tokens = tokenizer.encode("abcd")
+    assert tokens.ids.tolist() == [6, 7, 8]
+    assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == [(1, 2), (1, 3), (3, 4)]
+
+
+@given(hard)
+def test_tokens_say_what_stands_there(text):
+    tokens = TOKENIZERS["bert"].encode(text)
+    for start, end in zip(tokens.starts, tokens.ends, strict=True):
+        assert text[start:end].strip(" \n\t")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t　", "\0"])
+def test_blank_texts_have_no_tokens(text):
+    assert len(TOKENIZERS["bert"].encode(text)) == 0
+
+
+def test_latin_words_become_pieces_with_their_own_places():
+    tokens = TOKENIZERS["bert"].encode("马 Ｔｅｓ")
+    assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == [(0, 1), (2, 3), (3, 4), (4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("json", "given", "why"),
+    [
+        ("{}", {}, "not a tokenizer"),
+        (Tokenizer(WordLevel({"a": 0}, unk_token="a")).to_str(), {}, r"no token \[CLS\]"),
+        (tiny_tokenizer().to_str(), {"sep_id": 1_000_000}, r"\[SEP\] cannot be 1000000"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_used_is_refused(json, given, why):
+    with pytest.raises(ValueError, match=why):
+        TextTokenizer(json, SimpleNamespace(**{**vars(OPTIONS), **given}))
+
+
+def test_ids_of_the_options_win():
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), SimpleNamespace(**{**vars(OPTIONS), "cls_id": 7}))
+    assert (tokenizer.cls_id, tokenizer.sep_id) == (7, 3)

@@ -1,0 +1,159 @@
+"""INT8 linear layers and embeddings for graph.build, and the calibration that static scales need.
+
+Weights: symmetric, one scale per output column. Activations: either one static scale per tensor, from calibration, or
+one scale per token, computed on the way. Both depend on nothing but the token itself, so that a text's scores do not
+change with its neighbours in the batch; ONNX Runtime's own dynamic quantisation takes one scale over the whole batch.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from nerq_models.graph import CONTRIB, Float, Graph, Shape, Weights, build
+from nerq_worker.engine.base import Batch
+
+WEIGHT_RANGE = 63
+"""Largest quantised weight. Seven bits: on processors without VNNI two products of eight bits overflow their sum."""
+
+
+def quantise_columns(weight: NDArray[np.float32], limit: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantise [in, out] with one symmetric scale per column; return int8 values and float32 scales [out]."""
+    scales = np.maximum(np.abs(weight).max(axis=0), 1e-12) / limit
+    return np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8), scales.astype(np.float32)
+
+
+def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+    """Look up rows of an INT8 table with one scale per row."""
+    values, scales = quantise_columns(table.T, 127)
+    rows = graph.node("Gather", [graph.constant("embeddings.table", values.T), ids], "embeddings.rows")
+    scale = graph.node("Gather", [graph.constant("embeddings.scales", scales[:, None]), ids], "embeddings.scale")
+    return graph.node(
+        "Mul", [graph.node("Cast", [rows], "embeddings.cast", to=TensorProto.FLOAT), scale], "embeddings.words"
+    )
+
+
+@dataclass(frozen=True)
+class StaticInt8:
+    """One scale and zero point per activation tensor, known beforehand.
+
+    Attributes:
+        ranges: for each quantised tensor, by its name in the graph, the smallest and largest value to represent.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    weight_range: int = WEIGHT_RANGE
+
+    def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
+        """Quantise to uint8."""
+        low, high = min(self.ranges[source][0], 0.0), max(self.ranges[source][1], 0.0)
+        scale = np.float32(max(high - low, 1e-12) / 255)
+        zero = np.uint8(np.clip(np.rint(-low / scale), 0, 255))
+        parameters = (graph.constant(f"{name}.scale", scale), graph.constant(f"{name}.zero", zero))
+        return (graph.node("QuantizeLinear", [source, *parameters], f"{name}.quantised"), *parameters)
+
+    def multiply(
+        self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> str:
+        """Multiply in INT8; scales and bias are applied while the product is still in cache."""
+        values, scales = quantise_columns(weight, self.weight_range)
+        quantised, scale, zero = source
+        inputs = [
+            quantised,
+            graph.constant(f"{name}.weight", values),
+            scale,
+            graph.constant(f"{name}.scales", scales),
+            zero,
+            graph.constant("weights.zero", np.int8(0)),
+            graph.constant(f"{name}.bias", bias),
+        ]
+        return graph.node("MatMulIntegerToFloat", inputs, name, domain=CONTRIB)
+
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+        """Look up INT8 rows."""
+        return embed_int8(graph, ids, table)
+
+
+@dataclass(frozen=True)
+class TokenInt8:
+    """One symmetric scale per token, computed from the token's own values."""
+
+    weight_range: int = WEIGHT_RANGE
+
+    def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
+        """Quantise each row to uint8 around 128."""
+        largest = graph.node("ReduceMax", [graph.node("Abs", [source], f"{name}.abs")], f"{name}.max", axes=[-1])
+        floor = graph.constant("token.floor", np.float32(1e-9))
+        largest = graph.node("Max", [largest, floor], f"{name}.largest")
+        inverse = graph.node("Div", [graph.constant("token.range", np.float32(127)), largest], f"{name}.inverse")
+        scale = graph.node("Mul", [largest, graph.constant("token.step", np.float32(1 / 127))], f"{name}.scale")
+        scaled = graph.node("Round", [graph.node("Mul", [source, inverse], f"{name}.scaled")], f"{name}.rounded")
+        shifted = graph.node("Add", [scaled, graph.constant("token.shift", np.float32(128))], f"{name}.shifted")
+        return graph.node("Cast", [shifted], f"{name}.quantised", to=TensorProto.UINT8), scale
+
+    def multiply(
+        self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> str:
+        """Multiply in INT8, then apply each row's scale and the bias."""
+        values, scales = quantise_columns(weight, self.weight_range)
+        quantised, scale = source
+        inputs = [
+            quantised,
+            graph.constant(f"{name}.weight", values),
+            graph.constant("one", np.float32(1.0)),
+            graph.constant(f"{name}.scales", scales),
+            graph.constant("token.zero", np.uint8(128)),
+            graph.constant("weights.zero", np.int8(0)),
+        ]
+        product = graph.node("MatMulIntegerToFloat", inputs, f"{name}.product", domain=CONTRIB)
+        scaled = graph.node("Mul", [product, scale], f"{name}.scaled")
+        return graph.node("Add", [scaled, graph.constant(f"{name}.bias", bias)], name)
+
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+        """Look up INT8 rows."""
+        return embed_int8(graph, ids, table)
+
+
+class _Recorded(Float):
+    """FP32 layers that name every tensor which INT8 would quantise."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, None] = {}
+
+    def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
+        """Note the source."""
+        self.sources[source] = None
+        return super().quantise(graph, name, source)
+
+
+def calibrate(
+    weights: Weights, shape: Shape, batches: Iterable[Batch], *, outliers: float = 0.0
+) -> dict[str, tuple[float, float]]:
+    """Run the FP32 graph over sample batches and return the range of every tensor that INT8 quantises.
+
+    Args:
+        weights: of the tagger.
+        shape: of the encoder.
+        batches: real text. Values at padded positions are left out.
+        outliers: share of the values of each batch, at each end, that may fall outside the range.
+    """
+    recorded = _Recorded()
+    model = build(weights, shape, recorded)
+    names = list(recorded.sources)
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    lows: dict[str, list[float]] = {name: [] for name in names}
+    highs: dict[str, list[float]] = {name: [] for name in names}
+    for batch in batches:
+        mask = np.arange(batch.input_ids.shape[1])[None, :] < batch.lengths[:, None]
+        feed = {"input_ids": batch.input_ids, "attention_mask": mask.astype(np.int64)}
+        for name, values in zip(names, session.run(names, feed), strict=True):
+            low, high = np.quantile(values[mask], (outliers, 1 - outliers))
+            lows[name].append(float(low))
+            highs[name].append(float(high))
+    if not all(lows.values()):
+        raise ValueError("calibration needs at least one batch")
+    return {name: (min(lows[name]), max(highs[name])) for name in names}

@@ -1,0 +1,1 @@
+"""Trains the default model: vocabulary, masked-language pretraining, tagging, checkpoints. Imports torch."""

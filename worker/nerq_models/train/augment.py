@@ -1,0 +1,52 @@
+"""Changes labelled sentences so that names are learned by their surroundings and form, not by heart. Pure."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from nerq_models.labelled import Sentence, Span
+
+_TO_ASCII = str.maketrans("，。！？：；（）“”‘’、", ",.!?:;()\"\"'',")
+_PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…—《》")
+
+
+def join(sentences: Sequence[Sentence]) -> Sentence:
+    """Join consecutive sentences into one text."""
+    spans: list[Span] = []
+    length = 0
+    for sentence in sentences:
+        spans += [Span(s.type, s.start + length, s.end + length) for s in sentence.spans]
+        length += len(sentence.text)
+    return Sentence("".join(s.text for s in sentences), tuple(spans))
+
+
+def replace_names(sentence: Sentence, names: Mapping[str, Sequence[str]], rng: random.Random) -> Sentence:
+    """Replace about half of the names by others of their type; the same name stays the same within the sentence."""
+    chosen: dict[tuple[str, str], str] = {}
+    text, spans, copied = "", [], 0
+    for span in sentence.spans:
+        old = sentence.text[span.start : span.end]
+        key = (span.type, old)
+        if key not in chosen:
+            pool = names.get(span.type, ())
+            chosen[key] = rng.choice(pool) if pool and rng.random() < 0.5 else old
+        text += sentence.text[copied : span.start]
+        spans.append(Span(span.type, len(text), len(text) + len(chosen[key])))
+        text += chosen[key]
+        copied = span.end
+    return Sentence(text + sentence.text[copied:], tuple(spans))
+
+
+def add_noise(sentence: Sentence, rng: random.Random) -> Sentence:
+    """Write the punctuation in ASCII, or drop what ends the text, or drop all of it, as in chats and transcripts."""
+    fate = rng.random()
+    if fate < 0.4:
+        return Sentence(sentence.text.translate(_TO_ASCII), sentence.spans)
+    if fate < 0.7:
+        end = max((s.end for s in sentence.spans), default=1)
+        kept = sentence.text.rstrip("".join(_PUNCTUATION))
+        return Sentence(sentence.text[: max(len(kept), end)], sentence.spans)
+    inside = {i for s in sentence.spans for i in range(s.start, s.end)}
+    keep = [i for i, c in enumerate(sentence.text) if i in inside or c not in _PUNCTUATION]
+    place = {old: new for new, old in enumerate(keep)}
+    spans = tuple(Span(s.type, place[s.start], place[s.end - 1] + 1) for s in sentence.spans)
+    return Sentence("".join(sentence.text[i] for i in keep), spans)

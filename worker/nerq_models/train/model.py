@@ -1,0 +1,119 @@
+"""The networks: a BERT encoder with a masked-language head, and the same encoder with a tagging head and a CRF."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from nerq_models.train.config import EncoderConfig
+
+
+def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -> Any:
+    """Return a fresh BertModel without pooler.
+
+    Attention has no dropout: PyTorch's fused attention on CPU takes none, and small encoders do not miss it.
+    """
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.feed_forward,
+        max_position_embeddings=shape.max_length,
+        type_vocab_size=2,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=0.0,
+        attn_implementation="sdpa",
+    )
+    return BertModel(config, add_pooling_layer=False)
+
+
+class MaskedLanguageModel(nn.Module):
+    """Encoder and BERT's prediction head, its output table tied to the input table."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        hidden = encoder.config.hidden_size
+        self.transform = nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.LayerNorm(hidden))
+        self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+
+    def loss(self, input_ids: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy over the masked positions.
+
+        Args:
+            input_ids: [rows, length], masked.
+            targets: [rows, length], the true ids where masked and -100 elsewhere.
+        """
+        states = self.encoder(input_ids=input_ids).last_hidden_state
+        chosen = targets != -100
+        states = self.transform(states[chosen])
+        logits = nn.functional.linear(
+            states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype)
+        )
+        return nn.functional.cross_entropy(logits.float(), targets[chosen])
+
+
+class Crf(nn.Module):
+    """Linear-chain CRF (Lafferty et al. 2001), with the parameter names of pytorch-crf."""
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.start_transitions = nn.Parameter(torch.zeros(labels))
+        self.end_transitions = nn.Parameter(torch.zeros(labels))
+        self.transitions = nn.Parameter(torch.zeros(labels, labels))
+
+    def loss(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Return the negative log-likelihood summed over the rows.
+
+        Args:
+            emissions: float32 [rows, length, labels].
+            tags: int64 [rows, length].
+            lengths: int64 [rows], at least 1.
+        """
+        rows, length, _ = emissions.shape
+        inside = torch.arange(length, device=lengths.device)[None, :] < lengths[:, None]
+        gathered = emissions.gather(2, tags[:, :, None]).squeeze(2).masked_fill(~inside, 0).sum(1)
+        steps = self.transitions[tags[:, :-1], tags[:, 1:]].masked_fill(~inside[:, 1:], 0).sum(1)
+        last = tags[torch.arange(rows, device=tags.device), lengths - 1]
+        path = gathered + steps + self.start_transitions[tags[:, 0]] + self.end_transitions[last]
+        alpha = self.start_transitions + emissions[:, 0]
+        for t in range(1, length):
+            moved = torch.logsumexp(alpha[:, :, None] + self.transitions, dim=1) + emissions[:, t]
+            alpha = torch.where(inside[:, t, None], moved, alpha)
+        return (torch.logsumexp(alpha + self.end_transitions, dim=1) - path).sum()
+
+
+class Head(nn.Module):
+    """Linear layer and CRF over the encoder's states. [CLS] and [SEP] take no part in the CRF."""
+
+    def __init__(self, hidden: int, labels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden, labels)
+        self.crf = Crf(labels)
+
+
+class Tagger(nn.Module):
+    """Encoder and two heads: `head` is kept, `auxiliary` learns other guidelines and is dropped at the end."""
+
+    def __init__(self, encoder: Any, labels: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.head = Head(encoder.config.hidden_size, labels)
+        self.auxiliary = Head(encoder.config.hidden_size, labels)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, *, auxiliary: bool = False) -> Tensor:
+        """Return float32 emissions [rows, length, labels], special positions included."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        emissions: Tensor = (self.auxiliary if auxiliary else self.head).linear(self.dropout(states))
+        return emissions.float()
+
+    def loss(self, input_ids: Tensor, attention_mask: Tensor, tags: Tensor, *, auxiliary: bool) -> Tensor:
+        """Return the mean negative log-likelihood of a token; `tags` [rows, length - 2] leaves out [CLS] and [SEP]."""
+        emissions = self(input_ids, attention_mask, auxiliary=auxiliary)[:, 1:-1]
+        lengths = attention_mask.sum(1) - 2
+        with torch.autocast(emissions.device.type, enabled=False):
+            summed: Tensor = (self.auxiliary if auxiliary else self.head).crf.loss(emissions, tags, lengths)
+        return summed / lengths.sum()

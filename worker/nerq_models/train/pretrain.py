@@ -1,0 +1,77 @@
+"""Masked-language pretraining: the batches and the step. Spans of one to three tokens are masked, as in SpanBERT."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from nerq_models.train.config import PretrainConfig
+from nerq_models.train.vocabulary import special_ids
+
+IGNORED = -100
+_SPAN_LENGTHS = np.array([1, 1, 2, 2, 2, 3])
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One source of running text, tokenised: paragraphs end with [SEP]; `weight` is its share of an epoch."""
+
+    ids: NDArray[np.int32]
+    weight: float
+
+
+def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float) -> Stream:
+    """Tokenise normalised paragraphs into one long row."""
+    separator = special_ids(tokenizer)["[SEP]"]
+    parts: list[NDArray[np.int32]] = []
+    block: list[str] = []
+
+    def flush() -> None:
+        encodings = tokenizer.encode_batch(block, add_special_tokens=False)
+        parts.extend(np.array([*encoding.ids, separator], dtype=np.int32) for encoding in encodings)
+        block.clear()
+
+    for text in texts:
+        block.append(text)
+        if len(block) == 2048:
+            flush()
+    flush()
+    return Stream(np.concatenate(parts), weight)
+
+
+def batch(
+    streams: list[Stream], config: PretrainConfig, tokenizer: Tokenizer, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw one batch: masked ids and targets, both [rows, length]."""
+    ids = special_ids(tokenizer)
+    rows = config.batch_tokens // config.length
+    sizes = np.array([len(stream.ids) * stream.weight for stream in streams])
+    input_ids = np.empty((rows, config.length), dtype=np.int64)
+    for row, source in enumerate(rng.choice(len(streams), size=rows, p=sizes / sizes.sum())):
+        text = streams[source].ids
+        start = int(rng.integers(0, max(1, len(text) - config.length + 2)))
+        piece = text[start : start + config.length - 2]
+        input_ids[row, 0] = ids["[CLS]"]
+        input_ids[row, 1:] = ids["[SEP]"]
+        input_ids[row, 1 : 1 + len(piece)] = piece
+    return mask(input_ids, config.mask_share, tokenizer, rng)
+
+
+def mask(
+    input_ids: NDArray[np.int64], share: float, tokenizer: Tokenizer, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Mask about `share` of the tokens in short spans; of those 80 % become [MASK], 10 % another token (BERT)."""
+    ids = special_ids(tokenizer)
+    starts = rng.random(input_ids.shape) < share / float(_SPAN_LENGTHS.mean())
+    reach = rng.choice(_SPAN_LENGTHS, size=input_ids.shape)
+    chosen = starts.copy()
+    for shift in (1, 2):
+        chosen[:, shift:] |= starts[:, :-shift] & (reach[:, :-shift] > shift)
+    chosen &= ~np.isin(input_ids, [ids["[PAD]"], ids["[CLS]"], ids["[SEP]"]])
+    targets = np.where(chosen, input_ids, IGNORED)
+    fate = rng.random(input_ids.shape)
+    masked = np.where(chosen & (fate < 0.8), ids["[MASK]"], input_ids)
+    other = rng.integers(len(ids), tokenizer.get_vocab_size(), size=input_ids.shape)
+    return np.where(chosen & (fate >= 0.8) & (fate < 0.9), other, masked), targets
