@@ -1,0 +1,159 @@
+"""Streaming for asyncio: take texts, send parcels, give out documents in order, each as soon as it can be done."""
+
+import asyncio
+import contextlib
+import functools
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from nerq.client import SLOW
+from nerq.contract import Document
+from nerq.errors import TimedOut
+from nerq.jobs import Job
+from nerq.outbox import Outbox, answers
+from nerq.parcels import Bounds, Parcel
+
+NOTHING: Any = object()
+"""What a source gives when something else is due first."""
+END: Any = object()
+"""What a source gives when it has no more."""
+
+
+class Stream:
+    """One pass over one source.
+
+    Args:
+        outbox: Sends parcels.
+        bounds: How large a parcel gets, and how much may be in flight.
+        threads: Where sending, which blocks, is done.
+        limit: Seconds to wait for the next document; None waits for ever.
+    """
+
+    def __init__(self, outbox: Outbox, bounds: Bounds, threads: ThreadPoolExecutor, limit: float | None) -> None:
+        self._outbox = outbox
+        self._bounds = bounds
+        self._threads = threads
+        self._limit = limit
+        self._gathered = Parcel()
+        self._flights: deque[_Flight] = deque()
+
+    async def run(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Document]:
+        """Yield one document per text, in order."""
+        source = _Source(texts)
+        try:
+            while not source.ended or self._gathered.slots or self._flights:
+                await self._step(source)
+                while self._flights and self._flights[0].arrival.done():
+                    for document in self._flights[0].documents():
+                        yield document
+                    self._flights.popleft()
+        except (GeneratorExit, asyncio.CancelledError, TimedOut):
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self._threads.submit(self._outbox.revoke_quietly, [flight.job for flight in self._flights])
+            raise
+        finally:
+            source.close()
+            for flight in self._flights:
+                flight.abandon()
+
+    async def _step(self, source: "_Source") -> None:
+        """Do the one thing that is due: take a text, send what is gathered, or wait for the oldest answer."""
+        if source.ended and self._gathered.slots:
+            await self._launch()
+        elif source.ended or self._bounds.full([*(flight.parcel for flight in self._flights), self._gathered]):
+            await self._wait_for_head()
+        else:
+            await self._gather(source)
+
+    async def _gather(self, source: "_Source") -> None:
+        head = self._flights[0].arrival if self._flights else None
+        patience = SLOW if self._gathered.slots else self._limit if head else None
+        text = await source.take(head, patience)
+        if text is END:
+            return
+        if text is not NOTHING:
+            self._gathered.add(text, self._bounds.max_chars)
+            if self._bounds.complete(self._gathered):
+                await self._launch()
+        elif head is None or not head.done():  # out of patience
+            if not self._gathered.slots:
+                raise self._late()
+            await self._launch()
+
+    async def _launch(self) -> None:
+        parcel, self._gathered = self._gathered, Parcel()
+        send = functools.partial(self._outbox.launch, parcel)
+        job = await asyncio.get_running_loop().run_in_executor(self._threads, send) if parcel.texts else None
+        self._flights.append(_Flight(parcel, job))
+
+    async def _wait_for_head(self) -> None:
+        done, _ = await asyncio.wait([self._flights[0].arrival], timeout=self._limit)
+        if not done:
+            raise self._late()
+
+    def _late(self) -> Exception:
+        return self._outbox.link.late(self._limit)
+
+
+class _Flight:
+    """A parcel on its way; its arrival is a future of the running loop's."""
+
+    def __init__(self, parcel: Parcel, job: Job[list[Document]] | None) -> None:
+        self.parcel = parcel
+        self.job = job
+        self.arrival: asyncio.Future[Any]
+        if job is None:  # no text of it was worth sending
+            self.arrival = asyncio.get_running_loop().create_future()
+            self.arrival.set_result(None)
+        else:
+            self._future = job.take()
+            self.arrival = asyncio.wrap_future(self._future)
+
+    def documents(self) -> list[Document]:
+        """Return the documents of a parcel that has arrived."""
+        if self.job is not None:
+            self.job.learn(self.arrival.result())
+            self.job.release(self._future)
+        return answers(self.parcel, self.job)
+
+    def abandon(self) -> None:
+        """Wait no more."""
+        if not self.arrival.cancel() and not self.arrival.cancelled():
+            self.arrival.exception()  # seen, so that asyncio does not complain of it
+        if self.job is not None:
+            self.job.release(self._future)
+
+
+class _Source:
+    """A plain or an async iterable, asked for one text at a time."""
+
+    def __init__(self, texts: Iterable[str] | AsyncIterable[str]) -> None:
+        self.ended = False
+        self._asked: asyncio.Future[Any] | None = None
+        self._async = aiter(texts) if isinstance(texts, AsyncIterable) else None
+        self._plain = None if isinstance(texts, AsyncIterable) else iter(texts)
+
+    async def take(self, other: "asyncio.Future[Any] | None", seconds: float | None) -> Any:
+        """Return a text, or END, or NOTHING when `other` is done or the time is over before."""
+        if self._plain is not None:
+            text: Any = next(self._plain, END)
+        else:
+            if self._asked is None:
+                self._asked = asyncio.ensure_future(anext(self._async, END))  # type: ignore[arg-type]
+            await asyncio.wait(
+                [self._asked, other] if other else [self._asked],
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not self._asked.done():
+                return NOTHING
+            text, self._asked = self._asked.result(), None
+        self.ended = text is END
+        return text
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._asked is not None:
+            self._asked.cancel()

@@ -1,0 +1,177 @@
+"""The whole stack as child processes: a Redis if none is given, and a worker. Used by `nerq up` and `nerq demo`."""
+
+import contextlib
+import importlib.util
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nerq import children
+from nerq.broker import make_celery, shown
+from nerq.client import Client
+from nerq.embedded import EmbeddedServer
+from nerq.errors import NerqError, TimedOut
+from nerq.settings import Settings, variable
+
+if TYPE_CHECKING:
+    import subprocess
+
+WORKER_LOG = "worker.log"
+STOP_PATIENCE = 15.0
+"""Seconds in which a worker may finish what it has begun before it is killed."""
+PROBE = "马云在杭州阿里巴巴总部发表演讲"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What runs.
+
+    Attributes:
+        settings: The worker's settings; a client with the same ones reaches it.
+        server: The embedded server; None when a Redis was given.
+        worker: The worker's parent process.
+        name: The worker's name in Celery.
+        log: Where the worker writes; None for this terminal.
+        model: What it runs: NAME@DIGEST8.
+    """
+
+    settings: Settings
+    server: EmbeddedServer | None
+    worker: "subprocess.Popen[bytes]"
+    name: str
+    log: Path | None
+    model: str
+
+    def wait(self) -> str:
+        """Return when one of the processes has ended; say which, with the last lines of its log."""
+        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        _watch(self.worker, lambda code: _death(f"the worker ended (code {code})", self.log), ended)
+        if self.server is not None:
+            log = self.server.folder / "server.log"
+            _watch(self.server.process, lambda code: _death(f"the embedded server ended (code {code})", log), ended)
+        return ended.get()
+
+
+class Stopped(BaseException):
+    """The user, or the system, asked the program to stop."""
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """Raise Stopped on Ctrl-C, SIGTERM, or when the terminal is closed; once only, so that clearing up is not cut."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, _: Any) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def running(broker: str | None, folder: Path | None, log: Path | None, **overrides: Any) -> Iterator[Stack]:
+    """Start the stack; stop all of it in the end, the worker first.
+
+    Args:
+        broker: A Redis that runs already; an embedded server is started when None.
+        folder: Where the embedded server keeps its data, and logs go; a temporary folder when None.
+        log: Where the worker writes: None for `worker.log` in the folder, `-` for this terminal.
+        **overrides: Settings of the worker by name; None for those that are not given.
+
+    Raises:
+        NerqError: a part does not start; the sentence says which and why.
+    """
+    _need_worker()
+    for key in _foreign(os.environ):
+        del os.environ[key]  # another Celery app's addresses would win over nerq's, here and in the worker
+    given = {name: value for name, value in overrides.items() if value is not None}
+    with contextlib.ExitStack() as stack:
+        server = None
+        if broker is None:
+            server = stack.enter_context(EmbeddedServer(folder))
+            broker, folder = server.url, server.folder
+        settings = Settings.from_env(broker_url=broker, **given)
+        path = None if str(log) == "-" else log or (folder or Path.cwd()) / WORKER_LOG
+        name = f"nerq-{os.getpid()}@{socket.gethostname()}"
+        worker = stack.enter_context(_worker(name, path, _environment(settings, given)))
+        _await_worker(settings, name, worker, path)
+        yield Stack(settings, server, worker, name, path, _ask_model(settings, path))
+
+
+@contextlib.contextmanager
+def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    command = [sys.executable, "-m", "celery", "-A", "nerq_worker", "worker", "-n", name, "-E", "--loglevel", "INFO"]
+    with contextlib.ExitStack() as stack:
+        output = None if log is None else stack.enter_context(log.open("wb"))
+        process = children.start(command, output=output, env=env)
+    try:
+        yield process
+    finally:
+        children.stop(process, patience=STOP_PATIENCE)
+
+
+def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return this process's environment with the settings on top."""
+    return {**os.environ, **{variable(name): str(getattr(settings, name)) for name in (*given, "broker_url")}}
+
+
+def _foreign(environ: Mapping[str, str]) -> list[str]:
+    return [key for key in environ if key.startswith(("CELERY_BROKER", "CELERY_RESULT"))]
+
+
+def _await_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes]", log: Path | None) -> None:
+    """Ask the worker whether it is there until it says so, or ends."""
+    app = make_celery(settings)
+    try:
+        while worker.poll() is None:
+            if app.control.ping(destination=[name], timeout=0.5):
+                return
+    finally:
+        app.close()
+    raise NerqError(_death(f"the worker did not start (code {worker.returncode})", log))
+
+
+def _ask_model(settings: Settings, log: Path | None) -> str:
+    """Send one text all the way, which is the proof that everything works; return the model's name."""
+    try:
+        with Client(settings=settings) as ner:
+            meta = ner.submit(PROBE).wait(timeout=max(settings.timeout, 30.0))
+    except TimedOut:
+        raise NerqError(_death("the worker runs but does not answer", log)) from None
+    result = meta.get("result")
+    if meta["status"] != "SUCCESS" or not isinstance(result, Mapping):
+        raise NerqError(_death("the worker could not answer a first text", log))
+    return str(result.get("model"))
+
+
+def _need_worker() -> None:
+    for module in ("nerq_worker", "onnxruntime", "tokenizers", "numpy"):
+        if importlib.util.find_spec(module) is None:
+            raise NerqError(f"a worker cannot run here, {module} is missing: pip install 'nerq[worker]'")
+
+
+def _watch(process: "subprocess.Popen[bytes]", describe: Any, ended: "queue.SimpleQueue[str]") -> None:
+    threading.Thread(target=lambda: ended.put(describe(process.wait())), daemon=True).start()
+
+
+def _death(what: str, log: Path | None) -> str:
+    lines = "" if log is None else children.last_lines(log)
+    return f"{what}; its log ends:\n{lines}" if lines else f"{what}; see what it wrote above" if log is None else what
+
+
+def address(settings: Settings) -> str:
+    """Return the broker's address, fit to be shown."""
+    return shown(settings.broker_url)

@@ -1,0 +1,66 @@
+"""`nerq up`: Redis if none is given, and a worker, until Ctrl-C."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nerq.cli.stack import PROBE, Stack, Stopped, address, running, stopping
+from nerq.errors import NerqError
+from nerq.settings import variable
+
+
+def up(
+    broker: Annotated[
+        str | None, typer.Option(help="Redis to use, in place of NERQ_BROKER_URL; without both, one is started.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the started Redis's data and of logs. Default: ~/.local/share/nerq.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="File for the worker's log, - for this terminal. Default: worker.log in --data.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a model package, in place of NERQ_MODEL.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Pool processes; 0 is one per core.", min=0)] = None,
+) -> None:
+    """Start everything and keep it running; Ctrl-C stops all of it."""
+    broker = broker or os.environ.get(variable("broker_url")) or None
+    folder = data or _home()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with stopping():
+            print("Starting …", file=sys.stderr, flush=True)
+            with running(broker, folder, log, model=model, concurrency=concurrency) as stack:
+                print(_described(stack), flush=True)
+                raise NerqError(stack.wait())
+    except Stopped:
+        print("Stopped; no process is left.", file=sys.stderr)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nerq"
+
+
+def _described(stack: Stack) -> str:
+    redis = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
+    where = address(stack.settings)
+    return f"""\
+nerq is up.
+
+  Redis    {where} ({redis})
+  worker   {stack.name} (log: {stack.log or "this terminal"})
+  model    {stack.model}
+
+Call it from a shell:
+
+  nerq extract --broker {where} {PROBE}
+
+or from Python:
+
+  from nerq import Client
+  with Client("{where}") as ner:
+      print(ner.extract("{PROBE}"))
+
+Ctrl-C stops all of it."""

@@ -1,0 +1,125 @@
+"""What the blocking and the asyncio client share: check texts, send them, hand out jobs."""
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+from nerq import outcomes
+from nerq.contract import EXTRACT, EXTRACT_MANY, Document, Entity, text_fault, texts_fault
+from nerq.errors import InvalidText, NerqError
+from nerq.jobs import Job, Timeout, seconds
+from nerq.link import Link
+from nerq.parcels import Bounds, Parcel
+from nerq.settings import Settings
+
+GRACE = 60.0
+"""Seconds by which a request outlives the patience of its only caller: clocks of client and worker may differ."""
+
+
+class Outbox:
+    """Sends what has been checked. Threads may share it.
+
+    Args:
+        broker_url: Where Redis is, or None.
+        settings: All settings; read from NERQ_ variables when None.
+        overrides: Single settings by name; they win.
+
+    Raises:
+        InvalidSettings: a setting cannot be used.
+    """
+
+    def __init__(self, broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> None:
+        self.settings: Final = resolve(broker_url, settings, overrides)
+        self.link: Final = Link(self.settings)
+
+    def one(self, text: str, expires: float | None = None) -> Job[list[Entity]]:
+        """Send one text.
+
+        Raises:
+            InvalidText: the text cannot be worked on; nothing was sent.
+            BrokerUnreachable: Redis did not take it.
+        """
+        if isinstance(text, list | tuple):
+            raise InvalidText("a text must be a string, not a list; for several texts use extract_many() or stream()")
+        fault = text_fault(text, self.settings.max_text_chars)
+        if fault is not None:
+            raise InvalidText(fault)
+        return Job(self.link, self.link.send(EXTRACT, text, expires=expires), outcomes.entities)
+
+    def many(self, texts: Any, expires: float | None = None) -> Job[list[Document]]:
+        """Send several texts in one request.
+
+        Raises:
+            InvalidText: one of them cannot be worked on; nothing was sent.
+            BrokerUnreachable: Redis did not take them.
+        """
+        parcel = self.pack(texts)
+        for number, slot in enumerate(parcel.slots):
+            if slot is not None and slot.error is not None:
+                raise InvalidText(f"text {number}: {slot.error.message}")
+        return self.launch(parcel, expires)
+
+    def pack(self, texts: Any) -> Parcel:
+        """Check a list of texts; those that cannot be worked on are set aside one by one.
+
+        Raises:
+            InvalidText: it is no list, empty, or too long.
+        """
+        fault = texts_fault(texts)
+        if fault is not None:
+            raise InvalidText(fault)
+        parcel = Parcel()
+        for text in texts:
+            parcel.add(text, self.settings.max_text_chars)
+        return parcel
+
+    def launch(self, parcel: Parcel, expires: float | None = None) -> Job[list[Document]]:
+        """Send the valid texts of a parcel, of which there is at least one."""
+        task_id = self.link.send(EXTRACT_MANY, parcel.texts, expires=expires)
+        expected = len(parcel.texts)
+        return Job(self.link, task_id, lambda meta: outcomes.documents(meta, expected))
+
+    def job(self, task_id: str, *, many: bool) -> Job[Any]:
+        """Return the job of a request sent earlier."""
+        return Job(self.link, task_id, outcomes.documents if many else outcomes.entities)
+
+    def revoke_quietly(self, jobs: Iterable[Job[Any] | None]) -> None:
+        """Tell the workers that nobody waits any more. It only saves work, so it may fail."""
+        ids = [job.id for job in jobs if job is not None and not job.arrived()]
+        if ids:
+            with contextlib.suppress(NerqError):
+                self.link.revoke(*ids)
+
+    def bounds(self, window: int) -> Bounds:
+        """Return what limits a stream with this window."""
+        return Bounds(window, self.settings.max_text_chars)
+
+    def lifetime(self, timeout: Timeout) -> float | None:
+        """Return after how many seconds a request is of no use, when its only caller waits so long."""
+        limit = seconds(timeout, self.link)
+        return None if limit is None else limit + GRACE
+
+
+def answers(parcel: Parcel, job: Job[list[Document]] | None) -> list[Document]:
+    """Return the documents of a parcel whose job is done; a request that failed as a whole gives each text its error.
+
+    Raises:
+        NerqError: the answer makes no sense, so what comes after it would make none either.
+    """
+    if job is None:
+        return parcel.fill([])
+    try:
+        return parcel.fill(job.result())
+    except NerqError as error:
+        if error.code is None:
+            raise
+        return parcel.fail(error)
+
+
+def resolve(broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+    """Return the settings of a client: given ones or the environment's, with overrides on top."""
+    if broker_url is not None:
+        overrides = {"broker_url": broker_url} | overrides
+    if settings is None:
+        return Settings.from_env(**overrides)
+    return Settings.from_env({}, **(settings.model_dump() | overrides)) if overrides else settings
