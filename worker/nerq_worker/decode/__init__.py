@@ -1,0 +1,1 @@
+"""From label scores to entities."""

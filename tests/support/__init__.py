@@ -1,0 +1,1 @@
+"""Helpers that tests of several rings share: `from support.packages import write_tiny_package`."""

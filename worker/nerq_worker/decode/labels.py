@@ -1,0 +1,65 @@
+"""What the labels of a model mean: BIO, BIOES or BMES, read as leniently as conlleval does. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_SCHEMES = {"BIO": set("BI"), "BIOES": set("BIES"), "BMES": set("BMES")}
+_INSIDE = set("IME")
+"""Prefixes that go on with an entity."""
+_OPEN = set("BIM")
+"""Prefixes after which an entity may go on."""
+
+
+class Labels:
+    """The labels of a model.
+
+    Attributes:
+        names: as in the manifest, in the order of the logits.
+        types: entity type of each label; None for O.
+        inside: bool [labels], whether a label is part of an entity.
+        continues: bool [labels, labels], whether label j after label i goes on with i's entity. Any other label that
+            is not O begins an entity, so an I without its B does too.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Read the labels' names.
+
+        Raises:
+            ValueError: they are no tagging scheme; the sentence says what is wrong.
+        """
+        self.names = tuple(names)
+        _check(self.names)
+        parts = [name.partition("-") for name in self.names]
+        self.types = tuple(kind or None for _, _, kind in parts)
+        self.inside = np.array([kind is not None for kind in self.types])
+        self.continues = np.array(
+            [
+                [kind is not None and kind == previous and prefix in _INSIDE and opened in _OPEN
+                 for (prefix, _, _), kind in zip(parts, self.types, strict=True)]
+                for (opened, _, _), previous in zip(parts, self.types, strict=True)
+            ]
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _check(names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names):
+        raise ValueError("a label stands there twice")
+    if "O" not in names:
+        raise ValueError("there is no label O")
+    tagged = [name.partition("-") for name in names if name != "O"]
+    for prefix, _, kind in tagged:
+        if prefix not in "BIMES" or len(prefix) != 1 or not kind:
+            raise ValueError(
+                f"{prefix + ('-' + kind if kind else '')!r} is not O or one of B, I, M, E, S with a type (B-PER)"
+            )
+    prefixes = {prefix for prefix, _, _ in tagged}
+    if not any(prefixes <= scheme for scheme in _SCHEMES.values()):
+        raise ValueError(f"the prefixes {', '.join(sorted(prefixes))} mix schemes; use one of {', '.join(_SCHEMES)}")
+    if headless := {kind for _, _, kind in tagged} - {kind for prefix, _, kind in tagged if prefix == "B"}:
+        raise ValueError(f"type {min(headless)} has no label B-{min(headless)}")
+    if not tagged:
+        raise ValueError("there is no label of an entity")

@@ -1,0 +1,31 @@
+"""Open a model for use in this process, with no queue."""
+
+from pathlib import Path
+
+from nerq.settings import Settings
+from nerq_worker.engine.find import open_engine
+from nerq_worker.pipeline import Recogniser
+from nerq_worker.store import open_package
+
+
+def load(path: str | Path | None = None, *, settings: Settings | None = None) -> Recogniser:
+    """Open the model package in `path`; by default the one that NERQ_MODEL names, else the bundled one.
+
+    Args:
+        path: folder of a model package.
+        settings: engine and batch limits; read from NERQ_* by default.
+
+    Raises:
+        InvalidSettings: a setting cannot be used.
+        ModelPackageError: the package is missing, damaged or does not fit together.
+    """
+    settings = settings or Settings.from_env()
+    package = open_package(path or settings.model or None)
+    return Recogniser(
+        package,
+        open_engine(settings.engine, package),
+        batch_texts=settings.batch_texts,
+        batch_tokens=settings.batch_tokens,
+        max_padding=settings.max_padding,
+        max_text_chars=settings.max_text_chars,
+    )
