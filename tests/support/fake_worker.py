@@ -43,7 +43,7 @@ class FakeRecogniser:
     def _obey(self, text, client):
         command, _, name = text.partition(":")
         if command == "!raise":
-            raise ValueError(f"secret {text}")
+            raise ValueError(text)
         if command == "!die" or (command == "!die-once" and client.setnx(f"died:{name}", 1)):
             client.rpush("deaths", text)
             os.kill(os.getpid(), signal.SIGKILL)
