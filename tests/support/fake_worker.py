@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from nerq.contract import Entity
 from nerq.settings import Settings
@@ -33,7 +35,9 @@ class FakeRecogniser:
         self._url = url
 
     def run(self, texts):
-        with redis.Redis.from_url(self._url) as client:
+        # A model does not care whether Redis is there, so this one waits for it.
+        retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
+        with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
             client.rpush("runs", json.dumps([len(text) for text in texts]))
             for text in texts:
                 self._obey(text, client)
@@ -61,6 +65,7 @@ def make(settings):
     app = make_worker_app(settings, load=lambda settings: FakeRecogniser(settings.broker_url))
     options = json.loads(os.environ.get("FAKE_TRANSPORT", "{}"))
     app.conf.broker_transport_options = app.conf.broker_transport_options | options
+    app.conf.worker_pool_restarts = bool(os.environ.get("FAKE_RESTARTS"))
 
     @app.task(name="test.echo", shared=False)
     def echo(result):

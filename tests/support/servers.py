@@ -49,6 +49,7 @@ class Server:
         self.client = redis.Redis.from_url(
             self.url,
             decode_responses=True,
+            socket_timeout=None,  # a BLPOP may take as long as it says
             retry=Retry(ConstantBackoff(0.02), 500),
             retry_on_error=[redis.ConnectionError],
         )

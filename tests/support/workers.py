@@ -90,6 +90,7 @@ def worker(url, *options, ready=True, **kwargs):
         yield running
     finally:
         running.close()
+        print(running.output)  # pytest shows it if the test fails
 
 
 @contextmanager
@@ -100,7 +101,9 @@ def foreign_app(url):
     try:
         yield app
     finally:
-        app.backend.result_consumer.stop()
+        consumer = app.backend.result_consumer
+        consumer.stop()
+        consumer._pubsub = None  # results outlive the server, and would look for it when they are collected
         app.backend.client.close()
         app.close()
 

@@ -72,6 +72,7 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     app = make_celery(settings)
     app.conf.update(
         worker_pool="prefork",
+        worker_consumer="nerq_worker.batching.consumer:Consumer",
         worker_concurrency=settings.concurrency or "auto",  # auto heeds the container's CPU quota
         worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
         # It counts requests as if each had a process, and would fetch too little after every reconnect.

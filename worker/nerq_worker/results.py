@@ -95,9 +95,6 @@ class ResultStore:
         # No MULTI: each result stands for itself, and a cut connection means that all are written again.
         with self._backend.client.pipeline(transaction=False) as pipe:
             for key, payload, expires in rows:
-                if expires:
-                    pipe.setex(key, expires, payload)
-                else:
-                    pipe.set(key, payload)
+                pipe.set(key, payload, ex=expires or None)
                 pipe.publish(key, payload)
             pipe.execute()

@@ -13,6 +13,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.bootsteps import RUN
 from celery.worker import state
 
+from nerq_worker.batching.consumer import channel_of, take_back
 from nerq_worker.batching.job import Ending, Held, Report, run_batch
 from nerq_worker.batching.policy import Limits, Policy
 from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
@@ -38,6 +39,7 @@ class Dispatcher:
         self.clock = clock
         self._consumer = consumer
         self._connection = consumer.connection
+        self._channel = channel_of(consumer)
         self._policy = Policy(
             Limits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
@@ -53,12 +55,16 @@ class Dispatcher:
         """
         if self._consumer.connection is self._connection:
             return
-        self._connection = self._consumer.connection
-        self.epoch += 1
         self._policy.clear()
         # On a lost connection Celery drops the jobs that no process has accepted, and calls nobody.
         self._flights = {flight for flight in self._flights if flight.is_in_pool()}
         self._requests = {request.id: request for flight in self._flights for request in flight.requests}
+        channel = channel_of(self._consumer)
+        take_back(self._channel, channel, {request.message.delivery_tag for request in self._requests.values()})
+        for request in self._requests.values():
+            request.message.channel = channel  # to be acknowledged there
+        self._channel, self._connection = channel, self._consumer.connection
+        self.epoch += 1
         self._scheduled = False
         self._schedule()
 

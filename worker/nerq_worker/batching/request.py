@@ -85,14 +85,19 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.epoch = copy.epoch
 
     def acknowledge(self) -> None:
-        """Acknowledge it and all its copies."""
-        super().acknowledge()
+        """Acknowledge it and all its copies.
+
+        If the connection is lost nothing is said: the broker delivers it again and it is recognised as answered.
+        """
+        if not self.message.channel.closed:
+            super().acknowledge()
         while self._copies:
             self._copies.pop().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Celery's signature
         """Reject it and all its copies."""
-        super().reject(requeue=requeue)
+        if not self.message.channel.closed:
+            super().reject(requeue=requeue)
         while self._copies:
             self._copies.pop().acknowledge()  # one of them is enough to run it again
 
