@@ -8,10 +8,10 @@ import sys
 
 import pytest
 from celery.app.utils import find_app
-from support.servers import redis_server
-from support.workers import TESTS, foreign_app, worker
 
 from nerq.settings import Settings
+from support.servers import redis_server
+from support.workers import TESTS, foreign_app, worker
 
 
 def refused(*options, app="nerq_worker", **variables):

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+
 from support.gate import gate
 from support.servers import redis_server
 from support.workers import Events, foreign_app, runs, worker
