@@ -59,7 +59,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     def item(self) -> Item:
         """The request as the policy sees it."""
         size = self.size
-        return Item(self.id, size.rows, size.longest, size.tokens, self.arrived, self.alone)
+        return Item(self.id, size.rows, size.longest, self.arrived, self.alone)
 
     @property
     def work(self) -> Work:
