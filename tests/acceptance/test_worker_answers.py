@@ -5,6 +5,7 @@ import json
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import TimeoutError as NoResultError
+
 from support.gate import gate
 from support.servers import redis_server
 from support.workers import Events, foreign_app, runs, worker

@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nerq_worker.batching.estimate import estimate
 from nerq_worker.batching.policy import Item, Limits, Policy
 
