@@ -10,6 +10,7 @@ import pytest
 from celery.app.utils import find_app
 
 from nerq.settings import Settings
+from support.fake_worker import make
 from support.servers import redis_server
 from support.workers import TESTS, foreign_app, worker
 
@@ -77,9 +78,6 @@ def test_the_app_is_found_and_importing_the_package_stays_light(monkeypatch):
 
 
 def test_called_eagerly_the_tasks_answer_by_themselves():
-    from support.fake_worker import make
-
-    app = make(Settings(broker_url="redis://127.0.0.1:1/0"))
     with redis_server() as server:
         app = make(Settings(broker_url=server.url))
         app.conf.task_always_eager = True

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gate(app, server, events, name="gate"):
-    """Occupy a process on entering; on leaving let it go. Yields a function that sends and waits until all is received."""
+    """Occupy a process, and let it go in the end. Yields a function that sends and waits until all is received."""
     blocker = app.send_task("nerq.extract", [f"!wait:{name}"])
     assert server.client.blpop(["waiting"], timeout=30)
 

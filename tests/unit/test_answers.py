@@ -23,7 +23,7 @@ class Model:
     def run(self, texts):
         self.runs.append(texts)
         if "bad" in texts:
-            raise ValueError(" ".join(("it", "said", "bad")))
+            raise ValueError(f"it said {texts}")
         if "stop" in texts:
             raise TimeoutError
         found = [[Entity(text=t, type="ORG", start=0, end=len(t), score=0.5)] if t else [] for t in texts]
@@ -94,9 +94,9 @@ def test_summaries_say_how_much_and_nothing_else_unless_asked(model, caplog):
     assert "秘密" in answers(model, one("秘密"), log_text=True)[0][0].summary
     assert "秘密" not in repr(one("秘密"))
     answers(model, one("bad"))
-    assert "it said bad" not in caplog.text
+    assert "it said [" not in caplog.text
     answers(model, one("bad"), log_text=True)
-    assert "it said bad" in caplog.text
+    assert "it said [" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ def backend(app):
 def test_a_result_is_what_celery_would_have_written(backend, record):
     ResultStore(backend).store([record])
     ours = backend.get_task_meta("id", cache=False)
-    assert backend.client.ttl("celery-task-meta-id") == 77
+    assert 70 < backend.client.ttl("celery-task-meta-id") <= 77
     backend.client.flushall()
     context = Context(id="id", group=record.group, parent_id=record.parent)
     backend.store_result("id", record.result, record.state, request=context)
     theirs = backend.get_task_meta("id", cache=False)
-    assert backend.client.ttl("celery-task-meta-id") == 77
+    assert 70 < backend.client.ttl("celery-task-meta-id") <= 77
     assert ours.keys() == theirs.keys()
     for key in ours.keys() - {"date_done", "result"}:
         assert ours[key] == theirs[key]

@@ -16,7 +16,7 @@ from celery.worker import state
 from nerq_worker.batching.consumer import channel_of, take_back
 from nerq_worker.batching.job import Ending, Held, Report, run_batch
 from nerq_worker.batching.policy import Limits, Policy
-from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
+from nerq_worker.batching.request import MAX_DEATHS, BatchRequest, acknowledge_together
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +185,9 @@ class Flight:
     def _on_report(self, report: Report) -> None:
         self._dispatcher.landed(self)
         again = []
+        ends = zip(self.requests, report.outcomes, strict=True)
+        stored = [r for r, outcome in ends if not r.over and outcome.ending in (Ending.ANSWERED, Ending.FAILED)]
+        _guarded(acknowledge_together, stored)
         for request, outcome, waited in zip(self.requests, report.outcomes, self._waits, strict=True):
             if request.over:
                 continue

@@ -14,13 +14,11 @@ class Size:
     Attributes:
         rows: windows of text.
         longest: tokens of the longest window.
-        tokens: tokens of all windows together.
         characters: code points of all texts together.
     """
 
     rows: int
     longest: int
-    tokens: int
     characters: int
 
 
@@ -35,12 +33,11 @@ def estimate(texts: Iterable[object], max_length: int) -> Size:
         max_length: tokens the model takes at once, special ones included; at least 3.
     """
     room = max_length - SPECIAL
-    rows = longest = tokens = characters = 0
+    rows = longest = characters = 0
     for text in texts:
         length = len(text) if isinstance(text, str) else 0
         windows = max(1, -(-length // room))
         rows += windows
-        tokens += length + windows * SPECIAL
         longest = max(longest, min(length, room) + SPECIAL)
         characters += length
-    return Size(max(rows, 1), max(longest, SPECIAL), max(tokens, SPECIAL), characters)
+    return Size(max(rows, 1), max(longest, SPECIAL), characters)

@@ -18,7 +18,6 @@ class Item:
         key: names the request; unique among those that wait.
         rows: windows of text, at least 1.
         longest: tokens of the longest window, at least 1.
-        tokens: tokens of all windows; at most `rows * longest`.
         arrived: when it came, in seconds of the caller's clock.
         alone: it must not share a batch (it may have killed a process).
     """
@@ -26,9 +25,16 @@ class Item:
     key: str
     rows: int
     longest: int
-    tokens: int
     arrived: float
     alone: bool = False
+
+    @property
+    def area(self) -> int:
+        """Tokens of all windows if each were as long as the longest.
+
+        A request's own short windows are not held against it: its process groups all windows by length once more.
+        """
+        return self.longest * self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,10 @@ class Limits:
     padding: float
     max_wait: float
 
-    def allow(self, longest: int, rows: int, tokens: int) -> bool:
-        """Tell whether a batch of these dimensions keeps all limits."""
+    def allow(self, longest: int, rows: int, area: int) -> bool:
+        """Tell whether a batch of these dimensions keeps all limits; `area` is the sum of its requests'."""
         cost = longest * rows
-        return rows <= self.rows and cost <= self.tokens and cost - tokens <= self.padding * cost
+        return rows <= self.rows and cost <= self.tokens and cost - area <= self.padding * cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +155,18 @@ class Policy:
         # A run has at most limits.rows items, so only the anchor's neighbours matter.
         first = 0 if anchor is None else max(0, anchor - limits.rows + 1)
         last = len(items) if anchor is None else min(len(items), anchor + limits.rows)
-        low, rows, tokens = first, 0, 0
+        low, rows, area = first, 0, 0
         youth: deque[int] = deque()  # indices in the run, each older than those behind it: the first is the oldest
         for high in range(first, last):
             item = items[high][2]
             rows += item.rows
-            tokens += item.tokens
+            area += item.area
             while youth and items[youth[-1]][2].arrived >= item.arrived:
                 youth.pop()
             youth.append(high)
-            while low < high and not limits.allow(item.longest, rows, tokens):
+            while low < high and not limits.allow(item.longest, rows, area):
                 rows -= items[low][2].rows
-                tokens -= items[low][2].tokens
+                area -= items[low][2].area
                 low += 1
             while youth[0] < low:
                 youth.popleft()

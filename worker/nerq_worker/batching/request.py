@@ -1,6 +1,8 @@
 """One request's life in Celery's terms, with its text masked. Touches Celery's internals, as strategy.py does."""
 
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from celery.worker import state
@@ -9,6 +11,7 @@ from celery.worker.request import Request
 from nerq.contract import masked
 from nerq.errors import WorkerLost
 from nerq_worker.batching.answers import Work, texts_of
+from nerq_worker.batching.consumer import acknowledge
 from nerq_worker.batching.estimate import Size, estimate
 from nerq_worker.batching.policy import Item
 
@@ -17,6 +20,17 @@ logger = logging.getLogger(__name__)
 MAX_DEATHS = 3
 """A request during which this many processes died is set aside."""
 FOLLOWERS = ("callbacks", "errbacks", "chain", "chord")
+
+
+def acknowledge_together(requests: Iterable["BatchRequest"]) -> None:
+    """Acknowledge requests in one round trip; those for which it fails are acknowledged one by one when they end."""
+    open_ = [request for request in requests if not request.acknowledged and not request.message.channel.closed]
+    for channel in {id(request.message.channel): request.message.channel for request in open_}.values():
+        together = [request for request in open_ if request.message.channel is channel]
+        with suppress(*channel.connection_errors):
+            acknowledge([request.message for request in together])
+            for request in together:
+                request.acknowledged = True
 
 
 class BatchRequest(Request):  # type: ignore[misc]
@@ -59,7 +73,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     def item(self) -> Item:
         """The request as the policy sees it."""
         size = self.size
-        return Item(self.id, size.rows, size.longest, size.tokens, self.arrived, self.alone)
+        return Item(self.id, size.rows, size.longest, self.arrived, self.alone)
 
     @property
     def work(self) -> Work:

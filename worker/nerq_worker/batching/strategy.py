@@ -17,6 +17,7 @@ from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 from kombu.asynchronous.timer import to_timestamp
 
 from nerq.errors import InvalidText
+from nerq_worker.batching.consumer import notice_deaths
 from nerq_worker.batching.dispatcher import Dispatcher
 from nerq_worker.batching.job import held
 from nerq_worker.batching.request import BatchRequest
@@ -45,6 +46,7 @@ def _dispatcher(consumer: Any) -> Dispatcher:
     """Return the worker's one dispatcher, told of this rebuild."""
     dispatcher: Dispatcher | None = getattr(consumer, "nerq_dispatcher", None)
     if dispatcher is None:
+        notice_deaths(consumer.pool)
         dispatcher = consumer.nerq_dispatcher = Dispatcher(consumer, held())
     else:
         dispatcher.rebuilt()
