@@ -113,8 +113,12 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
-        await asyncio.to_thread(self._outbox.link.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._outbox.link.listener.close()
+        self._threads.shutdown()  # what is being sent or revoked comes to its end first
+        self._outbox.link.close()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Run what blocks in one of this client's threads."""
