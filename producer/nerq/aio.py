@@ -16,7 +16,7 @@ from nerq.parcels import WINDOW
 from nerq.settings import Settings
 
 T = TypeVar("T")
-THREADS = 8
+THREADS = 4
 """Threads that publish, which Celery can only do blockingly; waiting for results takes none."""
 
 

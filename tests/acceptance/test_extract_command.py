@@ -83,9 +83,7 @@ def test_a_terminal_gets_a_table(broker, worker):
     assert "\x1b[" in text
 
 
-def test_a_text_that_cannot_be_worked_on_fails_alone(broker, worker):
-    result = nerq("extract", TEXT, "字" * 20, broker=broker, given=b"")
-    assert result.returncode == 0
+def test_errors_are_part_of_the_document(broker, worker):
     worker.behaviour = lambda request: failed("WorkerLostError")
     result = nerq("extract", TEXT, broker=broker)
     assert result.returncode == 1

@@ -17,7 +17,7 @@ from nerq.results import ResultListener
 
 
 class PretendedPubSub:
-    """What the listener needs of redis-py's PubSub: messages in a list, a socket that is readable when there are any."""
+    """What the listener needs of redis-py's PubSub: a list of messages, and a socket to wait on."""
 
     def __init__(self, owner):
         self._owner = owner
