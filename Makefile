@@ -6,10 +6,10 @@ DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench clean
+.PHONY: help demo up test test-training check format bench clean
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(DEMO) ## run Chinese texts through a real queue and show what comes back
 	@$(BIN)/nerq demo
@@ -30,9 +30,12 @@ format: $(DEV) ## format and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+test-training: $(DEV) ## test the training of models; installs torch
+	$(BIN)/pip install --quiet --editable '.[models]'
+	$(BIN)/pytest tests/training
+
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
-	$(BIN)/python tests/benchmarks/padding.py
 	$(BIN)/python tests/benchmarks/memory.py
 
 clean: ## remove the environment and what tools left behind

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from nerq_models.graph import Shape
 
 ERF = np.vectorize(math.erf)
@@ -10,34 +11,34 @@ SHAPE = Shape(layers=2, heads=2, max_length=32)
 HIDDEN, INNER, VOCABULARY, LABELS = 32, 64, 50, 7
 
 
-def random_weights(seed=0):
-    """Return weights of the shape SHAPE, by the names of transformers' BertModel."""
+def random_weights(seed=0, *, shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabulary=VOCABULARY):
+    """Return weights by the names of transformers' BertModel."""
     rng = np.random.default_rng(seed)
 
     def matrix(*shape):
         return rng.normal(0, 1 / math.sqrt(shape[-1]), shape).astype(np.float32)
 
     def norm(name):
-        return {f"{name}.weight": 1 + 0.1 * matrix(HIDDEN), f"{name}.bias": 0.1 * matrix(HIDDEN)}
+        return {f"{name}.weight": 1 + 0.1 * matrix(hidden), f"{name}.bias": 0.1 * matrix(hidden)}
 
     def linear(name, inputs, outputs):
         return {f"{name}.weight": matrix(outputs, inputs), f"{name}.bias": 0.1 * matrix(outputs)}
 
     weights = {
-        "embeddings.word_embeddings.weight": matrix(VOCABULARY, HIDDEN),
-        "embeddings.position_embeddings.weight": matrix(SHAPE.max_length, HIDDEN),
-        "embeddings.token_type_embeddings.weight": matrix(2, HIDDEN),
+        "embeddings.word_embeddings.weight": matrix(vocabulary, hidden),
+        "embeddings.position_embeddings.weight": matrix(shape.max_length, hidden),
+        "embeddings.token_type_embeddings.weight": matrix(2, hidden),
         **norm("embeddings.LayerNorm"),
-        **linear("linear", HIDDEN, LABELS),
+        **linear("linear", hidden, LABELS),
     }
-    for number in range(SHAPE.layers):
+    for number in range(shape.layers):
         layer = f"encoder.layer.{number}"
         for part in ("query", "key", "value"):
-            weights |= linear(f"{layer}.attention.self.{part}", HIDDEN, HIDDEN)
-        weights |= linear(f"{layer}.attention.output.dense", HIDDEN, HIDDEN) | norm(
+            weights |= linear(f"{layer}.attention.self.{part}", hidden, hidden)
+        weights |= linear(f"{layer}.attention.output.dense", hidden, hidden) | norm(
             f"{layer}.attention.output.LayerNorm"
         )
-        weights |= linear(f"{layer}.intermediate.dense", HIDDEN, INNER) | linear(f"{layer}.output.dense", INNER, HIDDEN)
+        weights |= linear(f"{layer}.intermediate.dense", hidden, inner) | linear(f"{layer}.output.dense", inner, hidden)
         weights |= norm(f"{layer}.output.LayerNorm")
     return weights
 

@@ -5,48 +5,52 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from nerq.embedded import EmbeddedServer, find_server
 from nerq.errors import NerqError
 
 
 class Server:
-    """A server that can be stopped and started again on the same port, with its data."""
+    """A server that can be stopped, or killed, and started again on the same port with its data."""
 
     def __init__(self):
-        self.embedded = EmbeddedServer()
-
-    @property
-    def port(self):
-        return self.embedded.port
-
-    @property
-    def url(self):
-        return self.embedded.url
+        self._embedded = EmbeddedServer().start()
+        self.port = self._embedded.port
+        self.url = self._embedded.url
+        self.client = redis.Redis.from_url(
+            self.url,
+            decode_responses=True,
+            socket_timeout=None,  # a BLPOP may take as long as it says
+            retry=Retry(ConstantBackoff(0.02), 500),  # it outlives a restart
+            retry_on_error=[redis.ConnectionError],
+        )
 
     def start(self):
-        self.embedded.start()
-        self.client = redis.Redis.from_url(self.url, decode_responses=True)
+        self._embedded.start()
         return self
 
     def stop(self, *, kill=False):
-        self.client.close()
-        (self.embedded.kill if kill else self.embedded.stop)()
+        (self._embedded.kill if kill else self._embedded.stop)()
 
     def close(self):
         self.client.close()
-        self.embedded.close()
+        self._embedded.close()
 
 
 @contextmanager
 def redis_server(*, persistent=True):
-    """Run a server on a free port; without one to run, tests are skipped on a laptop and fail where CI=true."""
+    """Run a server on a free port; without one to run, tests are skipped on a laptop and fail where CI=true.
+
+    It always writes what it is told to disk; `persistent` says that a test depends on it.
+    """
     try:
         find_server()
     except NerqError as error:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
     server = Server()
     try:
-        yield server.start()
+        yield server
     finally:
         server.close()

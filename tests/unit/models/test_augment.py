@@ -4,6 +4,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nerq_models.labelled import Sentence, Span
 from nerq_models.train.augment import add_noise, join, replace_names
 

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+
 from nerq_models.convert import ConversionError, convert, read_source
 from nerq_models.labelled import Sentence, Span
 from nerq_worker import load
-from safetensors.numpy import load_file, save_file
 from support.encoders import SHAPE, VOCABULARY, random_weights
 from support.packages import BIO, tiny_tokenizer
 

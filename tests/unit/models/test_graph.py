@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from nerq_models.graph import Float, build
 from nerq_models.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
 from nerq_worker.engine.base import Batch

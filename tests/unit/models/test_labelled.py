@@ -4,6 +4,7 @@ import json
 import lzma
 
 import pytest
+
 from nerq_models.labelled import (
     DataError,
     Sentence,

@@ -1,0 +1,210 @@
+"""What the real worker answers, to apps that know of nerq nothing but names."""
+
+import json
+
+import pytest
+from celery import chain, chord, group
+from celery.exceptions import TimeoutError as NoResultError
+from support.gate import gate
+from support.servers import redis_server
+from support.workers import Events, foreign_app, runs, worker
+
+MA_YUN = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 1.0}]
+SECRET = "马云的秘密"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(server):
+    with worker(server.url, "-c", "1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(server, running):
+    with foreign_app(server.url) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def events(app):
+    with Events(app) as events:
+        yield events
+
+
+def ask(app, *args, task="nerq.extract", **kwargs):
+    return app.send_task(task, args, kwargs).get(timeout=20)
+
+
+def error_of(result):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the app has no class for it
+        result.get(timeout=20)
+    return type(caught.value).__name__, str(caught.value)
+
+
+def test_entities_come_back(app):
+    assert ask(app, "马云在杭州") == {"entities": MA_YUN, "model": "fake@00000000"}
+    assert ask(app, text="马云") == {"entities": MA_YUN, "model": "fake@00000000"}
+    assert ask(app, "  ")["entities"] == []
+
+
+def test_many_texts_come_back_in_order_and_a_bad_one_has_its_error(app):
+    documents = ask(app, ["马云", 7, "", "!raise", "\ud800"], task="nerq.extract_many")["documents"]
+    assert documents[0] == {"entities": MA_YUN}
+    assert documents[2] == {"entities": []}
+    assert [documents[n]["error"]["code"] for n in (1, 3, 4)] == ["invalid_text", "model_failed", "invalid_text"]
+    assert ask(app, texts=["马云"], task="nerq.extract_many")["documents"] == [{"entities": MA_YUN}]
+
+
+@pytest.mark.parametrize(
+    ("task", "args", "kwargs", "said"),
+    [
+        ("nerq.extract", [7], {}, "must be a string, not int"),
+        ("nerq.extract", [], {}, "takes one argument, text"),
+        ("nerq.extract", ["a", "b"], {}, "sent 2 by position"),
+        ("nerq.extract", [], {"texts": "a"}, "1 by name"),
+        ("nerq.extract", ["字" * 100_001], {}, "100,001 characters"),
+        ("nerq.extract", ["\ud800"], {}, "lone surrogate"),
+        ("nerq.extract_many", [[]], {}, "texts is empty"),
+        ("nerq.extract_many", [["字"] * 257], {}, "257 texts"),
+        ("nerq.extract_many", ["字"], {}, "must be a list of strings"),
+    ],
+)
+def test_a_bad_request_gets_the_named_error(app, task, args, kwargs, said):
+    name, message = error_of(app.send_task(task, args, kwargs))
+    assert name == "InvalidText"
+    assert said in message
+
+
+def test_neighbours_of_bad_requests_are_answered(app, server, events):
+    with gate(app, server, events) as send:
+        good, bad, broken, other = send("马云一", 7, "!raise", "马云二")
+    assert good.get(timeout=20)["entities"] == other.get(timeout=20)["entities"] == MA_YUN
+    assert error_of(bad)[0] == "InvalidText"
+    assert error_of(broken)[0] == "ModelFailed"
+
+
+def test_a_message_of_another_kind_is_refused_by_name_and_stops_nobody(app, server, running):
+    with app.producer_pool.acquire(block=True) as producer:
+        for number, body in enumerate([{"no": "task"}, [1, 2], "text"]):
+            producer.publish(
+                body, routing_key="nerq", serializer="json", headers={"task": "nerq.extract", "id": f"odd-{number}"}
+            )
+        producer.publish(
+            b"\x80hidden", routing_key="nerq", content_type="application/x-python-serialize", content_encoding="binary",
+            headers={"task": "nerq.extract", "id": "odd-3"},
+        )  # fmt: skip
+    for number in range(4):
+        assert error_of(app.AsyncResult(f"odd-{number}"))[0] == "InvalidText"
+    assert ask(app, "马云")["entities"] == MA_YUN
+    assert "hidden" not in running.output
+
+
+def test_each_request_has_its_own_events_and_none_has_text(app, server, events, running):
+    with gate(app, server, events) as send:
+        good, other, bad = send(SECRET, SECRET + "二", SECRET * 20_001)
+    for result in (good, other):
+        result.get(timeout=20)
+        events.wait_for(lambda e, result=result: "task-succeeded" in e.of(result.id))
+        assert events.of(result.id) == ["task-received", "task-started", "task-succeeded"]
+    error_of(bad)
+    events.wait_for(lambda e: "task-failed" in e.of(bad.id))
+    assert events.of(bad.id) == ["task-received", "task-started", "task-failed"]
+    seen = {e["type"]: e for e in events.seen if e.get("uuid") == good.id}
+    assert seen["task-received"]["args"] == "(<5 characters>)"
+    assert seen["task-succeeded"]["result"].startswith("<1 entities, 5 characters, batch ")
+    assert seen["task-succeeded"]["runtime"] > 0
+    # JSON may hide characters as \uXXXX: look at what it says, not at how it is written.
+    assert "秘密" not in json.dumps(events.seen, ensure_ascii=False, default=str)
+    assert "秘密" not in running.output
+
+
+def test_inspect_shows_what_runs_and_what_waits_without_text(app, server, events):
+    with gate(app, server, events) as send:
+        (waiting,) = send(SECRET)
+        inspect = app.control.inspect(timeout=2, limit=1)
+        ((active,),) = inspect.active().values()
+        ((reserved,),) = inspect.reserved().values()
+        assert active["args"] == "(<10 characters>)"
+        assert (reserved["id"], reserved["args"]) == (waiting.id, "(<5 characters>)")
+    waiting.get(timeout=20)
+
+
+def test_link_chain_group_and_chord_work(app, server):
+    extract, echo = app.signature("nerq.extract"), app.signature("test.echo")
+    echoed = {"echo": {"entities": MA_YUN, "model": "fake@00000000"}}
+    assert chain(extract.clone(["马云"]), echo).apply_async().get(timeout=20) == echoed
+    link = app.signature("test.echo", options={"task_id": "linked"})
+    app.send_task("nerq.extract", ["马云"], link=link)
+    assert app.AsyncResult("linked").get(timeout=20) == echoed
+    many = group([extract.clone(["马云"]), extract.clone(["无人"])], app=app).apply_async().get(timeout=20)
+    assert [result["entities"] for result in many] == [MA_YUN, []]
+    counted = chord([extract.clone(["马云"]) for _ in range(3)], app.signature("test.count"), app=app).apply_async()
+    assert counted.get(timeout=20) == 3
+
+
+def test_link_error_is_called_and_a_chain_stops(app, server):
+    failed = app.send_task("nerq.extract", [7], link_error=app.signature("test.failed"))
+    assert error_of(failed)[0] == "InvalidText"
+    assert server.client.blpop(["errbacks"], timeout=20)[1] == failed.id
+    last = chain(app.signature("nerq.extract", [7]), app.signature("test.echo")).apply_async()
+    assert error_of(last)[0] == "InvalidText"
+
+
+def test_a_result_that_nobody_wants_is_not_stored(app, server, events):
+    result = app.send_task("nerq.extract", ["马云"], ignore_result=True)
+    events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
+    assert not server.client.exists(f"celery-task-meta-{result.id}")
+
+
+def test_a_request_with_eta_waits_for_it_and_is_answered(app, events):
+    result = app.send_task("nerq.extract", ["马云"], countdown=0.5)
+    assert result.get(timeout=20)["entities"] == MA_YUN
+    seen = {e["type"]: e for e in events.seen if e.get("uuid") == result.id}
+    assert seen["task-received"]["eta"]
+
+
+def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
+    with gate(app, server, events) as send:
+        revoked, kept = send("马云撤回", "马云保留")
+        (expired,) = send("马云过期", expires=0.2)
+        app.control.revoke(revoked.id, reply=True, timeout=2)
+        with pytest.raises(NoResultError):
+            expired.get(timeout=0.3)  # its time passes while it waits
+        before = len(runs(server.client))
+    assert kept.get(timeout=20)["entities"] == MA_YUN
+    assert error_of(revoked)[0] == "TaskRevokedError"
+    assert error_of(expired)[0] == "TaskRevokedError"
+    assert runs(server.client)[before:] == [[4]]
+    events.wait_for(lambda e: "task-revoked" in e.of(expired.id))
+    assert events.of(revoked.id) == events.of(expired.id) == ["task-received", "task-revoked"]
+
+
+def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events):
+    """By structure: it left alone, having waited for nothing but its own turn of the event loop."""
+    result = app.send_task("nerq.extract", ["马云"])
+    result.get(timeout=20)
+    events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
+    (succeeded,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
+    assert " of 1, waited " in succeeded["result"]
+    ask(app, "马云")  # a later one: the earlier one's acknowledgement is through
+    assert server.client.hlen("unacked") <= 1
+
+
+def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
+    texts = ["字" * (1 + (n * 7919) % 510) for n in range(1000)]
+    with gate(app, server, events):
+        results = [app.send_task("nerq.extract", [text]) for text in texts]
+        done = len(runs(server.client))
+    for result in results:
+        result.get(timeout=60)
+    batches = runs(server.client)[done:]
+    assert sum(map(len, batches)) == 1000
+    cost = sum(max(batch) * len(batch) for batch in batches)
+    assert (cost - sum(map(len, texts))) / cost < 0.1
+    assert len(batches) < 2 * sum(len(text) + 2 for text in texts) / 2048

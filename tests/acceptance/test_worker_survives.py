@@ -1,0 +1,205 @@
+"""What the real worker does when processes die, limits pass, Redis goes away or it is stopped: nothing is lost."""
+
+import json
+import os
+import signal
+
+import pytest
+from support.gate import gate
+from support.servers import redis_server
+from support.workers import Events, foreign_app, runs, worker
+
+IMPATIENT = {"FAKE_TRANSPORT": json.dumps({"visibility_timeout": 1, "unacked_restore_interval": 1})}
+
+
+@pytest.fixture
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def app(server):
+    with foreign_app(server.url) as app:
+        yield app
+
+
+@pytest.fixture
+def events(app):
+    with Events(app) as events:
+        yield events
+
+
+def alike(text):
+    """The text at a length that they all have here, so that they share a batch."""
+    return text.ljust(20, "。")
+
+
+def found(result):
+    return len(result.get(timeout=30)["entities"])
+
+
+def error_of(result):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the app has no class for it
+        result.get(timeout=30)
+    return type(caught.value).__name__
+
+
+def names_of_queue(client):
+    return [json.loads(message)["headers"]["id"] for message in client.lrange("nerq", 0, -1)]
+
+
+def test_a_killed_process_costs_nobody_an_answer(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            results = send(*map(alike, ("马云一", "马云二", "!die-once:x")))
+        assert [found(result) for result in results] == [1, 1, 0]
+        assert server.client.llen("deaths") == 1
+        # Each is tried again by itself.
+        assert [len(run) for run in runs(server.client)] == [1, 3, 1, 1, 1]
+
+
+def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answered(server, app, events):
+    with worker(server.url, "-c", "1") as running:
+        with gate(app, server, events) as send:
+            one, poison, two = send(*map(alike, ("马云一", "!die:x", "马云二")))
+        assert (found(one), found(two), error_of(poison)) == (1, 1, "WorkerLost")
+        assert server.client.llen("deaths") == 3
+        events.wait_for(lambda e: "task-failed" in e.of(poison.id))
+        assert events.of(poison.id).count("task-started") == 3
+        assert found(app.send_task("nerq.extract", ["马云三"])) == 1
+        assert running.stop() == 0
+    assert not server.client.exists("unacked", "nerq")
+
+
+def test_terminating_one_request_costs_its_neighbours_nothing(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            victim, neighbour = send(alike("!wait:victim"), alike("马云一"))
+        assert server.client.blpop(["waiting"], timeout=30)
+        events.wait_for(lambda e: "task-started" in e.of(neighbour.id))
+        app.control.revoke(victim.id, terminate=True)
+        assert error_of(victim) == "TaskRevokedError"
+        assert found(neighbour) == 1
+        events.wait_for(lambda e: "task-revoked" in e.of(victim.id))
+
+
+def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            (slow,) = send(alike("!wait:slow"), time_limit=1)
+            (quick,) = send(alike("马云一"))
+        assert found(quick) == 1
+        assert error_of(slow) == "TimeLimitExceeded"
+        assert "deaths" not in server.client.keys()
+        events.wait_for(lambda e: "task-failed" in e.of(slow.id))
+        assert events.of(slow.id).count("task-failed") == 1
+
+
+def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
+            (quick,) = send(alike("马云一"))
+        assert found(quick) == 1
+        assert error_of(slow) == "SoftTimeLimitExceeded"
+
+
+def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
+    with worker(server.url, "-c", "1", env=IMPATIENT) as first:
+        running = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        waiting = app.send_task("nerq.extract", ["马云一"])
+        events.wait_for(lambda e: "task-received" in e.of(waiting.id))
+        os.killpg(first.process.pid, signal.SIGKILL)
+        first.wait()
+    assert server.client.hlen("unacked") == 2
+    assert not server.client.exists(f"celery-task-meta-{running.id}")
+    with worker(server.url, "-c", "1", env=IMPATIENT) as second:
+        assert server.client.blpop(["waiting"], timeout=30)
+        server.client.rpush("gate", 1)
+        assert (found(running), found(waiting)) == (0, 1)
+        assert second.stop() == 0
+    assert not server.client.exists("unacked", "nerq")
+
+
+def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, events):
+    with worker(server.url, "-c", "1") as running:
+        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(5)]
+        for result in waiting:
+            events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
+        running.process.terminate()
+        running.wait_for("Warm shutdown")
+        server.client.rpush("gate", 1)
+        assert running.wait() == 0
+    assert found(busy) == 0
+    assert sorted(names_of_queue(server.client)) == sorted(result.id for result in waiting)
+    assert not server.client.exists("unacked")
+
+
+def cut(server, known):
+    """Cut every connection that was opened after those of `known`."""
+    for connection in server.client.client_list():
+        if connection["id"] not in known:
+            server.client.client_kill_filter(_id=connection["id"])
+
+
+def test_after_a_cut_connection_all_is_answered_and_nothing_runs_twice(server, app, events):
+    known = {connection["id"] for connection in server.client.client_list()}
+    with worker(server.url, "-c", "1") as running:
+        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        waiting = app.send_task("nerq.extract", ["马云一"])
+        events.wait_for(lambda e: "task-received" in e.of(waiting.id))
+        cut(server, known)
+        running.wait_for("Connection to broker lost")
+        running.wait_for("Connected to", times=2)
+        events.wait_for(lambda e: e.of(waiting.id).count("task-received") == 2)
+        server.client.rpush("gate", 1)
+        assert (found(busy), found(waiting)) == (0, 1)
+        assert runs(server.client) == [[len("!wait:gate")], [3]]
+        after = [app.send_task("nerq.extract", ["马云二"]) for _ in range(4)]
+        assert [found(result) for result in after] == [1] * 4
+        assert running.stop() == 0
+    assert not server.client.exists("unacked", "nerq")
+
+
+def test_a_restart_of_redis_loses_nothing():
+    with redis_server(persistent=True) as server, foreign_app(server.url) as app:
+        with worker(server.url, "-c", "1") as running:
+            busy = app.send_task("nerq.extract", ["!wait:gate"])
+            assert server.client.blpop(["waiting"], timeout=30)
+            waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(3)]
+            server.stop(kill=True)
+            running.wait_for("Connection to broker lost")
+            server.start()
+            running.wait_for("Connected to", times=2)
+            server.client.rpush("gate", 1, 1)
+            for result in [busy, *waiting]:
+                events = app.AsyncResult(result.id)
+                assert events.get(timeout=30)["model"] == "fake@00000000"
+            assert running.stop() == 0
+        assert not server.client.exists("unacked", "nerq")
+
+
+def test_pool_restart_keeps_what_waits(server, app, events):
+    with worker(server.url, "-c", "1", env={"FAKE_RESTARTS": "1"}):
+        with gate(app, server, events) as send:
+            (waiting,) = send("马云一")
+            app.control.pool_restart(reply=True, timeout=5)
+        assert found(waiting) == 1
+
+
+def test_a_pool_that_grows_and_shrinks_is_used_as_it_is(server, app, events):
+    with worker(server.url, "-c", "1"):
+        app.control.pool_grow(1, reply=True, timeout=5)
+        with gate(app, server, events, "one"):
+            with gate(app, server, events, "two"):
+                waiting = app.send_task("nerq.extract", ["马云一"])
+                events.wait_for(lambda e: "task-received" in e.of(waiting.id))
+                assert "task-started" not in events.of(waiting.id)
+            assert found(waiting) == 1
+        app.control.pool_shrink(1, reply=True, timeout=5)
+        assert found(app.send_task("nerq.extract", ["马云二"])) == 1

@@ -1,0 +1,96 @@
+"""Ways to run the encoder, side by side on one core: FP32, INT8 with static scales, INT8 with a scale per token.
+
+    PYTHONPATH=tests python tests/benchmarks/engine.py [--size default|base] [--rows 32] [--length 48] [--rounds 15]
+
+Random weights: speed and independence of the batch do not depend on what they are. All ways take turns, so that they
+see the same machine. Prints tokens per second (median), the ratio to FP32, and the largest difference between a text's
+scores alone and in the batch.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import onnxruntime
+
+from nerq_models.graph import Float, Shape, build
+from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
+from nerq_worker.engine.base import Batch
+from nerq_worker.engine.onnx import GRAPH_OPTIMISATION
+from support.encoders import random_weights
+
+SIZES = {
+    "default": (Shape(layers=6, heads=4, max_length=256), 256, 1024, 7500),
+    "base": (Shape(layers=12, heads=12, max_length=512), 768, 3072, 21128),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="default")
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--length", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    shape, hidden, inner, vocabulary = SIZES[options.size]
+    weights = random_weights(shape=shape, hidden=hidden, inner=inner, vocabulary=vocabulary)
+    rng = np.random.default_rng(0)
+    batch = draw(rng, options.rows, options.length, vocabulary)
+    ranges = calibrate(weights, shape, [draw(rng, 8, options.length, vocabulary) for _ in range(2)])
+    ways = {
+        "FP32": Float(),
+        "INT8, static, 7-bit weights": StaticInt8(ranges),
+        "INT8, static, 8-bit weights": StaticInt8(ranges, 127),
+        "INT8, per token": TokenInt8(),
+    }
+    sessions = {name: open_session(build(weights, shape, way).SerializeToString()) for name, way in ways.items()}
+    times = {name: [] for name in ways}
+    for _ in range(options.rounds):
+        for name, session in sessions.items():
+            began = time.perf_counter()
+            run(session, batch)
+            times[name].append(time.perf_counter() - began)
+    tokens = int(batch.lengths.sum())
+    reference = statistics.median(times["FP32"])
+    print(
+        f"{options.size} size, {options.rows} x {options.length} tokens, one core, onnxruntime {onnxruntime.__version__}"
+    )
+    print(f"{'':<30} tokens/s   ratio   alone against batched")
+    for name, session in sessions.items():
+        median = statistics.median(times[name])
+        print(f"{name:<30} {tokens / median:>8,.0f} {reference / median:>7.2f}   {apart(session, batch):.1e}")
+
+
+def draw(rng, rows, length, vocabulary) -> Batch:
+    lengths = rng.integers(max(3, length - length // 5), length + 1, rows)
+    lengths[0] = length
+    ids = rng.integers(1, vocabulary, (rows, length))
+    return Batch(np.where(np.arange(length) < lengths[:, None], ids, 0), lengths)
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = GRAPH_OPTIMISATION
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(session, batch):
+    mask = (np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]).astype(np.int64)
+    return session.run(["logits"], {"input_ids": batch.input_ids, "attention_mask": mask})[0]
+
+
+def apart(session, batch) -> float:
+    """Return the largest difference between the scores of a text alone and in the batch."""
+    together = run(session, batch)
+    return max(
+        float(
+            np.abs(run(session, Batch(batch.input_ids[row : row + 1, :n], np.array([n])))[0] - together[row, :n]).max()
+        )
+        for row, n in enumerate(batch.lengths)
+    )
+
+
+if __name__ == "__main__":
+    main()

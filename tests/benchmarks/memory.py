@@ -1,0 +1,74 @@
+"""Peak memory of a worker, parent and two pool processes, while it works: proportional set size (PSS), Linux only.
+
+    python tests/benchmarks/memory.py [--texts 3000] [--processes 2] [--limit 250]
+
+PSS shares out pages that several processes use, so the sum is what the machine really spends. Sampled every 50 ms while
+mixed texts, the demo's long article among them, go through the queue. Exits 1 when the peak is above --limit MB.
+"""
+
+import argparse
+import sys
+import threading
+from typing import Self
+
+import psutil
+from nerq.cli.stack import running
+
+from nerq import Client
+from nerq.cli import demo_texts
+
+MEGABYTE = 1_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=3000)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=250)
+    options = parser.parse_args()
+    with running(None, None, None, concurrency=options.processes) as stack:
+        idle = proportional(stack.worker.pid)
+        peak = Peak(stack.worker.pid)
+        with peak, Client(settings=stack.settings) as ner:
+            texts = [*demo_texts.mixture(options.texts), *[demo_texts.ARTICLE] * 20]
+            answered = sum(document.error is None for document in ner.stream(texts))
+        after = proportional(stack.worker.pid)
+    print(f"{stack.model}, {answered:,} texts answered")
+    for name, parts in (("idle", idle), ("peak", peak.highest), ("after", after)):
+        listed = ", ".join(f"{part / MEGABYTE:.0f}" for part in parts)
+        print(f"{name:<6} {sum(parts) / MEGABYTE:>6.1f} MB PSS (parent {listed.replace(', ', ', processes ', 1)})")
+    sys.exit(sum(peak.highest) / MEGABYTE > options.limit)
+
+
+def proportional(parent: int) -> list[int]:
+    """Return the PSS in bytes of a process and of each of its children."""
+    process = psutil.Process(parent)
+    return [each.memory_full_info().pss for each in (process, *process.children(recursive=True))]
+
+
+class Peak:
+    """Samples the memory of a process tree in a thread; `highest` is the sample with the largest sum."""
+
+    def __init__(self, parent: int) -> None:
+        self.highest: list[int] = []
+        self._parent = parent
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._over.wait(0.05):
+            sample = proportional(self._parent)
+            if sum(sample) > sum(self.highest):
+                self.highest = sample
+
+
+if __name__ == "__main__":
+    main()

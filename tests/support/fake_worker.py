@@ -1,0 +1,87 @@
+"""The real worker with a pretended model: `celery -A support.fake_worker worker`. What texts say decides what happens.
+
+`马云` is found as PER wherever it stands. `!raise` fails the model, `!die` kills the process, `!die-once:NAME` only the
+first time, `!wait:NAME` blocks until something is pushed to the list NAME. Each run is noted in the list `runs`.
+"""
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from nerq.contract import Entity
+from nerq.settings import Settings
+from nerq_worker.app import make_worker_app
+
+
+@dataclass(frozen=True)
+class Stats:
+    windows: int
+    tokens: int
+    padded_tokens: int
+
+
+class FakeRecogniser:
+    package = SimpleNamespace(
+        id="fake@00000000", manifest=SimpleNamespace(tokenizer=SimpleNamespace(max_length=512)), name="fake"
+    )
+
+    def __init__(self, url):
+        self._url = url
+
+    def run(self, texts):
+        # A model does not care whether Redis is there, so this one waits for it.
+        retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
+        with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
+            client.rpush("runs", json.dumps([len(text) for text in texts]))
+            for text in texts:
+                self._obey(text, client)
+        longest = max(map(len, texts))
+        return [find(text) for text in texts], Stats(len(texts), sum(map(len, texts)), longest * len(texts))
+
+    def _obey(self, text, client):
+        command, _, name = text.partition(":")
+        if command == "!raise":
+            raise ValueError(text)
+        if command == "!die" or (command == "!die-once" and client.setnx(f"died:{name}", 1)):
+            client.rpush("deaths", text)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if command == "!wait":
+            client.rpush("waiting", name)
+            client.blpop([name], timeout=60)
+
+
+def find(text):
+    starts = [n for n in range(len(text)) if text.startswith("马云", n)]
+    return [Entity(text="马云", type="PER", start=n, end=n + 2, score=1.0) for n in starts]
+
+
+def make(settings):
+    app = make_worker_app(settings, load=lambda settings: FakeRecogniser(settings.broker_url))
+    options = json.loads(os.environ.get("FAKE_TRANSPORT", "{}"))
+    app.conf.broker_transport_options = app.conf.broker_transport_options | options
+    app.conf.worker_pool_restarts = bool(os.environ.get("FAKE_RESTARTS"))
+
+    @app.task(name="test.echo", shared=False)
+    def echo(result):
+        return {"echo": result}
+
+    @app.task(name="test.count", shared=False)
+    def count(results):
+        return sum(len(result["entities"]) for result in results)
+
+    @app.task(name="test.failed", shared=False)
+    def failed(task_id):
+        with redis.Redis.from_url(settings.broker_url) as client:
+            client.rpush("errbacks", task_id)
+
+    return app
+
+
+if os.environ.get("NERQ_BROKER_URL"):
+    app = make(Settings.from_env())

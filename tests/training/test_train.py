@@ -1,0 +1,141 @@
+"""Training with torch: `make test-training`. Small corpora made here; minutes of training are not what is tested."""
+
+import itertools
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from nerq_models.convert import convert, read_source
+from nerq_models.graph import Float, Shape, build
+from nerq_models.labelled import Sentence, Span
+from nerq_models.train import loop, start
+from nerq_models.train.config import ConfigError, EncoderConfig, TrainConfig
+from nerq_models.train.model import Crf, Tagger, build_encoder
+from nerq_models.train.run import Run
+from nerq_worker import load
+
+SENTENCES = [
+    Sentence("马云在杭州阿里巴巴总部发表演讲。", (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
+    Sentence("王小明昨天到了北京大学2011年。", (Span("PER", 0, 3), Span("ORG", 7, 11))),
+    Sentence("今天天气很好，我们去看电影。", ()),
+] * 8
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = [
+        json.dumps({"text": s.text, "entities": [{"type": p.type, "start": p.start, "end": p.end} for p in s.spans]})
+        for s in SENTENCES
+    ]
+    (folder / "a.jsonl").write_text("\n".join(lines), "utf-8")
+    (folder / "text.txt").write_text("\n".join(s.text for s in SENTENCES), "utf-8")
+    (folder / "names.txt").write_text("李雷\n韩梅梅", "utf-8")
+    return folder
+
+
+CONFIG = TrainConfig.model_validate(
+    {
+        "name": "small",
+        "encoder": {"hidden": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 32},
+        "gazetteers": {"PER": ["names.txt"]},
+        "pretrain": {"texts": ["text.txt", "a.jsonl:2"], "steps": 5, "batch_tokens": 128, "length": 32, "warmup": 2},
+        "tag": {
+            "corpora": ["a.jsonl"],
+            "auxiliary": ["a.jsonl:0.5"],
+            "dev": ["a.jsonl"],
+            "steps": 6,
+            "batch_tokens": 256,
+            "evaluate_every": 3,
+        },
+        "checkpoint_every": 2,
+        "licences": [{"data": "made here", "licence": "Apache-2.0"}],
+    }
+)
+
+
+def test_a_run_ends_as_a_package_that_finds_what_it_was_taught(data, tmp_path):
+    # Enough steps to learn three sentences by heart, which shows that all parts work together.
+    tag = CONFIG.tag.model_copy(update={"steps": 200, "learning_rate": 3e-3, "warmup": 10, "replace_share": 0.0})
+    tagger = Run(CONFIG.model_copy(update={"tag": tag}), data, tmp_path / "run").finish()
+    source = read_source(tagger)
+    package = convert(
+        source, tmp_path / "out", name="small", calibration=[s.text for s in SENTENCES], verification={"a": SENTENCES}
+    )
+    assert package.manifest.verification["a"]["f1"] > 0.95
+    assert package.manifest.licences == ({"data": "made here", "licence": "Apache-2.0"},)
+    found = load(package.path).extract([SENTENCES[0].text])[0]
+    assert [(e.text, e.type) for e in found] == [("马云", "PER"), ("杭州", "LOC"), ("阿里巴巴", "ORG")]
+
+
+@pytest.mark.parametrize("phase", ["pretrain", "tag"])
+def test_an_interrupted_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, phase):
+    undisturbed = Run(CONFIG, data, tmp_path / "one").finish()
+    update = loop.Phase._update
+
+    def interrupted(self, step, number, *rest):
+        if self.name == phase and number == 3:
+            raise KeyboardInterrupt
+        return update(self, step, number, *rest)
+
+    run = Run(CONFIG, data, tmp_path / "two")
+    monkeypatch.setattr(loop.Phase, "_update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.finish()
+    monkeypatch.setattr(loop.Phase, "_update", update)
+    resumed = run.finish()
+    one, two = (load_file(folder / "model.safetensors") for folder in (undisturbed, resumed))
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_the_crf_is_a_distribution_over_paths():
+    torch.manual_seed(0)
+    crf = Crf(3)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    emissions = torch.randn(1, 5, 3)  # two of the five are padding
+    paths = [torch.tensor([[*path, 0, 0]]) for path in itertools.product(range(3), repeat=3)]
+    total = sum(torch.exp(-crf.loss(emissions, path, torch.tensor([3]))) for path in paths)
+    torch.testing.assert_close(total.detach(), torch.tensor(1.0), atol=1e-5, rtol=0)
+
+
+def test_the_written_graph_is_the_trained_network():
+    torch.manual_seed(0)
+    shape = EncoderConfig(hidden=32, layers=2, heads=2, feed_forward=64, max_length=32)
+    tagger = Tagger(build_encoder(shape, 60), 7).eval()
+    ids = torch.randint(0, 60, (3, 20))
+    mask = (torch.arange(20) < torch.tensor([20, 7, 3])[:, None]).long()
+    weights = {k.removeprefix("encoder."): v.detach().numpy() for k, v in tagger.encoder.state_dict().items()}
+    weights = {k if k.startswith("embeddings") else f"encoder.{k}": v for k, v in weights.items()}
+    weights |= {f"linear.{k}": v.detach().numpy() for k, v in tagger.head.linear.state_dict().items()}
+    model = build(weights, Shape(layers=2, heads=2, max_length=32), Float()).SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
+    expected = tagger(ids, mask).detach().numpy()
+    np.testing.assert_allclose(logits[mask.bool().numpy()], expected[mask.bool().numpy()], atol=2e-5)
+
+
+def test_heads_of_the_first_layer_start_by_looking_at_their_neighbours():
+    torch.manual_seed(0)
+    encoder = build_encoder(EncoderConfig(hidden=256, layers=1, heads=4, feed_forward=64, max_length=64), 100).eval()
+    start.look_at_neighbours(encoder, free=200)
+    encoder.set_attn_implementation("eager")
+    shares = encoder(torch.randint(0, 100, (1, 40)), output_attentions=True).attentions[0][0].detach()
+    for head, offset in enumerate(start.OFFSETS):
+        looked_at = shares[head, 5:-5].argmax(-1) - torch.arange(5, 35)
+        assert (looked_at == offset).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("text", ["name = ", "nonsense = 1", 'name = "x"', "[pretrain]\nsteps = 'many'"])
+def test_a_configuration_that_cannot_be_used_is_refused_with_its_name(tmp_path, text):
+    path = tmp_path / "bad.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        TrainConfig.read(path)

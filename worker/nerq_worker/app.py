@@ -1,0 +1,174 @@
+"""Composition root of the queue worker: settings, model, Celery app, batching. `celery -A nerq_worker worker` runs it.
+
+The app itself is in nerq_worker/celery.py, where Celery looks for it; importing this module makes none.
+"""
+
+import gc
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from celery import Celery, Task, concurrency, signals
+from celery.concurrency.prefork import TaskPool
+
+from nerq.broker import make_celery
+from nerq.contract import EXTRACT, EXTRACT_MANY
+from nerq.errors import NerqError
+from nerq.settings import Settings
+from nerq_worker.batching.answers import Recogniser, Work
+from nerq_worker.batching.job import Held, answer, held, hold, is_holding
+from nerq_worker.batching.strategy import PREFORK_ONLY
+
+logger = logging.getLogger(__name__)
+
+BATCHES_AHEAD = 4
+"""Full batches per process that a worker fetches: one runs, and texts of like length are chosen from the others."""
+
+
+class Model(Recogniser, Protocol):
+    """A recogniser that knows what model it runs."""
+
+    @property
+    def package(self) -> Any:
+        """Its model package: `id`, and `manifest.tokenizer.max_length`."""
+        ...
+
+
+Load = Callable[[Settings], Model]
+
+
+def load_model(settings: Settings) -> Model:
+    """Open the model that the settings name.
+
+    Raises:
+        NerqError: it is missing or damaged.
+    """
+    from nerq_worker import load  # noqa: PLC0415 - numpy and onnxruntime, which only a worker has
+
+    recogniser: Model = load(settings.model or None, settings=settings)
+    return recogniser
+
+
+class BatchedTask(Task):  # type: ignore[misc]
+    """A task whose requests are answered in batches; called without our worker it answers by itself."""
+
+    abstract = True
+    Strategy = "nerq_worker.batching.strategy:start"
+    acks_late = True
+    throws = (NerqError,)
+
+
+def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
+    """Return the worker's Celery app; the model is opened when a worker starts with it.
+
+    Args:
+        settings: the worker's settings.
+        load: opens the model.
+
+    Raises:
+        InvalidSettings: the broker's URL cannot be used.
+    """
+    app = make_celery(settings)
+    app.conf.update(
+        worker_pool="prefork",
+        worker_consumer="nerq_worker.batching.consumer:Consumer",
+        worker_concurrency=settings.concurrency or "auto",  # auto heeds the container's CPU quota
+        worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
+        # It counts requests as if each had a process, and would fetch too little after every reconnect.
+        worker_enable_prefetch_count_reduction=False,
+        # A killed worker's requests go back at once when they are due, not ten in every hundred seconds.
+        broker_transport_options=app.conf.broker_transport_options
+        | {"unacked_restore_limit": 10_000, "unacked_restore_throttle": 1},
+    )
+    opener = Opener(app, settings, load)
+    _register(app, opener)
+    signals.worker_init.connect(opener.on_worker_init, weak=False)
+    signals.worker_process_init.connect(opener.on_process_init, weak=False)
+    signals.worker_ready.connect(opener.on_ready, weak=False)
+    return app
+
+
+def _register(app: Celery, opener: "Opener") -> None:
+    def register(name: str) -> None:
+        @app.task(name=name, base=BatchedTask, bind=True, shared=False)  # type: ignore[untyped-decorator]
+        def body(self: Any, *args: Any, **kwargs: Any) -> Any:
+            opener.open()  # done already, unless it is called eagerly
+            return answer(Work(self.request.id or "", name, args, kwargs))
+
+    register(EXTRACT)
+    register(EXTRACT_MANY)
+
+
+class Opener:
+    """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
+
+    def __init__(self, app: Celery, settings: Settings, load: Load) -> None:
+        self._app = app
+        self._settings = settings
+        self._load = load
+
+    def on_worker_init(self, sender: Any, **_: Any) -> None:
+        """Refuse what cannot work, then open the model."""
+        if sender.app is not self._app:
+            return
+        if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
+            _stop(PREFORK_ONLY)
+        if not self._settings.log_text:
+            # Celery's tracer, which ends chains and chords, logs results as they are.
+            logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+        self._open_or_stop()
+        # Objects made so far are never looked at by the collector again, so their memory stays shared.
+        gc.collect()
+        gc.freeze()
+
+    def on_process_init(self, **_: Any) -> None:
+        """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
+        self._open_or_stop()
+
+    def on_ready(self, sender: Any, **_: Any) -> None:
+        """Say in one line what this worker does."""
+        if sender.app is not self._app:
+            return
+        settings = self._settings
+        logger.info(
+            "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
+            held().model,
+            sender.pool.num_processes,
+            settings.queue,
+            settings.batch_texts,
+            settings.batch_tokens,
+            settings.max_padding * 100,
+        )
+
+    def open(self) -> None:
+        """Open the model, unless this process has it.
+
+        Raises:
+            NerqError: it is missing or damaged.
+        """
+        if is_holding():
+            return
+        model = self._load(self._settings)
+        length = model.package.manifest.tokenizer.max_length
+        hold(Held(model, model.package.id, length, self._app, self._settings))
+
+    def _open_or_stop(self) -> None:
+        try:
+            self.open()
+        except NerqError as error:
+            _stop(str(error))
+        except ImportError as error:
+            _stop(f"the worker needs {error.name}; install it with: pip install 'nerq[worker]'")
+
+
+def _is_prefork(pool: Any) -> bool:
+    try:
+        return issubclass(concurrency.get_implementation(pool), TaskPool)
+    except (ImportError, RuntimeError):  # a pool whose library is not there
+        return False
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(f"nerq: {sentence}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+    raise SystemExit(1)

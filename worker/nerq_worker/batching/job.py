@@ -1,0 +1,199 @@
+"""What a pool process does with one batch: answer it, store all results, report. The parent is told no text."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+
+from nerq.settings import Settings
+from nerq_worker.batching.answers import Answer, Answerer, Recogniser, Work
+from nerq_worker.results import NotStored, Record, ResultStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What every pool process inherits from the parent.
+
+    Attributes:
+        recogniser: the open model.
+        model: NAME@DIGEST8, as results carry it.
+        max_length: tokens the model takes at once.
+        app: the Celery app, for its backend and tasks.
+        settings: the worker's settings.
+    """
+
+    recogniser: Recogniser
+    model: str
+    max_length: int
+    app: Celery
+    settings: Settings
+
+    @property
+    def answerer(self) -> Answerer:
+        """Answers requests with this model."""
+        settings = self.settings
+        return Answerer(
+            self.recogniser, self.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,)
+        )
+
+
+class Ending(Enum):
+    """What became of a request in a pool process."""
+
+    ANSWERED = auto()
+    FAILED = auto()
+    UNSTORED = auto()
+    """Its end could not be stored, so it has none."""
+    OUT_OF_TIME = auto()
+    """The batch's soft time limit passed; by itself it may have time enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended; `summary` goes into events and logs."""
+
+    ending: Ending
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the parent learns of a batch.
+
+    Attributes:
+        outcomes: one per request, in order.
+        runtime: seconds from start until all were stored.
+        figures: what the model's runs cost; the fields of `RunStats`.
+    """
+
+    outcomes: list[Outcome]
+    runtime: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+_held: list[Held] = []
+_known: dict[str, Answer] = {}
+
+
+def hold(held_: Held) -> None:
+    """Keep the model for this process and all that are forked from it."""
+    _held[:] = [held_]
+
+
+def held() -> Held:
+    """Return what was given to `hold`.
+
+    Raises:
+        RuntimeError: nothing was.
+    """
+    if not _held:
+        raise RuntimeError("no model is open in this process; start it with `celery -A nerq_worker worker`")
+    return _held[0]
+
+
+def is_holding() -> bool:
+    """Tell whether `hold` was called here or in a process this one was forked from."""
+    return bool(_held)
+
+
+def run_batch(works: Sequence[Work]) -> Report:
+    """Answer a batch of requests; the target of the pool's jobs."""
+    return Batch(held(), works).run()
+
+
+def answer(work: Work) -> dict[str, Any]:
+    """Return what a task's body returns: the result that its batch has already found, else one found now.
+
+    Raises:
+        NerqError: the request fails.
+    """
+    found = _known.get(work.id) or held().answerer.answer([work])[0][0]
+    if isinstance(found.result, BaseException):
+        raise found.result
+    return found.result
+
+
+class Batch:
+    """One batch in its pool process.
+
+    Args:
+        held_: the model and its surroundings.
+        works: the requests.
+        store: where results go; the app's own backend if not given.
+    """
+
+    def __init__(self, held_: Held, works: Sequence[Work], store: ResultStore | None = None) -> None:
+        self._held = held_
+        self._works = works
+        self._store = store or ResultStore(held_.app.backend)
+        self._outcomes: list[Outcome | None] = [None] * len(works)
+
+    def run(self) -> Report:
+        """Answer and store; report once all that could be stored is."""
+        started = time.monotonic()
+        figures: Mapping[str, float] = {}
+        try:
+            answers, figures = self._held.answerer.answer(self._works)
+            self._settle(answers)
+        except SoftTimeLimitExceeded as error:
+            self._out_of_time(error)
+        outcomes = [outcome or Outcome(Ending.UNSTORED) for outcome in self._outcomes]
+        return Report(outcomes, time.monotonic() - started, figures)
+
+    def _settle(self, answers: Sequence[Answer]) -> None:
+        """Store the answers and note each request's end; what cannot be stored stays without one."""
+        plain = [n for n, work in enumerate(self._works) if work.canvas is None]
+        records = [
+            Record(work.id, answers[n].result, work.group, work.parent)
+            for n in plain
+            if not (work := self._works[n]).silent
+        ]
+        try:
+            self._store.store(records)
+        except NotStored as error:
+            logger.error("%s; the requests go back to the queue", error)  # noqa: TRY400 - the reason is in it
+        else:
+            for n in plain:
+                self._end(n, answers[n])
+        for n, work in enumerate(self._works):
+            if work.canvas is not None and self._trace(work, answers[n]):
+                self._end(n, answers[n])
+
+    def _end(self, n: int, found: Answer) -> None:
+        failed = isinstance(found.result, BaseException)
+        self._outcomes[n] = Outcome(Ending.FAILED if failed else Ending.ANSWERED, found.summary)
+
+    def _trace(self, work: Work, found: Answer) -> bool:
+        """Let Celery end a request from which more follows: callbacks, chain, chord. True once it has."""
+        task = self._held.app.tasks[work.task]
+        args = list(work.args) if isinstance(work.args, list | tuple) else []
+        kwargs = dict(work.kwargs) if isinstance(work.kwargs, Mapping) else {}
+        with _knowing(work.id, found):
+            traced = task.__trace__(work.id, args, kwargs, work.canvas)
+        # An internal error is one of storing or sending, not of the task.
+        return not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal)
+
+    def _out_of_time(self, error: SoftTimeLimitExceeded) -> None:
+        """End what has no end yet: alone it has failed for good, in company it is tried again alone."""
+        if len(self._works) > 1:
+            self._outcomes = [outcome or Outcome(Ending.OUT_OF_TIME) for outcome in self._outcomes]
+        elif self._outcomes[0] is None:
+            self._settle([Answer(error.with_traceback(None), repr(error))])
+
+
+@contextmanager
+def _knowing(task_id: str, found: Answer) -> Iterator[None]:
+    _known[task_id] = found
+    try:
+        yield
+    finally:
+        del _known[task_id]
