@@ -137,14 +137,11 @@ class AsyncClient:
         return job.result()
 
     async def _send_and_wait(self, send: Callable[[], Job[T]], timeout: Timeout) -> T:
-        sending = asyncio.get_running_loop().run_in_executor(self._threads, send)
+        sending = self._threads.submit(send)
         try:
-            return await self.wait(await asyncio.shield(sending), timeout)
+            return await self.wait(await asyncio.shield(asyncio.wrap_future(sending)), timeout)
         except asyncio.CancelledError:
-            sending.add_done_callback(self._revoke_sent)  # at once, or as soon as it has been sent
+            if not sending.cancel():  # begun: what it sends is to be revoked, and `close` waits for that
+                with contextlib.suppress(RuntimeError):  # closed meanwhile
+                    self._threads.submit(lambda: self._outbox.revoke_quietly([sending.result()]))
             raise
-
-    def _revoke_sent(self, sending: "asyncio.Future[Job[T]]") -> None:
-        if not sending.cancelled() and sending.exception() is None:
-            with contextlib.suppress(RuntimeError):  # closed meanwhile
-                self._threads.submit(self._outbox.revoke_quietly, [sending.result()])

@@ -19,7 +19,7 @@ class StubWorker:
     """
 
     def __init__(self, url, queue="nerq"):
-        self._client = redis.Redis.from_url(url, client_name="stub")
+        self._client = redis.Redis.from_url(url, client_name="stub", socket_timeout=None)  # BRPOP waits
         self._queue = queue
         self._stop = f"{queue}-stop"
         self._changed = threading.Condition()
