@@ -16,7 +16,7 @@ from nerq.parcels import WINDOW
 from nerq.settings import Settings
 
 T = TypeVar("T")
-THREADS = 8
+THREADS = 4
 """Threads that publish, which Celery can only do blockingly; waiting for results takes none."""
 
 
@@ -113,8 +113,12 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
-        await asyncio.to_thread(self._outbox.link.close)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._outbox.link.listener.close()
+        self._threads.shutdown()  # what is being sent or revoked comes to its end first
+        self._outbox.link.close()
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Run what blocks in one of this client's threads."""
@@ -133,14 +137,11 @@ class AsyncClient:
         return job.result()
 
     async def _send_and_wait(self, send: Callable[[], Job[T]], timeout: Timeout) -> T:
-        sending = asyncio.get_running_loop().run_in_executor(self._threads, send)
+        sending = self._threads.submit(send)
         try:
-            return await self.wait(await asyncio.shield(sending), timeout)
+            return await self.wait(await asyncio.shield(asyncio.wrap_future(sending)), timeout)
         except asyncio.CancelledError:
-            sending.add_done_callback(self._revoke_sent)  # at once, or as soon as it has been sent
+            if not sending.cancel():  # begun: what it sends is to be revoked, and `close` waits for that
+                with contextlib.suppress(RuntimeError):  # closed meanwhile
+                    self._threads.submit(lambda: self._outbox.revoke_quietly([sending.result()]))
             raise
-
-    def _revoke_sent(self, sending: "asyncio.Future[Job[T]]") -> None:
-        if not sending.cancelled() and sending.exception() is None:
-            with contextlib.suppress(RuntimeError):  # closed meanwhile
-                self._threads.submit(self._outbox.revoke_quietly, [sending.result()])

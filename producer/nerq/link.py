@@ -24,8 +24,8 @@ from nerq.pubsub import key
 from nerq.results import ResultListener
 from nerq.settings import Settings
 
-PUBLISHERS = 10
-"""Connections that publish; more threads than that take turns."""
+PUBLISHERS = 4
+"""Connections that publish (two sockets each, in kombu); more threads take turns, which Python makes them do anyway."""
 TROUBLE = (OperationalError, RedisError, LimitExceeded, OSError)
 """What the libraries raise when Redis is absent, silent or unwilling."""
 

@@ -183,8 +183,9 @@ class ResultListener:
                 if self._waiting and time.monotonic() >= reread_at:
                     self._reread_all(subscription)
                     reread_at = time.monotonic() + self._reread
-                selector.select(max(0.0, reread_at - time.monotonic()) if self._waiting else None)
-                bell.silence()
+                if not self._dropped:  # else what was just resolved is to be unsubscribed first
+                    selector.select(max(0.0, reread_at - time.monotonic()) if self._waiting else None)
+                    bell.silence()
 
     def _take(self, subscription: Subscription) -> set[str]:
         """Resolve what has been announced; return the awaited ids whose subscription was confirmed just now."""

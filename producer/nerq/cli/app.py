@@ -69,15 +69,16 @@ def _hint(name: str, error: ImportError) -> Any:
 
 
 def extra_of(module: str | None) -> str:
-    """Name the extra that brings a module; `all` when none is known to."""
+    """Name the smallest extra that brings a module; `all` when none is known to."""
     top = (module or "").partition(".")[0].replace("_", "-").lower()
+    brings: dict[str, set[str]] = {}
     with contextlib.suppress(metadata.PackageNotFoundError):
         for requirement in metadata.requires("nerq") or []:
             named = re.match(r"[\w.-]+", requirement)
             extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-            if named and extra and extra[1] != "dev" and named[0].replace("_", "-").lower() == top:
-                return extra[1]
-    return "all"
+            if named and extra:
+                brings.setdefault(extra[1], set()).add(named[0].replace("_", "-").lower())
+    return min((extra for extra, names in brings.items() if top in names), key=lambda e: len(brings[e]), default="all")
 
 
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """`nerq demo`: the whole path once. Starts everything, sends real texts, shows what came back and how, stops it."""
 
+import contextlib
 import statistics
 import sys
 import time
@@ -37,7 +38,8 @@ def demo(
             with running(broker, None, log, model=model, concurrency=concurrency) as stack:
                 right = _perform(stack, burst)
     except Stopped:
-        print("Stopped; no process is left.", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("Stopped; no process is left.", file=sys.stderr)
         raise typer.Exit(130) from None
     print("Everything is stopped; no process is left.")
     if not right:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WORKER_LOG = "worker.log"
 STOP_PATIENCE = 15.0
 """Seconds in which a worker may finish what it has begun before it is killed."""
+FIRST_ANSWER = 30.0
+"""Seconds to wait for the first text's entities, by which the model is known."""
 PROBE = "马云在杭州阿里巴巴总部发表演讲"
 
 
@@ -148,9 +150,9 @@ def _ask_model(settings: Settings, log: Path | None) -> str:
     """Send one text all the way, which is the proof that everything works; return the model's name."""
     try:
         with Client(settings=settings) as ner:
-            meta = ner.submit(PROBE).wait(timeout=max(settings.timeout, 30.0))
-    except TimedOut:
-        raise NerqError(_death("the worker runs but does not answer", log)) from None
+            meta = ner.submit(PROBE, expires=FIRST_ANSWER).wait(timeout=FIRST_ANSWER)
+    except TimedOut:  # not a failure: after a crash, a queue full of requests may come first
+        return f"not known yet, the worker has not answered within {FIRST_ANSWER:g} s (is much queued?)"
     result = meta.get("result")
     if meta["status"] != "SUCCESS" or not isinstance(result, Mapping):
         raise NerqError(_death("the worker could not answer a first text", log))

@@ -1,5 +1,6 @@
 """`nerq up`: Redis if none is given, and a worker, until Ctrl-C."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -36,7 +37,8 @@ def up(
                 print(_described(stack), flush=True)
                 raise NerqError(stack.wait())
     except Stopped:
-        print("Stopped; no process is left.", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("Stopped; no process is left.", file=sys.stderr)
 
 
 def _home() -> Path:

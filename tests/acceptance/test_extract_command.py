@@ -1,0 +1,100 @@
+"""`nerq extract` as a user runs it, against a real server and a stub of a worker."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from support.servers import redis_server
+from support.stub_worker import StubWorker, failed
+
+TEXT = "昨天马云在杭州"
+FOUND = {"text": "马云", "type": "PER", "start": 2, "end": 4, "score": 0.9}
+
+
+@pytest.fixture
+def broker():
+    with redis_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def worker(broker):
+    with StubWorker(broker) as stub:
+        yield stub
+
+
+def nerq(*arguments, broker, given=b"", **options):
+    return subprocess.run(
+        [sys.executable, "-c", "from nerq.cli import main; main()", *arguments],
+        input=given,
+        capture_output=True,
+        env={**os.environ, "NERQ_BROKER_URL": broker},
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def lines(result):
+    assert result.returncode == 0, result.stderr.decode()
+    return [json.loads(line) for line in result.stdout.decode().splitlines()]
+
+
+def test_a_pipe_gets_one_document_per_line(broker, worker):
+    assert lines(nerq("extract", TEXT, "没有", broker=broker)) == [
+        {"text": TEXT, "entities": [FOUND]},
+        {"text": "没有", "entities": []},
+    ]
+
+
+def test_lines_of_stdin_and_of_files(broker, worker, tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text(f"甲\n\n{TEXT}\r\n", encoding="utf-8")
+    found = lines(nerq("extract", "-", "-f", str(file), broker=broker, given="乙\n丙".encode()))
+    assert [document["text"] for document in found] == ["甲", "", TEXT, "乙", "丙"]
+    (whole,) = lines(nerq("extract", "--whole", "-f", str(file), broker=broker))
+    assert whole["text"] == f"甲\n\n{TEXT}\r\n"
+    assert whole["entities"][0]["start"] == 5
+
+
+def test_a_terminal_gets_a_table(broker, worker):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from nerq.cli import main; main()", "extract", TEXT],
+        stdout=theirs,
+        env={**os.environ, "NERQ_BROKER_URL": broker, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:  # how a terminal says that the other side has gone
+        pass
+    os.close(ours)
+    assert process.wait(30) == 0
+    text = said.decode()
+    assert "马云" in text
+    assert "PER" in text
+    assert "\x1b[" in text
+
+
+def test_errors_are_part_of_the_document(broker, worker):
+    worker.behaviour = lambda request: failed("WorkerLostError")
+    result = nerq("extract", TEXT, broker=broker)
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["error"]["code"] == "worker_lost"
+    result = nerq("extract", b"\xff\xfe", broker=broker)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["error"]["code"] == "invalid_text"
+
+
+def test_nobody_answers(broker):
+    result = nerq("extract", "--timeout", "0.2", TEXT, broker=broker)
+    assert result.returncode == 1
+    assert result.stdout == b""
+    assert result.stderr.decode().startswith("nerq: no result came within 0.2 s")

@@ -1,0 +1,49 @@
+"""The wheel without extras, in a fresh environment: `import nerq` works and brings no numpy."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CHECK = """
+import importlib.util, sys
+import nerq
+from nerq import AsyncClient, Client
+Client(), AsyncClient()
+lacking = [name for name in ("numpy", "onnxruntime", "tokenizers", "torch", "typer") if importlib.util.find_spec(name)]
+assert not lacking, lacking
+assert nerq.__version__
+assert nerq.__file__.startswith(sys.prefix), nerq.__file__
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """Python of an environment with the wheel and what it depends on, and nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    (wheel,) = folder.glob("nerq-*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    python = str(folder / "venv" / "bin" / "python")
+    run(python, "-m", "pip", "install", "--quiet", str(wheel))
+    return python
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")
+
+
+def test_import_without_extras(python):
+    run(python, "-W", "error", "-c", CHECK)
+
+
+def test_the_command_line_without_extras(python):
+    nerq = Path(python).with_name("nerq")
+    result = subprocess.run([nerq, "version"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "nerq's command line is an extra: pip install 'nerq[cli]'\n"
+    assert result.stdout == ""

@@ -1,0 +1,195 @@
+"""The asyncio client against a real server and a stub of a worker."""
+
+import asyncio
+import threading
+
+import pytest
+
+from nerq import AsyncClient, BrokerUnreachable, InvalidText, NerqError, TimedOut
+
+
+def in_loop(body, server, **overrides):
+    """Run `body(client)` in an event loop of its own."""
+
+    async def run():
+        async with AsyncClient(server.url, **{"timeout": 10, **overrides}) as ner:
+            return await body(ner)
+
+    return asyncio.run(run())
+
+
+def test_the_verbs(server, worker):
+    async def body(ner):
+        assert (await ner.extract("马云"))[0].text == "马云"
+        assert [len(d.entities) for d in await ner.extract_many(["马云", "无", None])] == [1, 0, 0]
+        job = await ner.submit("马云")
+        assert (await job.result())[0].text == "马云"
+        assert await job.done()
+        assert (await ner.job(job.id).result())[0].text == "马云"
+        many = await ner.submit_many(["马云"])
+        assert len(await ner.job(many.id, many=True).result()) == 1
+        await job.revoke()
+
+    in_loop(body, server)
+
+
+def test_a_thousand_at_once(server, worker):
+    async def body(ner):
+        answers = await asyncio.gather(*(ner.extract("字" * n + "马云") for n in range(1000)))
+        assert [entities[0].start for entities in answers] == list(range(1000))
+        assert ner._outbox.link.listener.awaited == 0
+
+    before = threading.active_count()
+    in_loop(body, server)
+    assert threading.active_count() <= before + 8
+
+
+def test_cancelling_ends_the_waiting_and_revokes(server, worker):
+    worker.hold()
+
+    async def body(ner):
+        waiting = asyncio.ensure_future(ner.extract("马云"))
+        await asyncio.to_thread(worker.wait_for, 1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert ner._outbox.link.listener.awaited == 0
+
+    with server.client.pubsub() as workers:
+        workers.psubscribe("*pidbox")
+        assert workers.get_message(timeout=5)["type"] == "psubscribe"
+        in_loop(body, server)
+        assert workers.get_message(timeout=5)["type"] == "pmessage"
+
+
+def test_cancelling_one_who_waits_for_a_job_leaves_the_others(server, worker):
+    worker.hold()
+
+    async def body(ner):
+        job = await ner.submit("马云")
+        first, second = asyncio.ensure_future(job.result()), asyncio.ensure_future(job.result())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.to_thread(worker.wait_for, 1)
+        worker.release()
+        assert (await second)[0].text == "马云"
+        assert first.cancelled()
+
+    in_loop(body, server)
+
+
+def test_errors_are_those_of_the_blocking_client(server):
+    async def body(ner):
+        with pytest.raises(InvalidText):
+            await ner.extract(5)
+        with pytest.raises(TimedOut):
+            await ner.extract("马云", timeout=0.1)
+
+    in_loop(body, server)
+
+    async def unreachable():
+        async with AsyncClient("redis://127.0.0.1:1/0") as ner:
+            await ner.extract("马云")
+
+    with pytest.raises(BrokerUnreachable):
+        asyncio.run(unreachable())
+
+
+def test_closing_ends_those_who_wait(server, worker):
+    worker.hold()
+
+    async def body():
+        ner = AsyncClient(server.url)
+        waiting = asyncio.ensure_future(ner.extract("马云"))
+        await asyncio.to_thread(worker.wait_for, 1)
+        await ner.close()
+        with pytest.raises(NerqError, match="closed"):
+            await waiting
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("window", [1, 10, 1024])
+def test_streams_keep_order_and_window(server, worker, kind, window):
+    taken = given = 0
+
+    def plain():
+        nonlocal taken
+        for number in range(500):
+            taken += 1
+            yield "字" * (number % 50) + "马云" if number % 100 else None
+
+    async def asynchronous():
+        for text in plain():
+            yield text
+
+    async def body(ner):
+        nonlocal given
+        starts = []
+        async for document in ner.stream(plain() if kind == "plain" else asynchronous(), window=window):
+            assert taken - given <= window
+            given += 1
+            starts.append(None if document.error else document.entities[0].start)
+        assert starts == [number % 50 if number % 100 else None for number in range(500)]
+        assert ner._outbox.link.listener.awaited == 0
+
+    in_loop(body, server)
+
+
+def test_answers_are_given_out_while_an_async_source_is_silent(server, worker):
+    async def body(ner):
+        asked = asyncio.Event()
+
+        async def source():
+            yield "马云"
+            await asked.wait()
+            yield "云马云"
+
+        stream = ner.stream(source())
+        assert (await anext(stream)).entities[0].start == 0
+        asked.set()
+        assert (await anext(stream)).entities[0].start == 1
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+    in_loop(body, server)
+
+
+def test_a_cancelled_stream_leaves_nothing_awaited(server, worker):
+    worker.hold()
+
+    async def body(ner):
+        async def consume():
+            async for _ in ner.stream("马云" for _ in range(10_000)):
+                raise AssertionError
+
+        consuming = asyncio.ensure_future(consume())
+        await asyncio.to_thread(worker.wait_for, 16)
+        consuming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await consuming
+        assert ner._outbox.link.listener.awaited == 0
+
+    in_loop(body, server)
+
+
+def test_a_stream_without_answers_times_out(server):
+    async def body(ner):
+        with pytest.raises(TimedOut):
+            await anext(ner.stream(["马云"], timeout=0.1))
+
+    in_loop(body, server)
+
+
+def test_an_error_of_the_source_comes_through(server, worker):
+    async def source():
+        yield "马云"
+        raise LookupError("source")
+
+    async def body(ner):
+        with pytest.raises(LookupError, match="source"):
+            async for _ in ner.stream(source()):
+                pass
+
+    in_loop(body, server)

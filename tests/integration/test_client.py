@@ -1,0 +1,205 @@
+"""The client against a real server and a stub of a worker."""
+
+import base64
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nerq import BrokerUnreachable, Client, Expired, InvalidText, ModelFailed, NerqError, Revoked, TimedOut, WorkerLost
+from support.stub_worker import decoded, failed, store, success
+
+TEXT = "昨天马云在杭州"
+
+
+def test_extract_gives_entities(ner, worker):
+    (entity,) = ner.extract(TEXT)
+    assert (entity.text, entity.type, entity.start, entity.end) == ("马云", "PER", 2, 4)
+
+
+def test_extract_many_keeps_order_and_sets_bad_texts_aside(ner, worker):
+    documents = ner.extract_many([TEXT, "\ud800", "没有", 5])
+    assert [len(document.entities) for document in documents] == [1, 0, 0, 0]
+    assert [document.error and document.error.code for document in documents] == [
+        None,
+        "invalid_text",
+        None,
+        "invalid_text",
+    ]
+    assert worker.requests[0]["argument"] == [TEXT, "没有"]
+
+
+def test_extract_many_of_bad_texts_alone_sends_nothing(ner, server):
+    assert ner.extract_many([5])[0].error.code == "invalid_text"
+    assert server.client.llen("nerq") == 0
+
+
+def test_submit_returns_before_there_is_an_answer(ner, worker):
+    worker.hold()
+    job = ner.submit(TEXT)
+    assert not job.done()
+    with pytest.raises(TimedOut, match=r"no result came within 0\.1 s"):
+        job.result(timeout=0.1)
+    worker.release()
+    assert job.result()[0].text == "马云"
+    assert job.done()
+    assert job.result() == job.result()
+
+
+def test_a_job_is_found_again_by_its_id(ner, worker, server):
+    one, many = ner.submit(TEXT), ner.submit_many([TEXT, TEXT])
+    with Client(server.url, timeout=10) as other:
+        assert other.job(one.id).result()[0].text == "马云"
+        assert len(other.job(many.id, many=True).result()) == 2
+
+
+def test_a_job_asked_for_in_the_wrong_way_says_so(ner, worker):
+    job = ner.submit(TEXT)
+    with pytest.raises(NerqError, match="belongs to another task"):
+        ner.job(job.id, many=True).result()
+
+
+def test_messages_are_what_any_celery_app_would_send(ner, server):
+    job = ner.submit(TEXT, expires=60)
+    many = ner.submit_many([TEXT, "没有"])
+    second, first = (decoded(message) for message in server.client.lrange("nerq", 0, -1))
+    assert (first["id"], first["task"], first["argument"]) == (job.id, "nerq.extract", TEXT)
+    assert first["headers"]["expires"]
+    assert (second["id"], second["task"], second["argument"]) == (many.id, "nerq.extract_many", [TEXT, "没有"])
+    assert not first["headers"]["ignore_result"]
+
+
+def test_texts_stay_out_of_what_is_logged(ner, server):
+    ner.submit(TEXT)
+    headers = decoded(server.client.lindex("nerq", 0))["headers"]
+    assert headers["argsrepr"] == "(<7 characters>)"
+    assert "马云" not in str(headers)
+
+
+def test_texts_may_be_logged_when_asked_for(server):
+    with Client(server.url, log_text=True) as ner:
+        ner.submit(TEXT)
+    assert "马云" in decoded(server.client.lindex("nerq", 0))["headers"]["argsrepr"]
+
+
+def test_nothing_stays_subscribed_or_awaited(ner, worker, server):
+    for _ in range(3):
+        ner.extract(TEXT)
+    worker.hold()
+    with pytest.raises(TimedOut):
+        ner.extract(TEXT, timeout=0.05)
+    assert ner._outbox.link.listener.awaited == 0
+    worker.release()
+    ner.extract(TEXT)  # by now the listener has sent what it had to
+    assert len(server.client.pubsub_channels("celery-task-meta-*")) <= 1
+
+
+def test_nothing_is_opened_before_the_first_call(server):
+    before = server.client.info("clients")["connected_clients"]
+    threads = threading.active_count()
+    with Client(server.url):
+        assert server.client.info("clients")["connected_clients"] == before
+        assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(
+    ("meta", "error", "words"),
+    [
+        (failed("WorkerLostError"), WorkerLost, "died each time"),
+        (failed("TimeLimitExceeded", "120"), TimedOut, "time limit"),
+        (failed("TaskRevokedError", "revoked", status="REVOKED"), Revoked, "revoked"),
+        (failed("TaskRevokedError", "expired", status="REVOKED"), Expired, "expired"),
+        (failed("ModelFailed", "the model failed: shape", module="nerq.errors"), ModelFailed, "shape"),
+        (failed("ValueError", "no luck", module="builtins"), ModelFailed, "ValueError: no luck"),
+        (failed("NotRegistered", "nerq.extract"), NerqError, "does not know this task"),
+        (success({"unexpected": 1}), NerqError, "cannot be read"),
+        (success(None), NerqError, "cannot be read"),
+        (b"{not json", NerqError, "no result of Celery's"),
+    ],
+)
+def test_whatever_is_stored_becomes_a_named_error(ner, worker, meta, error, words):
+    worker.behaviour = lambda request: meta
+    with pytest.raises(error, match=words) as caught:
+        ner.extract(TEXT)
+    assert isinstance(caught.value, NerqError)
+
+
+def test_revoke_reaches_every_worker(ner, server):
+    with server.client.pubsub() as workers:
+        workers.psubscribe("*pidbox")
+        assert workers.get_message(timeout=5)["type"] == "psubscribe"
+        job = ner.submit(TEXT)
+        job.revoke()
+        said = workers.get_message(timeout=5)["data"]
+    assert '"method": "revoke"' in decoded_control(said)
+    assert job.id in decoded_control(said)
+
+
+def decoded_control(message):
+    return base64.b64decode(json.loads(message)["body"]).decode()
+
+
+def test_invalid_text_is_refused_before_anything_is_sent():
+    with Client("redis://127.0.0.1:1/0") as ner:
+        for text, words in (
+            (5, "not int"),
+            (["一"], "extract_many"),
+            ("\udc00", "surrogate"),
+            ("字" * 100_001, "100,001"),
+        ):
+            with pytest.raises(InvalidText, match=words):
+                ner.extract(text)
+        for texts, words in (("一", "list of strings"), ([], "empty"), (["一"] * 257, "257 texts")):
+            with pytest.raises(InvalidText, match=words):
+                ner.extract_many(texts)
+        with pytest.raises(InvalidText, match="text 1: "):
+            ner.submit_many(["一", None])
+        with pytest.raises(BrokerUnreachable):
+            ner.extract("一")
+
+
+def test_many_threads_share_one_client(ner, worker, server):
+    def one(number):
+        text = "字" * number + TEXT
+        return ner.extract(text)[0].start
+
+    with ThreadPoolExecutor(64) as threads:
+        assert list(threads.map(one, range(256))) == [number + 2 for number in range(256)]
+    # Two sockets for results, two for each of four publishers, the stub's and the test's own.
+    assert server.client.info("clients")["connected_clients"] <= 14
+
+
+def test_a_missed_announcement_is_found_by_reading_again(ner, worker, server):
+    worker.hold()
+    job = ner.submit(TEXT)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(job.result)
+        (request,) = worker.wait_for(1)
+        wait_until_subscribed(server, request["id"])
+        store(server.client, request["id"], success({"entities": [], "model": "m@0"}), announce=False)
+        assert waiting.result(5) == []
+
+
+def wait_until_subscribed(server, task_id):
+    """Wait for the listener's subscription; asking Redis is what passes the time."""
+    for _ in range(10_000):
+        if server.client.pubsub_numsub(f"celery-task-meta-{task_id}")[0][1]:
+            return
+    raise AssertionError("nobody subscribed")
+
+
+def test_close_ends_those_who_wait(server):
+    ner = Client(server.url)
+    job = ner.submit(TEXT)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(job.result, None)
+        wait_until_subscribed(server, job.id)
+        ner.close()
+        with pytest.raises(NerqError, match="closed"):
+            waiting.result(5)
+    ner.close()
+    for call in (lambda: ner.submit(TEXT), job.result, job.done, job.revoke):
+        with pytest.raises(NerqError, match="closed"):
+            call()
+    assert not [thread for thread in threading.enumerate() if thread.name == "nerq-results"]

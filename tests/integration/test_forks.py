@@ -1,0 +1,51 @@
+"""A client made before a fork works in the child, and goes on working in the parent."""
+
+import os
+import traceback
+
+import pytest
+
+
+def in_child(body):
+    """Run `body` in a forked child; fail with what it wrote when it does."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            body()
+            code = 0
+        except BaseException:  # noqa: BLE001 - it must not run the parent's tests
+            os.write(writing, traceback.format_exc().encode()[-4000:])
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        text = said.read().decode()
+    assert os.waitpid(pid, 0)[1] == 0, text
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_client_works_on_both_sides_of_a_fork(ner, worker):
+    assert ner.extract("马云")[0].text == "马云"
+    worker.hold()
+    waiting = ner.submit("云马云")
+    waiting.expect()
+    worker.wait_for(2)
+
+    def child():
+        assert ner.extract("马云", timeout=5)[0].text == "马云"
+        assert waiting.result(5)[0].start == 1
+        assert sum(1 for _ in ner.stream(["马云"] * 100)) == 100
+        ner.close()
+
+    worker.release()
+    for _ in range(3):
+        in_child(child)
+    assert waiting.result(5)[0].start == 1
+    assert ner.extract("马云")[0].text == "马云"
+
+
+def test_a_client_that_was_never_used_works_in_a_child(ner, worker):
+    in_child(lambda: ner.extract("马云", timeout=5)[0])
+    assert ner.extract("马云")

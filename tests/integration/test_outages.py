@@ -1,0 +1,127 @@
+"""What happens to those who wait, and to those who send, while Redis is away."""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from nerq import BrokerUnreachable, Client, QueueFull, TimedOut
+from support.servers import redis_server
+from support.stub_worker import StubWorker, store, success
+
+ANSWER = success({"entities": [], "model": "m@0"})
+CALLS = {
+    "extract": lambda ner: ner.extract("马云"),
+    "submit": lambda ner: ner.submit("马云"),
+    "stream": lambda ner: list(ner.stream(["马云"])),
+    "done": lambda ner: ner.job("1").done(),
+    "result": lambda ner: ner.job("1").result(),
+    "revoke": lambda ner: ner.job("1").revoke(),
+}
+
+
+@contextmanager
+def silent_server():
+    """Something that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_absent_redis_is_named_at_once(call):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    began = time.monotonic()
+    with Client(f"redis://:secret@127.0.0.1:{port}/0", connect_timeout=1.0) as ner:
+        with pytest.raises(BrokerUnreachable, match=f"redis://:\\*\\*@127.0.0.1:{port}/0") as caught:
+            call(ner)
+        assert time.monotonic() - began < 2.0
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_redis_that_never_answers_is_named_in_time(call):
+    began = time.monotonic()
+    with silent_server() as port, Client(f"redis://127.0.0.1:{port}/0", connect_timeout=0.5) as ner:
+        with pytest.raises(BrokerUnreachable):
+            call(ner)
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_redis_that_freezes_is_named_in_time(server):
+    with Client(server.url, connect_timeout=0.5) as ner:
+        ner.submit("马云")
+        server.client.execute_command("CLIENT", "PAUSE", "2000", "ALL")
+        began = time.monotonic()
+        with pytest.raises(BrokerUnreachable):
+            ner.submit("马云")
+        assert time.monotonic() - began < 1.5
+    server.client.execute_command("CLIENT", "UNPAUSE")
+
+
+def test_a_wrong_password_is_named(server):
+    with (
+        Client(server.url.replace("redis://", "redis://nobody:secret@")) as ner,
+        pytest.raises(BrokerUnreachable) as caught,
+    ):
+        ner.submit("马云")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_killed_subscription_is_made_again(ner, worker, server):
+    worker.hold()
+    job = ner.submit("马云")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(job.result)
+        while not server.client.pubsub_channels("celery-task-meta-*"):
+            pass
+        assert server.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+        worker.release()
+        assert waiting.result(5)[0].text == "马云"
+
+
+def test_all_connections_may_be_killed_at_any_time(ner, worker, server):
+    for _ in range(5):
+        assert ner.extract("马云")[0].text == "马云"
+        for client in server.client.client_list():
+            if client["name"] != "stub":
+                server.client.execute_command("CLIENT", "KILL", "ID", client["id"], "SKIPME", "yes")
+
+
+def test_a_restart_of_redis_loses_nobody():
+    with redis_server() as server, Client(server.url, timeout=20, connect_timeout=2) as ner:
+        jobs = [ner.submit("马云") for _ in range(10)]
+        with ThreadPoolExecutor(10) as threads:
+            waiting = [threads.submit(job.result) for job in jobs]
+            while len(server.client.pubsub_channels("celery-task-meta-*")) < 10:
+                pass
+            server.stop(kill=True)
+            server.start()
+            with StubWorker(server.url) as worker:
+                assert [result.result(20)[0].text for result in waiting] == ["马云"] * 10
+                assert ner.extract("马云")[0].text == "马云"
+                assert len(worker.requests) == 11
+
+
+def test_who_waits_while_redis_is_gone_learns_why():
+    with redis_server() as server, Client(server.url, connect_timeout=0.5) as ner:
+        job = ner.submit("马云")
+        with pytest.raises(TimedOut):
+            job.result(0.1)
+        server.stop()
+        with pytest.raises(BrokerUnreachable):
+            job.result(1.0)
+        server.start()
+        store(server.client, job.id, ANSWER)
+        assert job.result(10) == []
+
+
+def test_a_full_redis_is_named(server):
+    server.client.config_set("maxmemory", "1")
+    try:
+        with Client(server.url) as ner, pytest.raises(QueueFull, match="memory limit"):
+            ner.submit("马云")
+    finally:
+        server.client.config_set("maxmemory", "0")

@@ -1,0 +1,101 @@
+"""Celery as nerq sets it up."""
+
+import ssl
+import subprocess
+import sys
+
+import pytest
+from celery._state import get_current_app
+
+from nerq import InvalidSettings, Settings
+from nerq.broker import make_celery, shown, split_url
+
+
+def configured(**overrides):
+    return make_celery(Settings(**overrides)).conf
+
+
+def test_json_and_nothing_else():
+    conf = configured()
+    assert (conf.task_serializer, conf.result_serializer, conf.event_serializer) == ("json", "json", "json")
+    assert conf.accept_content == conf.result_accept_content == ["json"]
+    assert conf.task_protocol == 2
+    assert not conf.result_extended
+
+
+def test_queue_and_lifetimes_come_from_settings():
+    app = make_celery(Settings(queue="texts", result_ttl=7, connect_timeout=1.5))
+    assert app.amqp.router.route({}, "nerq.extract")["queue"].name == "texts"
+    assert app.conf.task_default_queue == "texts"
+    assert app.conf.task_acks_late
+    assert app.backend.expires == 7
+    options = app.conf.broker_transport_options
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1.5, 1.5)
+    assert app.backend.connparams["socket_timeout"] == app.backend.connparams["socket_connect_timeout"] == 1.5
+
+
+def test_the_callers_own_app_stays_the_current_one():
+    before = get_current_app()
+    make_celery(Settings())
+    assert get_current_app() is before
+
+
+def test_tls_checks_certificates_unless_told_otherwise():
+    assert make_celery(Settings(broker_url="rediss://h/0")).backend.connparams["ssl_cert_reqs"] == ssl.CERT_REQUIRED
+    loose = make_celery(Settings(broker_url="rediss://h/0?ssl_cert_reqs=CERT_NONE"))
+    assert loose.backend.connparams["ssl_cert_reqs"] == ssl.CERT_NONE
+    assert loose.connection_for_write().ssl == {"ssl_cert_reqs": ssl.CERT_NONE}
+
+
+def test_sentinels():
+    url = "sentinel://:a@one:26379;sentinel://:b@two:26379/0?master_name=texts"
+    app = make_celery(Settings(broker_url=url))
+    assert app.conf.broker_transport_options["master_name"] == "texts"
+    assert [host["host"] for host in app.backend.connparams["hosts"]] == ["one", "two"]
+    assert split_url("sentinel://one:26379/0") == ("sentinel://one:26379/0", "mymaster")
+
+
+def test_a_socket_in_the_file_system():
+    app = make_celery(Settings(broker_url="redis+socket:///run/redis.sock?virtual_host=2"))
+    assert app.backend.connparams["path"] == "/run/redis.sock"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost", "memory://", "http://u:secret@h", "redis://u:secret@h:x/0", "redis://h:0"]
+)
+def test_addresses_that_cannot_be_used(url):
+    with pytest.raises(InvalidSettings, match="NERQ_BROKER_URL cannot be used") as caught:
+        make_celery(Settings(broker_url=url))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://:secret@h:1/0", "redis://:**@h:1/0"),
+        ("redis://u:secret@h:1/0", "redis://u:**@h:1/0"),
+        ("sentinel://:secret@a:1;sentinel://:secret@b:1/0", "sentinel://:**@a:1/;sentinel://:**@b:1/0"),
+        ("redis://u:secret@h:notaport", "redis://**"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_passwords_are_masked(url, masked):
+    assert shown(url) == masked
+
+
+def test_importing_does_nothing_and_brings_nothing_heavy():
+    code = """
+import os, sys, threading
+os.environ["NERQ_TIMEOUT"] = "nonsense"  # read when asked, never at import
+import nerq, nerq.broker, nerq.client, nerq.aio, nerq.embedded
+assert threading.active_count() == 1
+heavy = {"numpy", "onnxruntime", "tokenizers", "safetensors", "torch", "typer", "rich"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_import_nerq_alone_is_light():
+    code = "import sys, nerq; assert not {'celery', 'redis', 'pydantic'} & set(sys.modules); dir(nerq); nerq.Client"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,97 @@
+"""What a stored result means."""
+
+import json
+
+import pytest
+
+from nerq import Document, Expired, ModelFailed, NerqError, Revoked, TimedOut, WorkerLost, outcomes
+from nerq.errors import CLASSES
+
+ENTITY = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.5}
+
+
+def meta(result=None, status="SUCCESS"):
+    return {"status": status, "result": result}
+
+
+def failure(kind, message=None, module="builtins", status="FAILURE"):
+    return outcomes.failure(meta({"exc_type": kind, "exc_module": module, "exc_message": message}, status))
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RECEIVED", "STARTED", "RETRY", "SOMETHING"])
+def test_states_that_are_not_the_last(status):
+    assert outcomes.read_meta(json.dumps(meta(status=status))) is None
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xff", b"{", b"5", b"[]", b"{}", b'{"status": []}', b'{"status": {}}', "null"]
+)
+def test_payloads_that_are_no_result(payload):
+    with pytest.raises(NerqError, match="no result of Celery's"):
+        outcomes.read_meta(payload)
+
+
+def test_entities_and_documents():
+    assert outcomes.entities(meta({"entities": [ENTITY], "model": "m@0", "new": 1}))[0].model_dump() == ENTITY
+    documents = outcomes.documents(
+        meta({"documents": [{"entities": [ENTITY]}, {"error": {"code": "c", "message": "m"}}], "model": "m@0"}), 2
+    )
+    assert documents[0].entities[0].text == "马云"
+    assert documents[1].error.code == "c"
+    assert isinstance(documents[1], Document)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [None, 5, [], {}, {"entities": [{**ENTITY, "score": 2}], "model": "m"}, {"entities": "马云", "model": "m"}],
+)
+def test_malformed_answers_are_a_sentence_without_the_text(result):
+    with pytest.raises(NerqError, match="cannot be read") as caught:
+        outcomes.entities(meta(result))
+    assert caught.value.__suppress_context__
+    assert "马云" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_a_wrong_number_of_answers():
+    with pytest.raises(NerqError, match="2 texts were sent and 0 answers"):
+        outcomes.documents(meta({"documents": [], "model": "m@0"}), 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "error"),
+    [
+        ("TaskRevokedError", ["revoked"], Revoked),
+        ("TaskRevokedError", ["expired"], Expired),
+        ("Terminated", ["15"], Revoked),
+        ("TimeLimitExceeded", [5], TimedOut),
+        ("SoftTimeLimitExceeded", [], TimedOut),
+        ("WorkerLostError", "Worker exited prematurely: signal 9", WorkerLost),
+        ("RuntimeError", ["boom"], ModelFailed),
+        ("MemoryError", None, ModelFailed),
+    ],
+)
+def test_failures_by_celery_and_by_python(kind, message, error):
+    assert type(failure(kind, message)) is error
+
+
+@pytest.mark.parametrize("cls", CLASSES.values(), ids=[cls.__name__ for cls in CLASSES.values()])
+def test_our_own_errors_come_back_as_themselves(cls):
+    error = failure(cls.__name__, ["what happened"], module="nerq.errors")
+    assert type(error) is cls
+    assert str(error) == "what happened"
+    assert str(failure(cls.__name__, [], module="nerq.errors")) == str(cls())
+
+
+def test_anothers_error_of_the_same_name_is_not_ours():
+    assert type(failure("TimedOut", ["x"], module="other")) is ModelFailed
+
+
+@pytest.mark.parametrize(("reason", "error"), [("expired", Expired), ("terminated", Revoked), (None, Revoked)])
+def test_revoked_without_a_known_exception(reason, error):
+    assert type(outcomes.failure(meta({"exc_type": "", "exc_message": reason}, "REVOKED"))) is error
+    assert type(outcomes.failure(meta("no mapping", "REVOKED"))) is Revoked
+
+
+def test_a_failure_that_says_nothing():
+    assert type(outcomes.failure(meta(None, "FAILURE"))) is NerqError
