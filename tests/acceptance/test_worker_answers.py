@@ -209,3 +209,21 @@ def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
     cost = sum(max(batch) * len(batch) for batch in batches)
     assert (cost - sum(map(len, texts))) / cost < 0.1
     assert len(batches) < 2 * sum(len(text) + 2 for text in texts) / 2048
+
+
+def test_each_batch_tells_what_it_was_in_one_event_without_text(app, server, events):
+    with gate(app, server, events) as send:
+        one, many = send(SECRET, SECRET + "二")
+    texts = app.send_task("nerq.extract_many", [[SECRET, "马云", 7]])
+    for result in (one, many, texts):
+        result.get(timeout=20)
+    events.wait_for(lambda e: any(b["type"] == "nerq-batch" and b["texts"] == 3 for b in e.seen))
+    told = [event for event in events.seen if event["type"] == "nerq-batch"]
+    pair = next(event for event in reversed(told) if event["requests"] == 2)
+    assert (pair["texts"], pair["windows"], pair["tokens"], pair["padded_tokens"]) == (2, 2, 11, 12)
+    assert pair["model"] == "fake@00000000"
+    assert 0 <= pair["waited_ms"] < 60_000
+    assert pair["total_ms"] > 0
+    assert {"tokenise_ms", "infer_ms", "decode_ms"} <= pair.keys()
+    assert len({event["batch"] for event in told}) == len(told)
+    assert "秘密" not in json.dumps(told, ensure_ascii=False, default=str)

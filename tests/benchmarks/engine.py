@@ -53,9 +53,8 @@ def main() -> None:
             times[name].append(time.perf_counter() - began)
     tokens = int(batch.lengths.sum())
     reference = statistics.median(times["FP32"])
-    print(
-        f"{options.size} size, {options.rows} x {options.length} tokens, one core, onnxruntime {onnxruntime.__version__}"
-    )
+    what = f"{options.size} size, {options.rows} x {options.length} tokens"
+    print(f"{what}, one core, ONNX Runtime {onnxruntime.__version__}")
     print(f"{'':<30} tokens/s   ratio   alone against batched")
     for name, session in sessions.items():
         median = statistics.median(times[name])

@@ -145,14 +145,14 @@ def test_choosing_stays_fast_with_thousands_waiting():
 @pytest.mark.parametrize(
     ("texts", "size"),
     [
-        (["马云在杭州"], (1, 7, 5)),
-        ([""], (1, 2, 0)),
-        ([], (1, 2, 0)),
-        ([17, None], (2, 2, 0)),
-        (["字" * 1000], (2, 512, 1000)),
-        (["字" * 510, "字"], (2, 512, 511)),
+        (["马云在杭州"], (1, 1, 7)),
+        ([""], (1, 1, 2)),
+        ([], (0, 1, 2)),
+        ([17, None], (2, 2, 2)),
+        (["字" * 1000], (1, 2, 512)),
+        (["字" * 510, "字"], (2, 2, 512)),
     ],
 )
 def test_estimate(texts, size):
     guess = estimate(texts, 512)
-    assert (guess.rows, guess.longest, guess.characters) == size
+    assert (guess.texts, guess.rows, guess.longest) == size

@@ -15,7 +15,7 @@ PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0)
 """Seconds between tries: a Redis that restarts is back within them."""
 
 
-class NotStored(Exception):
+class NotStored(Exception):  # noqa: N818 - named for what happened, as nerq's errors are
     """Redis took none of the results in time; the requests must not be acknowledged."""
 
 

@@ -20,6 +20,10 @@ from nerq_worker.batching.request import MAX_DEATHS, BatchRequest, acknowledge_t
 
 logger = logging.getLogger(__name__)
 
+BATCH_EVENT = "nerq-batch"
+"""Event sent per finished batch: batch, requests, texts, windows, tokens, padded_tokens (counts); waited_ms of the
+oldest, tokenise_ms, infer_ms, decode_ms, total_ms until all was stored; model."""
+
 
 class Dispatcher:
     """All requests of one worker that have not ended.
@@ -40,6 +44,7 @@ class Dispatcher:
         self._consumer = consumer
         self._connection = consumer.connection
         self._channel = channel_of(consumer)
+        self._model = held.model
         self._policy = Policy(
             Limits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
@@ -118,6 +123,12 @@ class Dispatcher:
     def _forget(self, request: BatchRequest) -> None:
         del self._requests[request.id]
         request.leave()
+
+    def announce(self, batch: dict[str, float]) -> None:
+        """Send an event about a finished batch to whoever listens, as Flower does to those of tasks."""
+        events = self._consumer.event_dispatcher
+        if events is not None and events.enabled:
+            events.send(BATCH_EVENT, model=self._model, **batch)
 
     def landed(self, flight: "Flight") -> None:
         """Take note that a process is free again."""
@@ -203,7 +214,7 @@ class Flight:
         self._dispatcher.ended(request for request in self.requests if request not in again)
         for request in again:
             self._dispatcher.again(request, alone=True)
-        self._log(report)
+        _guarded(self._tell, report)
 
     def _on_error(self, einfo: Any) -> None:
         """End or repeat the requests of a batch whose process did not come back with a report."""
@@ -243,19 +254,29 @@ class Flight:
             else:
                 self._dispatcher.again(request, alone=True)
 
-    def _log(self, report: Report) -> None:
-        figures = report.figures
-        padded = figures.get("padded_tokens", 0)
+    def _tell(self, report: Report) -> None:
+        """Describe the batch in one log line and one event; no word of its texts."""
+        batch = self._described(report)
         logger.info(
-            "batch %d: %d requests, %d windows, %d tokens, %.0f %% padding, waited up to %.1f ms, took %.1f ms",
-            self._number,
-            len(self.requests),
-            figures.get("windows", 0),
-            figures.get("tokens", 0),
-            100 * (1 - figures.get("tokens", 0) / padded) if padded else 0,
-            max(self._waits) * 1000,
-            report.runtime * 1000,
+            "batch %(batch)d: %(requests)d requests, %(windows)d windows, %(tokens)d tokens, %(padded_tokens)d padded, "
+            "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
+            batch,
         )
+        self._dispatcher.announce(batch)
+
+    def _described(self, report: Report) -> dict[str, float]:
+        figures = report.figures
+        counts = {name: int(figures.get(name, 0)) for name in ("windows", "tokens", "padded_tokens")}
+        stages = {f"{stage}_ms": round(figures.get(stage, 0) * 1000, 3) for stage in ("tokenise", "infer", "decode")}
+        return {
+            "batch": self._number,
+            "requests": len(self.requests),
+            "texts": sum(request.size.texts for request in self.requests),
+            **counts,
+            "waited_ms": round(max(self._waits) * 1000, 3),
+            **stages,
+            "total_ms": round(report.runtime * 1000, 3),
+        }
 
 
 def _guarded(call: Callable[..., Any], *args: Any) -> None:
