@@ -14,7 +14,7 @@ from kombu.messaging import Producer
 from kombu.pidbox import Mailbox
 from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
-from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
+from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 
 from nerq import contract, forks
 from nerq.broker import make_celery, shown
@@ -183,6 +183,10 @@ class Link:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> BrokerUnreachable:
+        if isinstance(error, ResponseError):
+            return BrokerUnreachable(
+                f"Redis at {self.where} is there and refuses the request ({error}); look at its disk, role and rights"
+            )
         return BrokerUnreachable(
             f"Redis at {self.where} does not answer ({error}); start it, or set NERQ_BROKER_URL to where it runs"
         )
