@@ -130,7 +130,7 @@ def test_a_full_redis_is_named(server):
 def test_a_redis_that_refuses_to_write_is_told_from_one_that_is_away(server):
     server.client.replicaof("127.0.0.1", 1)  # a replica takes no writes, as a Redis with a full disk takes none
     try:
-        with Client(server.url) as ner, pytest.raises(BrokerUnreachable, match="refuses.*read only replica"):
+        with Client(server.url) as ner, pytest.raises(BrokerUnreachable, match=r"refuses.*read only replica"):
             ner.submit("马云")
     finally:
         server.client.replicaof("NO", "ONE")
