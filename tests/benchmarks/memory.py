@@ -31,7 +31,7 @@ def main() -> None:
         peak = Peak(stack.worker.pid)
         with peak, Client(settings=stack.settings) as ner:
             texts = [*demo_texts.mixture(options.texts), *[demo_texts.ARTICLE] * 20]
-            answered = sum(document.error is None for document in ner.stream(texts))
+            answered = sum(document.error is None for document in ner.stream(texts, timeout=600))
         after = proportional(stack.worker.pid)
     print(f"{stack.model}, {answered:,} texts answered")
     for name, parts in (("idle", idle), ("peak", peak.highest), ("after", after)):
