@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerq_models.labelled import Sentence, Span
-from nerq_models.train.augment import add_noise, join, replace_names
+from nerq_models.train.augment import Names, add_noise, fill, join, replace_names
 
-NAMES = {"PER": ["王小明", "李"], "ORG": ["很长的一家公司名称"]}
+NAMES = Names({"PER": ["王小明"], "ORG": ["很长的一家公司名称"]}, {"PER": ["李"]})
+ALL = {"PER": {"王小明", "李"}, "ORG": {"很长的一家公司名称"}, "LOC": set()}
 
 
 @st.composite
@@ -44,7 +45,7 @@ def test_replacement_keeps_everything_but_the_names(sentence, seed):
     changed = replace_names(sentence, NAMES, random.Random(seed))
     assert [t for t, _ in names(changed)] == [t for t, _ in names(sentence)]
     for (kind, new), (_, old) in zip(names(changed), names(sentence), strict=True):
-        assert new == old or new in NAMES[kind]
+        assert new == old or new in ALL[kind]
     assert outside(changed) == outside(sentence)
 
 
@@ -62,3 +63,16 @@ def test_the_same_name_is_replaced_by_the_same_name():
 @given(st.lists(sentences(), min_size=1, max_size=4))
 def test_joining_keeps_every_name(parts):
     assert names(join(parts)) == [name for part in parts for name in names(part)]
+
+
+def test_templates_are_filled_with_names_that_are_labelled():
+    filled = {fill("{PER}加盟{ORG}。", NAMES, random.Random(i)) for i in range(20)}
+    assert {tuple(names(sentence)) for sentence in filled} == {
+        (("PER", "王小明"), ("ORG", "很长的一家公司名称")),
+        (("PER", "李"), ("ORG", "很长的一家公司名称")),
+    }
+    assert {outside(sentence) for sentence in filled} == {"加盟。"}
+
+
+def test_a_type_without_names_is_left_out_of_a_template():
+    assert fill("{LOC}下雨", NAMES, random.Random(0)) == Sentence("下雨", ())

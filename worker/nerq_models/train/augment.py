@@ -1,12 +1,45 @@
 """Changes labelled sentences so that names are learned by their surroundings and form, not by heart. Pure."""
 
 import random
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nerq_models.labelled import Sentence, Span
 
 _TO_ASCII = str.maketrans("，。！？：；（）“”‘’、", ",.!?:;()\"\"'',")
 _PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…—《》")
+
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names by type to draw from: lists' and the corpora's own, as often as they stand there.
+
+    Either kind is drawn half of the time: lists are long, and lack the titles, branches and abbreviations people write.
+    """
+
+    listed: Mapping[str, Sequence[str]]
+    own: Mapping[str, Sequence[str]]
+
+    def draw(self, kind: str, rng: random.Random) -> str | None:
+        """Return a name of this type, None if there is none."""
+        pools = [pool for pool in (self.listed.get(kind), self.own.get(kind)) if pool]
+        return rng.choice(rng.choice(pools)) if pools else None
+
+
+def fill(template: str, names: Names, rng: random.Random) -> Sentence:
+    """Put names into a template such as `{PER}加盟{ORG}`. A type without names is left out of the sentence."""
+    text, spans, copied = "", [], 0
+    for slot in _SLOT.finditer(template):
+        text += template[copied : slot.start()]
+        name = names.draw(slot[1], rng)
+        if name:
+            spans.append(Span(slot[1], len(text), len(text) + len(name)))
+            text += name
+        copied = slot.end()
+    return Sentence(text + template[copied:], tuple(spans))
 
 
 def join(sentences: Sequence[Sentence]) -> Sentence:
@@ -19,7 +52,7 @@ def join(sentences: Sequence[Sentence]) -> Sentence:
     return Sentence("".join(s.text for s in sentences), tuple(spans))
 
 
-def replace_names(sentence: Sentence, names: Mapping[str, Sequence[str]], rng: random.Random) -> Sentence:
+def replace_names(sentence: Sentence, names: Names, rng: random.Random) -> Sentence:
     """Replace about half of the names by others of their type; the same name stays the same within the sentence."""
     chosen: dict[tuple[str, str], str] = {}
     text, spans, copied = "", [], 0
@@ -27,8 +60,7 @@ def replace_names(sentence: Sentence, names: Mapping[str, Sequence[str]], rng: r
         old = sentence.text[span.start : span.end]
         key = (span.type, old)
         if key not in chosen:
-            pool = names.get(span.type, ())
-            chosen[key] = rng.choice(pool) if pool and rng.random() < 0.5 else old
+            chosen[key] = (names.draw(span.type, rng) or old) if rng.random() < 0.5 else old
         text += sentence.text[copied : span.start]
         spans.append(Span(span.type, len(text), len(text) + len(chosen[key])))
         text += chosen[key]

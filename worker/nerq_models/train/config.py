@@ -59,6 +59,10 @@ class TagConfig(_Part):
     join_chars: int = 240
     replace_share: float = 0.25
     """Share of the sentences in which names are replaced by others of their type."""
+    templates: tuple[str, ...] = ()
+    """Sentences with slots, `{PER}加盟{ORG}`, filled with names: what the corpora's years do not speak of."""
+    template_copies: int = 100
+    """Times each template is filled an epoch."""
     noise_share: float = 0.1
     """Share of the sentences whose letters, digits or punctuation change form."""
     average_decay: float = 0.999

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from nerq_models.labelled import Sentence
-from nerq_models.train.augment import add_noise, join, replace_names
+from nerq_models.train.augment import Names, add_noise, fill, join, replace_names
 from nerq_models.train.config import TagConfig
 from nerq_models.train.vocabulary import special_ids
 from nerq_worker.text.normalise import normalise
@@ -88,7 +88,7 @@ class Examples:
         seed: int,
     ) -> None:
         self.corpora, self.tokenizer, self.config = corpora, tokenizer, config
-        self.names = {kind: [*listed, *_own_names(corpora, kind)] for kind, listed in names.items()}
+        self.names = Names(names, {kind: _own_names(corpora, kind) for kind in names})
         self.max_length, self.seed = max_length, seed
         self._epoch, self._first, self._plan = -1, 0, list[tuple[bool, list[Sentence]]]()
 
@@ -114,8 +114,11 @@ class Examples:
         """Lay out an epoch: which sentences, joined or not, stand in which batch; like lengths go together."""
         rng = random.Random(f"{self.seed} epoch {epoch}")  # noqa: S311
         plan: list[tuple[bool, list[Sentence]]] = []
+        copies = self.config.template_copies
         for auxiliary in (False, True):
             rows = [row for corpus in self.corpora if corpus.auxiliary == auxiliary for row in self._rows(corpus, rng)]
+            if not auxiliary:
+                rows += [fill(template, self.names, rng) for template in self.config.templates for _ in range(copies)]
             rng.shuffle(rows)
             for begin in range(0, len(rows), 4096):
                 chunk = sorted(rows[begin : begin + 4096], key=lambda row: len(row.text))
