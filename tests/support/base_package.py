@@ -1,10 +1,12 @@
-"""A model package of BERT-base's size with random weights, for benchmarks: what it costs is real, what it finds is not.
+"""Model packages with random weights and the real graph: what they cost is real, what they find is not. No torch.
 
-12 layers, 768 wide, 21,128 tokens (one per Chinese character, as in BERT-base-Chinese): 104 MB in INT8. Writing it
-takes seconds to half a minute, so it is kept in a folder that the caller names. Needs no torch.
+The one of BERT-base's size has 12 layers, 768 wide, 21,128 tokens (one per Chinese character, as in BERT-base-Chinese):
+104 MB in INT8. Writing it takes seconds to half a minute, so benchmarks keep it.
 """
 
+import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,56 +24,65 @@ from support.packages import BIO, tiny_crf
 
 FOLDER = Path(tempfile.gettempdir()) / "nerq-bench" / "base-int8"
 """Where benchmarks keep it between runs."""
-SHAPE = Shape(layers=12, heads=12, max_length=512)
-HIDDEN, INNER, VOCABULARY = 768, 3072, 21_128
 
 
-def base_package(folder) -> Path:
-    """Return `folder` with the package in it, written if it is not there."""
+@dataclass(frozen=True)
+class Size:
+    shape: Shape
+    hidden: int
+    inner: int
+    vocabulary: int
+
+
+BASE = Size(Shape(layers=12, heads=12, max_length=512), 768, 3072, 21_128)
+SMALL = Size(Shape(layers=2, heads=2, max_length=64), 32, 64, 7500)
+
+
+def base_package(folder=FOLDER) -> Path:
+    """Return `folder` with the package of BERT-base's size in it, written if it is not there."""
     folder = Path(folder)
     if not folder.exists():
         scratch = folder.with_name(f".{folder.name}.new")
-        scratch.mkdir(parents=True, exist_ok=True)
-        write_base_package(scratch)
-        scratch.rename(folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_random_package(scratch, BASE).rename(folder)
     return open_package(folder).path
 
 
-def write_base_package(folder, *, int8=True) -> None:
-    """Write the package's files; `int8=False` leaves the graph in FP32."""
-    weights = base_weights()
+def write_random_package(folder, size=SMALL, *, int8=True) -> Path:
+    """Write a package into `folder`, which is made, and return its path; `int8=False` leaves the graph in FP32."""
+    folder.mkdir(parents=True)
+    weights = weights_of(size)
     linear = Float()
     if int8:
-        random = np.random.default_rng(0)
-        ids = random.integers(106, VOCABULARY, (8, 48))
-        linear = StaticInt8(calibrate(weights, SHAPE, [Batch(ids, np.full(8, 48))]))
-    (folder / MODEL).write_bytes(build(weights, SHAPE, linear).SerializeToString())
+        ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
+        linear = StaticInt8(calibrate(weights, size.shape, [Batch(ids, np.full(8, 48))]))
+    (folder / MODEL).write_bytes(build(weights, size.shape, linear).SerializeToString())
     (folder / CRF).write_bytes(tiny_crf(len(BIO), np.random.default_rng(0)).to_bytes())
-    base_tokenizer().save(str(folder / TOKENIZER))
+    character_tokenizer(size.vocabulary).save(str(folder / TOKENIZER))
     manifest = Manifest(
-        name="base-int8" if int8 else "base-fp32",
+        name=f"random-{size.hidden}-{'int8' if int8 else 'fp32'}",
         source="tests/support/base_package.py",
         revision="0",
         labels=BIO,
-        tokenizer=TokenizerOptions(lowercase=True, half_width=False, max_length=SHAPE.max_length),
+        tokenizer=TokenizerOptions(lowercase=True, half_width=False, max_length=size.shape.max_length),
     )
-    seal(folder, manifest)
+    return seal(folder, manifest).path
 
 
-def base_weights():
-    """Return random weights at BERT-base's size, by the names of transformers' BertModel."""
-    return random_weights(shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabulary=VOCABULARY)
+def weights_of(size):
+    """Return random weights by the names of transformers' BertModel."""
+    return random_weights(shape=size.shape, hidden=size.hidden, inner=size.inner, vocabulary=size.vocabulary)
 
 
-def base_tokenizer() -> Tokenizer:
-    """WordPiece with the special tokens, printable ASCII with its continuations, punctuation, and 20,000 characters."""
+def character_tokenizer(vocabulary) -> Tokenizer:
+    """WordPiece of so many tokens: the special ones, ASCII and its continuations, punctuation, Chinese characters."""
     specials = ["[PAD]", *(f"[unused{n}]" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     ascii_ = list(map(chr, range(0x21, 0x7F)))
     pieces = [f"##{character}" for character in ascii_ if character.isalnum()]
     known = [*specials, *ascii_, *pieces, *"，。！？、“”‘’：；（）《》—…·"]
-    characters = map(chr, range(0x4E00, 0x4E00 + VOCABULARY - len(known)))
-    vocabulary = {token: number for number, token in enumerate([*known, *characters])}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix="##"))
+    characters = map(chr, range(0x4E00, 0x4E00 + vocabulary - len(known)))
+    tokens = {token: number for number, token in enumerate([*known, *characters])}
+    tokenizer = Tokenizer(WordPiece(tokens, unk_token="[UNK]", continuing_subword_prefix="##"))
     tokenizer.normalizer = BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=False
     )
