@@ -37,7 +37,7 @@ def test_engines_are_found_by_name_or_by_place(package, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nonesuch", "NERQ_ENGINE names no engine: 'nonesuch'; known are onnx, or give module:attribute"),
+        ("nonesuch", "NERQ_ENGINE names no engine: 'nonesuch'; known are onnx, torch, or give module:attribute"),
         ("no_such_module:Engine", "cannot be imported: No module named 'no_such_module'"),
         ("nerq_worker.engine.onnx:Nothing", "cannot be imported: .*Nothing"),
         (":", "cannot be imported"),

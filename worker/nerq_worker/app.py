@@ -129,6 +129,7 @@ class Opener:
             # Celery's tracer, which ends chains and chords, logs results as they are.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         self._open_or_stop()
+        _ = self._app.backend  # made and imported here, so that no process spends its first batch on that
         if (texts := held().settings.batch_texts) != self._settings.batch_texts:  # the engine prefers other batches
             sender.prefetch_multiplier = texts * BATCHES_AHEAD
         # Objects made so far are never looked at by the collector again, so their memory stays shared.

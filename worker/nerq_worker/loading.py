@@ -9,6 +9,9 @@ from nerq_worker.memory import give_back
 from nerq_worker.pipeline import Recogniser
 from nerq_worker.store import open_package
 
+FIRST = "马云在杭州阿里巴巴总部发表演讲"
+"""Run once when a model is opened: one that cannot is not ready, and no real text pays for first steps."""
+
 
 def load(path: str | Path | None = None, *, settings: Settings | None = None) -> Recogniser:
     """Open the model package in `path`; by default the one that NERQ_MODEL names, else the bundled one.
@@ -20,6 +23,7 @@ def load(path: str | Path | None = None, *, settings: Settings | None = None) ->
     Raises:
         InvalidSettings: a setting cannot be used.
         ModelPackageError: the package is missing, damaged or does not fit together.
+        ModelFailed: the model cannot be run on a first text.
     """
     settings = settings or Settings.from_env()
     package = open_package(path or settings.model or None)
@@ -33,6 +37,8 @@ def load(path: str | Path | None = None, *, settings: Settings | None = None) ->
         max_padding=settings.max_padding,
         max_text_chars=settings.max_text_chars,
     )
+    if not getattr(engine, "late", False):
+        recogniser.run([FIRST])
     give_back()
     return recogniser
 

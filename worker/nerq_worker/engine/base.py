@@ -37,7 +37,7 @@ class Engine(Protocol):
     """Runs the encoder. A row's scores must not depend on the other rows or on its padding.
 
     An engine may have an attribute `budget`, a Budget: it stands in for NERQ_BATCH_TEXTS and NERQ_BATCH_TOKENS where
-    those are not set.
+    those are not set. One that must first run in the process which uses it, not in a parent, has `late = True`.
     """
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
