@@ -37,6 +37,9 @@ test-training: $(DEV) ## test the training of models; installs torch
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/memory.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

@@ -33,6 +33,9 @@ class Settings(BaseModel):
     engine: str = Field(
         "onnx", min_length=1, description="what runs the model: a name of `nerq.engines`, or module:attribute"
     )
+    cache_ttl: int = Field(
+        0, ge=0, description="seconds the entities of a text are kept for when it comes again; 0: off"
+    )
     concurrency: int = Field(0, ge=0, description="pool processes of a worker; 0: one per core")
     batch_texts: int = Field(32, ge=1, le=1024, description="most windows of text in one batch")
     batch_tokens: int = Field(2048, ge=1, description="budget of one batch, in tokens after padding: longest x count")

@@ -28,8 +28,13 @@ class Stats:
 
 class FakeRecogniser:
     package = SimpleNamespace(
-        id="fake@00000000", manifest=SimpleNamespace(tokenizer=SimpleNamespace(max_length=512)), name="fake"
+        id="fake@00000000",
+        digest="0" * 64,
+        manifest=SimpleNamespace(tokenizer=SimpleNamespace(max_length=512, lowercase=True, half_width=True)),
+        name="fake",
     )
+
+    batch_texts, batch_tokens = 32, 2048
 
     def __init__(self, url):
         self._url = url

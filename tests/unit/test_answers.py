@@ -50,12 +50,41 @@ def many(*texts):
 def test_all_texts_of_all_requests_go_to_the_model_together(model):
     found, figures = answers(model, one("甲"), many("乙", "丙"))
     assert model.runs == [["甲", "乙", "丙"]]
-    assert figures == {"windows": 3}
+    assert figures == {"windows": 3, "repeated": 0, "cached": 0}
     assert found[0].result == {
         "entities": [{"text": "甲", "type": "ORG", "start": 0, "end": 1, "score": 0.5}],
         "model": "m@1",
     }
     assert [document["entities"][0]["text"] for document in found[1].result["documents"]] == ["乙", "丙"]
+
+
+def test_the_same_text_is_inferred_once(model):
+    found, figures = answers(model, one("甲"), many("乙", "甲", "乙"), one("甲"))
+    assert model.runs == [["甲", "乙"]]
+    assert figures == {"windows": 2, "repeated": 3, "cached": 0}
+    assert found[0].result == found[2].result
+    assert [document["entities"][0]["text"] for document in found[1].result["documents"]] == ["乙", "甲", "乙"]
+
+
+class Known(dict):
+    """A memory that is a dict."""
+
+    def recall(self, texts):
+        return {text: self[text] for text in texts if text in self}
+
+    learn = dict.update
+
+
+def test_what_is_remembered_is_not_inferred_and_failures_are_not_remembered(model):
+    memory = Known()
+    answers(model, one("甲"), one("bad"), one("字" * 11), memory=memory)
+    assert memory.keys() == {"甲"}
+    model.runs.clear()
+    found, figures = answers(model, one("甲"), many("甲", "乙"), memory=memory)
+    assert model.runs == [["乙"]]
+    assert figures == {"windows": 1, "repeated": 1, "cached": 1}
+    assert found[0].result["entities"] == [{"text": "甲", "type": "ORG", "start": 0, "end": 1, "score": 0.5}]
+    assert memory.keys() == {"甲", "乙"}
 
 
 def test_a_bad_request_never_reaches_the_model(model):
@@ -66,7 +95,7 @@ def test_a_bad_request_never_reaches_the_model(model):
 
 def test_a_text_that_fails_the_model_fails_alone(model):
     found, _ = answers(model, one("甲"), one("bad"), many("乙", "bad"))
-    assert model.runs == [["甲", "bad", "乙", "bad"], ["甲"], ["bad"], ["乙"], ["bad"]]
+    assert model.runs == [["甲", "bad", "乙"], ["甲"], ["bad"], ["乙"]]
     assert isinstance(found[1].result, ModelFailed)
     documents = found[2].result["documents"]
     assert documents[0]["entities"]

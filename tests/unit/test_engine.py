@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from nerq.errors import InvalidSettings, ModelFailed
-from nerq_worker.engine.base import Batch
+from nerq.settings import Settings
+from nerq_worker.engine import onnx
+from nerq_worker.engine.base import Batch, Budget
 from nerq_worker.engine.find import open_engine
 from nerq_worker.engine.onnx import OnnxEngine
+from nerq_worker.loading import fitted
 from nerq_worker.store import open_package
 
 
@@ -34,7 +37,7 @@ def test_engines_are_found_by_name_or_by_place(package, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nonesuch", "NERQ_ENGINE names no engine: 'nonesuch'; known are onnx, or give module:attribute"),
+        ("nonesuch", "NERQ_ENGINE names no engine: 'nonesuch'; known are onnx, torch, or give module:attribute"),
         ("no_such_module:Engine", "cannot be imported: No module named 'no_such_module'"),
         ("nerq_worker.engine.onnx:Nothing", "cannot be imported: .*Nothing"),
         (":", "cannot be imported"),
@@ -56,3 +59,33 @@ def test_padding_does_not_change_scores(package, batch):
 def test_a_failing_graph_is_a_failed_model(package):
     with pytest.raises(ModelFailed, match="the model failed on a batch of 1 x 3 tokens"):
         OnnxEngine(package).run(Batch(np.array([[2, 99_999_999, 3]]), np.array([3])))
+
+
+@pytest.mark.parametrize("limit", [1, 7, 16, 10_000])
+def test_a_batch_run_in_parts_has_the_same_scores(package, monkeypatch, limit):
+    lengths = np.array([9, 3, 12, 5, 5, 4])
+    ids = np.where(np.arange(12) < lengths[:, None], np.arange(10, 82).reshape(6, 12), 0)
+    whole = OnnxEngine(package).run(Batch(ids, lengths))
+    monkeypatch.setattr(onnx, "TOKENS_PER_RUN", limit)
+    parts = OnnxEngine(package).run(Batch(ids, lengths))
+    kept = np.arange(12) < lengths[:, None]
+    np.testing.assert_allclose(parts[kept], whole[kept], atol=1e-6)
+
+
+def test_no_part_is_larger_than_allowed_and_no_row_is_left_out(package, monkeypatch):
+    sizes = []
+    engine = OnnxEngine(package)
+    monkeypatch.setattr(onnx, "TOKENS_PER_RUN", 20)
+    monkeypatch.setattr(engine, "_scores", lambda ids, n: sizes.append(ids.shape) or np.ones((*ids.shape, 7)))
+    scores = engine.run(Batch(np.ones((5, 30), dtype=np.int64), np.array([30, 8, 8, 10, 2])))
+    assert sizes == [(1, 30), (2, 8), (2, 10)]
+    assert scores[:, 0].all()
+
+
+def test_an_engine_may_prefer_larger_batches_and_the_user_decides():
+    class Large:
+        budget = Budget(texts=256, tokens=65536)
+
+    assert fitted(Settings(), object()) == Settings()
+    assert (fitted(Settings(), Large()).batch_texts, fitted(Settings(), Large()).batch_tokens) == (256, 65536)
+    assert fitted(Settings(batch_texts=8), Large()).batch_texts == 8

@@ -13,6 +13,7 @@ from nerq.errors import InvalidText
 from nerq.settings import Settings
 from nerq_worker.batching.answers import Work
 from nerq_worker.batching.job import Batch, Ending, Held
+from nerq_worker.cache import Keys
 from nerq_worker.results import PAUSES, NotStored, Record, ResultStore
 
 
@@ -106,12 +107,12 @@ def test_it_is_tried_again_for_a_while(backend, error):
     backend.client = real
 
 
-def held(app, run):
+def held(app, run, **options):
     class Model:
         def run(self, texts):
             return run(texts), None
 
-    return Held(Model(), "m@1", 512, app, Settings())
+    return Held(Model(), "m@1", 512, app, Settings(**options), Keys("d", "e", lowercase=True, half_width=True))
 
 
 def works(*texts, **options):
@@ -152,3 +153,23 @@ def test_a_soft_time_limit_ends_a_lone_request_and_repeats_those_in_company(app,
     assert not backend.client.keys("*")
     assert endings(Batch(held(app, run), works("甲")).run()) == [Ending.FAILED]
     assert type(backend.get_result("0")).__name__ == "SoftTimeLimitExceeded"
+
+
+def test_with_a_cache_a_text_is_inferred_once_and_its_entry_is_written_after_the_results(app, backend):
+    ran = []
+
+    def run(texts):
+        ran.append(texts)
+        return [[] for _ in texts]
+
+    first = Batch(held(app, run, cache_ttl=60), works("甲", "甲", "乙")).run()
+    second = Batch(held(app, run, cache_ttl=60), works("乙", "丙")).run()
+    assert ran == [["甲", "乙"], ["丙"]]
+    assert (first.figures["repeated"], first.figures["cached"]) == (1, 0)
+    assert (second.figures["repeated"], second.figures["cached"]) == (0, 1)
+    assert len(backend.client.keys("nerq-cache-*")) == 3
+
+
+def test_without_one_nothing_is_kept(app, backend):
+    Batch(held(app, lambda texts: [[] for _ in texts]), works("甲")).run()
+    assert not backend.client.keys("nerq-cache-*")

@@ -19,6 +19,7 @@ from nerq.settings import Settings
 from nerq_worker.batching.answers import Recogniser, Work
 from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY
+from nerq_worker.cache import Keys
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,17 @@ class Model(Recogniser, Protocol):
 
     @property
     def package(self) -> Any:
-        """Its model package: `id`, and `manifest.tokenizer.max_length`."""
+        """Its model package: `id`, `digest` and `manifest.tokenizer`."""
+        ...
+
+    @property
+    def batch_texts(self) -> int:
+        """Most windows in one batch: the setting, or what the engine prefers."""
+        ...
+
+    @property
+    def batch_tokens(self) -> int:
+        """Most tokens in one batch after padding: the setting, or what the engine prefers."""
         ...
 
 
@@ -118,6 +129,9 @@ class Opener:
             # Celery's tracer, which ends chains and chords, logs results as they are.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         self._open_or_stop()
+        _ = self._app.backend  # made and imported here, so that no process spends its first batch on that
+        if (texts := held().settings.batch_texts) != self._settings.batch_texts:  # the engine prefers other batches
+            sender.prefetch_multiplier = texts * BATCHES_AHEAD
         # Objects made so far are never looked at by the collector again, so their memory stays shared.
         gc.collect()
         gc.freeze()
@@ -130,7 +144,7 @@ class Opener:
         """Say in one line what this worker does."""
         if sender.app is not self._app:
             return
-        settings = self._settings
+        settings = held().settings
         logger.info(
             "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
             held().model,
@@ -150,8 +164,11 @@ class Opener:
         if is_holding():
             return
         model = self._load(self._settings)
-        length = model.package.manifest.tokenizer.max_length
-        hold(Held(model, model.package.id, length, self._app, self._settings))
+        options = model.package.manifest.tokenizer
+        keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
+        limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
+        settings = self._settings.model_copy(update=limits)
+        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys))
 
     def _open_or_stop(self) -> None:
         try:

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 from nerq.settings import Settings
+from nerq_worker.engine.base import Engine
 from nerq_worker.engine.find import open_engine
+from nerq_worker.memory import give_back
 from nerq_worker.pipeline import Recogniser
 from nerq_worker.store import open_package
+
+FIRST = "马云在杭州阿里巴巴总部发表演讲"
+"""Run once when a model is opened: one that cannot is not ready, and no real text pays for first steps."""
 
 
 def load(path: str | Path | None = None, *, settings: Settings | None = None) -> Recogniser:
@@ -18,14 +23,30 @@ def load(path: str | Path | None = None, *, settings: Settings | None = None) ->
     Raises:
         InvalidSettings: a setting cannot be used.
         ModelPackageError: the package is missing, damaged or does not fit together.
+        ModelFailed: the model cannot be run on a first text.
     """
     settings = settings or Settings.from_env()
     package = open_package(path or settings.model or None)
-    return Recogniser(
+    engine = open_engine(settings.engine, package)
+    settings = fitted(settings, engine)
+    recogniser = Recogniser(
         package,
-        open_engine(settings.engine, package),
+        engine,
         batch_texts=settings.batch_texts,
         batch_tokens=settings.batch_tokens,
         max_padding=settings.max_padding,
         max_text_chars=settings.max_text_chars,
     )
+    if not getattr(engine, "late", False):
+        recogniser.run([FIRST])
+    give_back()
+    return recogniser
+
+
+def fitted(settings: Settings, engine: Engine) -> Settings:
+    """Return the settings with the batch limits that the engine prefers, where none were set by hand."""
+    budget = getattr(engine, "budget", None)
+    if budget is None:
+        return settings
+    wanted = {"batch_texts": budget.texts, "batch_tokens": budget.tokens}
+    return settings.model_copy(update={k: v for k, v in wanted.items() if k not in settings.model_fields_set})

@@ -112,6 +112,16 @@ class Recogniser:
         self._max_text_chars = max_text_chars
 
     @property
+    def batch_texts(self) -> int:
+        """Most windows in one batch."""
+        return self._limits["max_rows"]
+
+    @property
+    def batch_tokens(self) -> int:
+        """Most tokens in one batch after padding."""
+        return self._limits["max_tokens"]
+
+    @property
     def model(self) -> str:
         """NAME@DIGEST8, as results carry it."""
         return self.package.id

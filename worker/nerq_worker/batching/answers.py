@@ -1,6 +1,6 @@
 """From requests to results: check the arguments, run the model on all good texts at once, give each its own end.
 
-Logs, and touches nothing else: no queue, no Redis, no Celery.
+Texts that are the same are inferred once. Logs, and touches nothing else: no queue, no Redis, no Celery.
 """
 
 import logging
@@ -21,6 +21,18 @@ class Recogniser(Protocol):
 
     def run(self, texts: list[str]) -> tuple[list[list[Entity]], Any]:
         """Return the entities of every text, in order, and figures about the run."""
+        ...
+
+
+class Memory(Protocol):
+    """What this module needs of a cache of entities by text; see nerq_worker/cache.py."""
+
+    def recall(self, texts: Sequence[str]) -> Mapping[str, list[Entity]]:
+        """Return the entities of those texts that are known."""
+        ...
+
+    def learn(self, found: Mapping[str, list[Entity]]) -> None:
+        """Remember what the model found."""
         ...
 
 
@@ -75,6 +87,7 @@ class Answerer:
         max_chars: longest text taken, in code points.
         log_text: texts and entities may be logged.
         fatal: errors of the recogniser that are no fault of a text and pass through.
+        memory: entities of texts seen before, if they are kept.
     """
 
     recogniser: Recogniser
@@ -82,11 +95,13 @@ class Answerer:
     max_chars: int
     log_text: bool = False
     fatal: tuple[type[Exception], ...] = ()
+    memory: Memory | None = None
 
     def answer(self, works: Sequence[Work]) -> tuple[list[Answer], dict[str, float]]:
-        """Return the answers to all requests, in order, and the summed figures of the model's runs.
+        """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and two more.
 
-        A bad request fails alone. If the model fails on all texts together, each is tried alone.
+        `repeated` counts texts that another text of the batch is the same as, `cached` those answered from memory
+        besides. A bad request fails alone. If the model fails on all texts together, each is tried alone.
         """
         requests: list[_Request | InvalidText] = []
         for work in works:
@@ -102,10 +117,21 @@ class Answerer:
             if found is None
         ]
         figures: Counter[str] = Counter()
-        findings = self._recognise([request.texts[n] for request, n in places], figures)
-        for (request, n), finding in zip(places, findings, strict=True):
-            request.findings[n] = finding
+        findings = self._find([request.texts[n] for request, n in places], figures)
+        for request, n in places:
+            request.findings[n] = findings[request.texts[n]]
         return [self._close(request) for request in requests], dict(figures)
+
+    def _find(self, texts: list[str], figures: Counter[str]) -> Mapping[str, list[Entity] | NerqError]:
+        """Return the finding of every text, by text; what is known or twice there is not inferred again."""
+        distinct = list(dict.fromkeys(texts))
+        known = {} if self.memory is None else dict(self.memory.recall(distinct))
+        new = [text for text in distinct if text not in known]
+        found = dict(zip(new, self._recognise(new, figures), strict=True))
+        if self.memory is not None:
+            self.memory.learn({text: entities for text, entities in found.items() if isinstance(entities, list)})
+        figures.update(repeated=len(texts) - len(distinct), cached=len(known))
+        return known | found
 
     def _recognise(self, texts: list[str], figures: Counter[str]) -> Sequence[list[Entity] | NerqError]:
         if not texts:

@@ -5,9 +5,15 @@ With strategy.py and request.py, all that knows Celery inside.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from types import MethodType
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer.mingle import Mingle
+
+NEIGHBOURS = 0.25
+"""Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
+that never blocks on its processes answers in milliseconds."""
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
@@ -17,6 +23,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     then when the connection is taken apart already; handing messages back then ends the worker with an AttributeError.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for step in self.steps:
+            if isinstance(step, Mingle):
+                step.send_hello = MethodType(_hello, step)
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Let the pending BRPOP fail here; closing the channel succeeds after that, and hands back what it can."""
         channel = self.connection._default_channel  # noqa: SLF001 - the public name would connect again
@@ -24,6 +36,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             with suppress(*self.connection_errors, *self.channel_errors):
                 channel.close()
         super().on_connection_error_after_connected(exc)
+
+
+def _hello(step: Any, consumer: Any) -> dict[str, Any]:
+    """Do as Mingle.send_hello does, and wait NEIGHBOURS."""
+    del step
+    inspect = consumer.app.control.inspect(timeout=NEIGHBOURS, connection=consumer.connection)
+    replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
+    replies.pop(consumer.hostname, None)
+    return replies
 
 
 def notice_deaths(pool: Any) -> None:

@@ -21,8 +21,8 @@ from nerq_worker.batching.request import MAX_DEATHS, BatchRequest, acknowledge_t
 logger = logging.getLogger(__name__)
 
 BATCH_EVENT = "nerq-batch"
-"""Event sent per finished batch: batch, requests, texts, windows, tokens, padded_tokens (counts); waited_ms of the
-oldest, tokenise_ms, infer_ms, decode_ms, total_ms until all was stored; model."""
+"""Event sent per finished batch: batch, requests, texts, repeated, cached, windows, tokens, padded_tokens (counts);
+waited_ms of the oldest, tokenise_ms, infer_ms, decode_ms, total_ms until all was stored; model."""
 
 
 class Dispatcher:
@@ -258,7 +258,8 @@ class Flight:
         """Describe the batch in one log line and one event; no word of its texts."""
         batch = self._described(report)
         logger.info(
-            "batch %(batch)d: %(requests)d requests, %(windows)d windows, %(tokens)d tokens, %(padded_tokens)d padded, "
+            "batch %(batch)d: %(requests)d requests, %(texts)d texts (%(repeated)d repeated, %(cached)d cached), "
+            "%(windows)d windows, %(tokens)d tokens, %(padded_tokens)d padded, "
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
@@ -266,7 +267,9 @@ class Flight:
 
     def _described(self, report: Report) -> dict[str, float]:
         figures = report.figures
-        counts = {name: int(figures.get(name, 0)) for name in ("windows", "tokens", "padded_tokens")}
+        counts = {
+            name: int(figures.get(name, 0)) for name in ("repeated", "cached", "windows", "tokens", "padded_tokens")
+        }
         stages = {f"{stage}_ms": round(figures.get(stage, 0) * 1000, 3) for stage in ("tokenise", "infer", "decode")}
         return {
             "batch": self._number,

@@ -13,7 +13,9 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
 from nerq.settings import Settings
-from nerq_worker.batching.answers import Answer, Answerer, Recogniser, Work
+from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
+from nerq_worker.cache import Cache, Keys
+from nerq_worker.memory import give_back
 from nerq_worker.results import NotStored, Record, ResultStore
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class Held:
         max_length: tokens the model takes at once.
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
+        keys: names of the model's entries in the cache.
     """
 
     recogniser: Recogniser
@@ -36,13 +39,18 @@ class Held:
     max_length: int
     app: Celery
     settings: Settings
+    keys: Keys
 
-    @property
-    def answerer(self) -> Answerer:
-        """Answers requests with this model."""
+    def cache(self) -> Cache | None:
+        """Return a cache for one batch, if the settings want one."""
+        ttl = self.settings.cache_ttl
+        return Cache(lambda: self.app.backend.client, self.keys, ttl) if ttl else None
+
+    def answerer(self, memory: Memory | None = None) -> Answerer:
+        """Return what answers requests with this model."""
         settings = self.settings
         return Answerer(
-            self.recogniser, self.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,)
+            self.recogniser, self.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), memory
         )
 
 
@@ -107,7 +115,9 @@ def is_holding() -> bool:
 
 def run_batch(works: Sequence[Work]) -> Report:
     """Answer a batch of requests; the target of the pool's jobs."""
-    return Batch(held(), works).run()
+    report = Batch(held(), works).run()
+    give_back(collect=False)
+    return report
 
 
 def answer(work: Work) -> dict[str, Any]:
@@ -116,7 +126,7 @@ def answer(work: Work) -> dict[str, Any]:
     Raises:
         NerqError: the request fails.
     """
-    found = _known.get(work.id) or held().answerer.answer([work])[0][0]
+    found = _known.get(work.id) or held().answerer().answer([work])[0][0]
     if isinstance(found.result, BaseException):
         raise found.result
     return found.result
@@ -135,6 +145,7 @@ class Batch:
         self._held = held_
         self._works = works
         self._store = store or ResultStore(held_.app.backend)
+        self._cache = held_.cache()
         self._outcomes: list[Outcome | None] = [None] * len(works)
 
     def run(self) -> Report:
@@ -142,8 +153,10 @@ class Batch:
         started = time.monotonic()
         figures: Mapping[str, float] = {}
         try:
-            answers, figures = self._held.answerer.answer(self._works)
+            answers, figures = self._held.answerer(self._cache).answer(self._works)
             self._settle(answers)
+            if self._cache is not None:
+                self._cache.keep()
         except SoftTimeLimitExceeded as error:
             self._out_of_time(error)
         outcomes = [outcome or Outcome(Ending.UNSTORED) for outcome in self._outcomes]

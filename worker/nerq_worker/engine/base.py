@@ -20,8 +20,25 @@ class Batch:
     lengths: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much an engine likes to be given at once, if the settings' defaults are not for it.
+
+    Attributes:
+        texts: most windows in one batch.
+        tokens: most tokens in one batch after padding.
+    """
+
+    texts: int
+    tokens: int
+
+
 class Engine(Protocol):
-    """Runs the encoder. A row's scores must not depend on the other rows or on its padding."""
+    """Runs the encoder. A row's scores must not depend on the other rows or on its padding.
+
+    An engine may have an attribute `budget`, a Budget: it stands in for NERQ_BATCH_TEXTS and NERQ_BATCH_TOKENS where
+    those are not set. One that must first run in the process which uses it, not in a parent, has `late = True`.
+    """
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
         """Return emission scores [rows, length, labels]; what stands at padded positions means nothing."""

@@ -2,7 +2,10 @@
 
 The graph takes `input_ids` and `attention_mask`, both int64 [rows, length], and gives `logits`, float32
 [rows, length, labels]. A session has no threads of its own, so it works on after a fork and its weights are shared.
+What was tried, and what each choice here gave, is in docs/engine.md.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import onnxruntime
@@ -14,6 +17,9 @@ from nerq_worker.store import MODEL, ModelPackage, ModelPackageError
 
 GRAPH_OPTIMISATION = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 """The graph is written in its final form: ONNX Runtime's rewrites make it slower and could change what was verified."""
+TOKENS_PER_RUN = 256
+"""Tokens the graph is given at once. A row's scores do not depend on the others, so a batch may be run in parts: these
+stay in the cache, which is faster than the whole, and the memory for activations is bounded whatever the batch."""
 _INPUTS = ("input_ids", "attention_mask")
 _OUTPUT = "logits"
 _ERRORS_ONLY = 3
@@ -33,6 +39,7 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(
                 package.read(MODEL), _session_options(), providers=["CPUExecutionProvider"]
             )
+            self._session._model_bytes = None  # noqa: SLF001 - kept to change providers, which is never done here
         except ModelPackageError:
             raise
         except Exception as error:  # what ONNX Runtime raises shares no class
@@ -49,9 +56,17 @@ class OnnxEngine:
             ModelFailed: ONNX Runtime failed, or gave scores of another shape.
         """
         rows, length = batch.input_ids.shape
-        mask = (np.arange(length) < batch.lengths[:, None]).astype(np.int64)
+        scores = np.zeros((rows, length, self._labels), dtype=np.float32)
+        for part in _parts(batch.lengths, TOKENS_PER_RUN):
+            longest = int(batch.lengths[part].max())
+            scores[part, :longest] = self._scores(batch.input_ids[part, :longest], batch.lengths[part])
+        return scores
+
+    def _scores(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows, length = ids.shape
+        mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
         try:
-            (logits,) = self._session.run([_OUTPUT], dict(zip(_INPUTS, (batch.input_ids, mask), strict=True)))
+            (logits,) = self._session.run([_OUTPUT], dict(zip(_INPUTS, (ids, mask), strict=True)))
         except Exception as error:
             raise ModelFailed(f"the model failed on a batch of {rows} x {length} tokens: {error}") from error
         if logits.shape != (rows, length, self._labels):
@@ -71,6 +86,17 @@ class OnnxEngine:
             fault = f"scores {outputs[_OUTPUT][-1]} labels and the manifest has {self._labels}"
         if fault:
             raise ModelPackageError(f"{package.path / MODEL} {fault}; export the model package again")
+
+
+def _parts(lengths: NDArray[np.int64], limit: int) -> Iterator[slice]:
+    """Cut a batch into runs of rows that have at most `limit` tokens after padding; a longer row is a run by itself."""
+    start = longest = 0
+    for row, length in enumerate(lengths.tolist()):
+        longest = max(longest, length)
+        if row > start and longest * (row + 1 - start) > limit:
+            yield slice(start, row)
+            start, longest = row, length
+    yield slice(start, len(lengths))
 
 
 def _session_options() -> onnxruntime.SessionOptions:

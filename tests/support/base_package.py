@@ -1,0 +1,90 @@
+"""Model packages with random weights and the real graph: what they cost is real, what they find is not. No torch.
+
+The one of BERT-base's size has 12 layers, 768 wide, 21,128 tokens (one per Chinese character, as in BERT-base-Chinese):
+104 MB in INT8. Writing it takes seconds to half a minute, so benchmarks keep it.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from nerq_models.graph import Float, Shape, build
+from nerq_models.quantise import StaticInt8, calibrate
+from nerq_worker.engine.base import Batch
+from nerq_worker.store import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, open_package, seal
+from support.encoders import random_weights
+from support.packages import BIO, tiny_crf
+
+FOLDER = Path(tempfile.gettempdir()) / "nerq-bench" / "base-int8"
+"""Where benchmarks keep it between runs."""
+
+
+@dataclass(frozen=True)
+class Size:
+    shape: Shape
+    hidden: int
+    inner: int
+    vocabulary: int
+
+
+BASE = Size(Shape(layers=12, heads=12, max_length=512), 768, 3072, 21_128)
+SMALL = Size(Shape(layers=2, heads=2, max_length=64), 32, 64, 7500)
+
+
+def base_package(folder=FOLDER) -> Path:
+    """Return `folder` with the package of BERT-base's size in it, written if it is not there."""
+    folder = Path(folder)
+    if not folder.exists():
+        scratch = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        write_random_package(scratch, BASE).rename(folder)
+    return open_package(folder).path
+
+
+def write_random_package(folder, size=SMALL, *, int8=True) -> Path:
+    """Write a package into `folder`, which is made, and return its path; `int8=False` leaves the graph in FP32."""
+    folder.mkdir(parents=True)
+    weights = weights_of(size)
+    linear = Float()
+    if int8:
+        ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
+        linear = StaticInt8(calibrate(weights, size.shape, [Batch(ids, np.full(8, 48))]))
+    (folder / MODEL).write_bytes(build(weights, size.shape, linear).SerializeToString())
+    (folder / CRF).write_bytes(tiny_crf(len(BIO), np.random.default_rng(0)).to_bytes())
+    character_tokenizer(size.vocabulary).save(str(folder / TOKENIZER))
+    manifest = Manifest(
+        name=f"random-{size.hidden}-{'int8' if int8 else 'fp32'}",
+        source="tests/support/base_package.py",
+        revision="0",
+        labels=BIO,
+        tokenizer=TokenizerOptions(lowercase=True, half_width=False, max_length=size.shape.max_length),
+    )
+    return seal(folder, manifest).path
+
+
+def weights_of(size):
+    """Return random weights by the names of transformers' BertModel."""
+    return random_weights(shape=size.shape, hidden=size.hidden, inner=size.inner, vocabulary=size.vocabulary)
+
+
+def character_tokenizer(vocabulary) -> Tokenizer:
+    """WordPiece of so many tokens: the special ones, ASCII and its continuations, punctuation, Chinese characters."""
+    specials = ["[PAD]", *(f"[unused{n}]" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    ascii_ = list(map(chr, range(0x21, 0x7F)))
+    pieces = [f"##{character}" for character in ascii_ if character.isalnum()]
+    known = [*specials, *ascii_, *pieces, *"，。！？、“”‘’：；（）《》—…·"]
+    characters = map(chr, range(0x4E00, 0x4E00 + vocabulary - len(known)))
+    tokens = {token: number for number, token in enumerate([*known, *characters])}
+    tokenizer = Tokenizer(WordPiece(tokens, unk_token="[UNK]", continuing_subword_prefix="##"))
+    tokenizer.normalizer = BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=False
+    )
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer

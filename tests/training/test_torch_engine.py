@@ -1,0 +1,80 @@
+"""The engine over PyTorch: the same network as the graph's, in the worker's processes too."""
+
+import numpy as np
+import pytest
+import torch
+
+from nerq_models.torch_engine import GPU_BUDGET, TorchEngine, build_network, infer
+from nerq_worker import load
+from nerq_worker.engine.base import Batch
+from nerq_worker.engine.find import open_engine
+from nerq_worker.engine.onnx import OnnxEngine
+from nerq_worker.store import ModelPackageError, open_package
+from support.base_package import SMALL, weights_of, write_random_package
+from support.servers import redis_server
+from support.workers import foreign_app, worker
+
+TEXTS = ["一丁七万丈三上下", "不与丐丑", "专且丕世丗丘丙业丛东" * 3]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return open_package(write_random_package(tmp_path_factory.mktemp("models") / "int8"))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    lengths = np.array([40, 12, 33])
+    return Batch(np.where(np.arange(40) < lengths[:, None], np.arange(106, 226).reshape(3, 40), 0), lengths)
+
+
+def kept(batch):
+    return np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+
+
+def test_in_fp32_the_network_is_the_graph(tmp_path, batch):
+    package = open_package(write_random_package(tmp_path / "fp32", int8=False))
+    weights = weights_of(SMALL)
+    with torch.inference_mode():
+        ours = infer(build_network(weights, SMALL.shape), batch).numpy()
+    np.testing.assert_allclose(ours[kept(batch)], OnnxEngine(package).run(batch)[kept(batch)], atol=2e-5)
+
+
+def test_the_engine_is_found_by_name_and_rounds_as_coarsely_as_int8_does(package, batch):
+    engine = open_engine("torch", package)
+    assert isinstance(engine, TorchEngine)
+    scores = engine.run(batch)
+    assert scores.dtype == np.float32
+    assert scores.shape == (3, 40, 7)
+    expected = OnnxEngine(package).run(batch)[kept(batch)]
+    assert np.abs(scores[kept(batch)] - expected).max() < 0.25 * expected.std()
+    assert torch.get_num_threads() == 1
+
+
+def test_for_a_gpu_it_computes_in_bf16_and_wants_larger_batches(package, batch):
+    engine = TorchEngine(package, device="cuda")
+    assert engine.budget == GPU_BUDGET
+    engine.device = "cpu"  # the same numbers, without the GPU
+    expected = OnnxEngine(package).run(batch)[kept(batch)]
+    assert np.abs(engine.run(batch)[kept(batch)] - expected).max() < 0.25 * expected.std()
+    assert {parameter.dtype for parameter in engine._network.parameters()} == {torch.bfloat16}
+
+
+def test_a_graph_of_another_hand_is_refused(tiny_package):
+    with pytest.raises(ModelPackageError, match="use NERQ_ENGINE=onnx"):
+        TorchEngine(open_package(tiny_package))
+
+
+def test_processes_forked_from_a_parent_that_opened_it_answer(package, monkeypatch):
+    env = {"NERQ_ENGINE": "torch", "NERQ_MODEL": str(package.path)}
+    options = {"app": "nerq_worker", "env": env, "ready": False}
+    with redis_server() as server, worker(server.url, "-c", "2", **options) as running:
+        running.wait_for("ready: model", timeout=120)  # importing PyTorch takes its time
+        with foreign_app(server.url) as app:
+            results = [app.send_task("nerq.extract", [text]) for text in TEXTS]
+            answers = [result.get(timeout=60)["entities"] for result in results]
+        assert running.stop() == 0
+    monkeypatch.setenv("NERQ_ENGINE", "torch")
+    expected = load(package.path).extract(TEXTS[:1])[0]
+    assert any(answers)
+    assert [e["text"] for e in answers[0]] == [e.text for e in expected]
