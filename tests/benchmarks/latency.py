@@ -10,9 +10,8 @@ import argparse
 import statistics
 import time
 
-from nerq.cli.stack import running
-
 from nerq import Client
+from nerq.cli.stack import running
 from nerq_worker import load
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"

@@ -12,10 +12,10 @@ import threading
 from typing import Self
 
 import psutil
-from nerq.cli.stack import running
 
 from nerq import Client
 from nerq.cli import demo_texts
+from nerq.cli.stack import running
 
 MEGABYTE = 1_000_000
 

@@ -63,7 +63,7 @@ def test_lenient_reading(scheme, path, expected):
 
 
 def test_two_spans_cannot_claim_one_character():
-    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]))
+    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]), np.arange(3))
     spans = [Span(0, 1, "PER", 0.9), Span(1, 2, "LOC", 0.8), Span(2, 3, "ORG", 0.7)]
     assert [(e.text, e.type, e.start, e.end) for e in to_entities("ab", tokens, spans)] == [
         ("a", "PER", 0, 1),

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
+from nerq_worker.store import TokenizerOptions
 from nerq_worker.text.tokens import TextTokenizer
 from support.packages import tiny_tokenizer
 
-OPTIONS = SimpleNamespace(half_width=True, lowercase=True, cls_id=None, sep_id=None)
+OPTIONS = TokenizerOptions(half_width=True, lowercase=True, max_length=64)
 
 
 def with_byte_level():
@@ -92,9 +93,9 @@ def test_latin_words_become_pieces_with_their_own_places():
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused(json, given, why):
     with pytest.raises(ValueError, match=why):
-        TextTokenizer(json, SimpleNamespace(**{**vars(OPTIONS), **given}))
+        TextTokenizer(json, OPTIONS.model_copy(update=given))
 
 
 def test_ids_of_the_options_win():
-    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), SimpleNamespace(**{**vars(OPTIONS), "cls_id": 7}))
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"cls_id": 7}))
     assert (tokenizer.cls_id, tokenizer.sep_id) == (7, 3)

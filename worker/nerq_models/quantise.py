@@ -151,7 +151,8 @@ def calibrate(
         mask = np.arange(batch.input_ids.shape[1])[None, :] < batch.lengths[:, None]
         feed = {"input_ids": batch.input_ids, "attention_mask": mask.astype(np.int64)}
         for name, values in zip(names, session.run(names, feed), strict=True):
-            low, high = np.quantile(values[mask], (outliers, 1 - outliers))
+            inside = values[mask]
+            low, high = np.quantile(inside, (outliers, 1 - outliers)) if outliers else (inside.min(), inside.max())
             lows[name].append(float(low))
             highs[name].append(float(high))
     if not all(lows.values()):
