@@ -21,7 +21,7 @@ _CALIBRATE = Annotated[
     Path | None, typer.Option(help="Real texts (.txt, .jsonl) for the INT8 ranges; built-in ones if not given.")
 ]
 _VERIFY = Annotated[list[Path] | None, typer.Option(help="Labelled JSONL to compare INT8 with FP32 on.")]
-_SCHEME = Annotated[str, typer.Option(help="Scales of activations: static, token, or auto, which tries both.")]
+_SCHEME = Annotated[str, typer.Option(help="Scales of activations: static, smooth, token; auto tries them in turn.")]
 _FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 is too far from FP32.")]
 
 

@@ -19,6 +19,7 @@ from nerq_models.graph import Float, Linear, build
 from nerq_models.labelled import Sentence
 from nerq_models.quantise import WEIGHT_RANGE, StaticInt8, TokenInt8, calibrate
 from nerq_models.reference import TorchReference
+from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_models.source import ConversionError, Source, read_source
 from nerq_models.source.weights import CRF
 from nerq_models.texts import BUILT_IN, batches, for_calibration, for_verification
@@ -31,12 +32,14 @@ from nerq_worker.store import Manifest, ModelPackage, open_package, seal
 __all__ = ["ConversionError", "Source", "check_out", "convert", "read_source", "recogniser", "write_package"]
 
 CALIBRATION_TEXTS = 512
-Scheme = Literal["static", "token", "auto"]
+Scheme = Literal["static", "smooth", "token", "auto"]
 _WEIGHTS = "symmetric scale per weight column and per row of the embedding"
 _SCHEMES = {
     "static": f"int8, static scale per activation tensor, {_WEIGHTS}",
-    "token": f"int8, symmetric scale per token, {_WEIGHTS}",
+    "smooth": f"int8, outliers smoothed into the weights, static scale per activation tensor, {_WEIGHTS}",
+    "token": f"int8, outliers smoothed into the weights, symmetric scale per token, {_WEIGHTS}",
 }
+"""From the fastest to the closest."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def convert(  # noqa: PLR0913  each with its default
         name: of the model.
         calibration: real texts that the ranges of the activations are taken from; built-in sentences by default.
         verification: labelled sentences by name; INT8 and FP32 are compared on them beside the built-in sentences.
-        scheme: how activations are scaled; `auto` takes static scales if they agree with FP32, else one per token.
+        scheme: how activations are scaled; `auto` takes the fastest that agrees with FP32.
         force: write the package even if too few labels are as in FP32.
         progress: called with a few words at each step.
 
@@ -140,7 +143,7 @@ class _Conversion:
         """Try schemes until one agrees with FP32; if none does, return the one that agrees best."""
         reference, name = self._reference()
         candidates = []
-        for kind in ("static", "token") if scheme == "auto" else (scheme,):
+        for kind in _SCHEMES if scheme == "auto" else (scheme,):
             candidate = self._try(kind, texts, verification, reference, name)
             candidates.append(candidate)
             if candidate.agreement >= AGREEMENT:
@@ -156,12 +159,12 @@ class _Conversion:
         name: str,
     ) -> _Candidate:
         self.progress(f"quantising, {kind} scales")
-        quantisation: dict[str, Any] = {"scheme": _SCHEMES[kind], "weight_range": WEIGHT_RANGE}
-        linear: Linear = TokenInt8()
-        if kind == "static":
-            sample = (item.batch for item in batches(self.source, texts))
-            linear = StaticInt8(calibrate(self.source.weights, self.source.shape, sample))
-            quantisation["calibration_texts"] = len(texts)
+        quantisation = {
+            "scheme": _SCHEMES[kind],
+            "weight_range": WEIGHT_RANGE,
+            "calibration_texts": len(texts),
+        }
+        linear = self._linear(kind, texts)
         manifest = self.manifest.model_copy(update={"quantisation": quantisation})
         package = write_package(self.source, self.scratch / kind, linear, manifest)
         engine = OnnxEngine(package)
@@ -173,6 +176,14 @@ class _Conversion:
             entities = compare_entities(package, sentences, engine, reference)
             figures[file] = {"reference": name, **difference.figures(), **entities}
         return _Candidate(package.path, manifest, figures)
+
+    def _linear(self, kind: str, texts: Sequence[str]) -> Linear:
+        weights, shape = self.source.weights, self.source.shape
+        sample = (item.batch for item in batches(self.source, texts))
+        if kind == "static":
+            return StaticInt8(calibrate(weights, shape, sample))
+        found = calibrate_smooth(weights, shape, sample, strength=SMOOTHING[kind])
+        return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
 
     def _reference(self) -> tuple[Engine, str]:
         self.progress("opening the FP32 model")
