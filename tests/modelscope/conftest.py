@@ -1,15 +1,12 @@
 """Texts and vocabulary for checkpoints made here: `make test-modelscope`."""
 
 import json
-import os
 import string
-from pathlib import Path
 
 import pytest
 
 from nerq_models.texts import built_in_sentences
-
-DATA = Path(os.environ.get("NERQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from support.modelscope_folders import DATA
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 BMES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BMES"))
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+FAST = {"use_fast": True, "padding": False}
+"""Its own padding to 512 tokens changes nothing but the time; one kind keeps it."""
 KINDS = {
-    "fast": {"preprocessor": {"use_fast": True}},
-    "fast, cased": {"preprocessor": {"use_fast": True}, "cased": True},
-    "characters": {"preprocessor": {"is_split_into_words": True}},
-    "BMES": {"preprocessor": {"use_fast": True}, "labels": BMES},
-    "no CRF": {"preprocessor": {"use_fast": True}, "labels": BIO, "model": "token-classification-for-ner"},
+    "fast": {"preprocessor": FAST},
+    "fast, padded": {"preprocessor": {"use_fast": True}},
+    "fast, cased": {"preprocessor": FAST, "cased": True},
+    "characters": {"preprocessor": {"is_split_into_words": True, "padding": False}},
+    "BMES": {"preprocessor": FAST, "labels": BMES},
+    "no CRF": {"preprocessor": FAST, "labels": BIO, "model": "token-classification-for-ner"},
 }
 
 
@@ -69,7 +72,7 @@ def both(tmp_path_factory, vocabulary):
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory, vocabulary):
-    return make(tmp_path_factory.mktemp("slow") / "model", vocabulary)
+    return make(tmp_path_factory.mktemp("slow") / "model", vocabulary, preprocessor={"padding": False})
 
 
 def disagreements(both, texts):
@@ -87,9 +90,9 @@ def test_real_texts(both, corpus, kind):
     assert disagreements(both(kind), texts) == []
 
 
-@pytest.mark.parametrize("kind", ["fast, cased", "BMES"])
+@pytest.mark.parametrize("kind", ["fast, padded", "fast, cased", "BMES"])
 def test_real_texts_of_other_kinds(both, corpus, kind):
-    assert disagreements(both(kind), corpus[::10]) == []
+    assert disagreements(both(kind), corpus[::20]) == []
 
 
 anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
@@ -155,7 +158,7 @@ def attempt(pair, text, *, failure):
 
 def test_the_slow_tokenizer_where_it_gives_an_answer(slow, corpus):
     answered = wrong = 0
-    texts = corpus[::4]
+    texts = corpus[::5]
     for text, ours in zip(texts, slow.ours(*texts), strict=True):
         theirs = attempt(slow, text, failure="substring not found")
         if theirs is None:

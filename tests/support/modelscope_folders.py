@@ -1,9 +1,13 @@
 """Taggers in ModelScope's layout, with random weights, and ModelScope's own pipeline over them. Needs modelscope."""
 
 import json
+import os
 import warnings
+from pathlib import Path
 
 BIOES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
+DATA = Path(os.environ.get("NERQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
+"""Corpora beside the repository; tests do with less where there are none."""
 
 
 def write_folder(folder, vocabulary, *, labels=BIOES, model="transformer-crf", preprocessor=None, **config):
