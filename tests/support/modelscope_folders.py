@@ -63,8 +63,10 @@ def open_pipeline(folder, **options):
     """Open ModelScope's pipeline and return text -> [(type, start, end)]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        import torch
         from modelscope.pipelines import pipeline
 
+        torch.set_num_threads(1)  # small products: threads only wait for one another
         opened = pipeline("named-entity-recognition", str(folder), device="cpu", **options)
 
     def extract(text):
