@@ -3,7 +3,7 @@
 What was downloaded stays in ModelScope's cache (`MODELSCOPE_CACHE`), so that trying again costs nothing twice.
 """
 
-import os
+import logging
 import re
 from pathlib import Path
 
@@ -30,6 +30,8 @@ def fetch(model: str, revision: str = "master") -> Path:
         from modelscope import snapshot_download  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConversionError(f"{error.name} is not installed; fetching needs it: pip install 'nerq[models]'") from None
+    for client in ("modelscope", "modelscope_hub"):  # it warns at each of its tries, and the last one is told anyway
+        logging.getLogger(client).setLevel(logging.ERROR)
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=_WANTED))
     except Exception as error:  # requests', urllib3's and the client's own errors share no class
@@ -42,9 +44,8 @@ def _sentence(model: str, revision: str, error: BaseException) -> str:
     if status in {401, 403, 404} or kinds & {"NotExistError", "RevisionNotFoundError", "NotExistsError"}:
         return f"the hub has no model {model} with revision {revision} that may be read; check both, or log in there"
     if kinds & {"ConnectionError", "Timeout", "TimeoutError", "gaierror", "ConnectError", "NetworkError"}:
-        domain = os.environ.get("MODELSCOPE_DOMAIN", "the hub")
         return (
-            f"{domain} cannot be reached; connect to the network and run the same command again, which goes on where "
+            "the hub cannot be reached; connect to the network and run the same command again, which goes on where "
             "it stopped, or give a folder you have to nerq model convert"
         )
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
