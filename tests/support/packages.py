@@ -21,8 +21,8 @@ BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 WIDTH = 16
 
 
-def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7) -> Path:
-    """Write a package into `folder`, which is made if need be, and return its path."""
+def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7, spans="conll", **options) -> Path:
+    """Write a package into `folder`, which is made if need be, and return its path; `options` are the tokenizer's."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
@@ -35,7 +35,8 @@ def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7) -> Path:
         source="tests/support/packages.py",
         revision=str(seed),
         labels=labels,
-        tokenizer=TokenizerOptions(lowercase=True, half_width=True, max_length=max_length),
+        spans=spans,
+        tokenizer=TokenizerOptions(lowercase=True, half_width=True, max_length=max_length, **options),
         licences=("Apache-2.0",),
     )
     seal(folder, manifest)

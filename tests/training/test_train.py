@@ -65,7 +65,12 @@ def test_a_run_ends_as_a_package_that_finds_what_it_was_taught(data, tmp_path):
     tagger = Run(CONFIG.model_copy(update={"tag": tag}), data, tmp_path / "run").finish()
     source = read_source(tagger)
     package = convert(
-        source, tmp_path / "out", name="small", calibration=[s.text for s in SENTENCES], verification={"a": SENTENCES}
+        source,
+        tmp_path / "out",
+        name="small",
+        calibration=[s.text for s in SENTENCES],
+        verification={"a": SENTENCES},
+        force=True,
     )
     assert package.manifest.verification["a"]["f1"] > 0.95
     assert package.manifest.licences == ({"data": "made here", "licence": "Apache-2.0"},)

@@ -30,6 +30,24 @@ def short_windows(tmp_path_factory):
     return load(write_tiny_package(tmp_path_factory.mktemp("short"), max_length=16), settings=Settings(batch_texts=3))
 
 
+@pytest.fixture(scope="module")
+def first_pieces(tmp_path_factory):
+    """As RaNER is: only the first piece of a word has a label."""
+    folder = write_tiny_package(tmp_path_factory.mktemp("first"), max_length=16, label_mask="first", spans="modelscope")
+    return load(folder, settings=Settings(batch_texts=3))
+
+
+@pytest.fixture(scope="module")
+def characters(tmp_path_factory):
+    folder = write_tiny_package(
+        tmp_path_factory.mktemp("characters"), max_length=16, label_mask="first", split="characters"
+    )
+    return load(folder, settings=Settings(batch_texts=3))
+
+
+KINDS = ["ner", "short_windows", "first_pieces", "characters"]
+
+
 def same(left, right):
     assert [(e.text, e.type, e.start, e.end) for e in left] == [(e.text, e.type, e.start, e.end) for e in right]
     assert [e.score for e in left] == pytest.approx([e.score for e in right], abs=1e-4)
@@ -37,7 +55,7 @@ def same(left, right):
 
 @settings(deadline=None)
 @given(texts=st.lists(any_text, max_size=12))
-@pytest.mark.parametrize("which", ["ner", "short_windows"])
+@pytest.mark.parametrize("which", KINDS)
 def test_entities_are_slices_of_the_text_in_order(which, texts, request):
     documents = request.getfixturevalue(which).extract(texts)
     assert len(documents) == len(texts)
@@ -51,7 +69,7 @@ def test_entities_are_slices_of_the_text_in_order(which, texts, request):
 
 @settings(deadline=None)
 @given(texts=st.lists(any_text, min_size=1, max_size=12))
-@pytest.mark.parametrize("which", ["ner", "short_windows"])
+@pytest.mark.parametrize("which", KINDS)
 def test_a_text_among_others_is_answered_as_alone(which, texts, request):
     recogniser = request.getfixturevalue(which)
     for text, together in zip(texts, recogniser.extract(texts), strict=True):
@@ -188,3 +206,12 @@ def test_importing_the_package_is_cheap():
         "import sys, nerq_worker; print(*sorted({'numpy', 'onnxruntime', 'tokenizers', 'celery'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_an_entity_holds_whole_words_when_only_first_pieces_have_labels(first_pieces, ner):
+    text = "iphone15promax在abcdefghijklmnopqrstuvwxyz0123456789上"
+    words = [(0, 14), (14, 15), (15, 51), (51, 52)]
+    found = first_pieces.extract([text])[0]
+    assert {e.start for e in found} <= {start for start, _ in words}
+    assert {e.end for e in found} <= {end for _, end in words}
+    assert found != ner.extract([text])[0]

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerq_worker.decode.labels import Labels
-from nerq_worker.decode.spans import Span, span_bounds, to_entities
+from nerq_worker.decode.spans import Span, modelscope_bounds, span_bounds, to_entities, to_tokens
 from nerq_worker.text.tokens import Tokens
+from nerq_worker.text.windows import Window
 
 BIO = ("O", "B-P", "I-P", "B-L", "I-L")
 BIOES = ("O", "B-P", "I-P", "E-P", "S-P", "B-L", "I-L", "E-L", "S-L")
@@ -63,9 +64,51 @@ def test_lenient_reading(scheme, path, expected):
 
 
 def test_two_spans_cannot_claim_one_character():
-    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]))
+    tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]), np.arange(3))
     spans = [Span(0, 1, "PER", 0.9), Span(1, 2, "LOC", 0.8), Span(2, 3, "ORG", 0.7)]
     assert [(e.text, e.type, e.start, e.end) for e in to_entities("ab", tokens, spans)] == [
         ("a", "PER", 0, 1),
         ("b", "ORG", 1, 2),
     ]
+
+
+BIOES_LABELS = Labels(("O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC"))
+BMES_LABELS = Labels(("O", "B-PER", "M-PER", "E-PER", "S-PER"))
+
+
+def named(labels, *names):
+    return np.array([[labels.names.index(name) for name in names]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        (BIOES_LABELS, ["B-PER", "I-PER", "E-PER", "O", "S-LOC"], [(0, 3), (4, 5)]),
+        (BIOES_LABELS, ["B-PER", "O", "I-PER"], [(0, 3)]),
+        (BIOES_LABELS, ["B-PER", "I-LOC", "B-LOC"], [(0, 2), (2, 3)]),
+        (BIOES_LABELS, ["I-PER", "E-PER", "E-LOC", "I-LOC"], [(0, 2), (2, 3), (3, 4)]),
+        (BIOES_LABELS, ["B-PER", "S-LOC", "O", "O"], [(0, 1), (1, 2)]),
+        (BIOES_LABELS, ["B-PER", "O", "O"], [(0, 1)]),
+        (BMES_LABELS, ["M-PER", "B-PER", "M-PER", "E-PER"], [(1, 4)]),
+        (BMES_LABELS, ["B-PER", "M-PER"], [(0, 1)]),
+        (BMES_LABELS, ["O", "O"], []),
+    ],
+)
+def test_modelscope_reads_paths_in_its_own_way(labels, names, expected):
+    rows, starts, ends = modelscope_bounds(named(labels, *names), labels)
+    assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == expected
+    assert rows.tolist() == [0] * len(expected)
+
+
+@given(st.lists(st.sampled_from([["O"], ["S-PER"], ["B-LOC", "E-LOC"], ["B-PER", "I-PER", "I-PER", "E-PER"]])))
+def test_both_readings_agree_on_paths_that_keep_to_the_scheme(entities):
+    path = named(BIOES_LABELS, *(name for entity in entities for name in entity), "O")
+    for one, other in zip(modelscope_bounds(path, BIOES_LABELS), span_bounds(path, BIOES_LABELS), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_spans_of_labelled_tokens_end_where_the_next_word_begins():
+    labelled = np.array([0, 1, 4, 5])  # the token at 1 has two more pieces, the one at 5 has one
+    window = Window(1, 6, 1, 6)
+    spans = [Span(0, 1, "PER", 0.5), Span(1, 3, "LOC", 0.5)]
+    assert [(span.start, span.end) for span in to_tokens(spans, labelled, window, 7)] == [(0, 3), (3, 6)]

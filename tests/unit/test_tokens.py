@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
+from nerq_worker.store import TokenizerOptions
 from nerq_worker.text.tokens import TextTokenizer
 from support.packages import tiny_tokenizer
 
-OPTIONS = SimpleNamespace(half_width=True, lowercase=True, cls_id=None, sep_id=None)
+OPTIONS = TokenizerOptions(half_width=True, lowercase=True, max_length=64)
 
 
 def with_byte_level():
@@ -92,9 +93,27 @@ def test_latin_words_become_pieces_with_their_own_places():
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused(json, given, why):
     with pytest.raises(ValueError, match=why):
-        TextTokenizer(json, SimpleNamespace(**{**vars(OPTIONS), **given}))
+        TextTokenizer(json, OPTIONS.model_copy(update=given))
 
 
 def test_ids_of_the_options_win():
-    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), SimpleNamespace(**{**vars(OPTIONS), "cls_id": 7}))
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"cls_id": 7}))
     assert (tokenizer.cls_id, tokenizer.sep_id) == (7, 3)
+
+
+def test_only_the_first_piece_of_a_word_is_labelled_where_the_model_says_so():
+    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"label_mask": "first"}))
+    tokens = tokenizer.encode("马云2011 abc")
+    assert [tokens.starts[index] for index in tokens.labelled] == [0, 1, 2, 7]
+    assert len(tokens) == 9
+    long = tokenizer.encode("马云2011 abc。" * 2000)
+    assert len(long.labelled) == 5 * 2000
+
+
+def test_characters_are_encoded_one_by_one_and_what_vanishes_is_unknown():
+    options = OPTIONS.model_copy(update={"split": "characters", "label_mask": "first"})
+    tokens = TextTokenizer(tiny_tokenizer().to_str(), options).encode("马20\u0301 \0龘")
+    unknown = tiny_tokenizer().token_to_id("[UNK]")
+    assert tokens.starts.tolist() == tokens.labelled.tolist() == list(range(7))
+    assert tokens.ends.tolist() == list(range(1, 8))
+    assert (tokens.ids == unknown).tolist() == [False, False, False, True, True, True, True]

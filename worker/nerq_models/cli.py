@@ -1,23 +1,28 @@
-"""`nerq model …`: train, convert, evaluate, inspect. Imports torch only to train."""
+"""`nerq model …`: fetch, convert, inspect, evaluate, train. Imports torch only where it must."""
 
 import sys
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from nerq.errors import NerqError
 
-if TYPE_CHECKING:
-    from nerq_models.evaluate import Evaluation
-    from nerq_worker.store import ModelPackage
-
-app = typer.Typer(no_args_is_help=True, help="Work on model packages: train, convert, evaluate, inspect.")
+app = typer.Typer(no_args_is_help=True, help="Work on model packages: fetch, convert, inspect, evaluate, train.")
+_DEFAULT = "iic/nlp_raner_named-entity-recognition_chinese-base-news"
+_WIDE = 160
 _MODEL = Annotated[Path | None, typer.Option(help="Folder of a model package; the bundled one if not given.")]
+_NAME = Annotated[str | None, typer.Option(help="Name of the model; the folder's name if not given.")]
+_CALIBRATE = Annotated[
+    Path | None, typer.Option(help="Real texts (.txt, .jsonl) for the INT8 ranges; built-in ones if not given.")
+]
+_VERIFY = Annotated[list[Path] | None, typer.Option(help="Labelled JSONL to compare INT8 with FP32 on.")]
+_SCHEME = Annotated[str, typer.Option(help="Scales of activations: static, smooth, token; auto tries them in turn.")]
+_FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 is too far from FP32.")]
 
 
 @app.command()
@@ -32,47 +37,68 @@ def evaluate(
 
 
 @app.command()
-def inspect(model: Annotated[Path | None, typer.Argument(help="Folder of a package.")] = None) -> None:
-    """Check a package and print what its manifest says."""
+def inspect(
+    model: Annotated[Path | None, typer.Argument(help="Folder of a package; the bundled one if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,  # noqa: FBT002
+) -> None:
+    """Check a package and print what its manifest says, with the figures of INT8 against FP32."""
+    from nerq_models.report import print_package  # noqa: PLC0415
     from nerq_worker.store import open_package  # noqa: PLC0415
 
     try:
         package = open_package(model)
     except NerqError as error:
         _stop(error)
-    console = Console()
-    console.print(f"{package.id}  {package.path}  {_megabytes(package):.1f} MB", highlight=False)
-    console.print_json(package.manifest.model_dump_json())
+    if as_json:
+        print(package.manifest.model_dump_json(indent=2))  # noqa: T201
+    else:
+        print_package(package, _console())
 
 
 @app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of a trained tagger.")],
+def convert(  # noqa: PLR0913
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of a tagger: ModelScope's, transformers'.")],
     out: Annotated[Path, typer.Argument(help="Folder of the package to make.")],
-    calibrate: Annotated[Path, typer.Option(help="Real texts (.txt or .jsonl) that the INT8 ranges are taken from.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model; OUT's name if not given.")] = None,
-    verify: Annotated[list[Path] | None, typer.Option(help="Labelled JSONL to compare INT8 with FP32 on.")] = None,
+    name: _NAME = None,
+    calibrate: _CALIBRATE = None,
+    verify: _VERIFY = None,
+    scheme: _SCHEME = "auto",
+    force: _FORCE = False,  # noqa: FBT002
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, write the package."""
-    from nerq_models import convert as conversion  # noqa: PLC0415
-    from nerq_models.labelled import read_sentences, sample_texts  # noqa: PLC0415
-
     try:
-        texts = sample_texts(calibrate, conversion.CALIBRATION_TEXTS)
-        labelled = {path.name: read_sentences(path) for path in verify or []}
-        package = conversion.convert(
-            conversion.read_source(source), out, name=name or out.name, calibration=texts, verification=labelled
-        )
+        _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, force))
     except NerqError as error:
         _stop(error)
-    console = Console()
-    console.print(f"{package.id}  {package.path}  {_megabytes(package):.1f} MB", highlight=False)
-    for file, figures in package.manifest.verification.items():
-        console.print(
-            f"{file}: F1 {figures['f1']:.4f} in INT8, {figures['fp32_f1']:.4f} in FP32; "
-            f"{figures['same_entities']:.2%} of {figures['texts']:,} texts with the same entities",
-            highlight=False,
-        )
+    except KeyboardInterrupt:
+        _stop("interrupted; nothing was written", code=130)
+
+
+@app.command()
+def fetch(  # noqa: PLR0913
+    model: Annotated[str, typer.Argument(metavar="[ID]", help="Model of the hub, owner/name.")] = _DEFAULT,
+    revision: Annotated[str, typer.Option(help="Branch or tag of the model.")] = "master",
+    out: Annotated[Path | None, typer.Option(help="Folder of the package to make; the model's name here.")] = None,
+    name: _NAME = None,
+    calibrate: _CALIBRATE = None,
+    verify: _VERIFY = None,
+    scheme: _SCHEME = "auto",
+    force: _FORCE = False,  # noqa: FBT002
+) -> None:
+    """Download a model from ModelScope, or the rest of one, and convert it."""
+    from nerq_models import fetch as hub  # noqa: PLC0415
+    from nerq_models.convert import check_out  # noqa: PLC0415
+
+    out = out or Path(model.rpartition("/")[2] or "model")
+    try:
+        check_out(out)
+        folder = hub.fetch(model, revision)
+        origin = {"source": model, "revision": revision}
+        _convert(folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, force))
+    except NerqError as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on where it stopped", code=130)
 
 
 @app.command()
@@ -98,35 +124,61 @@ def train(
     print(folder)  # noqa: T201
 
 
+@dataclass(frozen=True)
+class _Options:
+    """Options that convert and fetch share."""
+
+    calibrate: Path | None
+    verify: list[Path]
+    scheme: str
+    force: bool
+
+
+def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options: _Options) -> None:
+    from nerq_models import convert as conversion  # noqa: PLC0415
+    from nerq_models.labelled import read_sentences, sample_texts  # noqa: PLC0415
+    from nerq_models.report import print_package  # noqa: PLC0415
+
+    conversion.check_out(out)
+    if options.scheme not in get_args(conversion.Scheme):
+        raise NerqError(f"--scheme must be one of {', '.join(get_args(conversion.Scheme))}, and is {options.scheme!r}")
+    texts = sample_texts(options.calibrate, conversion.CALIBRATION_TEXTS) if options.calibrate else None
+    labelled = {path.name: read_sentences(path) for path in options.verify}
+    with Console(stderr=True).status("reading the model") as status:
+        tagger = conversion.read_source(source)
+        package = conversion.convert(
+            replace(tagger, training=tagger.training | origin),
+            out,
+            name=name,
+            calibration=texts,
+            verification=labelled,
+            scheme=cast("conversion.Scheme", options.scheme),
+            force=options.force,
+            progress=status.update,
+        )
+    print_package(package, _console())
+
+
 def _evaluate(files: list[Path], model: Path | None) -> None:
     from nerq_models import evaluate as evaluation  # noqa: PLC0415
     from nerq_models.labelled import read_sentences  # noqa: PLC0415
+    from nerq_models.report import evaluation_table  # noqa: PLC0415
     from nerq_worker import load  # noqa: PLC0415
 
     recogniser = load(model)
-    console = Console()
+    console = _console()
     console.print(recogniser.package.id, highlight=False)
     for path in files:
         sentences = read_sentences(path)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             advance = partial(progress.advance, progress.add_task(path.name, total=len(sentences)))
             result = evaluation.evaluate(recogniser.extract, sentences, progress=advance)
-        console.print(_report(path, result))
+        console.print(evaluation_table(path, result))
 
 
-def _report(path: Path, result: "Evaluation") -> Table:
-    rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
-    table = Table(title=f"{path.name}: {result.texts:,} texts, {rate}", title_justify="left", title_style="")
-    for column in ("type", "precision", "recall", "F1", "names", "found"):
-        table.add_column(column, justify="left" if column == "type" else "right")
-    for kind, counts in [*sorted(result.types.items()), ("all", result.total)]:
-        figures = (f"{value:.4f}" for value in (counts.precision, counts.recall, counts.f1))
-        table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}")
-    return table
-
-
-def _megabytes(package: "ModelPackage") -> float:
-    return sum(record.bytes for record in package.manifest.files.values()) / 1e6
+def _console() -> Console:
+    """Return a console that breaks no lines where nobody looks: what is piped is read by programs."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def _stop(problem: NerqError | str, code: int = 2) -> NoReturn:

@@ -1,99 +1,70 @@
-"""Turns a trained tagger into a model package: builds the graph, calibrates, quantises, verifies, seals. No torch.
+"""Turns a trained tagger into a model package: builds the graph, calibrates, quantises, verifies, seals.
 
-SRC is a folder in the layout of RaNER: config.json (BertConfig with id2label), model.safetensors (`encoder.*`,
-`head.linear.*`, `head.crf.*`), tokenizer.json.
+Needs no torch; where torch and transformers are installed, the package is compared with transformers' own model, and
+else with the graph in FP32.
 """
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from pydantic import ValidationError
+from safetensors.numpy import save
 
-from nerq.errors import NerqError
-from nerq_models.evaluate import agreement, score
-from nerq_models.graph import Float, Linear, Shape, build, parameter_names
+from nerq_models.graph import Float, Linear, build
 from nerq_models.labelled import Sentence
-from nerq_models.quantise import WEIGHT_RANGE, StaticInt8, calibrate
-from nerq_worker.engine.base import Batch
+from nerq_models.quantise import WEIGHT_RANGE, StaticInt8, TokenInt8, calibrate
+from nerq_models.reference import TorchReference
+from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
+from nerq_models.source import ConversionError, Source, read_source
+from nerq_models.source.weights import CRF
+from nerq_models.texts import BUILT_IN, batches, for_calibration, for_verification
+from nerq_models.verify import AGREEMENT, compare, compare_entities
+from nerq_worker.engine.base import Engine
 from nerq_worker.engine.onnx import OnnxEngine
 from nerq_worker.pipeline import Recogniser
-from nerq_worker.store import Manifest, ModelPackage, TokenizerOptions, open_package, seal
-from nerq_worker.text.tokens import TextTokenizer
+from nerq_worker.store import Manifest, ModelPackage, open_package, seal
+
+__all__ = ["ConversionError", "Source", "check_out", "convert", "read_source", "recogniser", "write_package"]
 
 CALIBRATION_TEXTS = 512
-_CRF = ("start_transitions", "end_transitions", "transitions")
-
-
-class ConversionError(NerqError):
-    """The model cannot be converted."""
+Scheme = Literal["static", "smooth", "token", "auto"]
+_WEIGHTS = "symmetric scale per weight column and per row of the embedding"
+_SCHEMES = {
+    "static": f"int8, static scale per activation tensor, {_WEIGHTS}",
+    "smooth": f"int8, outliers smoothed into the weights, static scale per activation tensor, {_WEIGHTS}",
+    "token": f"int8, outliers smoothed into the weights, symmetric scale per token, {_WEIGHTS}",
+}
+"""From the fastest to the closest."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A trained tagger, read."""
+class _Candidate:
+    """A package on trial: how it was quantised and how it compares."""
 
-    weights: dict[str, NDArray[np.float32]]
-    shape: Shape
-    labels: tuple[str, ...]
-    tokenizer: str
-    options: TokenizerOptions
-    training: dict[str, Any]
+    folder: Path
+    manifest: Manifest
+    figures: dict[str, dict[str, Any]]
 
-
-def read_source(folder: Path) -> Source:
-    """Read a tagger's folder.
-
-    Raises:
-        ConversionError: a file is missing or is not what it should be; the sentence names it.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        state = load_file(folder / "model.safetensors")
-        tokenizer = (folder / "tokenizer.json").read_text("utf-8")
-        labels = tuple(config["id2label"][str(i)] for i in range(len(config["id2label"])))
-        shape = Shape(
-            layers=config["num_hidden_layers"],
-            heads=config["num_attention_heads"],
-            epsilon=config.get("layer_norm_eps", 1e-12),
-            max_length=config["max_position_embeddings"],
-        )
-    except OSError as error:
-        raise ConversionError(f"cannot read {error.filename or folder}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ConversionError(f"{folder} does not hold a tagger that can be read: {error!r}") from None
-    weights = {_canonical(name): value.astype(np.float32) for name, value in state.items()}
-    _check_names(folder, set(weights), parameter_names(shape) | {f"crf.{part}" for part in _CRF})
-    if config.get("hidden_act", "gelu") != "gelu":
-        raise ConversionError(
-            f"{folder}/config.json: the activation {config['hidden_act']} is not supported, only gelu"
-        )
-    # A model without these keys was trained on text as it is but for its case, as BERT's own tokenizer leaves it.
-    text = config.get("nerq_text", {"lowercase": True, "half_width": False})
-    options = TokenizerOptions(**text, max_length=shape.max_length)
-    return Source(weights, shape, labels, tokenizer, options, config.get("nerq_training", {}))
+    @property
+    def agreement(self) -> float:
+        return min(float(entry["tag_agreement"]) for entry in self.figures.values())
 
 
-def _check_names(folder: Path, found: set[str], needed: set[str]) -> None:
-    for names, what in ((needed - found, "lacks"), (found - needed, "has what no BERT tagger has:")):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ConversionError(f"{folder / 'model.safetensors'} {what} {min(names)}{more}")
-
-
-def _canonical(name: str) -> str:
-    return name.removeprefix("head.").removeprefix("encoder.") if not name.startswith("encoder.layer.") else name
-
-
-def convert(
-    source: Source, out: Path, *, name: str, calibration: Sequence[str], verification: Mapping[str, Sequence[Sentence]]
+def convert(  # noqa: PLR0913  each with its default
+    source: Source,
+    out: Path,
+    *,
+    name: str,
+    calibration: Sequence[str] | None = None,
+    verification: Mapping[str, Sequence[Sentence]] | None = None,
+    scheme: Scheme = "auto",
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ModelPackage:
     """Write the INT8 package of a tagger.
 
@@ -101,39 +72,53 @@ def convert(
         source: the tagger.
         out: folder to make; it must not exist. It appears complete or not at all.
         name: of the model.
-        calibration: real texts that the ranges of the activations are taken from.
-        verification: labelled sentences by name; INT8 and FP32 are compared on them, and the figures are kept.
+        calibration: real texts that the ranges of the activations are taken from; built-in sentences by default.
+        verification: labelled sentences by name; INT8 and FP32 are compared on them beside the built-in sentences.
+        scheme: how activations are scaled; `auto` takes the fastest that agrees with FP32.
+        force: write the package even if too few labels are as in FP32.
+        progress: called with a few words at each step.
 
     Raises:
-        ConversionError: `out` exists, or there is nothing to calibrate with.
+        ConversionError: `out` exists or cannot be written, there is nothing to calibrate with, or INT8 and FP32 do not
+            agree. Nothing is left behind.
     """
-    if out.exists():
-        raise ConversionError(f"{out} exists already; remove it or name another folder")
-    if not any(calibration):
+    check_out(out)
+    manifest = _manifest(source, name)
+    texts = for_calibration() if calibration is None else list(calibration[:CALIBRATION_TEXTS])
+    if not any(text.strip() for text in texts):
         raise ConversionError("quantisation needs texts to calibrate with; give some with --calibrate FILE")
-    ranges = calibrate(source.weights, source.shape, _batches(source, calibration[:CALIBRATION_TEXTS]))
-    quantisation = {
-        "scheme": "int8, static scale per activation tensor, symmetric scale per weight column, rows of the embedding",
-        "weight_range": WEIGHT_RANGE,
-        "calibration_texts": min(len(calibration), CALIBRATION_TEXTS),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        reference = write_package(source, Path(scratch) / "fp32", Float(), Manifest(**_common(source, name)))
-        folder = Path(scratch) / "int8"
-        manifest = Manifest(**_common(source, name), quantisation=quantisation)
-        package = write_package(source, folder, StaticInt8(ranges), manifest)
-        figures = verify(package, reference, verification)
-        seal(folder, manifest.model_copy(update={"verification": figures}))
-        shutil.move(folder, out)
+    try:
+        with _scratch(out) as scratch:
+            work = _Conversion(source, manifest, scratch, progress)
+            chosen = work.choose(scheme, texts, verification or {})
+            if chosen.agreement < AGREEMENT and not force:
+                raise ConversionError(
+                    f"INT8 gives only {chosen.agreement:.2%} of the tokens the label that FP32 gives them, and "
+                    f"{AGREEMENT:.1%} are asked for; calibrate with texts like yours (--calibrate FILE), or take it as "
+                    "it is (--force)"
+                )
+            seal(chosen.folder, chosen.manifest.model_copy(update={"verification": chosen.figures}))
+            shutil.move(chosen.folder, out)
+    except OSError as error:
+        raise ConversionError(f"cannot write {out}: {error.strerror or error}; nothing was left behind") from error
     return open_package(out)
+
+
+def check_out(out: Path) -> None:
+    """Check that a package can be made in `out`.
+
+    Raises:
+        ConversionError: something stands there.
+    """
+    if out.exists() or out.is_symlink():
+        raise ConversionError(f"{out} exists already; remove it or name another folder")
 
 
 def write_package(source: Source, folder: Path, linear: Linear, manifest: Manifest) -> ModelPackage:
     """Write the files of a package and seal it."""
     folder.mkdir()
     (folder / "model.onnx").write_bytes(build(source.weights, source.shape, linear).SerializeToString())
-    save_file({part: source.weights[f"crf.{part}"] for part in _CRF}, folder / "crf.safetensors")
+    (folder / "crf.safetensors").write_bytes(save({part: source.weights[f"crf.{part}"] for part in CRF}))
     (folder / "tokenizer.json").write_text(source.tokenizer, "utf-8")
     return seal(folder, manifest)
 
@@ -143,40 +128,102 @@ def recogniser(package: ModelPackage) -> Recogniser:
     return Recogniser(package, OnnxEngine(package))
 
 
-def verify(
-    one: ModelPackage, reference: ModelPackage, verification: Mapping[str, Sequence[Sentence]]
-) -> dict[str, Any]:
-    """Compare two packages on labelled sentences: F1 of each, and the share of texts with the same entities."""
-    figures: dict[str, Any] = {}
-    for name, sentences in verification.items():
-        texts = [sentence.text for sentence in sentences]
-        answers = {key: recogniser(p).extract(texts) for key, p in (("f1", one), ("fp32_f1", reference))}
-        scores = {key: round(score(sentences, answer).total.f1, 5) for key, answer in answers.items()}
-        same = round(agreement(*answers.values()), 5)
-        figures[name] = {"texts": len(sentences), **scores, "same_entities": same}
-    return figures
+@dataclass(frozen=True)
+class _Conversion:
+    """One tagger on its way to a package."""
+
+    source: Source
+    manifest: Manifest
+    scratch: Path
+    progress: Callable[[str], None]
+
+    def choose(
+        self, scheme: Scheme, texts: Sequence[str], verification: Mapping[str, Sequence[Sentence]]
+    ) -> _Candidate:
+        """Try schemes until one agrees with FP32; if none does, return the one that agrees best."""
+        reference, name = self._reference()
+        candidates = []
+        for kind in _SCHEMES if scheme == "auto" else (scheme,):
+            candidate = self._try(kind, texts, verification, reference, name)
+            candidates.append(candidate)
+            if candidate.agreement >= AGREEMENT:
+                return candidate
+        return max(candidates, key=lambda candidate: candidate.agreement)
+
+    def _try(
+        self,
+        kind: str,
+        texts: Sequence[str],
+        verification: Mapping[str, Sequence[Sentence]],
+        reference: Engine,
+        name: str,
+    ) -> _Candidate:
+        self.progress(f"quantising, {kind} scales")
+        quantisation = {
+            "scheme": _SCHEMES[kind],
+            "weight_range": WEIGHT_RANGE,
+            "calibration_texts": len(texts),
+        }
+        linear = self._linear(kind, texts)
+        manifest = self.manifest.model_copy(update={"quantisation": quantisation})
+        package = write_package(self.source, self.scratch / kind, linear, manifest)
+        engine = OnnxEngine(package)
+        self.progress("comparing with FP32")
+        difference = compare(self.source, for_verification(), engine, reference)
+        figures = {BUILT_IN: {"reference": name, **difference.figures()}}
+        for file, sentences in verification.items():
+            difference = compare(self.source, [sentence.text for sentence in sentences], engine, reference)
+            entities = compare_entities(package, sentences, engine, reference)
+            figures[file] = {"reference": name, **difference.figures(), **entities}
+        return _Candidate(package.path, manifest, figures)
+
+    def _linear(self, kind: str, texts: Sequence[str]) -> Linear:
+        weights, shape = self.source.weights, self.source.shape
+        sample = (item.batch for item in batches(self.source, texts))
+        if kind == "static":
+            return StaticInt8(calibrate(weights, shape, sample))
+        found = calibrate_smooth(weights, shape, sample, strength=SMOOTHING[kind])
+        return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+
+    def _reference(self) -> tuple[Engine, str]:
+        self.progress("opening the FP32 model")
+        try:
+            torch = TorchReference(self.source)
+        except ImportError:
+            package = write_package(self.source, self.scratch / "fp32", Float(), self.manifest)
+            return OnnxEngine(package), "the graph in FP32"
+        return torch, torch.name
 
 
-def _common(source: Source, name: str) -> dict[str, Any]:
+def _manifest(source: Source, name: str) -> Manifest:
     training = dict(source.training)
-    return {
-        "name": name,
-        "source": training.pop("source", "converted"),
-        "revision": training.pop("revision", ""),
-        "licences": tuple(training.pop("licences", ())),
-        "labels": source.labels,
-        "tokenizer": source.options,
-        "training": training,
-    }
+    try:
+        return Manifest(
+            name=name,
+            source=training.pop("source", "converted"),
+            revision=training.pop("revision", ""),
+            licences=tuple(training.pop("licences", ())),
+            labels=source.labels,
+            spans=source.spans,
+            tokenizer=source.options,
+            training=training,
+        )
+    except ValidationError:
+        raise ConversionError(
+            f"{name!r} cannot name a model; give a name of letters, digits, '.', '_' and '-' with --name"
+        ) from None
 
 
-def _batches(source: Source, texts: Sequence[str], rows: int = 16) -> Iterator[Batch]:
-    """Tokenise texts, cut at the model's length, into padded batches."""
-    tokenizer = TextTokenizer(source.tokenizer, source.options)
-    for begin in range(0, len(texts), rows):
-        windows = [tokenizer.encode(text).ids[: source.shape.max_length - 2] for text in texts[begin : begin + rows]]
-        lengths = np.array([len(ids) + 2 for ids in windows], dtype=np.int64)
-        input_ids = np.zeros((len(windows), int(lengths.max())), dtype=np.int64)
-        for row, ids in enumerate(windows):
-            input_ids[row, : len(ids) + 2] = [tokenizer.cls_id, *ids, tokenizer.sep_id]
-        yield Batch(input_ids, lengths)
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """Make a folder beside `out`, and the folders above it; on failure all of them are gone again."""
+    made = [folder for folder in out.absolute().parents if not folder.exists()]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+            yield Path(scratch)
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise

@@ -5,7 +5,7 @@ one scale per token, computed on the way. Both depend on nothing but the token i
 change with its neighbours in the batch; ONNX Runtime's own dynamic quantisation takes one scale over the whole batch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,20 +140,32 @@ def calibrate(
         batches: real text. Values at padded positions are left out.
         outliers: share of the values of each batch, at each end, that may fall outside the range.
     """
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, values in observe(weights, shape, batches):
+        low, high = np.quantile(values, (outliers, 1 - outliers)) if outliers else (values.min(), values.max())
+        before = ranges.get(name, (float(low), float(high)))
+        ranges[name] = min(before[0], float(low)), max(before[1], float(high))
+    return ranges
+
+
+def observe(weights: Weights, shape: Shape, batches: Iterable[Batch]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Run the FP32 graph over sample batches and yield each tensor that INT8 quantises: its name, its values.
+
+    Values are float32 [tokens, width], without those at padded positions.
+
+    Raises:
+        ValueError: there is no batch.
+    """
     recorded = _Recorded()
     model = build(weights, shape, recorded)
     names = list(recorded.sources)
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    lows: dict[str, list[float]] = {name: [] for name in names}
-    highs: dict[str, list[float]] = {name: [] for name in names}
-    for batch in batches:
+    number = -1
+    for number, batch in enumerate(batches):  # noqa: B007
         mask = np.arange(batch.input_ids.shape[1])[None, :] < batch.lengths[:, None]
         feed = {"input_ids": batch.input_ids, "attention_mask": mask.astype(np.int64)}
         for name, values in zip(names, session.run(names, feed), strict=True):
-            low, high = np.quantile(values[mask], (outliers, 1 - outliers))
-            lows[name].append(float(low))
-            highs[name].append(float(high))
-    if not all(lows.values()):
+            yield name, values[mask]
+    if number < 0:
         raise ValueError("calibration needs at least one batch")
-    return {name: (min(lows[name]), max(highs[name])) for name in names}

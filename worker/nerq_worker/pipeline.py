@@ -9,11 +9,12 @@ from time import perf_counter
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nerq.contract import DEFAULT_MAX_TEXT_CHARS, Entity, text_fault
 from nerq.errors import InvalidText, ModelFailed
 from nerq_worker.batching.group import group_by_length
-from nerq_worker.decode.spans import Span, decode, merge, to_entities
+from nerq_worker.decode.spans import Span, decode, gather, merge, to_entities, to_tokens
 from nerq_worker.engine.base import Batch, Engine
 from nerq_worker.store import ModelPackage
 from nerq_worker.text.tokens import Tokens
@@ -195,11 +196,7 @@ class Recogniser:
         batched = perf_counter()
         scores = self._engine.run(batch)
         inferred = perf_counter()
-        emissions, lengths = scores[:, 1:-1], batch.lengths - SPECIALS
-        if not np.isfinite(emissions[np.arange(emissions.shape[1]) < lengths[:, None]]).all():
-            raise ModelFailed("the model gave scores that are no numbers; its package is damaged or was made wrongly")
-        for (item, number), spans in zip(places, decode(emissions, lengths, self._crf, self._labels), strict=True):
-            item.found[number] = spans
+        self._decode(places, scores[:, 1:-1], batch.lengths - SPECIALS)
         return RunStats(
             windows=len(places),
             tokens=int(batch.lengths.sum()),
@@ -209,6 +206,26 @@ class Recogniser:
             infer=inferred - batched,
             decode=perf_counter() - inferred,
         )
+
+    def _decode(
+        self, places: list[tuple[_Prepared, int]], emissions: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> None:
+        """Leave in each place the spans that its scores say."""
+        if not np.isfinite(emissions[np.arange(emissions.shape[1]) < lengths[:, None]]).all():
+            raise ModelFailed("the model gave scores that are no numbers; its package is damaged or was made wrongly")
+        masked = any(len(item.tokens.labelled) < len(item.tokens) for item, _ in places)
+        if masked:
+            labelled = [item.tokens.labelled_in(item.windows[number]) for item, number in places]
+            # A window inside one overlong word has none.
+            kept = [row for row, own in enumerate(labelled) if len(own)]
+            places = [places[row] for row in kept]
+            emissions, lengths = gather(emissions[kept], [labelled[row] for row in kept])
+        if not places:
+            return
+        found = decode(emissions, lengths, self._crf, self._labels, self.package.manifest.spans)
+        for (item, number), spans in zip(places, found, strict=True):
+            window, tokens = item.windows[number], item.tokens
+            item.found[number] = to_tokens(spans, tokens.labelled, window, len(tokens)) if masked else spans
 
     def _batch(self, places: list[tuple[_Prepared, int]]) -> Batch:
         lengths = np.array([len(item.windows[number]) + SPECIALS for item, number in places], dtype=np.int64)

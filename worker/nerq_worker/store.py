@@ -45,6 +45,10 @@ class TokenizerOptions(BaseModel):
     """Id of the token before every window; that of [CLS] if not given."""
     sep_id: Annotated[int, Field(ge=0)] | None = None
     """Id of the token after it; that of [SEP] if not given."""
+    split: Literal["words", "characters"] = "words"
+    """What the tokenizer sees at once: the text, in which it finds the words, or one character after the other."""
+    label_mask: Literal["all", "first"] = "all"
+    """Which tokens of a word have labels and take part in the CRF: all, or the first alone."""
 
 
 class FileRecord(BaseModel):
@@ -67,6 +71,8 @@ class Manifest(BaseModel):
     revision: str
     labels: tuple[str, ...]
     """In the order of the logits; BIO, BIOES or BMES."""
+    spans: Literal["conll", "modelscope"] = "conll"
+    """How label paths that break the scheme are read, see `nerq_worker.decode.spans`."""
     tokenizer: TokenizerOptions
     quantisation: dict[str, Any] = {}
     verification: dict[str, Any] = {}

@@ -1,16 +1,24 @@
 """From a tagger's folder to a package: whole or not at all, and refused with a sentence when it cannot be."""
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
 
+from nerq_models import convert as conversion
+from nerq_models.cli import app
 from nerq_models.convert import ConversionError, convert, read_source
 from nerq_models.labelled import Sentence, Span
+from nerq_models.texts import for_verification
+from nerq_models.verify import Difference
 from nerq_worker import load
 from support.encoders import SHAPE, VOCABULARY, random_weights
 from support.packages import BIO, tiny_tokenizer
+from support.taggers import write_tagger
 
 TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "今天天气很好，我们去北京。", "he said 2011 年"]
 LABELLED = {"dev": [Sentence(TEXTS[0], (Span("PER", 0, 2),)), Sentence(TEXTS[1], ())]}
@@ -44,7 +52,8 @@ def tagger(tmp_path):
 
 
 def converted(tagger, out, **changes):
-    arguments = {"name": "small", "calibration": TEXTS, "verification": LABELLED} | changes
+    arguments = {"name": "small", "calibration": TEXTS, "verification": LABELLED, "scheme": "static", "force": True}
+    arguments |= changes
     return convert(read_source(tagger), out, **arguments)
 
 
@@ -70,17 +79,96 @@ def test_an_existing_folder_is_left_as_it_was(tagger, tmp_path):
     assert [file.name for file in out.iterdir()] == ["mine"]
 
 
-def test_a_failure_on_the_way_leaves_nothing_behind(tagger, tmp_path):
-    def broken():
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("out", ["out", "deep/down/out"])
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tagger, tmp_path, monkeypatch, out):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    class Broken(dict):
-        def items(self):
-            return broken()
-
-    with pytest.raises(OSError, match="No space left"):
-        converted(tagger, tmp_path / "out", verification=Broken(dev=[]))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ConversionError, match=r"cannot write .*: No space left on device"):
+        converted(tagger, tmp_path / out)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["tagger"]
+
+
+def test_an_interruption_leaves_nothing_behind(tagger, tmp_path):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        converted(tagger, tmp_path / "out", progress=interrupt)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["tagger"]
+
+
+@pytest.mark.parametrize("scheme", ["static", "smooth", "token"])
+def test_every_scheme_makes_a_package_with_figures(tagger, tmp_path, scheme):
+    package = converted(tagger, tmp_path / "out", scheme=scheme, calibration=None)
+    figures = package.manifest.verification["built-in sentences"]
+    assert figures["texts"] == len(for_verification())
+    assert figures["tokens"] > 3000
+    assert figures["tag_agreement"] > 0.9
+    assert 0 < figures["mean_logit_error"] < figures["largest_logit_error"] < 1
+    assert figures["reference"]
+
+
+def test_auto_takes_the_first_scheme_that_agrees_and_else_refuses(tagger, tmp_path, monkeypatch):
+    tried = []
+
+    def compared(source, texts, one, reference):
+        tried.append(one)
+        return Difference(1, 1000, [0.9, 0.996, 1.0][len(tried) - 1], 0.1, 0.1)
+
+    monkeypatch.setattr(conversion, "compare", compared)
+    package = converted(tagger, tmp_path / "out", scheme="auto", verification={}, force=False)
+    assert "outliers smoothed" in package.manifest.quantisation["scheme"]
+    assert len(tried) == 2
+    monkeypatch.setattr(conversion, "compare", lambda *_: Difference(1, 1000, 0.9, 0.1, 0.1))
+    with pytest.raises(ConversionError, match=r"only 90.00%.*99.5%.*--force"):
+        converted(tagger, tmp_path / "refused", scheme="auto", verification={}, force=False)
+    assert not (tmp_path / "refused").exists()
+    assert converted(tagger, tmp_path / "forced", scheme="auto", verification={}).path == tmp_path / "forced"
+
+
+def test_a_name_that_cannot_be_one_is_refused(tagger, tmp_path):
+    with pytest.raises(ConversionError, match="--name"):
+        converted(tagger, tmp_path / "out", name="模型")
+
+
+def test_a_modelscope_folder_becomes_a_package_that_says_how_it_is_read(tmp_path):
+    package = converted(write_tagger(tmp_path / "model"), tmp_path / "out")
+    assert package.manifest.spans == "modelscope"
+    assert package.manifest.tokenizer.label_mask == "first"
+    assert package.manifest.source == "model"
+    assert len(load(package.path).extract(TEXTS)) == 3
+
+
+def test_the_command_converts_and_inspect_prints_the_figures(tagger, tmp_path):
+    run = CliRunner().invoke
+    made = run(app, ["convert", str(tagger), str(tmp_path / "out"), "--scheme", "token", "--force"])
+    assert made.exit_code == 0, made.output
+    shown = run(app, ["inspect", str(tmp_path / "out")])
+    for part in ("out@", "B-PER", "half width", "built-in sentences", "same labels", "largest logit error"):
+        assert part in shown.output
+    as_json = run(app, ["inspect", "--json", str(tmp_path / "out")])
+    assert json.loads(as_json.output)["verification"]["built-in sentences"]["tokens"] > 3000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["convert", "SRC", "OUT", "--scheme", "half"], "--scheme must be one of"),
+        (["convert", "nowhere", "OUT"], "there is no folder nowhere"),
+        (["convert", "SRC", "SRC"], "exists already"),
+        (["fetch", "no-owner", "--out", "OUT"], "give it as owner/name"),
+        (["fetch", "owner/name", "--out", "SRC"], "exists already"),
+    ],
+)
+def test_commands_that_cannot_go_on_say_so_and_exit_with_2(tagger, tmp_path, arguments, sentence):
+    places = {"SRC": str(tagger), "OUT": str(tmp_path / "out")}
+    result = CliRunner().invoke(app, [places.get(argument, argument) for argument in arguments])
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_calibrate_with_is_said(tagger, tmp_path):

@@ -17,6 +17,7 @@ class Labels:
     Attributes:
         names: as in the manifest, in the order of the logits.
         types: entity type of each label; None for O.
+        prefixes: B, I, M, E or S of each label; O for O.
         inside: bool [labels], whether a label is part of an entity.
         continues: bool [labels, labels], whether label j after label i goes on with i's entity. Any other label that
             is not O begins an entity, so an I without its B does too.
@@ -32,6 +33,7 @@ class Labels:
         _check(self.names)
         parts = [name.partition("-") for name in self.names]
         self.types = tuple(kind or None for _, _, kind in parts)
+        self.prefixes = tuple(prefix for prefix, _, _ in parts)
         self.inside = np.array([kind is not None for kind in self.types])
         self.continues = np.array(
             [

@@ -1,6 +1,12 @@
-"""From label scores to spans of tokens, and from those to entities in the text. Pure."""
+"""From label scores to spans of tokens, and from those to entities in the text. Pure.
+
+A path that keeps to its scheme has one reading. One that breaks it, as untrained CRFs like to, is read in the manner
+that the manifest names: `conll` as conlleval does, where a label that cannot go on with the entity before it begins one
+of its own, or `modelscope` as ModelScope's pipeline does, see `modelscope_bounds`.
+"""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +31,23 @@ class Span:
     score: float
 
 
-def decode(emissions: NDArray[np.float32], lengths: Ints, crf: Crf, labels: Labels) -> list[list[Span]]:
+Reading = Literal["conll", "modelscope"]
+
+
+def decode(
+    emissions: NDArray[np.float32], lengths: Ints, crf: Crf, labels: Labels, reading: Reading = "conll"
+) -> list[list[Span]]:
     """Return the spans of each row, in order and never overlapping.
 
     Args:
-        emissions: float32 [rows, time, labels], scores of each token without the special ones.
-        lengths: int [rows], tokens of each row, 1 to time; what stands past them is never read.
+        emissions: float32 [rows, time, labels], scores of each labelled token.
+        lengths: int [rows], labelled tokens of each row, 1 to time; what stands past them is never read.
         crf: weights.
         labels: what the labels mean.
+        reading: what to make of paths that break the scheme.
     """
     paths = crf.best_paths(emissions, lengths)
-    rows, starts, ends = span_bounds(paths, labels)
+    rows, starts, ends = (modelscope_bounds if reading == "modelscope" else span_bounds)(paths, labels)
     found: list[list[Span]] = [[] for _ in range(len(emissions))]
     if len(rows):
         scores = crf.span_posteriors(
@@ -57,6 +69,64 @@ def span_bounds(paths: Ints, labels: Labels) -> tuple[Ints, Ints, Ints]:
     rows, starts = np.nonzero(inside & ~goes_on[:, :-1])
     _, lasts = np.nonzero(inside & ~goes_on[:, 1:])
     return rows, starts, lasts + 1
+
+
+def modelscope_bounds(paths: Ints, labels: Labels) -> tuple[Ints, Ints, Ints]:
+    """Return row, start and end of every span as `TokenClassificationPipeline` of modelscope 1.40 reads them.
+
+    Neither O nor another type ends an entity there: the next B or S, an E or the text's end does. I and E go on with
+    what is open or begin something; M does neither. On paths that keep to the scheme this is `span_bounds`.
+    """
+    found: list[tuple[int, int, int]] = []
+    for row, path in enumerate(paths):
+        start = end = -1
+        for place in np.flatnonzero(labels.inside[path] & (path >= 0)).tolist():
+            prefix = labels.prefixes[path[place]]
+            if prefix == "M":
+                continue
+            if start >= 0 and prefix in "BS":
+                found.append((row, start, end))
+            if start < 0 or prefix in "BS":
+                start = place
+            end = place + 1
+            if prefix in "ES":
+                found.append((row, start, end))
+                start = -1
+        if start >= 0:
+            found.append((row, start, end))
+    rows, starts, ends = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return rows, starts, ends
+
+
+def gather(scores: NDArray[np.float32], places: list[Ints]) -> tuple[NDArray[np.float32], Ints]:
+    """Return the scores at each row's places, moved together, and how many each row has.
+
+    Args:
+        scores: float32 [rows, time, labels].
+        places: for each row, indices into time.
+    """
+    counts = np.array([len(own) for own in places], dtype=np.int64)
+    taken = np.zeros((len(places), int(counts.max(initial=0)), scores.shape[2]), dtype=np.float32)
+    for row, own in enumerate(places):
+        taken[row, : len(own)] = scores[row, own]
+    return taken, counts
+
+
+def to_tokens(spans: list[Span], labelled: Ints, window: Window, count: int) -> list[Span]:
+    """Turn spans of a window's labelled tokens into spans of its tokens; a span ends where the next word begins.
+
+    Args:
+        spans: they count the window's labelled tokens.
+        labelled: indices of the text's labelled tokens.
+        window: of the text.
+        count: tokens of the text.
+    """
+    first = int(np.searchsorted(labelled, window.start))
+    bounds = [*labelled.tolist(), count]
+    return [
+        Span(bounds[first + span.start] - window.start, bounds[first + span.end] - window.start, span.type, span.score)
+        for span in spans
+    ]
 
 
 def merge(windows: list[Window], found: list[list[Span]]) -> list[Span]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from nerq_worker.text.normalise import normalise
+from nerq_worker.text.windows import Window
 
 _PIECES = re.compile(
     r".{1,4096}\Z|(?:.{1,4096}|.+?)(?<=[。！？；，、\n ])(?=[一-龥!-~])|.+",
@@ -16,6 +18,9 @@ _PIECES = re.compile(
 )
 """Pieces of a text that are encoded apart: `tokenizers` needs about 700 bytes a character while it works, 70 MB for the
 longest text. They part between punctuation or a blank and a plain character, where words part anyway."""
+
+_CHARACTERS = 32_768
+"""Characters whose tokens are kept; more than any language writes with."""
 
 
 class TokenizerOptions(Protocol):
@@ -29,6 +34,10 @@ class TokenizerOptions(Protocol):
     def cls_id(self) -> int | None: ...  # noqa: D102
     @property
     def sep_id(self) -> int | None: ...  # noqa: D102
+    @property
+    def split(self) -> str: ...  # noqa: D102
+    @property
+    def label_mask(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +48,21 @@ class Tokens:
         ids: int64 [n], ids in the vocabulary.
         starts: int64 [n], first code point of each token; never falls.
         ends: int64 [n], one past its last code point; never falls, and always above its start.
+        labelled: int64 [m], indices of the tokens that have labels: all, or the first of each word.
     """
 
     ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
+    labelled: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def labelled_in(self, window: Window) -> NDArray[np.int64]:
+        """Return the labelled tokens of a window, counted from its start."""
+        first, last = np.searchsorted(self.labelled, (window.start, window.end))
+        return self.labelled[first:last] - window.start
 
 
 class TextTokenizer:
@@ -72,25 +88,53 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._options = options
+        self._first = options.label_mask == "first"
         self.cls_id = self._special_id("[CLS]", options.cls_id)
         self.sep_id = self._special_id("[SEP]", options.sep_id)
+        if options.split == "characters":
+            self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
+            self._of_character = lru_cache(maxsize=_CHARACTERS)(self._encode_character)
 
     def encode(self, text: str) -> Tokens:
-        """Return the tokens of `text`; a blank text has none."""
+        """Return the tokens of `text`; a blank text has none, unless it is split into characters."""
         prepared = normalise(text, half_width=self._options.half_width, lowercase=self._options.lowercase)
-        pieces = []
-        for piece in _PIECES.finditer(prepared):
-            encoding = self._tokenizer.encode(piece[0], add_special_tokens=False)
-            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + piece.start()
-            pieces.append((np.array(encoding.ids, dtype=np.int64), offsets))
-        if not pieces:
-            return Tokens(*np.zeros((3, 0), dtype=np.int64))
-        ids, offsets = (np.concatenate(part) for part in zip(*pieces, strict=True))
+        pieces = self._characters(prepared) if self._options.split == "characters" else self._words(prepared)
+        if not len(pieces):
+            return Tokens(*np.zeros((4, 0), dtype=np.int64))
+        ids, starts, ends, words = pieces.T
         # Some tokenizers step back within a character that became several, or add tokens that stand nowhere.
-        starts = np.maximum.accumulate(np.clip(offsets[:, 0], 0, len(text)))
-        ends = np.maximum.accumulate(np.clip(offsets[:, 1], 0, len(text)))
+        starts = np.maximum.accumulate(np.clip(starts, 0, len(text)))
+        ends = np.maximum.accumulate(np.clip(ends, 0, len(text)))
         solid = ends > starts
-        return Tokens(ids[solid], starts[solid], ends[solid])
+        labelled = np.diff(words[solid], prepend=-1) != 0 if self._first else np.ones(solid.sum(), dtype=np.bool_)
+        return Tokens(ids[solid], starts[solid], ends[solid], np.flatnonzero(labelled))
+
+    def _words(self, text: str) -> NDArray[np.int64]:
+        """Return id, start, end and number of its word for each token: int64 [n, 4]; no number if nobody asks."""
+        tables = [np.zeros((0, 4), dtype=np.int64)]
+        for piece in _PIECES.finditer(text):
+            encoding = self._tokenizer.encode(piece[0], add_special_tokens=False)
+            table = np.zeros((len(encoding.ids), 4), dtype=np.int64)
+            table[:, 0] = encoding.ids
+            table[:, 1:3] = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2) + piece.start()
+            if self._first:
+                table[:, 3] = np.array(encoding.word_ids, dtype=np.int64) + piece.start()
+            tables.append(table)
+        return np.concatenate(tables)
+
+    def _characters(self, text: str) -> NDArray[np.int64]:
+        """The same, where every character is a word; one that the tokenizer drops is unknown."""
+        return np.array(
+            [
+                (token, place, place + 1, place)
+                for place, character in enumerate(text)
+                for token in self._of_character(character)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 4)
+
+    def _encode_character(self, character: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(character, add_special_tokens=False).ids) or (self._unknown,)
 
     def _special_id(self, token: str, given: int | None) -> int:
         found = self._tokenizer.token_to_id(token) if given is None else given

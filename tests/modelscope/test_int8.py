@@ -1,0 +1,100 @@
+"""INT8 against ModelScope's pipeline on a trained checkpoint: random weights put labels at a hair's breadth.
+
+A small tagger of ModelScope's own class learns from the corpus beside the repository for a minute. Another trained one
+in its layout can be given instead: NERQ_CHECKPOINT=FOLDER.
+"""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nerq_models.convert import convert, recogniser
+from nerq_models.labelled import read_sentences
+from nerq_models.source import read_source
+from nerq_worker.text.tokens import TextTokenizer
+from support.modelscope_folders import BIOES, DATA, open_pipeline, write_folder, write_weights
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+STEPS, ROWS, LENGTH = 240, 32, 64
+CORPUS = DATA / "ner" / "msra.train.jsonl"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, vocabulary):
+    if given := os.environ.get("NERQ_CHECKPOINT"):
+        return Path(given)
+    if not CORPUS.is_file():
+        pytest.skip("there is no corpus to learn from; give its folder with NERQ_DATA, or a model with NERQ_CHECKPOINT")
+    preprocessor = {"is_split_into_words": True, "padding": False}
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    write_weights(write_folder(folder, vocabulary, preprocessor=preprocessor, initializer_range=0.05))
+    train(folder)
+    return folder
+
+
+def train(folder):
+    """Train the checkpoint in `folder` with ModelScope's model and CRF, and save it there."""
+    import torch
+    from modelscope.models.nlp.task_models.token_classification import ModelForTokenClassificationWithCRF
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ModelForTokenClassificationWithCRF(str(folder))
+    source = read_source(folder)
+    tokenizer = TextTokenizer(source.tokenizer, source.options)
+    sentences = [s for s in read_sentences(CORPUS)[: STEPS * ROWS] if 0 < len(s.text) <= LENGTH]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    model.train()
+    for step in range(STEPS):
+        part = [sentences[number % len(sentences)] for number in range(step * ROWS, (step + 1) * ROWS)]
+        ids = torch.zeros(ROWS, LENGTH + 2, dtype=torch.long)
+        tags = torch.zeros(ROWS, LENGTH + 2, dtype=torch.long)
+        for row, sentence in enumerate(part):
+            tokens = [tokenizer.cls_id, *tokenizer.encode(sentence.text).ids, tokenizer.sep_id]
+            ids[row, : len(tokens)] = torch.tensor(np.array(tokens))
+            tags[row, : len(sentence.text)] = torch.tensor(labels(sentence))
+        real = ids > 0
+        masked = real.clone()
+        masked[:, 0] = False
+        masked[ids == tokenizer.sep_id] = False
+        logits = model(input_ids=ids, attention_mask=real.long(), label_mask=masked).logits
+        inside = torch.arange(LENGTH + 2) < masked.sum(1, keepdim=True)
+        loss = -model.head.crf(logits, tags, mask=inside, reduction="mean")
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = 2e-3 * (1 - step / STEPS)
+        optimiser.step()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+
+
+def labels(sentence):
+    """Return the BIOES label of each character."""
+    tags = [0] * len(sentence.text)
+    for span in sentence.spans:
+        prefixes = "S" if span.end - span.start == 1 else "B" + "I" * (span.end - span.start - 2) + "E"
+        for place, prefix in zip(range(span.start, span.end), prefixes, strict=True):
+            tags[place] = BIOES.index(f"{prefix}-{span.type}")
+    return tags
+
+
+def test_int8_finds_what_modelscope_finds(trained, tmp_path, corpus, capsys):
+    package = convert(read_source(trained), tmp_path / "out", name="trained")
+    texts = [text for text in corpus[::4] if text.strip() and len(text) < 500]
+    pipeline = open_pipeline(trained)
+    theirs = [pipeline(text) for text in texts]
+    ours = [[(e.type, e.start, e.end) for e in found] for found in recogniser(package).extract(texts)]
+    same = sum(a == b for a, b in zip(theirs, ours, strict=True)) / len(texts)
+    common = sum(len(set(a) & set(b)) for a, b in zip(theirs, ours, strict=True))
+    f1 = 2 * common / max(1, sum(map(len, theirs)) + sum(map(len, ours)))
+    with capsys.disabled():
+        print(f"\n{len(texts)} texts: {same:.2%} with the same entities in INT8, F1 against FP32 {f1:.4f}")  # noqa: T201
+        print(json.dumps({"scheme": package.manifest.quantisation["scheme"], **package.manifest.verification}))  # noqa: T201
+    assert sum(map(len, theirs)) > len(texts) / 10
+    assert f1 > 0.98

@@ -1,0 +1,75 @@
+"""Taggers in ModelScope's layout, with random weights, and ModelScope's own pipeline over them. Needs modelscope."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+BIOES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
+DATA = Path(os.environ.get("NERQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
+"""Corpora beside the repository; tests do with less where there are none."""
+
+
+def write_folder(folder, vocabulary, *, labels=BIOES, model="transformer-crf", preprocessor=None, **config):
+    """Write all of a ModelScope folder but the weights."""
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
+    configuration = {
+        "framework": "pytorch",
+        "task": "named-entity-recognition",
+        "model": {"type": model},
+        "preprocessor": {"type": "ner-tokenizer", **(preprocessor or {})},
+        "pipeline": {"type": "named-entity-recognition"},
+    }
+    (folder / "configuration.json").write_text(json.dumps(configuration), "utf-8")
+    described = {
+        "model_type": "bert",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.2,
+        "layer_norm_eps": 1e-12,
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "num_labels": len(labels),
+    } | config
+    (folder / "config.json").write_text(json.dumps(described), "utf-8")
+    return folder
+
+
+def write_weights(folder, model="ModelForTokenClassificationWithCRF", seed=0):
+    """Let ModelScope's own class make random weights, and save them as it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import torch
+        from modelscope.models.nlp.task_models import token_classification
+
+        torch.manual_seed(seed)
+        made = getattr(token_classification, model)(str(folder))
+        state = {
+            name: torch.randn_like(value) if ".crf." in name else value for name, value in made.state_dict().items()
+        }
+        torch.save(state, folder / "pytorch_model.bin")
+    return folder
+
+
+def open_pipeline(folder, **options):
+    """Open ModelScope's pipeline and return text -> [(type, start, end)]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import torch
+        from modelscope.pipelines import pipeline
+
+        torch.set_num_threads(1)  # small products: threads only wait for one another
+        opened = pipeline("named-entity-recognition", str(folder), device="cpu", **options)
+
+    def extract(text):
+        return [(c["type"], int(c["start"]), int(c["end"])) for c in opened(text)["output"]]
+
+    return extract
