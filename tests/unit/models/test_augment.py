@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nerq_models.labelled import Sentence, Span
 from nerq_models.train.augment import Names, add_noise, fill, join, replace_names
 
-NAMES = Names({"PER": ["王小明"], "ORG": ["很长的一家公司名称"]}, {"PER": ["李"]})
+NAMES = Names({"PER": [["王小明"], [], ["李"]], "ORG": [["很长的一家公司名称"]]})
 ALL = {"PER": {"王小明", "李"}, "ORG": {"很长的一家公司名称"}, "LOC": set()}
 
 

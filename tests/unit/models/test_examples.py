@@ -66,7 +66,7 @@ def test_rows_are_cut_where_the_model_ends(tokenizer):
 def examples(tokenizer, **changes):
     config = TagConfig(corpora=(), dev=(), steps=1, batch_tokens=100, **changes)
     corpora = [Corpus(SENTENCES * 20, 1.5, auxiliary=False), Corpus(SENTENCES, 1.0, auxiliary=True)]
-    return Examples(corpora, {"PER": ["李雷"]}, tokenizer, config, max_length=64, seed=1)
+    return Examples(corpora, {"PER": [["李雷"]]}, tokenizer, config, max_length=64, seed=1)
 
 
 def test_a_step_is_the_same_whenever_it_is_asked_for(tokenizer):

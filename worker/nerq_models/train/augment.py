@@ -15,17 +15,17 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Names:
-    """Names by type to draw from: lists' and the corpora's own, as often as they stand there.
+    """Names to draw from: for each type, pools that are drawn from equally often, however long they are.
 
-    Either kind is drawn half of the time: lists are long, and lack the titles, branches and abbreviations people write.
+    Lists of names are long, and lack the titles, branches and abbreviations that people write; what stands in the
+    corpora themselves, and the names that everyone knows, would drown in them.
     """
 
-    listed: Mapping[str, Sequence[str]]
-    own: Mapping[str, Sequence[str]]
+    pools: Mapping[str, Sequence[Sequence[str]]]
 
     def draw(self, kind: str, rng: random.Random) -> str | None:
         """Return a name of this type, None if there is none."""
-        pools = [pool for pool in (self.listed.get(kind), self.own.get(kind)) if pool]
+        pools = [pool for pool in self.pools.get(kind, ()) if pool]
         return rng.choice(rng.choice(pools)) if pools else None
 
 

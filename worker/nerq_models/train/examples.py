@@ -70,7 +70,7 @@ class Examples:
 
     Args:
         corpora: what to learn from.
-        names: entity type to names that may replace others of the type; the corpora's own join them.
+        names: entity type to pools of names that may replace others of the type; the corpora's own are one more.
         tokenizer: of the run.
         config: how rows are joined, changed and batched.
         max_length: rows are cut at this many tokens.
@@ -80,7 +80,7 @@ class Examples:
     def __init__(  # noqa: PLR0913
         self,
         corpora: Sequence[Corpus],
-        names: Mapping[str, Sequence[str]],
+        names: Mapping[str, Sequence[Sequence[str]]],
         tokenizer: Tokenizer,
         config: TagConfig,
         *,
@@ -88,7 +88,7 @@ class Examples:
         seed: int,
     ) -> None:
         self.corpora, self.tokenizer, self.config = corpora, tokenizer, config
-        self.names = Names(names, {kind: _own_names(corpora, kind) for kind in names})
+        self.names = Names({kind: [*pools, _own_names(corpora, kind)] for kind, pools in names.items()})
         self.max_length, self.seed = max_length, seed
         self._epoch, self._first, self._plan = -1, 0, list[tuple[bool, list[Sentence]]]()
 

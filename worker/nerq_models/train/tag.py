@@ -21,6 +21,9 @@ from nerq_models.train.loop import Average, Log, Phase, device, optimiser
 from nerq_models.train.model import Tagger
 from nerq_worker.store import Manifest
 
+KNOWN = Path(__file__).parent / "names"
+"""Names that everyone knows, by type, written for nerq: what newcomers try first, and the corpora are too old for."""
+
 
 @dataclass(frozen=True)
 class Tagging:
@@ -94,7 +97,7 @@ class Tagging:
             for name, weight in map(weighted, entries)
         ]
         names = {
-            kind: [name for file in files for name in read_names(data / file)]
+            kind: [read_names(KNOWN / f"{kind}.txt"), [name for file in files for name in read_names(data / file)]]
             for kind, files in self.config.gazetteers.items()
         }
         length = self.config.encoder.max_length
