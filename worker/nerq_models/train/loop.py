@@ -85,7 +85,10 @@ class Phase:
         if state is None:
             return
         self.module.load_state_dict(state["module"])
+        peaks = [group["peak"] for group in self.groups.param_groups]
         self.groups.load_state_dict(state["optimiser"])
+        for group, peak in zip(self.groups.param_groups, peaks, strict=True):
+            group["peak"] = peak  # the configuration's, which may have changed, not the checkpoint's
         if self.average is not None:
             self.average.weights = {name: value.to(device()) for name, value in state["average"].items()}
         self.start = state["step"]
