@@ -72,7 +72,7 @@ def _from_json(path: Path) -> Tokenizer:
     if model.get("type") != "WordPiece":
         raise ConversionError(f"{path} is a tokenizer of type {model.get('type')}; only WordPiece is supported")
     vocabulary, added = model.get("vocab", {}), content.get("added_tokens") or []
-    # Special tokens are never read from a text here, so one that the vocabulary lacks (transformers adds [MASK]) is no loss.
+    # Special tokens are never read from a text here: one that the vocabulary lacks (transformers adds some) is no loss.
     plain = [token.get("content") for token in added if not token.get("special")]
     if unknown := [token for token in plain if token not in vocabulary]:
         raise ConversionError(f"{path} adds {unknown[0]!r} to its vocabulary, which is not supported")
