@@ -1,7 +1,6 @@
 """`nerq up` and `nerq demo` as a user runs them, with the real worker and a tiny model whose entities mean nothing."""
 
 import contextlib
-import importlib.util
 import os
 import re
 import signal
@@ -14,8 +13,6 @@ import pytest
 
 from nerq import Client
 from support.servers import redis_server
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("nerq_worker.app") is None, reason="there is no worker here")
 
 
 @contextlib.contextmanager
