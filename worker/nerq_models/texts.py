@@ -1,7 +1,7 @@
 """Texts for calibration and verification: the sentences that come with nerq, and batches of tokens from any texts.
 
-`sentences.txt` holds statutes of China, which are outside copyright (Copyright Law of the PRC, Art. 5), and sentences
-written for this project in the manner of news, chats, résumés, reports, medical notes and shops.
+All of `sentences.txt` was written for this project: in the manner of news, chats, résumés, reports, medical notes and
+shops, the demo's article, and the templates of training filled with well-known names.
 """
 
 from collections.abc import Iterator, Sequence
