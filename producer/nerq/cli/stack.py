@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerq import children
 from nerq.broker import make_celery, shown
+from nerq.cli import demo_texts
 from nerq.client import Client
 from nerq.embedded import EmbeddedServer
 from nerq.errors import NerqError, TimedOut
@@ -28,7 +29,7 @@ STOP_PATIENCE = 15.0
 """Seconds in which a worker may finish what it has begun before it is killed."""
 FIRST_ANSWER = 30.0
 """Seconds to wait for the first text's entities, by which the model is known."""
-PROBE = "马云在杭州阿里巴巴总部发表演讲"
+PROBE = demo_texts.FIRST
 
 
 @dataclass(frozen=True)
