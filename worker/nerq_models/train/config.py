@@ -25,6 +25,9 @@ class EncoderConfig(_Part):
     heads: int = 4
     feed_forward: int = 1024
     max_length: int = 512
+    bigram_rows: int = 0
+    """Rows of the table of hashed bigrams, see nerq_models.encoder; 0: none."""
+    bigram_width: int = 64
 
 
 class PretrainConfig(_Part):
@@ -36,6 +39,8 @@ class PretrainConfig(_Part):
     batch_tokens: int = 8192
     length: int = 128
     mask_share: float = 0.2
+    words: bool = False
+    """Whether the encoder also learns to tell a dictionary's words and their parts of speech, see words.py."""
     learning_rate: float = 1e-3
     warmup: int = 200
 

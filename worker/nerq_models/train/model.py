@@ -4,13 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig
 
+from nerq_models.encoder import make_encoder
 from nerq_models.train.config import EncoderConfig
 
 
 def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -> Any:
-    """Return a fresh BertModel without pooler.
+    """Return a fresh encoder.
 
     Attention has no dropout: PyTorch's fused attention on CPU takes none, and small encoders do not miss it.
     """
@@ -25,34 +26,46 @@ def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=0.0,
         attn_implementation="sdpa",
+        bigram_rows=shape.bigram_rows,
+        bigram_width=shape.bigram_width,
     )
-    return BertModel(config, add_pooling_layer=False)
+    return make_encoder(config)
 
 
 class MaskedLanguageModel(nn.Module):
-    """Encoder and BERT's prediction head, its output table tied to the input table."""
+    """Encoder and BERT's prediction head, its output table tied to the input table; and a head for words, see words.py.
 
-    def __init__(self, encoder: Any) -> None:
+    Args:
+        encoder: to pretrain.
+        word_tags: how many tags the head for words tells apart; 0: there is none.
+    """
+
+    def __init__(self, encoder: Any, word_tags: int = 0) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = encoder.config.hidden_size
         self.transform = nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.LayerNorm(hidden))
         self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+        self.words = nn.Linear(hidden, word_tags) if word_tags else None
 
-    def loss(self, input_ids: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the masked positions.
+    def loss(self, input_ids: Tensor, targets: Tensor, words: Tensor | None = None) -> Tensor:
+        """Return the mean cross-entropy over the masked positions, plus that of the words' tags over all positions.
 
         Args:
             input_ids: [rows, length], masked.
             targets: [rows, length], the true ids where masked and -100 elsewhere.
+            words: [rows, length], the tags of the words the tokens belong to, -100 where there are none.
         """
-        states = self.encoder(input_ids=input_ids).last_hidden_state
+        hidden = self.encoder(input_ids=input_ids).last_hidden_state
         chosen = targets != -100
-        states = self.transform(states[chosen])
+        states = self.transform(hidden[chosen])
         logits = nn.functional.linear(
             states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype)
         )
-        return nn.functional.cross_entropy(logits.float(), targets[chosen])
+        loss = nn.functional.cross_entropy(logits.float(), targets[chosen])
+        if self.words is None or words is None:
+            return loss
+        return loss + nn.functional.cross_entropy(self.words(hidden).float().flatten(0, 1), words.flatten())
 
 
 class Crf(nn.Module):
