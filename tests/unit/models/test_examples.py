@@ -89,8 +89,9 @@ def test_batches_hold_to_their_budget_and_both_heads_get_some(tokenizer):
 def test_masking_hides_a_share_of_the_tokens_and_asks_for_exactly_those(tokenizer):
     config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
     streams = [pretrain.tokenise(tokenizer, TEXTS * 50, 1.0)]
-    ids, targets = pretrain.batch(streams, config, tokenizer, np.random.default_rng(0))
-    assert ids.shape == targets.shape == (128, 64)
+    ids, targets, tags = pretrain.batch(streams, config, tokenizer, np.random.default_rng(0))
+    assert ids.shape == targets.shape == tags.shape == (128, 64)
+    assert (tags == pretrain.IGNORED).all()
     asked = targets != pretrain.IGNORED
     assert 0.14 < asked.mean() < 0.26
     hidden = ids == special_ids(tokenizer)["[MASK]"]
@@ -98,3 +99,14 @@ def test_masking_hides_a_share_of_the_tokens_and_asks_for_exactly_those(tokenize
     assert 0.7 < hidden.sum() / asked.sum() < 0.9
     special = special_ids(tokenizer)
     assert not np.isin(targets, [special["[CLS]"], special["[SEP]"], special["[PAD]"]]).any()
+
+
+def test_tags_of_words_stand_where_their_tokens_do(tokenizer):
+    config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
+    plain, tagged = (pretrain.tokenise(tokenizer, TEXTS * 50, 1.0, with_words=on) for on in (False, True))
+    separators = plain.ids == special_ids(tokenizer)["[SEP]"]
+    assert ((tagged.words == pretrain.IGNORED) == separators).all()
+    ids, targets, tags = pretrain.batch([tagged], config, tokenizer, np.random.default_rng(0))
+    whole = np.where(targets == pretrain.IGNORED, ids, targets)
+    special = [special_ids(tokenizer)[name] for name in ("[CLS]", "[SEP]", "[PAD]")]
+    assert ((tags == pretrain.IGNORED) == np.isin(whole, special)).all()
