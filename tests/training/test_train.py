@@ -59,6 +59,7 @@ CONFIG = TrainConfig.model_validate(
             "steps": 6,
             "batch_tokens": 256,
             "evaluate_every": 3,
+            "words": 0.3,
         },
         "checkpoint_every": 2,
         "licences": [{"data": "made here", "licence": "Apache-2.0"}],

@@ -59,6 +59,8 @@ class TagConfig(_Part):
     crf_learning_rate: float = 5e-3
     warmup: int = 200
     dropout: float = 0.1
+    words: float = 0.0
+    """Weight of the loss of a head that goes on telling words, as in pretraining, and is dropped; 0: no such head."""
     join_share: float = 0.2
     """Share of the rows that join several sentences in a row, so that long windows are seen."""
     join_chars: int = 240

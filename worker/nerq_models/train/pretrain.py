@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from nerq_models.train import words
 from nerq_models.train.config import PretrainConfig
 from nerq_models.train.vocabulary import special_ids
+from nerq_models.train.words import IGNORED
 
-IGNORED = -100
 _SPAN_LENGTHS = np.array([1, 1, 2, 2, 2, 3])
 
 

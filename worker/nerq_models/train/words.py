@@ -16,6 +16,8 @@ _PARTS = ("nr", "ns", "nt", "nz", "n", "v", "a", "d", "m", "q", "r", "t", "x", "
 """Parts of speech in ICTCLAS's notation, told apart by their longest beginning that stands here."""
 _PLACES = "BMES"
 TAGS = len(_PARTS) * len(_PLACES)
+IGNORED = -100
+"""In place of a tag, where no loss is taken; PyTorch's own choice."""
 
 
 def tag(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
