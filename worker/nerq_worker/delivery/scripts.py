@@ -102,6 +102,7 @@ BEGIN = Script(
 local n = #KEYS - 2
 local ours = redis.call('ZMSCORE', KEYS[1], unpack(ARGV, 1, n))
 local old = redis.call('EXISTS', unpack(KEYS, 3)) > 0
+redis.call('HDEL', KEYS[2], unpack(ARGV, 1, n))
 local out, run = {}, {}
 for i = 1, n do
   out[i] = 0
