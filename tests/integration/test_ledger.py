@@ -215,13 +215,13 @@ def test_a_full_memory_stops_no_step(client, ledger, full):
     hold(client, other, "d")
     push(client, "e")
     settle_in(client, ledger)
+    lapse(client, other)
     full()
     with pytest.raises(redis.OutOfMemoryError):
         client.lpush("nerq", "f")
     ledger.begin(client, [a], ["a"], ["result-a"])
     assert ledger.finish(client, [end(a, "a")]) == [True]
     assert ledger.died(client, [b], ["b"]) == [1]
-    lapse(client, other)
     assert ledger.renew(client, {}).taken_back == 1
     assert [raw for _, raw in take(client, ledger).messages] == [b"message of d", b"message of e"]
     assert ledger.leave(client) == 4
