@@ -180,7 +180,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             connection.send_command("CLIENT", "ID")
             self._client_id = self.client.parse_response(connection, "CLIENT ID")
             self._identified = connection._sock  # noqa: SLF001
-        keys, args = self.ledger.take_command(lists, MOST if room is None else room)
+        keys, args = self.ledger.take_command(lists, MOST if room is None else room, idle=idle)
         self._pending = keys, args
         commands = [("EVALSHA", TAKE.sha, len(keys), *keys, *args)]
         self._blocking = idle and not self._full
