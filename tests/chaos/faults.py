@@ -6,8 +6,12 @@ import time
 
 import redis
 
+from chaos import clocks
+
 BEYOND = 12.0
 """Seconds that are longer than a worker's lease."""
+REPLICATION = 1.0
+"""Seconds by which a replica may be behind; here it is milliseconds."""
 
 
 def none(run):
@@ -34,14 +38,42 @@ def kills(run):
 
 
 def rolling(run):
-    """Start a worker, wait until it works, end another by SIGTERM; its exit status must be 0."""
     for _ in run.spread(run.count(20)):
+        roll(run)
+
+
+def roll(run):
+    """Start a worker, wait until it works, end another by SIGTERM; its exit status must be 0."""
+    run.fleet.wait_ready(run.fleet.start())
+    leaving = run.fleet.ready()[0]
+    run.fleet.leave(leaving)
+    leaving.signal(signal.SIGTERM)
+    expect_end(run, leaving)
+
+
+def expect_end(run, leaving):
+    """Wait until a worker that was told to has ended, by itself and well."""
+    try:
+        status = run.fleet.wait_end(leaving, 30)
+    except TimeoutError:
+        run.unmeant.append(f"{leaving.name} did not end within 30 s of SIGTERM")
+    else:
+        if status != 0:
+            run.unmeant.append(f"{leaving.name} ended with {status} after SIGTERM")
+
+
+def stop_while_away(run):
+    """End a worker by SIGTERM while there is no Redis."""
+    for _ in run.spread(run.count(5)):
         run.fleet.wait_ready(run.fleet.start())
         leaving = run.fleet.ready()[0]
+        run.redis.kill()
+        run.pause(run.random.uniform(0, 1))
         run.fleet.leave(leaving)
         leaving.signal(signal.SIGTERM)
-        if (status := run.fleet.wait_end(leaving)) != 0:
-            run.notes.append(f"{leaving.name} ended with {status}")
+        expect_end(run, leaving)
+        run.redis.start()
+        run.recovery.back()
 
 
 def frozen_worker(run):
@@ -56,18 +88,19 @@ def frozen_worker(run):
 
 def redis_stop(run):
     for _ in run.spread(run.count(10)):
-        run.redis.terminate()
-        run.pause(run.random.uniform(0, 1))
-        run.redis.start()
-        run.recovery.back()
+        restart_redis(run, run.redis.terminate)
 
 
 def redis_kill(run):
     for _ in run.spread(run.count(20)):
-        run.redis.kill()
-        run.pause(run.random.uniform(0, 1))
-        run.redis.start()
-        run.recovery.back()
+        restart_redis(run, run.redis.kill)
+
+
+def restart_redis(run, end):
+    end()
+    run.pause(run.random.uniform(0, 1))
+    run.redis.start()
+    run.recovery.back()
 
 
 def redis_freeze(run):
@@ -80,9 +113,50 @@ def redis_freeze(run):
 
 def client_kill(run):
     for _ in run.spread(run.count(100)):
-        for kind in ("normal", "pubsub"):
-            run.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        cut_connections(run)
+
+
+def cut_connections(run):
+    for kind in ("normal", "pubsub"):
+        run.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+    run.recovery.back()
+
+
+def resets(run):
+    for _ in run.spread(run.count(100)):
+        run.redis.reset()
         run.recovery.back()
+
+
+def failover(run):
+    """Let sentinels swap master and replica after the replica has caught up."""
+    for _ in run.spread(run.count(5)):
+        run.redis.failover(coordinated=True)
+        run.recovery.back()
+        run.redis.wait_replicas()
+
+
+def master_lost(run):
+    """Kill the master; what it had not yet replicated is gone, and nobody promised otherwise."""
+    unsafe = 0
+    for _ in run.spread(run.count(5)):
+        moment = time.monotonic() - REPLICATION
+        run.redis.kill_master()
+        unsafe += run.exempt(since=moment)
+        run.recovery.back()
+        run.redis.wait_replicas()
+    run.notes.append(f"{unsafe} texts were accepted in the last {REPLICATION:g} s before a kill")
+
+
+def clock_jumps(run):
+    """Turn Redis' clock by an hour, to and fro."""
+    if clocks.LIBRARY is None:
+        run.notes.append("not run: libfaketime is not installed")
+        return
+    for number in run.spread(run.count(10)):
+        run.redis.turn(0 if number % 2 else run.random.choice([3600, -3600]))
+        run.recovery.back()
+    run.redis.turn(0)
 
 
 def script_flush(run):

@@ -21,11 +21,12 @@ def fault(run):
     run.faults = total
     run.producer.allow(run.texts)
     run.ledger.wait_settled(run.texts, 120)
-    run.wait_for(lambda: run.client.llen(QUEUE) == 0)
+    if not run.wait_for(lambda: run.client.llen(QUEUE) == 0):
+        run.unmeant.append(f"{run.client.llen(QUEUE)} messages stay in the queue")
     for worker in run.fleet.workers:
         gone = pools[worker.pid] - {process.pid for process in worker.pool()}
         if gone:
-            run.notes.append(f"{len(gone)} pool processes of {worker.name} ended")
+            run.unmeant.append(f"{len(gone)} pool processes of {worker.name} ended")
 
 
 class Fuzzer:

@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import sys
+from pathlib import Path
 
 from celery.bin import celery as command
 
@@ -72,7 +73,7 @@ def fork(log, arguments):
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != nursery:
         os._exit(1)
-    with open(log, "ab", buffering=0) as file, open(os.devnull, "rb") as nothing:
+    with Path(log).open("ab", buffering=0) as file, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -11,7 +11,10 @@ PREFIX = "celery-task-meta-"
 
 
 class Observer:
-    """Listens to all announcements of results on a thread; what passes while Redis is away it does not hear."""
+    """Listens to all announcements of results on a thread; what passes while Redis is away it does not hear.
+
+    `port` says where the server is now.
+    """
 
     def __init__(self, port):
         self._port = port
@@ -29,7 +32,7 @@ class Observer:
 
     def _run(self):
         while not self._stop.is_set():
-            with contextlib.suppress(redis.RedisError, OSError), redis.Redis(port=self._port) as client:
+            with contextlib.suppress(redis.RedisError, OSError), redis.Redis(port=self._port()) as client:
                 self._listen(client.pubsub())
             self._stop.wait(0.05)
 

@@ -58,6 +58,7 @@ class Run:
         faults: how many there were.
         scale: by which counts are multiplied; 1 is what docs/reliability.md reports.
         notes: what the row is to say besides.
+        unmeant: what processes did that they should not.
     """
 
     def __init__(self, plan, system, seed, scale, folder):
@@ -66,6 +67,7 @@ class Run:
         self.recovery = Recovery()
         self.faults = 0
         self.notes = []
+        self.unmeant = []
         self.ledger = Ledger()
         self.texts = max(200, int(plan.texts * scale))
         self._pause = threading.Event()
@@ -84,7 +86,7 @@ class Run:
                 self.producer.wait_sent(PATIENCE)
                 self.ledger.wait_all(self.plan.settle)
                 counted = audit(self.client, self.ledger, self.observer.announced, self.journal.begun)
-                died = [f"{worker.name} ended with {worker.status}" for worker in self.fleet.died()]
+                self.unmeant += [f"{worker.name} ended with {worker.status}" for worker in self.fleet.died()]
                 if self.producer.failure is not None:
                     raise self.producer.failure
             longest = self.recovery.longest(self.ledger, self.journal.begun)
@@ -98,7 +100,7 @@ class Run:
             longest,
             seconds,
             dict(self.ledger.refused),
-            died,
+            self.unmeant,
             self.notes,
         )
 
@@ -109,7 +111,7 @@ class Run:
         self.redis.start()
         self.url = self.redis.url
         self.journal = enter(Journal(self.folder / "journal"))
-        self.observer = enter(Observer(self.redis.port))
+        self.observer = enter(Observer(lambda: self.redis.port))
         self.fleet = enter(Fleet(self.system, self.url, self.folder, self.journal, env=self.plan.env))
         for _ in range(self.plan.workers):
             self.fleet.start()
@@ -173,12 +175,13 @@ class Run:
         return len(found)
 
     def wait_for(self, condition, timeout=PATIENCE):
-        """Wait until something holds that nobody announces."""
+        """Wait until something holds that nobody announces; False when it does not in time."""
         until = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > until:
-                raise TimeoutError("what was waited for did not come about")
+                return False
             self.pause(0.05)
+        return True
 
     def serials(self, ids):
         """Return the numbers of the texts with these task ids."""
