@@ -10,16 +10,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from chaos.fleet import System
+from chaos.fleet import NERQ, System
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
 
 BATCHES = Path(__file__).parents[2] / ".venv-batches" / "bin" / "python"
 SYSTEMS = {
-    "nerq": System("nerq", "chaos.worker"),
+    "nerq": NERQ,
     "celery": System("celery", "chaos.stock.plain"),
-    "celery-batches": System("celery-batches", "chaos.stock.batches", str(BATCHES)),
+    "celery-batches": System("celery-batches", "chaos.stock.batches", ("celery_batches",), str(BATCHES)),
 }
 
 

@@ -18,11 +18,15 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class System:
-    """A queue worker under test: its Celery app, and the Python that runs it."""
+    """A queue worker under test: its Celery app, the modules it imports, and the Python that runs it."""
 
     name: str
     app: str
+    imports: tuple[str, ...] = ()
     python: str = sys.executable
+
+
+NERQ = System("nerq", "chaos.worker", ("nerq_worker.app", "nerq_worker.batching.strategy"))
 
 
 @dataclass(eq=False)
@@ -81,7 +85,7 @@ class Fleet:
         }
         # A thread's end would end the nursery, so it is started here and not where a worker is asked for.
         self._nursery = subprocess.Popen(
-            [system.python, "-m", "chaos.nursery", system.app],
+            [system.python, "-m", "chaos.nursery", *system.imports],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,9 +1,10 @@
 """Forks workers from a process that has imported everything: a worker in 50 ms, where the command takes seconds.
 
-    python -m chaos.nursery chaos.worker
+    python -m chaos.nursery MODULE…
 
 A line `start LOGFILE ARGUMENT…` on its input forks one and is answered by `started PID`; `ended PID STATUS` tells its
-end. The workers run what the command `celery` runs, each in a session of its own, and end with the nursery.
+end. The workers run what the command `celery` runs, each in a session of its own, and end with the nursery. The Celery
+app is made in the worker.
 """
 
 import ctypes
@@ -17,15 +18,18 @@ from pathlib import Path
 from celery.bin import celery as command
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+COMMON = (
+    "celery.bin.worker",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "kombu.transport.redis",
+    "celery.backends.redis",
+)
 
 
 def main():
-    importlib.import_module(sys.argv[1])
-    importlib.import_module("celery.bin.worker")
-    importlib.import_module("celery.concurrency.prefork")
-    importlib.import_module("celery.worker.consumer")
-    importlib.import_module("kombu.transport.redis")
-    importlib.import_module("celery.backends.redis")
+    for module in [*COMMON, *sys.argv[1:]]:
+        importlib.import_module(module)
     wakeup, bell = os.pipe()
     for end in (wakeup, bell):
         os.set_blocking(end, False)

@@ -2,13 +2,11 @@
 
 import pytest
 
-from chaos.fleet import System
+from chaos.fleet import NERQ
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
 from nerq.embedded import find_server
-
-NERQ = System("nerq", "chaos.worker")
 
 
 def run(name, scale, seed=1):
