@@ -52,7 +52,7 @@ def audit(client, ledger, announced, begun):
     counted.failed = dict(outcomes)
     ids = {entry.task_id for entry in ledger.entries.values()}
     counted.dead = len(ids & set(client.hkeys(DEAD)))
-    counted.twice = sum(announced[e.task_id] > 1 or e.tellings > 1 for e in ledger.entries.values())
+    counted.twice = sum(e.tellings > 1 or (announced[e.task_id] > 1 and not e.rewound) for e in ledger.entries.values())
     counted.repeated = sum(len(begun[serial]) > 1 for serial in ledger.entries)
     waiting = held(client)
     for entry in list(ledger.open.values()):

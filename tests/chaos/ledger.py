@@ -23,6 +23,7 @@ class Entry:
         outcome: ANSWERED, "wrong", or the code of the error.
         tellings: how often the caller was told.
         exempt: it may be lost: the disk had not got it when the power was cut.
+        rewound: it may be answered again: the disk had not got the answer.
     """
 
     serial: int
@@ -34,6 +35,7 @@ class Entry:
     outcome: str | None = None
     tellings: int = 0
     exempt: bool = False
+    rewound: bool = False
 
 
 class Ledger:

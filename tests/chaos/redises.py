@@ -44,6 +44,7 @@ class RedisProcess:
         self.client = redis.Redis(
             port=self.port,
             decode_responses=True,
+            encoding_errors="replace",  # fuzzed messages are no text
             socket_timeout=60,
             retry=Retry(ConstantBackoff(0.02), 1500),
             retry_on_error=[redis.ConnectionError, redis.exceptions.BusyLoadingError],

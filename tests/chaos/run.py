@@ -168,10 +168,17 @@ class Run:
         self.recovery.died(self.serials(held_by(self.client, victim.pid)))
 
     def exempt(self, since):
-        """Allow to be lost what was accepted after a moment; return how much that is."""
-        found = [entry for entry in list(self.ledger.open.values()) if entry.accepted > since]
+        """Allow to be lost what was accepted after a moment, and to be answered again what was answered after it.
+
+        Returns:
+            How many were accepted after it.
+        """
+        entries = list(self.ledger.entries.values())
+        found = [entry for entry in entries if entry.accepted > since]
         for entry in found:
             entry.exempt = True
+        for entry in entries:
+            entry.rewound = entry.rewound or entry.ended is None or entry.ended > since
         return len(found)
 
     def wait_for(self, condition, timeout=PATIENCE):
