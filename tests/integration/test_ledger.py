@@ -59,6 +59,17 @@ def test_lists_are_emptied_in_the_order_given(client, ledger):
     assert [tag[16:] for tag, _ in take(client, ledger, 5, ["nerq", "other", "nerq:9"]).messages] == ["nerq:9"]
 
 
+def test_a_worker_takes_its_share_and_leaves_the_others_theirs(client, ledger):
+    other = make_ledger()
+    for worker in (ledger, other):
+        worker.renew(client, {})
+    push(client, *map(str, range(10)))
+    assert len(take(client, ledger).messages) == 5
+    assert len(take(client, other).messages) == 3
+    assert len(take(client, ledger, 1).messages) == 1
+    assert len(take(client, other).messages) == 1  # the last is not halved
+
+
 def test_an_empty_queue_gives_nothing_and_no_lease(client, ledger):
     assert take(client, ledger).messages == []
     assert not client.keys("*")
@@ -215,13 +226,13 @@ def test_a_full_memory_stops_no_step(client, ledger, full):
     hold(client, other, "d")
     push(client, "e")
     settle_in(client, ledger)
+    lapse(client, other)
     full()
     with pytest.raises(redis.OutOfMemoryError):
         client.lpush("nerq", "f")
     ledger.begin(client, [a], ["a"], ["result-a"])
     assert ledger.finish(client, [end(a, "a")]) == [True]
     assert ledger.died(client, [b], ["b"]) == [1]
-    lapse(client, other)
     assert ledger.renew(client, {}).taken_back == 1
     assert [raw for _, raw in take(client, ledger).messages] == [b"message of d", b"message of e"]
     assert ledger.leave(client) == 4

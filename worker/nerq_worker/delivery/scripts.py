@@ -71,9 +71,15 @@ TAKE = Script(
     _COMMON
     + """
 -- KEYS: leases, held, taken, deaths, lists... ARGV: owner, lease ms, most messages, last number used
+-- Takes no more than its share of what all workers that live could take.
 -- Returns: how many tasks somebody died under, and tag, message, tag, message...
-local room, number, out, at = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, now()
-for k = 5, #KEYS do
+local room, number, out, at, waiting = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, now(), 0
+for k = 5, #KEYS do waiting = waiting + redis.call('LLEN', KEYS[k]) end
+if waiting > 0 then
+  local workers = math.max(1, redis.call('ZCARD', KEYS[1]))
+  room = math.min(room, math.ceil(waiting / workers))
+end
+for k = 5, waiting > 0 and #KEYS or 0 do
   local got = room > 0 and redis.call('RPOP', KEYS[k], room)
   if got then
     local index, first = {}, #out + 1
