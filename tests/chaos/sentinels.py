@@ -31,8 +31,9 @@ class SentinelSet:
         conf = self._watch.folder / "sentinel.conf"
         lines = [
             f"sentinel monitor {NAME} 127.0.0.1 {first.port} 1",
-            f"sentinel down-after-milliseconds {NAME} 1000",
-            f"sentinel failover-timeout {NAME} 6000",
+            # A busy machine lets a server be silent for a second; a failover for that would not be the one meant.
+            f"sentinel down-after-milliseconds {NAME} 5000",
+            f"sentinel failover-timeout {NAME} 10000",
         ]
         conf.write_text("\n".join([*lines, ""]), "ascii")
         self._watch.start()
