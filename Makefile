@@ -52,8 +52,8 @@ chaos: $(DEV) ## kill, freeze and fill everything under load, and count; about a
 	PYTHONPATH=tests $(BIN)/python -m chaos $(PLANS)
 
 chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery and celery-batches, to compare with
-	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery --scale 0.4
-	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches --scale 0.4
+	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery
+	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) $(MODELSCOPE) $(BATCHES) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

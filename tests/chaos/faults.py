@@ -20,12 +20,12 @@ def none(run):
 
 
 def parents(run):
-    for _ in run.spread(run.count(500)):
+    for _ in run.spread(run.count(200)):
         run.kill_parent()
 
 
 def pool(run):
-    for _ in run.spread(run.count(500)):
+    for _ in run.spread(run.count(200)):
         run.kill_pool_process()
 
 

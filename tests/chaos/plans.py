@@ -39,8 +39,8 @@ class Plan:
 
 
 _ALL = [
-    Plan("parents", "kill -9 of a worker's parent", faults.parents, 50_000, workers=4),
-    Plan("pool", "kill -9 of a pool process", faults.pool, 50_000),
+    Plan("parents", "kill -9 of a worker's parent", faults.parents, 20_000, workers=4),
+    Plan("pool", "kill -9 of a pool process", faults.pool, 20_000),
     Plan("kills", "both, shuffled", faults.kills, 100_000, workers=4),
     Plan("poison", "texts that end their process", faults.none, 10_000, {"!exit": 10}),
     Plan("raising", "texts that the model fails on", faults.none, 10_000, {"!raise": 10}),
@@ -56,12 +56,12 @@ _ALL = [
     Plan("stop-while-away", "SIGTERM while there is no Redis", faults.stop_while_away, 4_000),
     Plan("frozen-worker", "SIGSTOP beyond the lease, SIGCONT", faults.frozen_worker, 10_000),
     Plan("redis-stop", "Redis stopped and started", faults.redis_stop, 10_000),
-    Plan("redis-kill", "Redis killed and started, everysec", faults.redis_kill, 40_000),
+    Plan("redis-kill", "Redis killed and started, everysec", faults.redis_kill, 20_000),
     Plan(
         "redis-kill-always",
         "Redis killed and started, always",
         faults.redis_kill,
-        20_000,
+        10_000,
         redis=lambda folder: RedisProcess(folder, appendfsync="always"),
     ),
     Plan("power-cut", "Redis killed, all after its last fsync gone", faults.power_cut, 20_000),

@@ -6,11 +6,13 @@ from chaos.fleet import NERQ
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
-from nerq.embedded import find_server
+from support.servers import need_server
+
+pytestmark = pytest.mark.timeout(600)  # on a machine that others keep busy too
 
 
 def run(name, scale, seed=1):
-    find_server()
+    need_server()
     row = execute(PLANS[name], NERQ, seed=seed, scale=scale)
     print("\n".join([HEAD, line(row, PLANS[name]), *remarks(row)]))
     assert row.good
