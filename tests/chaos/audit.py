@@ -97,4 +97,5 @@ def task_id(value):
     if isinstance(message, str):
         return task_id(message)
     headers = message.get("headers") if isinstance(message, dict) else None
-    return headers.get("id") if isinstance(headers, dict) else None
+    id_ = headers.get("id") if isinstance(headers, dict) else None
+    return id_ if isinstance(id_, str) else None
