@@ -190,7 +190,9 @@ class BatchRequest(Request):  # type: ignore[misc]
         else:
             self.leave()
 
-    def refuse(self, error: NerqError) -> None:
-        """End it because it cannot even be handed to a process."""
-        self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-        self.failed(repr(error))
+    def refuse(self, error: NerqError, store: ResultStore) -> None:
+        """End it because it cannot even be handed to a process; what it says of callbacks is not believed."""
+        try:
+            store.store([Record(str(self.id), error, self.tag)])
+        finally:
+            self.failed(repr(error))
