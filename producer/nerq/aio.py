@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
 from nerq.aiostream import Stream
+from nerq.backlog import Backlog
 from nerq.contract import Document, Entity
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
 from nerq.outbox import Outbox
@@ -110,6 +111,10 @@ class AsyncClient:
         """
         limit = seconds(timeout, self._outbox.link)
         return Stream(self._outbox, self._outbox.bounds(window), self._threads, limit).run(texts)
+
+    async def backlog(self) -> Backlog:
+        """Say what waits in the queue and which workers are there; see `Client.backlog`."""
+        return await self.in_thread(self._outbox.link.backlog)
 
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""

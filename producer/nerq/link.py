@@ -17,6 +17,7 @@ from kombu.utils.uuid import uuid
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 
 from nerq import contract, forks
+from nerq.backlog import Backlog, read_backlog
 from nerq.broker import make_celery, shown
 from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
 from nerq.outcomes import Meta, read_meta
@@ -93,6 +94,8 @@ class Link:
             kwargsrepr="{}",
             origin=self._origin,
         )
+        texts = 1 if isinstance(argument, str) else len(argument)
+        message.headers[contract.HEADER] = {"sent_at": round(time.time(), 3), "texts": texts}
         with self._translated(), self._publishers.acquire(block=True, timeout=self._patience) as producer:
             self._publish(producer, task, message)
         return task_id
@@ -134,6 +137,16 @@ class Link:
         with self._translated():
             payload: Any = self._store.get(key(task_id))
         return None if payload is None else read_meta(payload)
+
+    def backlog(self) -> Backlog:
+        """Look at the queue.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer.
+        """
+        self._check_open()
+        with self._translated():
+            return read_backlog(self._store, self.settings.queue)
 
     def late(self, seconds: float | None) -> NerqError:
         """Return the error for a result that did not come within so many seconds."""
