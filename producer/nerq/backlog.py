@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from redis import Redis
 
-from nerq import keys
 from nerq.contract import HEADER
+from nerq.keys import QueueKeys
 
 SAMPLE: Final = 16
 """Messages whose headers are read to learn how many texts the waiting requests hold."""
@@ -116,9 +116,10 @@ class Backlog(BaseModel):
 
 def read_backlog(redis: Redis, queue: str) -> Backlog:
     """Look at a queue. Errors of redis-py pass through."""
-    names = [keys.dead(queue), keys.leases(queue), *keys.lists(queue)]
+    keys = QueueKeys(queue)
+    names = [keys.dead, keys.leases, *keys.lists]
     look: Any = redis.register_script(LOOK)
-    now, depth, oldest, sample, dead, workers = look(keys=names, args=[keys.owner(queue, ""), SAMPLE])
+    now, depth, oldest, sample, dead, workers = look(keys=names, args=[keys.owner(""), SAMPLE])
     known = sorted((_worker(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
     sent = [told["sent_at"] for told in map(_told, oldest) if told["sent_at"]]
     return Backlog(

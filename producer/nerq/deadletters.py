@@ -12,8 +12,9 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
-from nerq import keys
 from nerq.errors import NerqError
+from nerq.keys import QueueKeys
+from nerq.pubsub import key
 
 CHUNK = 500
 """Letters moved in one round trip."""
@@ -85,9 +86,10 @@ def bury(pipeline: Redis, queue: str, letter: DeadLetter) -> None:
 
     Burying the same id again replaces the letter.
     """
-    pipeline.hset(keys.dead(queue), letter.id, letter.dump())
-    pipeline.zadd(keys.dead_index(queue), {letter.id: letter.at})
-    pipeline.hdel(keys.deaths(queue), letter.id)
+    keys = QueueKeys(queue)
+    pipeline.hset(keys.dead, letter.id, letter.dump())
+    pipeline.zadd(keys.dead_index, {letter.id: letter.at})
+    pipeline.hdel(keys.deaths, letter.id)
 
 
 class DeadLetters:
@@ -100,28 +102,28 @@ class DeadLetters:
 
     def __init__(self, redis: Redis, queue: str) -> None:
         self._redis: Any = redis  # whose return types are unions with awaitables
-        self._queue = queue
+        self._keys = QueueKeys(queue)
         self._retry = redis.register_script(RETRY)
 
     def count(self) -> int:
         """Return how many there are."""
-        return int(self._redis.hlen(keys.dead(self._queue)))
+        return int(self._redis.hlen(self._keys.dead))
 
     def ids(self, *, before: float | None = None) -> list[str]:
         """Return the ids, oldest first; with `before` (unix seconds) only of those set aside until then."""
-        index = keys.dead_index(self._queue)
+        index = self._keys.dead_index
         found = self._redis.zrange(index, "-inf", "+inf" if before is None else before, byscore=True)
         return [_text(task_id) for task_id in found]
 
     def get(self, task_id: str) -> DeadLetter | None:
         """Return one letter, None when there is none of this id."""
-        payload = self._redis.hget(keys.dead(self._queue), task_id)
+        payload = self._redis.hget(self._keys.dead, task_id)
         return None if payload is None else DeadLetter.load(payload)
 
     def letters(self, ids: Iterable[str] | None = None) -> Iterator[DeadLetter]:
         """Yield letters, oldest first, or those of these ids; what is gone meanwhile is left out."""
         for chunk in _chunks(self.ids() if ids is None else ids):
-            for payload in self._redis.hmget(keys.dead(self._queue), chunk):
+            for payload in self._redis.hmget(self._keys.dead, chunk):
                 if payload is not None:
                     yield DeadLetter.load(payload)
 
@@ -130,15 +132,9 @@ class DeadLetters:
 
         Each leaves the dead letters in the same step in which it enters the queue.
         """
-        queue, moved = self._queue, 0
+        keys, moved = self._keys, 0
         for letter in self.letters(ids):
-            names = [
-                keys.dead(queue),
-                keys.dead_index(queue),
-                keys.deaths(queue),
-                keys.result(letter.id),
-                queue,
-            ]
+            names = [keys.dead, keys.dead_index, keys.deaths, key(letter.id), keys.queue]
             moved += int(self._retry(keys=names, args=[letter.id, letter.message]))
         return moved
 
@@ -147,8 +143,8 @@ class DeadLetters:
         gone = 0
         for chunk in _chunks(ids):
             pipeline = self._redis.pipeline()
-            pipeline.hdel(keys.dead(self._queue), *chunk)
-            pipeline.zrem(keys.dead_index(self._queue), *chunk)
+            pipeline.hdel(self._keys.dead, *chunk)
+            pipeline.zrem(self._keys.dead_index, *chunk)
             gone += int(pipeline.execute()[0])
         return gone
 

@@ -1,39 +1,69 @@
-"""Names of what nerq keeps in Redis beside Celery's own keys. `queue` is the queue's name everywhere."""
+"""Names of the Redis keys beside a queue: who holds its messages, who died under them, what was set aside.
 
-PRIORITIES = (0, 3, 6, 9)
-"""Steps into which kombu's Redis transport puts a message's priority; each has a list of its own."""
+The queue itself is a list of kombu's, named as the queue is; results lie where Celery's Redis backend puts them.
+All times are Redis' own, so that no machine's clock matters.
+"""
 
-
-def lists(queue: str) -> list[str]:
-    """Name the lists that hold waiting messages: the queue itself, and kombu's for messages with a priority."""
-    return [queue, *(f"{queue}\x06\x16{step}" for step in PRIORITIES[1:])]
+from dataclasses import dataclass
 
 
-def leases(queue: str) -> str:
-    """Sorted set: a worker's id -> when its lease lapses (Redis server time, ms)."""
-    return f"nerq:{queue}:leases"
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """The keys of one queue.
 
+    Attributes:
+        queue: the queue's name.
+    """
 
-def owner(queue: str, worker: str) -> str:
-    """Hash that a worker renews with its lease: who it is and how it fares."""
-    return f"nerq:{queue}:owner:{worker}"
+    queue: str
 
+    @property
+    def lists(self) -> list[str]:
+        """The lists in which messages wait: the queue itself, and kombu's own for messages with a priority."""
+        return [self.queue, *(f"{self.queue}\x06\x16{step}" for step in (3, 6, 9))]
 
-def deaths(queue: str) -> str:
-    """Hash: task id -> how many processes died under it."""
-    return f"nerq:{queue}:deaths"
+    @property
+    def leases(self) -> str:
+        """Sorted set: owner -> deadline in ms. A worker renews its own; what a lapsed owner held is taken back."""
+        return f"nerq:{self.queue}:leases"
 
+    def owner(self, owner: str) -> str:
+        """Hash a worker renews with its lease; it is gone a minute after the last renewal.
 
-def dead(queue: str) -> str:
-    """Hash: task id -> a dead letter, JSON."""
-    return f"nerq:{queue}:dead"
+        host, pid, processes, model (NAME@DIGEST8), started (Unix time, s), texts (answered so far), rate (texts/s,
+        recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), held (messages held now),
+        since (Redis' time in ms from which on its lease never lapsed).
+        """
+        return f"nerq:{self.queue}:owner:{owner}"
 
+    def held(self, owner: str) -> str:
+        """Hash: tag -> raw message. What a worker has taken and not ended; a tag ends with the list it came from."""
+        return f"nerq:{self.queue}:held:{owner}"
 
-def dead_index(queue: str) -> str:
-    """Sorted set: task id -> when it was set aside (unix seconds)."""
-    return f"nerq:{queue}:dead:index"
+    def taken(self, owner: str) -> str:
+        """Sorted set: tag -> when it was taken, in ms; it has the same tags as `held`."""
+        return f"nerq:{self.queue}:taken:{owner}"
 
+    def running(self, owner: str) -> str:
+        """Hash: tag -> task id, of those held that a process works on."""
+        return f"nerq:{self.queue}:running:{owner}"
 
-def result(task_id: str) -> str:
-    """Celery's key of a task's result, and the channel on which it is announced."""
-    return f"celery-task-meta-{task_id}"
+    @property
+    def deaths(self) -> str:
+        """Hash: task id -> processes that died under it; gone when the task ends."""
+        return f"nerq:{self.queue}:deaths"
+
+    @property
+    def dead(self) -> str:
+        """Hash: task id -> dead letter, a JSON object.
+
+        id, task, code, reason, deaths, at (Unix time, s, a float), message (the raw queue message as it stood, a
+        string). To try one again: delete its result, remove it here and in `dead_index`, and push the message.
+        The result has to go because the first answer to a task id stays.
+        """
+        return f"nerq:{self.queue}:dead"
+
+    @property
+    def dead_index(self) -> str:
+        """Sorted set: task id -> `at` of its dead letter."""
+        return f"nerq:{self.queue}:dead:index"

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
-from nerq import AsyncClient, Backlog, keys
+from nerq import AsyncClient, Backlog
 from nerq.backlog import SAMPLE
 from nerq.deadletters import DeadLetter, bury
+from nerq.keys import QueueKeys
 
+KEYS = QueueKeys("nerq")
 STATE = {
     "host": "box",
     "pid": "12",
@@ -24,8 +26,8 @@ STATE = {
 
 def lease(server, worker, *, seconds=60, **state):
     now = server.client.time()[0]
-    server.client.zadd(keys.leases("nerq"), {worker: (now + seconds) * 1000})
-    server.client.hset(keys.owner("nerq", worker), mapping=STATE | state)
+    server.client.zadd(KEYS.leases, {worker: (now + seconds) * 1000})
+    server.client.hset(KEYS.owner(worker), mapping=STATE | state)
 
 
 def test_an_empty_queue(ner):
@@ -74,7 +76,7 @@ def test_what_others_put_into_the_queue_counts_as_one_text(ner, server, message)
 
 
 def test_messages_with_a_priority_wait_too(ner, server):
-    server.client.lpush(keys.lists("nerq")[2], "{}")
+    server.client.lpush(KEYS.lists[2], "{}")
     assert ner.backlog().depth == 1
 
 
@@ -106,7 +108,7 @@ def test_a_worker_that_says_something_odd_is_there_all_the_same(ner, server, sta
 
 def test_a_worker_whose_hash_is_gone_is_there_all_the_same(ner, server):
     lease(server, "a")
-    server.client.delete(keys.owner("nerq", "a"))
+    server.client.delete(KEYS.owner("a"))
     assert ner.backlog().workers[0].rate == 0
 
 

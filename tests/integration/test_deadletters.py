@@ -5,10 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from nerq import NerqError, WorkerLost, keys
+from nerq import NerqError, WorkerLost
 from nerq.deadletters import CHUNK, DeadLetter, DeadLetters, bury
+from nerq.keys import QueueKeys
+from nerq.pubsub import key
 from support.stub_worker import decoded, failed, store
 
+KEYS = QueueKeys("nerq")
 REASON = "its process died each time it was tried"
 
 
@@ -27,7 +30,7 @@ def die(server, ner, text="马云"):
     """Send a text and set it aside as a worker would; return its job and its message."""
     job = ner.submit(text)
     message = server.client.rpop("nerq")
-    server.client.hset(keys.deaths("nerq"), job.id, 3)
+    server.client.hset(KEYS.deaths, job.id, 3)
     set_aside(server, job.id, message=message)
     store(server.client, job.id, failed("WorkerLost", REASON, module="nerq.errors"))
     return job, message
@@ -41,9 +44,9 @@ def test_what_is_set_aside_is_found_as_it_was(server, dead):
 
 
 def test_setting_aside_forgets_the_deaths(server, dead):
-    server.client.hset(keys.deaths("nerq"), "a", 3)
+    server.client.hset(KEYS.deaths, "a", 3)
     set_aside(server, "a")
-    assert not server.client.hexists(keys.deaths("nerq"), "a")
+    assert not server.client.hexists(KEYS.deaths, "a")
 
 
 def test_letters_come_oldest_first(server, dead):
@@ -65,7 +68,7 @@ def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, reques
     assert server.client.lrange("nerq", 0, -1) == [message]
     assert decoded(message)["id"] == job.id
     assert dead.count() == len(dead.ids()) == 0
-    assert not server.client.exists(keys.deaths("nerq"), keys.result(job.id))
+    assert not server.client.exists(KEYS.deaths, key(job.id))
     request.getfixturevalue("worker")
     assert ner.job(job.id).result()[0].text == "马云"
 
@@ -111,7 +114,7 @@ def test_queues_are_apart(server, dead):
 
 
 def test_what_is_no_letter_says_so(server, dead):
-    server.client.hset(keys.dead("nerq"), "a", "[]")
+    server.client.hset(KEYS.dead, "a", "[]")
     with pytest.raises(NerqError, match="purge it"):
         dead.get("a")
 
