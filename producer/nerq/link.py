@@ -130,10 +130,9 @@ class Link:
         """Take back what was posted; False when it is being sent or has been."""
         return self._publisher.withdraw(ticket)
 
-    @property
-    def reached(self) -> bool:
-        """Whether Redis has ever taken a request of ours."""
-        return self._publisher.reached
+    def passing(self, error: NerqError) -> bool:
+        """Say whether what refused a request may pass: a full queue, and a Redis that has been there before."""
+        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._publisher.reached)
 
     def revoke(self, *task_ids: str) -> None:
         """Tell every worker not to begin with these requests.
