@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
@@ -12,6 +12,7 @@ from kombu.messaging import Producer
 from kombu.pidbox import Mailbox
 from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
+from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from nerq import forks
@@ -92,7 +93,7 @@ class Link:
         """
         task_id: str = uuid()
         message = self._letterhead.message(task_id, task, argument, now=time.time(), expires=expires)
-        with self._translated():
+        with self.translated():
             self._publisher.put(message.dump())
         message.sent()
         return task_id
@@ -130,6 +131,12 @@ class Link:
         """Take back what was posted; False when it is being sent or has been."""
         return self._publisher.withdraw(ticket)
 
+    @property
+    def redis(self) -> Redis:
+        """The connection pool's client."""
+        self._check_open()
+        return cast("Redis", self._store)
+
     def passing(self, error: NerqError) -> bool:
         """Say whether what refused a request may pass: a full queue, and a Redis that has been there before."""
         return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._publisher.reached)
@@ -141,7 +148,7 @@ class Link:
             BrokerUnreachable: Redis did not take it.
         """
         self._check_open()
-        with self._translated(), self._connection() as connection:
+        with self.translated(), self._connection() as connection:
             self._mailbox(connection).abcast("revoke", {"task_id": list(task_ids), "terminate": False})
 
     def peek(self, task_id: str) -> Meta | None:
@@ -152,7 +159,7 @@ class Link:
             NerqError: what it answered is no result.
         """
         self._check_open()
-        with self._translated():
+        with self.translated():
             payload: Any = self._store.get(key(task_id))
         return None if payload is None else read_meta(payload)
 
@@ -163,7 +170,7 @@ class Link:
             BrokerUnreachable: Redis did not answer.
         """
         self._check_open()
-        with self._translated():
+        with self.translated():
             return read_backlog(self._store, self.settings.queue)
 
     def late(self, seconds: float | None) -> NerqError:
@@ -205,8 +212,8 @@ class Link:
                 raise
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the libraries' errors into ours."""
+    def translated(self) -> Iterator[None]:
+        """Turn the libraries' errors into ours, for whatever uses `redis`."""
         try:
             yield
         except (FullError, OutOfMemoryError) as error:
