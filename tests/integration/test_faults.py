@@ -118,7 +118,10 @@ def test_streams_outlive_restarts(kind):
 
 def test_a_redis_that_loads_its_data_is_waited_for(tmp_path):
     slowly = ("--key-load-delay", "50", "--loading-process-events-interval-bytes", "1024")  # of redis' own tests
-    with bare_server(tmp_path, "--appendonly", "yes") as server, Client(server.url, timeout=30) as ner:
+    with (
+        bare_server(tmp_path, "--appendonly", "yes") as server,
+        Client(server.url, timeout=60, connect_timeout=60) as ner,
+    ):
         with server.client.pipeline() as pipeline:
             for number in range(15_000):
                 pipeline.set(f"k{number}", "x")
@@ -131,7 +134,7 @@ def test_a_redis_that_loads_its_data_is_waited_for(tmp_path):
         assert "LOADING" in first_reply(server)
         other = ner.submit("马云")  # within connect_timeout Redis has loaded
         with StubWorker(server.url):
-            assert waiting.result(20)[0].text == "马云"
+            assert waiting.result(60)[0].text == "马云"
             assert other.result()[0].text == "马云"
 
 
