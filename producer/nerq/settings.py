@@ -40,6 +40,9 @@ class Settings(BaseModel):
         0, ge=0, description="seconds the entities of a text are kept for when it comes again; 0: off"
     )
     concurrency: int = Field(0, ge=0, description="pool processes of a worker; 0: one per core")
+    lease: float = Field(
+        5.0, ge=1, le=60, description="seconds after which what a silent worker held is taken over by another"
+    )
     batch_texts: int = Field(32, ge=1, le=1024, description="most windows of text in one batch")
     batch_tokens: int = Field(2048, ge=1, description="budget of one batch, in tokens after padding: longest x count")
     max_padding: float = Field(0.1, ge=0, lt=1, description="largest share of a batch's tokens that may be padding")

@@ -10,7 +10,7 @@ from support.gate import gate
 from support.servers import redis_server
 from support.workers import Events, foreign_app, runs, worker
 
-IMPATIENT = {"FAKE_TRANSPORT": json.dumps({"visibility_timeout": 1, "unacked_restore_interval": 1})}
+IMPATIENT = {"NERQ_LEASE": "1"}
 
 
 @pytest.fixture
@@ -34,6 +34,15 @@ def events(app):
 def alike(text):
     """The text at a length that they all have here, so that they share a batch."""
     return text.ljust(20, "。")
+
+
+def held(client):
+    """Return the tags of all that workers hold."""
+    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
+
+
+def nothing_is_left(client):
+    return not held(client) and not client.exists("unacked", "nerq", "nerq:nerq:deaths")
 
 
 def found(result):
@@ -82,8 +91,13 @@ def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answe
         events.wait_for(lambda e: "task-failed" in e.of(poison.id))
         assert events.of(poison.id).count("task-started") == 3
         assert found(app.send_task("nerq.extract", ["马云三"])) == 1
+        letter = json.loads(server.client.hget("nerq:nerq:dead", poison.id))
+        assert (letter["id"], letter["task"], letter["code"]) == (poison.id, "nerq.extract", "worker_lost")
+        assert letter["deaths"] == 3
+        assert json.loads(letter["message"])["headers"]["id"] == poison.id
+        assert server.client.zscore("nerq:nerq:dead:index", poison.id) == letter["at"]
         assert running.stop() == 0
-    assert not server.client.exists("unacked", "nerq")
+    assert nothing_is_left(server.client)
 
 
 def test_terminating_one_request_costs_its_neighbours_nothing(server, app, events):
@@ -104,8 +118,10 @@ def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
             (slow,) = send(alike("!wait:slow"), time_limit=1)
             (quick,) = send(alike("马云一"))
         assert found(quick) == 1
-        assert error_of(slow) == "TimeLimitExceeded"
-        assert not server.client.exists("deaths")
+        assert error_of(slow) == "TimedOut"
+        assert [len(run) for run in runs(server.client)] == [1, 2, 1, 1, 1]
+        letter = json.loads(server.client.hget("nerq:nerq:dead", slow.id))
+        assert (letter["code"], letter["deaths"]) == ("timed_out", 3)
         events.wait_for(lambda e: "task-failed" in e.of(slow.id))
         assert events.of(slow.id).count("task-failed") == 1
 
@@ -127,14 +143,14 @@ def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         os.killpg(first.process.pid, signal.SIGKILL)
         first.wait()
-    assert server.client.hlen("unacked") == 2
+    assert len(held(server.client)) == 2
     assert not server.client.exists(f"celery-task-meta-{running.id}")
     with worker(server.url, "-c", "1", env=IMPATIENT) as second:
         assert server.client.blpop(["waiting"], timeout=30)
         server.client.rpush("gate", 1)
         assert (found(running), found(waiting)) == (0, 1)
         assert second.stop() == 0
-    assert not server.client.exists("unacked", "nerq")
+    assert nothing_is_left(server.client)
 
 
 def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, events):
@@ -150,7 +166,7 @@ def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, ev
         assert running.wait() == 0
     assert found(busy) == 0
     assert sorted(names_of_queue(server.client)) == sorted(result.id for result in waiting)
-    assert not server.client.exists("unacked")
+    assert not held(server.client)
 
 
 def cut(server, known):
@@ -177,7 +193,7 @@ def test_after_a_cut_connection_all_is_answered_and_nothing_runs_twice(server, a
         after = [app.send_task("nerq.extract", ["马云二"]) for _ in range(4)]
         assert [found(result) for result in after] == [1] * 4
         assert running.stop() == 0
-    assert not server.client.exists("unacked", "nerq")
+    assert nothing_is_left(server.client)
 
 
 def test_a_restart_of_redis_loses_nothing():
@@ -198,7 +214,7 @@ def test_a_restart_of_redis_loses_nothing():
             server.client.rpush("second", 1)
             assert [found(app.AsyncResult(result.id)) for result in [busy, *waiting, *more]] == [0, *[1] * 6]
             assert running.stop() == 0
-        assert not server.client.exists("unacked", "nerq")
+        assert nothing_is_left(server.client)
 
 
 def test_pool_restart_keeps_what_waits(server, app, events):

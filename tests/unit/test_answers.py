@@ -95,11 +95,17 @@ def test_a_bad_request_never_reaches_the_model(model):
 
 def test_a_text_that_fails_the_model_fails_alone(model):
     found, _ = answers(model, one("甲"), one("bad"), many("乙", "bad"))
-    assert model.runs == [["甲", "bad", "乙"], ["甲"], ["bad"], ["乙"]]
+    assert model.runs == [["甲", "bad", "乙"], ["甲"], ["bad", "乙"], ["bad"], ["乙"]]
     assert isinstance(found[1].result, ModelFailed)
     documents = found[2].result["documents"]
     assert documents[0]["entities"]
     assert documents[1]["error"]["code"] == "model_failed"
+
+
+def test_the_text_that_fails_the_model_is_found_by_halving(model):
+    found, _ = answers(model, *(one(str(n)) for n in range(40)), one("bad"), *(one(str(n)) for n in range(40, 63)))
+    assert [isinstance(answer.result, ModelFailed) for answer in found] == [n == 40 for n in range(64)]
+    assert len(model.runs) == 1 + 2 * 6  # both halves of 64, of 32 and so on
 
 
 def test_a_model_that_loses_texts_is_not_believed(model):

@@ -15,11 +15,14 @@ from celery.concurrency.prefork import TaskPool
 from nerq.broker import make_celery
 from nerq.contract import EXTRACT, EXTRACT_MANY
 from nerq.errors import NerqError
+from nerq.keys import QueueKeys
 from nerq.settings import Settings
 from nerq_worker.batching.answers import Recogniser, Work
 from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY
 from nerq_worker.cache import Keys
+from nerq_worker.delivery.ledger import Ledger
+from nerq_worker.delivery.transport import LEDGER, install
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +83,9 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     Raises:
         InvalidSettings: the broker's URL cannot be used.
     """
+    install()
     app = make_celery(settings)
+    ledger = Ledger(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
         worker_pool="prefork",
         worker_consumer="nerq_worker.batching.consumer:Consumer",
@@ -88,11 +93,10 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
         worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
         # It counts requests as if each had a process, and would fetch too little after every reconnect.
         worker_enable_prefetch_count_reduction=False,
-        # A killed worker's requests go back at once when they are due, not ten in every hundred seconds.
-        broker_transport_options=app.conf.broker_transport_options
-        | {"unacked_restore_limit": 10_000, "unacked_restore_throttle": 1},
+        broker_transport_options=app.conf.broker_transport_options | {LEDGER: ledger},
+        broker_channel_error_retry=True,  # a refusal of Redis' ends no worker
     )
-    opener = Opener(app, settings, load)
+    opener = Opener(app, settings, load, ledger)
     _register(app, opener)
     signals.worker_init.connect(opener.on_worker_init, weak=False)
     signals.worker_process_init.connect(opener.on_process_init, weak=False)
@@ -114,8 +118,9 @@ def _register(app: Celery, opener: "Opener") -> None:
 class Opener:
     """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
 
-    def __init__(self, app: Celery, settings: Settings, load: Load) -> None:
+    def __init__(self, app: Celery, settings: Settings, load: Load, ledger: Ledger) -> None:
         self._app = app
+        self._ledger = ledger
         self._settings = settings
         self._load = load
 
@@ -168,7 +173,7 @@ class Opener:
         keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
         limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
         settings = self._settings.model_copy(update=limits)
-        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys))
+        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys, self._ledger))
 
     def _open_or_stop(self) -> None:
         try:

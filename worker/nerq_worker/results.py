@@ -1,13 +1,16 @@
-"""Results into Redis, as Celery's own backend would write them, a whole batch in one round trip."""
+"""Results into Redis, as Celery's own backend would write them: a whole batch in one step that also acknowledges it."""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from celery import states
 from redis.exceptions import RedisError
+
+from nerq_worker.delivery.ledger import End, Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +22,20 @@ class NotStored(Exception):  # noqa: N818 - named for what happened, as nerq's e
     """Redis took none of the results in time; the requests must not be acknowledged."""
 
 
+class Standing(Enum):
+    """Where a request stands when its process begins."""
+
+    HELD = auto()
+    LOST = auto()
+    """Another worker took it over; nothing may be said about it."""
+    ANSWERED = auto()
+    """Its result is stored already."""
+    FAILED = auto()
+    """Its failure or revocation is stored already."""
+    UNREADY = auto()
+    """Held, and what is stored for it is no answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The end of one request.
@@ -26,14 +43,22 @@ class Record:
     Attributes:
         task_id: the request.
         result: a JSON value, or the exception that it failed with.
+        tag: the message it came in.
         group: id of the group it belongs to.
         parent: id of the request that sent it.
+        stored: its result is wanted; else it is only acknowledged.
+        overwrite: what is stored for it so far is no answer.
+        letter: its dead letter but for the message, if it is to be set aside.
     """
 
     task_id: str
-    result: Any
+    result: Any = None
+    tag: str = ""
     group: str | None = None
     parent: str | None = None
+    stored: bool = True
+    overwrite: bool = False
+    letter: Mapping[str, Any] | None = None
 
     @property
     def state(self) -> str:
@@ -42,40 +67,72 @@ class Record:
 
 
 class ResultStore:
-    """Writes results next to a Celery app's own.
+    """Writes results next to a Celery app's own, and acknowledges their messages in the same step.
 
     Args:
         backend: the app's Redis backend: its keys, encoding, expiry and connection are used.
+        ledger: what the worker holds.
         sleep: waits between tries.
     """
 
-    def __init__(self, backend: Any, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, backend: Any, ledger: Ledger, sleep: Callable[[float], None] = time.sleep) -> None:
         self._backend = backend
+        self._ledger = ledger
         self._sleep = sleep
 
-    def store(self, records: Sequence[Record]) -> None:
-        """Store all records and tell those who wait; written twice they are the same, so a try may be repeated.
+    def begin(self, tags: Sequence[str], task_ids: Sequence[str]) -> list[Standing]:
+        """Note that a process works on messages now, and tell where each stands.
+
+        If Redis is away all stand as held: `store` finds out.
+        """
+        backend = self._backend
+        results = [backend.get_key_for_task(task_id) for task_id in task_ids]
+        try:
+            replies = self._ledger.begin(backend.client, tags, task_ids, results)
+        except (RedisError, OSError) as error:
+            logger.warning("Redis was not told that a batch begins: %s", type(error).__name__)
+            return [Standing.HELD] * len(tags)
+        return [self._standing(reply) for reply in replies]
+
+    def _standing(self, reply: Any) -> Standing:
+        if isinstance(reply, bool):
+            return Standing.HELD if reply else Standing.LOST
+        try:
+            status = self._backend.decode(reply).get("status")
+        except Exception:  # noqa: BLE001 - whatever lies there is not Celery's
+            return Standing.UNREADY
+        if status == states.SUCCESS:
+            return Standing.ANSWERED
+        return Standing.FAILED if status in states.READY_STATES else Standing.UNREADY
+
+    def store(self, records: Sequence[Record]) -> list[bool]:
+        """End all requests and tell those who wait; done twice it is the same, so a try may be repeated.
+
+        Returns:
+            For each: whether the worker still held it. If not, nothing was stored.
 
         Raises:
             NotStored: Redis refused, or was away for longer than all PAUSES together.
         """
         if not records:
-            return
+            return []
         done = self._backend.app.now().isoformat()
-        rows = [self._row(record, done) for record in records]
+        ends = [self._end(record, done) for record in records]
         for pause in (*PAUSES, None):
             try:
-                self._write(rows)
+                return self._ledger.finish(self._backend.client, ends)
             except (RedisError, OSError) as error:
                 if pause is None:
                     raise NotStored(f"{len(records)} results could not be stored: {type(error).__name__}") from error
                 logger.warning("Redis took no results (%s); trying again in %s s", type(error).__name__, pause)
                 self._sleep(pause)
-            else:
-                return
+        raise AssertionError  # the last pause is None
 
-    def _row(self, record: Record, done: str) -> tuple[bytes, Any, int | None]:
+    def _end(self, record: Record, done: str) -> End:
         backend = self._backend
+        key = backend.get_key_for_task(record.task_id)
+        if not record.stored:
+            return End(record.tag, record.task_id, key, letter=record.letter)
         payload = backend.encode(
             {
                 "status": record.state,
@@ -88,13 +145,5 @@ class ResultStore:
                 "task_id": record.task_id,
             }
         )
-        failed = record.state == states.FAILURE
-        return backend.get_key_for_task(record.task_id), payload, backend.failure_expires if failed else backend.expires
-
-    def _write(self, rows: Sequence[tuple[bytes, Any, int | None]]) -> None:
-        # No MULTI: each result stands for itself, and a cut connection means that all are written again.
-        with self._backend.client.pipeline(transaction=False) as pipe:
-            for key, payload, expires in rows:
-                pipe.set(key, payload, ex=expires or None)
-                pipe.publish(key, payload)
-            pipe.execute()
+        expires = backend.failure_expires if record.state == states.FAILURE else backend.expires
+        return End(record.tag, record.task_id, key, payload, expires or 0, record.overwrite, record.letter)

@@ -49,6 +49,8 @@ class Work:
         parent: id of its parent, for the result.
         silent: its result is not wanted.
         canvas: Celery's whole request if something follows from its result (link, chain, chord), else None.
+        tag: the message it came in, as the ledger knows it.
+        deaths: processes that died under it so far.
     """
 
     id: str
@@ -59,6 +61,8 @@ class Work:
     parent: str | None = None
     silent: bool = False
     canvas: dict[str, Any] | None = None
+    tag: str = ""
+    deaths: int = 0
 
     def __repr__(self) -> str:
         return f"<{self.task}[{self.id}]{masked(self.args)}>"
@@ -101,7 +105,8 @@ class Answerer:
         """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and two more.
 
         `repeated` counts texts that another text of the batch is the same as, `cached` those answered from memory
-        besides. A bad request fails alone. If the model fails on all texts together, each is tried alone.
+        besides. A bad request fails alone. If the model fails on all texts together, halves of them are tried, and
+        halves of those, down to the text that it fails on.
         """
         requests: list[_Request | InvalidText] = []
         for work in works:
@@ -146,7 +151,8 @@ class Answerer:
             self._log_failure(error, len(texts))
             if len(texts) == 1:
                 return [ModelFailed()]
-            return [finding for text in texts for finding in self._recognise([text], figures)]
+            half = len(texts) // 2
+            return [*self._recognise(texts[:half], figures), *self._recognise(texts[half:], figures)]
         if is_dataclass(stats) and not isinstance(stats, type):
             figures.update(asdict(stats))
         return entities

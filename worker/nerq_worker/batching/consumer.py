@@ -3,39 +3,89 @@
 With strategy.py and request.py, all that knows Celery inside.
 """
 
-from collections.abc import Sequence
+import os
+import time
 from contextlib import suppress
 from types import MethodType
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
+from redis.exceptions import RedisError
+
+from nerq_worker.batching.job import held
+from nerq_worker.delivery.keeper import Keeper
+from nerq_worker.delivery.meter import Meter
 
 NEIGHBOURS = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
 that never blocks on its processes answers in milliseconds."""
 
 
-class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """A consumer that a lost connection does not end while there are unacknowledged messages.
+RECONNECT_PAUSE = 1.0
+"""Seconds between reconnects, if one did not last that long."""
 
-    kombu 5.7.0 closes the broken channel twice: first in vain, because reading the reply of its pending BRPOP fails,
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]
+    """A consumer that keeps its worker's lease, and outlives every outage of Redis.
+
+    kombu 5.7.0 closes the broken channel twice: first in vain, because reading its pending reply fails,
     then when the connection is taken apart already; handing messages back then ends the worker with an AttributeError.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.nerq_meter = Meter(time.monotonic())
+        self._lost = -RECONNECT_PAUSE
+        self._ledger = held().ledger
+        self._keeper = Keeper(self._ledger, self._connect, self._about)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
 
+    def start(self) -> None:
+        """Consume until the worker stops; the lease is kept from here on."""
+        self._keeper.start()
+        super().start()
+
+    def stop(self) -> None:
+        """Take no new work, and give back at once what no process works on."""
+        super().stop()
+        dispatcher = getattr(self, "nerq_dispatcher", None)
+        if dispatcher is not None:
+            dispatcher.hand_back()
+
+    def shutdown(self) -> None:
+        """Close the connection, give back all that is left, and end the lease."""
+        super().shutdown()
+        self._keeper.stop()
+        with suppress(RedisError, OSError), self._connect() as client:
+            self._ledger.leave(client)
+
+    def _connect(self) -> Any:
+        backend = self.app.backend
+        return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "host": self.hostname,
+            "pid": os.getpid(),
+            "processes": self.pool.num_processes,
+            "model": held().model,
+            "started": round(self.controller.startup_time.timestamp(), 3),
+            **self.nerq_meter.figures(time.monotonic()),
+        }
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let the pending BRPOP fail here; closing the channel succeeds after that, and hands back what it can."""
+        """Close the channel while it can be closed. A Redis that takes connections and no commands is not pestered."""
         channel = self.connection._default_channel  # noqa: SLF001 - the public name would connect again
         if channel is not None and not channel.closed:
             with suppress(*self.connection_errors, *self.channel_errors):
                 channel.close()
         super().on_connection_error_after_connected(exc)
+        if time.monotonic() - self._lost < RECONNECT_PAUSE:
+            time.sleep(RECONNECT_PAUSE)
+        self._lost = time.monotonic()
 
 
 def _hello(step: Any, consumer: Any) -> dict[str, Any]:
@@ -66,35 +116,3 @@ def notice_deaths(pool: Any) -> None:
 def channel_of(consumer: Any) -> Any:
     """Return the channel that the consumer's messages come from."""
     return consumer.connection.default_channel
-
-
-def acknowledge(messages: Sequence[Any]) -> None:
-    """Acknowledge messages of one open channel in one round trip, where Celery would take one for each.
-
-    Raises:
-        OSError, redis.RedisError: the connection is lost; none is acknowledged as far as this side knows.
-    """
-    qos = messages[0].channel.qos
-    with qos.pipe_or_acquire() as pipe:
-        for message in messages:
-            qos._remove_from_indices(message.delivery_tag, pipe)  # noqa: SLF001 - what qos.ack() calls
-        pipe.execute()
-    for message in messages:
-        qos._quick_ack(message.delivery_tag)  # noqa: SLF001 - the other half of qos.ack()
-        message._state = "ACK"  # noqa: SLF001
-
-
-def take_back(old: Any, new: Any, keep: set[str]) -> None:
-    """Put the messages that a closed channel could not hand back into the queue again, but for those of `keep`.
-
-    Without this they would wait for the broker's visibility timeout: an hour.
-
-    Args:
-        old: a closed channel.
-        new: an open one.
-        keep: delivery tags of what still runs.
-    """
-    delivered, done = old.qos._delivered, old.qos._dirty  # noqa: SLF001 - kombu tells it nowhere else
-    for tag in [tag for tag in delivered if tag not in done and tag not in keep]:
-        new.qos.restore_by_tag(tag)
-        del delivered[tag]

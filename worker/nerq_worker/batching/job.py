@@ -1,10 +1,11 @@
 """What a pool process does with one batch: answer it, store all results, report. The parent is told no text."""
 
 import logging
+import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -12,11 +13,13 @@ from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
+from nerq.errors import ModelFailed, NerqError
 from nerq.settings import Settings
 from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
 from nerq_worker.cache import Cache, Keys
+from nerq_worker.delivery.ledger import Ledger
 from nerq_worker.memory import give_back
-from nerq_worker.results import NotStored, Record, ResultStore
+from nerq_worker.results import NotStored, Record, ResultStore, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Held:
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         keys: names of the model's entries in the cache.
+        ledger: what the worker holds of its queue.
     """
 
     recogniser: Recogniser
@@ -40,6 +44,7 @@ class Held:
     app: Celery
     settings: Settings
     keys: Keys
+    ledger: Ledger
 
     def cache(self) -> Cache | None:
         """Return a cache for one batch, if the settings want one."""
@@ -63,6 +68,8 @@ class Ending(Enum):
     """Its end could not be stored, so it has none."""
     OUT_OF_TIME = auto()
     """The batch's soft time limit passed; by itself it may have time enough."""
+    LOST = auto()
+    """Another worker has it now; this one says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,12 @@ def is_holding() -> bool:
     return bool(_held)
 
 
-def run_batch(works: Sequence[Work]) -> Report:
-    """Answer a batch of requests; the target of the pool's jobs."""
-    report = Batch(held(), works).run()
+def run_batch(owner: str, works: bytes) -> Report:
+    """Answer a batch of requests, pickled by the parent that is `owner`; the target of the pool's jobs."""
+    here = held()
+    if here.ledger.owner != owner:  # a process that was not forked made its own
+        here = replace(here, ledger=replace(here.ledger, owner=owner))
+    report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
     give_back(collect=False)
     return report
 
@@ -144,17 +154,19 @@ class Batch:
     def __init__(self, held_: Held, works: Sequence[Work], store: ResultStore | None = None) -> None:
         self._held = held_
         self._works = works
-        self._store = store or ResultStore(held_.app.backend)
+        self._store = store or ResultStore(held_.app.backend, held_.ledger)
         self._cache = held_.cache()
         self._outcomes: list[Outcome | None] = [None] * len(works)
+        self._overwrite: set[int] = set()
 
     def run(self) -> Report:
         """Answer and store; report once all that could be stored is."""
         started = time.monotonic()
         figures: Mapping[str, float] = {}
         try:
-            answers, figures = self._held.answerer(self._cache).answer(self._works)
-            self._settle(answers)
+            todo, over = self._begin()
+            answers, figures = self._held.answerer(self._cache).answer([self._works[n] for n in todo])
+            self._settle(dict(zip(todo, answers, strict=True)), over)
             if self._cache is not None:
                 self._cache.keep()
         except SoftTimeLimitExceeded as error:
@@ -162,28 +174,57 @@ class Batch:
         outcomes = [outcome or Outcome(Ending.UNSTORED) for outcome in self._outcomes]
         return Report(outcomes, time.monotonic() - started, figures)
 
-    def _settle(self, answers: Sequence[Answer]) -> None:
-        """Store the answers and note each request's end; what cannot be stored stays without one."""
-        plain = [n for n, work in enumerate(self._works) if work.canvas is None]
-        records = [
-            Record(work.id, answers[n].result, work.group, work.parent)
-            for n in plain
-            if not (work := self._works[n]).silent
-        ]
+    def _begin(self) -> tuple[list[int], dict[int, Outcome]]:
+        """Return which requests need an answer, and how those end that have one; what is lost gets its end here."""
+        works = self._works
+        todo, over = [], {}
+        for n, standing in enumerate(self._store.begin([w.tag for w in works], [w.id for w in works])):
+            if standing is Standing.LOST:
+                self._outcomes[n] = Outcome(Ending.LOST)
+            elif standing in {Standing.ANSWERED, Standing.FAILED}:
+                ending = Ending.ANSWERED if standing is Standing.ANSWERED else Ending.FAILED
+                over[n] = Outcome(ending, "answered before")
+            else:
+                todo.append(n)
+                if standing is Standing.UNREADY:
+                    self._overwrite.add(n)
+        return todo, over
+
+    def _settle(self, answers: Mapping[int, Answer], over: Mapping[int, Outcome]) -> None:
+        """Store the answers, acknowledge, and note each request's end; what cannot be stored stays without one."""
+        works = self._works
+        ends = dict(over)
+        records = [Record(works[n].id, tag=works[n].tag, stored=False) for n in over]
+        for n, found in answers.items():
+            work = works[n]
+            if work.canvas is not None and not self._trace_once(n, found):
+                continue
+            failed = isinstance(found.result, BaseException)
+            ends[n] = Outcome(Ending.FAILED if failed else Ending.ANSWERED, found.summary)
+            records.append(self._record(n, found))
         try:
-            self._store.store(records)
+            still = self._store.store(records)
         except NotStored as error:
             logger.error("%s; the requests go back to the queue", error)  # noqa: TRY400 - the reason is in it
-        else:
-            for n in plain:
-                self._end(n, answers[n])
-        for n, work in enumerate(self._works):
-            if work.canvas is not None and self._trace(work, answers[n]):
-                self._end(n, answers[n])
+            return
+        for (n, outcome), held_ in zip(ends.items(), still, strict=True):
+            self._outcomes[n] = outcome if held_ else Outcome(Ending.LOST)
 
-    def _end(self, n: int, found: Answer) -> None:
-        failed = isinstance(found.result, BaseException)
-        self._outcomes[n] = Outcome(Ending.FAILED if failed else Ending.ANSWERED, found.summary)
+    def _record(self, n: int, found: Answer) -> Record:
+        work = self._works[n]
+        stored = work.canvas is None and not work.silent
+        letter = None
+        if isinstance(found.result, ModelFailed):
+            letter = dead_letter(work.id, work.task, found.result, work.deaths, time.time())
+        return Record(work.id, found.result, work.tag, work.group, work.parent, stored, n in self._overwrite, letter)
+
+    def _trace_once(self, n: int, found: Answer) -> bool:
+        """Let Celery end a request if it is still ours: what follows from it must not happen twice."""
+        work = self._works[n]
+        if self._store.begin([work.tag], [work.id])[0] is Standing.LOST:
+            self._outcomes[n] = Outcome(Ending.LOST)
+            return False
+        return self._trace(work, found)
 
     def _trace(self, work: Work, found: Answer) -> bool:
         """Let Celery end a request from which more follows: callbacks, chain, chord. True once it has."""
@@ -200,7 +241,13 @@ class Batch:
         if len(self._works) > 1:
             self._outcomes = [outcome or Outcome(Ending.OUT_OF_TIME) for outcome in self._outcomes]
         elif self._outcomes[0] is None:
-            self._settle([Answer(error.with_traceback(None), repr(error))])
+            self._settle({0: Answer(error.with_traceback(None), repr(error))}, {})
+
+
+def dead_letter(task_id: str, task: str, error: NerqError, deaths: int, at: float) -> dict[str, Any]:
+    """Return a dead letter but for its message; see QueueKeys.dead."""
+    code = "" if error.code is None else str(error.code)
+    return {"id": task_id, "task": task, "code": code, "reason": str(error), "deaths": deaths, "at": at}
 
 
 @contextmanager

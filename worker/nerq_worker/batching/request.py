@@ -1,19 +1,20 @@
 """One request's life in Celery's terms, with its text masked. Touches Celery's internals, as strategy.py does."""
 
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+import time
 from typing import Any
 
 from celery.worker import state
 from celery.worker.request import Request
 
 from nerq.contract import masked
-from nerq.errors import WorkerLost
+from nerq.errors import NerqError
 from nerq_worker.batching.answers import Work, texts_of
-from nerq_worker.batching.consumer import acknowledge
 from nerq_worker.batching.estimate import Size, estimate
+from nerq_worker.batching.job import dead_letter
 from nerq_worker.batching.policy import Item
+from nerq_worker.delivery.transport import DEATHS
+from nerq_worker.results import Record, ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +23,10 @@ MAX_DEATHS = 3
 FOLLOWERS = ("callbacks", "errbacks", "chain", "chord")
 
 
-def acknowledge_together(requests: Iterable["BatchRequest"]) -> None:
-    """Acknowledge requests in one round trip; those for which it fails are acknowledged one by one when they end."""
-    open_ = [request for request in requests if not request.acknowledged and not request.message.channel.closed]
-    for channel in {id(request.message.channel): request.message.channel for request in open_}.values():
-        together = [request for request in open_ if request.message.channel is channel]
-        with suppress(*channel.connection_errors):
-            acknowledge([request.message for request in together])
-            for request in together:
-                request.acknowledged = True
-
-
 class BatchRequest(Request):  # type: ignore[misc]
     """A request that shares its pool job with others.
 
     Attributes:
-        epoch: which connection to the broker delivered it; see Dispatcher.
         arrived: when, by the dispatcher's clock.
         size: what it will cost the model.
         deaths: processes that died while they worked on it.
@@ -45,16 +34,15 @@ class BatchRequest(Request):  # type: ignore[misc]
     """
 
     def __init__(  # Celery's own options, and where and when it came
-        self, message: Any, *, log_text: bool, epoch: int, arrived: float, max_length: int, **options: Any
+        self, message: Any, *, log_text: bool, arrived: float, max_length: int, **options: Any
     ) -> None:
         super().__init__(message, **options)
-        self.epoch = epoch
         self.arrived = arrived
         self.size: Size = estimate(texts_of(self.type, self.args, self.kwargs), max_length)
-        self.deaths = 0
-        self.alone = False
+        self.deaths = int((message.properties or {}).get(DEATHS, 0))
+        self.alone = self.deaths > 0
         self._log_text = log_text
-        self._copies: list[Request] = []
+        self._copies: list[BatchRequest] = []
         if not log_text:
             self._mask()
 
@@ -82,8 +70,28 @@ class BatchRequest(Request):  # type: ignore[misc]
         canvas = None
         if any(embed.get(name) for name in FOLLOWERS):
             canvas = {**self.request_dict, **embed, "is_eager": False}
-        group, parent = self.group, self.parent_id
-        return Work(self.id, self.type, self.args, self.kwargs, group, parent, self.ignore_result, canvas)
+        return Work(
+            self.id,
+            self.type,
+            self.args,
+            self.kwargs,
+            self.group,
+            self.parent_id,
+            self.ignore_result,
+            canvas,
+            self.tag,
+            self.deaths,
+        )
+
+    @property
+    def tag(self) -> str:
+        """The message it came in, as the ledger knows it."""
+        return str(self.message.delivery_tag)
+
+    @property
+    def tags(self) -> list[str]:
+        """All messages it came in."""
+        return [self.tag, *(copy.tag for copy in self._copies)]
 
     @property
     def over(self) -> bool:
@@ -91,20 +99,42 @@ class BatchRequest(Request):  # type: ignore[misc]
         return bool(self._already_revoked or self._already_cancelled)
 
     def adopt(self, copy: "BatchRequest") -> None:
-        """Take over the acknowledgement of another delivery of this request, so that it runs once."""
-        if copy.message.delivery_tag == self.message.delivery_tag:
-            self._message, self._on_ack, self._on_reject = copy.message, copy.on_ack, copy.on_reject
-        else:
-            self._copies.append(copy)
-        self.epoch = copy.epoch
+        """Take over the acknowledgement of another message of this request, so that it runs once."""
+        self._copies.append(copy)
 
     def acknowledge(self) -> None:
         """Acknowledge it and all its copies.
 
-        If the connection is lost nothing is said: the broker delivers it again and it is recognised as answered.
+        If the connection is lost nothing is said: the message comes again and is recognised as answered.
         """
         if not self.message.channel.closed:
             super().acknowledge()
+        self._acknowledge_copies()
+
+    def settle(self) -> None:
+        """Take note that it was acknowledged together with its result."""
+        self.acknowledged = True
+        self.message._state = "ACK"  # noqa: SLF001 - what acknowledging it would set
+        if not self.message.channel.closed:
+            self.message.channel.qos.forget([self.tag])
+
+    def move(self, channel: Any) -> None:
+        """Go on with a new channel, to be acknowledged there."""
+        self.message.channel = channel
+        for copy in self._copies:
+            copy.message.channel = channel
+
+    def follow(self) -> bool:
+        """Go on as the next copy, because this message is not held any more; False if there is none."""
+        self.settle()
+        if not self._copies:
+            return False
+        copy = self._copies.pop()
+        self._message, self._on_ack, self._on_reject = copy.message, copy.on_ack, copy.on_reject
+        self.acknowledged = False
+        return True
+
+    def _acknowledge_copies(self) -> None:
         while self._copies:
             self._copies.pop().acknowledge()
 
@@ -112,8 +142,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         """Reject it and all its copies."""
         if not self.message.channel.closed:
             super().reject(requeue=requeue)
-        while self._copies:
-            self._copies.pop().acknowledge()  # one of them is enough to run it again
+        self._acknowledge_copies()  # one of them is enough to run it again
 
     def step_back(self) -> None:
         """Return from running to waiting; a later `terminate` must not hit whoever runs in its process then."""
@@ -121,7 +150,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         state.active_requests.discard(self)
 
     def leave(self) -> None:
-        """Forget it without a word to the broker, which still has it."""
+        """Forget it without a word to anybody: it is in the queue again, or another worker has it."""
         state.task_ready(self)
 
     def answered(self, summary: str, runtime: float) -> None:
@@ -138,17 +167,30 @@ class BatchRequest(Request):  # type: ignore[misc]
         logger.warning("%s[%s] failed: %s", self.name, self.id, error)
 
     def unstored(self) -> None:
-        """Give it back to the queue: it ran, and its end could not be stored."""
+        """Give it back to the queue: it has no end."""
         state.task_ready(self)
         self.reject(requeue=True)
 
-    def set_aside(self) -> None:
-        """End it as lost: each process that worked on it died."""
-        error = WorkerLost()
+    def set_aside(self, error: NerqError, store: ResultStore) -> None:
+        """End it as a dead letter: processes died of it, again and again."""
+        plain = self.work.canvas is None
         try:
-            self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+            if not plain:  # what follows from it is told by Celery
+                self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+            letter = dead_letter(self.id, self.type, error, self.deaths, time.time())
+            stored = plain and self.store_errors
+            (held,) = store.store([Record(self.id, error, self.tag, self.group, self.parent_id, stored, letter=letter)])
         except Exception:
             logger.exception("the loss of %s could not be stored; it goes back to the queue", self.humaninfo())
             self.unstored()
-        else:
+            return
+        self.settle()
+        if held:
             self.failed(repr(error))
+        else:
+            self.leave()
+
+    def refuse(self, error: NerqError) -> None:
+        """End it because it cannot even be handed to a process."""
+        self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
+        self.failed(repr(error))

@@ -16,11 +16,11 @@ from celery.worker import state
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 from kombu.asynchronous.timer import to_timestamp
 
-from nerq.errors import InvalidText
+from nerq.errors import InvalidText, WorkerLost
 from nerq_worker.batching.consumer import notice_deaths
 from nerq_worker.batching.dispatcher import Dispatcher
 from nerq_worker.batching.job import held
-from nerq_worker.batching.request import BatchRequest
+from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,9 @@ class Strategy:
         logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
         signals.task_received.send(sender=self._consumer, request=request)
         self._announce(request)
+        if request.deaths >= MAX_DEATHS:
+            request.set_aside(WorkerLost(), self._dispatcher.store)
+            return
         if request.eta and not self._is_due(request):
             return
         self._reserve(request, callbacks)
@@ -91,7 +94,6 @@ class Strategy:
         return BatchRequest(
             message,
             log_text=self._held.settings.log_text,
-            epoch=self._dispatcher.epoch,
             arrived=self._dispatcher.clock(),
             max_length=self._held.max_length,
             on_ack=ack,
@@ -108,13 +110,10 @@ class Strategy:
         )
 
     def _is_repeated(self, request: BatchRequest) -> bool:
-        """Recognise a request that this worker has at hand or has answered: it need not run again."""
+        """Recognise a request that this worker has at hand: it need not run again."""
         at_hand = self._dispatcher.known(request.id)
         if at_hand is not None:
             at_hand.adopt(request)
-            return True
-        if request.delivery_info["redelivered"] and request.id in state.successful_requests:
-            request.acknowledge()  # answered, but its acknowledgement was lost with the connection
             return True
         return False
 

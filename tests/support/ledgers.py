@@ -1,0 +1,43 @@
+"""A worker's ledger on a real server, without the worker. Its messages are `message of ID`, in the list `nerq`."""
+
+import json
+
+from nerq.keys import QueueKeys
+from nerq_worker.delivery.ledger import Ledger
+from nerq_worker.delivery.scripts import TAKE
+
+
+def make_ledger(lease=5.0, **options):
+    return Ledger(QueueKeys("nerq"), lease, **options)
+
+
+def push(client, *ids, queue="nerq"):
+    """Queue messages, the first to be taken first."""
+    for task_id in ids:
+        client.lpush(queue, f"message of {task_id}")
+
+
+def take(client, ledger, most=1000, lists=("nerq",)):
+    """Take as the transport does."""
+    return Ledger.taken(TAKE(client, *ledger.take_command(list(lists), most)))
+
+
+def hold(client, ledger, *ids):
+    """Queue messages and take them; return their tags."""
+    push(client, *ids)
+    return [tag for tag, _ in take(client, ledger).messages]
+
+
+def queued(client, queue="nerq"):
+    """Return the ids in the queue, the next to be taken first."""
+    return [raw.decode().removeprefix("message of ") for raw in reversed(client.lrange(queue, 0, -1))]
+
+
+def nothing_is_held(client):
+    """Tell whether no worker holds a message, or remembers one."""
+    return client.keys("nerq:*") in ([], [b"nerq:nerq:leases"])
+
+
+def letters(client, keys):
+    """Return all dead letters."""
+    return [json.loads(letter) for letter in client.hvals(keys.dead)]

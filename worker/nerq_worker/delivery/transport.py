@@ -1,0 +1,316 @@
+"""kombu's Redis transport, but a message is never only in the worker's memory. Touches kombu's internals.
+
+kombu pops a message and then notes it as unacknowledged; a kill in between loses it. Here the blocking call is
+`BLMOVE q q RIGHT RIGHT`: it waits, wakes, and takes nothing away. Sent right behind it is one Lua step that moves many
+messages at once from the queue to what this worker holds. Acknowledgements gather and leave in one step per turn of
+the event loop. What lies in the queue is what kombu puts there, so any Celery client may send.
+
+Queues consumed without acknowledgement (replies of remote control) go kombu's own way.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache
+from kombu.transport import redis as kombu_redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from nerq_worker.delivery.ledger import MOST, Ledger, Taken
+from nerq_worker.delivery.scripts import TAKE
+
+logger = logging.getLogger(__name__)
+
+LEDGER = "nerq_ledger"
+"""The transport option that carries the worker's Ledger."""
+DEATHS = "nerq_deaths"
+"""Where a message's properties carry how many processes died under its task."""
+PAUSE = 1.0
+"""Seconds until Redis is asked again after it refused: its disk may be full, or it may be a replica."""
+
+
+class HeldMessages(kombu_redis.QoS):  # type: ignore[misc]
+    """What this channel's worker holds, on this side: by delivery tag, with what is still to be told to Redis.
+
+    Attributes:
+        busy: tells the tags of messages that must not go back, because a process works on them; None on channels
+            that the worker's requests do not come from.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.busy: Callable[[], Iterable[str]] | None = None
+        self._done: list[str] = []
+        self._back: list[str] = []
+        self._buried: list[str] = []
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Take note of a message that Redis knows to be held."""
+        self._delivered[delivery_tag] = message
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message at the next `flush`."""
+        self._done.append(delivery_tag)
+        message = self._delivered.pop(delivery_tag, None)
+        if message is not None and message.properties.get(DEATHS) and isinstance(message.headers, dict):
+            self._buried.append(str(message.headers.get("id")))
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Put a message back, or acknowledge it, at the next `flush`."""
+        if requeue:
+            self._delivered.pop(delivery_tag, None)
+            self._back.append(delivery_tag)
+        else:
+            self.ack(delivery_tag)
+
+    def forget(self, delivery_tags: Iterable[str]) -> None:
+        """Forget messages of which Redis knows that they are not held any more."""
+        for tag in delivery_tags:
+            self._delivered.pop(tag, None)
+
+    def adopt(self, messages: dict[str, Any]) -> None:
+        """Take over messages of an earlier channel."""
+        self._delivered.update(messages)
+
+    def flush(self) -> None:
+        """Tell Redis what was acknowledged and what goes back.
+
+        Raises:
+            RedisError: Redis is away, or refused; all is kept for the next time.
+        """
+        if not self._done and not self._back:
+            return
+        done, ids, back = self._done, self._buried, self._back
+        self._done, self._buried, self._back = [], [], []
+        try:
+            with self.channel.conn_or_acquire() as client:
+                self.channel.ledger.settle(client, done, ids, back)
+        except RedisError:
+            self._done, self._buried, self._back = done + self._done, ids + self._buried, back + self._back
+            raise
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Put back what no process works on; if Redis is away, who reconnects does it, or who takes over."""
+        del stderr
+        self._on_collect.cancel()
+        with suppress(RedisError, OSError):
+            self.flush()
+            if self.busy is None:
+                return
+            with self.channel.conn_or_acquire() as client:
+                self.channel.ledger.put_back(client, self.busy())
+        self._delivered.clear()
+
+
+class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
+    """A channel whose messages are held by the worker from the moment they leave the queue."""
+
+    QoS = HeldMessages
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._acked: set[str] = set()  # queues that are consumed with acknowledgement
+        self._polling = False  # the pending command is ours, and ends with TAKE
+        self._blocking = False  # it begins with BLMOVE
+        self._full = False  # the last step took all it could, so there may be more
+        self._wait_on: str | None = None  # the list that gave the last message
+        self._not_before = 0.0
+        self._last_poll = 0
+        super().__init__(*args, **kwargs)
+        self.ledger: Ledger = self.connection.client.transport_options[LEDGER]
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
+        """Consume from a queue; one without acknowledgement goes kombu's own way."""
+        if not no_ack:
+            self._acked.add(queue)
+        return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def flush(self) -> None:
+        """Tell Redis what was acknowledged since the last time, unless it has just refused."""
+        if self._qos is None or monotonic() < self._not_before:
+            return
+        try:
+            self._qos.flush()
+        except ResponseError as error:
+            self._refused(error)
+
+    def _lists(self) -> list[str]:
+        """Return Redis' lists in the order in which they are to be emptied."""
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        if not self._acked.intersection(self.active_queues):
+            super()._brpop_start(timeout)
+            return
+        if (now := monotonic()) < self._not_before:
+            return
+        lists = self._lists()
+        room = self.qos.can_consume_max_estimate()
+        keys, args = self.ledger.take_command(lists, MOST if room is None else room)
+        self._pending = keys, args
+        connection = self.client.connection
+        commands = [("EVALSHA", TAKE.sha, len(keys), *keys, *args)]
+        self._blocking = not self._full
+        if self._blocking:
+            wait_on = self._wait_on if self._wait_on in lists else lists[0]
+            commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", timeout or self.brpop_timeout))
+        self._polling, self._in_poll, self._brpop_sent_at = True, connection, now
+        connection.send_packed_command(connection.pack_commands(commands))
+
+    def _brpop_read(self, **options: Any) -> bool:
+        if not self._polling:
+            return bool(super()._brpop_read(**options))
+        try:
+            taken = self._read_taken(**options)
+        except ResponseError as error:
+            self._refused(error)
+            raise Empty from error
+        except self.connection_errors:
+            # Disconnected, so that the next turn connects anew.
+            self.client.connection.disconnect()
+            raise
+        finally:
+            self._in_poll, self._polling = None, False
+            self._flush_brpop_reauth()
+        if not taken.messages:
+            raise Empty
+        self._wait_on = _list_of(taken.messages[-1][0])
+        self._deliver_all(taken)
+        return True
+
+    def _read_taken(self, **options: Any) -> Taken:
+        client, refusal = self.client, None
+        if self._blocking:
+            try:
+                client.parse_response(client.connection, "BLMOVE", **options)
+            except ResponseError as error:
+                refusal = error  # the reply of the other command is still to be read
+        keys, args = self._pending
+        try:
+            reply = client.parse_response(client.connection, "EVALSHA", **options)
+        except NoScriptError:
+            client.connection.send_command("EVAL", TAKE.source, len(keys), *keys, *args)
+            reply = client.parse_response(client.connection, "EVAL", **options)
+        taken = Ledger.taken(reply)
+        self._full = len(taken.messages) == args[2]
+        if refusal is not None and not taken.messages:
+            raise refusal
+        return taken
+
+    def _refused(self, error: ResponseError) -> None:
+        """Wait a moment after Redis refused; a replica is left, for the master may be elsewhere."""
+        if monotonic() >= self._not_before:
+            # Only the first word, which names the kind: the rest may quote a message.
+            logger.warning("Redis refuses (%s); asking again in %.0f s", type(error).__name__, PAUSE)
+        self._not_before, self._full = monotonic() + PAUSE, False
+        if isinstance(error, ReadOnlyError):
+            raise RedisConnectionError("Redis is a replica now") from error
+
+    def _deliver_all(self, taken: Taken) -> None:
+        decoded = list(self._decoded(taken))
+        if taken.deaths:
+            self._mark_deaths([raw for _, raw, _ in decoded])
+        for tag, raw, queue in decoded:
+            callback = self.connection._callbacks.get(queue)  # noqa: SLF001 - kombu's way to a consumer
+            if callback is None:  # cancelled meanwhile
+                self.qos.reject(tag, requeue=True)
+                continue
+            try:
+                callback(raw)
+            except (RedisError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - no message may stop the worker
+                self._discard(tag, error)
+
+    def _decoded(self, taken: Taken) -> Iterator[tuple[str, Any, str]]:
+        """Yield tag, message and queue of what can be read; what cannot is discarded."""
+        for tag, raw in taken.messages:
+            try:
+                message = json.loads(raw)
+                properties = message["properties"]
+                properties["delivery_tag"] = tag  # the sender's says nothing about who holds it
+                properties.pop(DEATHS, None)
+                if not isinstance(message["body"], str) or not isinstance(message["headers"], dict):
+                    raise TypeError("body must be a string, and headers an object")  # noqa: TRY301
+            except Exception as error:  # noqa: BLE001 - no message may stop the worker
+                self._discard(tag, error)
+            else:
+                yield tag, message, _list_of(tag).rsplit(self.sep, 1)[0]
+
+    def _mark_deaths(self, messages: list[Any]) -> None:
+        with self.conn_or_acquire() as client:
+            deaths = self.ledger.deaths_of(client, [str(message["headers"].get("id")) for message in messages])
+        for message, count in zip(messages, deaths, strict=True):
+            message["properties"][DEATHS] = count
+
+    def _discard(self, tag: str, error: Exception) -> None:
+        # The error's message may quote the text, so only its type is logged.
+        logger.error("a message that cannot be read was discarded: %s", type(error).__name__)
+        self.qos.ack(tag)
+
+    def close(self) -> None:
+        """Close the channel. A pending poll is cut off: what it may yet take is not wanted any more."""
+        if self._polling:
+            self._polling = False
+            with suppress(RedisError, OSError):
+                self.client.connection.disconnect()
+            self._in_poll = None
+        super().close()
+
+
+class HoldingSentinelChannel(HoldingChannel, kombu_redis.SentinelChannel):  # type: ignore[misc]
+    """The same, of a master that sentinels name."""
+
+
+class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
+    """Sends the acknowledgements of all channels before each wait."""
+
+    def on_poll_start(self) -> None:
+        """Prepare all channels for the next wait of the event loop."""
+        for channel in self._channels:
+            channel.flush()
+        super().on_poll_start()
+
+
+class Transport(kombu_redis.Transport):  # type: ignore[misc]
+    """kombu's transport to redis:// and rediss://, and the worker's where the options carry a Ledger."""
+
+    Holding: type[HoldingChannel] = HoldingChannel
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        if LEDGER in client.transport_options:
+            self.Channel = self.Holding
+            self.cycle = Poller()
+
+
+class SentinelTransport(Transport):
+    """The same to sentinel://."""
+
+    default_port = 26379
+    Channel = kombu_redis.SentinelChannel
+    Holding = HoldingSentinelChannel
+
+
+def install() -> None:
+    """Let kombu use these transports in this process.
+
+    Named by their schemes, not by Celery's `broker_transport`: kombu forgets that when it goes on to another URL.
+    """
+    TRANSPORT_ALIASES.update(
+        redis="nerq_worker.delivery.transport:Transport",
+        rediss="nerq_worker.delivery.transport:Transport",
+        sentinel="nerq_worker.delivery.transport:SentinelTransport",
+    )
+    for scheme in ("redis", "rediss", "sentinel"):
+        _transport_cache.pop(scheme, None)
+
+
+def _list_of(tag: str) -> str:
+    """Return the list of Redis' that a message came from."""
+    return tag[16:]
