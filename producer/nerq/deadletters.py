@@ -1,12 +1,12 @@
 """Dead letters: requests that ended with an error of their own making, kept in Redis until somebody decides.
 
-A worker sets them aside with `bury`; people look at them, send them again or throw them away with `nerq dead`.
-The schema is in keys.py: a hash of JSON objects by task id, and a sorted set of when each was set aside.
+Workers set them aside; people look at them, send them again or throw them away with `nerq dead`. The schema is in
+keys.py: a hash of JSON objects by task id, and a sorted set of when each was set aside.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Self
 
@@ -55,10 +55,6 @@ class DeadLetter:
     at: float
     message: str
 
-    def dump(self) -> str:
-        """Return what is stored."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
     @classmethod
     def load(cls, task_id: str, payload: bytes | str) -> Self:
         """Read what is stored under an id; a newer version's further fields are ignored.
@@ -79,17 +75,6 @@ class DeadLetter:
             )
         except (ValueError, LookupError, TypeError) as error:
             raise NerqError(f"the dead letter {task_id} cannot be read ({error!r}); purge it, or update nerq") from None
-
-
-def bury(pipeline: Redis, queue: str, letter: DeadLetter) -> None:
-    """Set a request aside, and forget how often it died: three commands, best in a transaction with its stored failure.
-
-    Burying the same id again replaces the letter.
-    """
-    keys = QueueKeys(queue)
-    pipeline.hset(keys.dead, letter.id, letter.dump())
-    pipeline.zadd(keys.dead_index, {letter.id: letter.at})
-    pipeline.hdel(keys.deaths, letter.id)
 
 
 class DeadLetters:

@@ -6,8 +6,8 @@ import pytest
 
 from nerq import AsyncClient, Backlog
 from nerq.backlog import SAMPLE
-from nerq.deadletters import DeadLetter, bury
 from nerq.keys import QueueKeys
+from support.dead_letters import set_aside
 
 KEYS = QueueKeys("nerq")
 STATE = {
@@ -113,7 +113,7 @@ def test_a_worker_whose_hash_is_gone_is_there_all_the_same(ner, server):
 
 
 def test_dead_letters_are_counted(ner, server):
-    bury(server.client, "nerq", DeadLetter("a", "nerq.extract", "worker_lost", "why", 3, 1.0, "{}"))
+    set_aside(server.client, "a")
     assert ner.backlog().dead == 1
 
 

@@ -8,8 +8,9 @@ import pytest
 from nerq import Client
 from nerq.cli.app import run
 from nerq.cli.dead import seconds
-from nerq.deadletters import DeadLetter, DeadLetters, bury
+from nerq.deadletters import DeadLetters
 from nerq.errors import InvalidSettings
+from support import dead_letters
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +23,8 @@ def dead(server):
     return DeadLetters(server.client, "nerq")
 
 
-def set_aside(server, task_id, *, code="worker_lost", age=0.0, message="{}"):
-    letter = DeadLetter(task_id, "nerq.extract", code, "its process died", 3, time.time() - age, message)
-    bury(server.client, "nerq", letter)
+def set_aside(server, task_id, *, age=0.0, **options):
+    dead_letters.set_aside(server.client, task_id, at=time.time() - age, **options)
 
 
 def lines(capsys):

@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from nerq import NerqError, WorkerLost
-from nerq.deadletters import CHUNK, DeadLetter, DeadLetters, bury
+from nerq.deadletters import CHUNK, DeadLetters
 from nerq.keys import QueueKeys
 from nerq.pubsub import key
+from support import dead_letters
 from support.stub_worker import decoded, failed, store
 
 KEYS = QueueKeys("nerq")
@@ -20,10 +21,8 @@ def dead(server):
     return DeadLetters(server.client, "nerq")
 
 
-def set_aside(server, task_id, *, message="{}", at=1000.0):
-    letter = DeadLetter(task_id, "nerq.extract", "worker_lost", REASON, 3, at, message)
-    bury(server.client, "nerq", letter)
-    return letter
+def set_aside(server, task_id, **options):
+    return dead_letters.set_aside(server.client, task_id, reason=REASON, **options)
 
 
 def die(server, ner, text="马云"):
@@ -41,12 +40,6 @@ def test_what_is_set_aside_is_found_as_it_was(server, dead):
     assert dead.get("a") == letter
     assert dead.get("b") is None
     assert dead.count() == 1
-
-
-def test_setting_aside_forgets_the_deaths(server, dead):
-    server.client.hset(KEYS.deaths, "a", 3)
-    set_aside(server, "a")
-    assert not server.client.hexists(KEYS.deaths, "a")
 
 
 def test_letters_come_oldest_first(server, dead):

@@ -12,8 +12,8 @@ import pytest
 
 from nerq import Client
 from nerq.cli.app import run
-from nerq.deadletters import DeadLetter, bury
 from nerq.keys import QueueKeys
+from support.dead_letters import set_aside
 
 KEYS = QueueKeys("nerq")
 NERQ = [sys.executable, "-u", "-c", "from nerq.cli import main; main()"]
@@ -32,7 +32,7 @@ def busy(server):
     state = {"host": "box", "pid": 7, "processes": 2, "model": "nerq-small@01234567", "started": now - 7260}
     measured = {"texts": 900, "rate": 40.5, "batch_texts": 16.2, "latency_ms": 31.5, "held": 5}
     server.client.hset(KEYS.owner("w"), mapping=state | measured)
-    bury(server.client, "nerq", DeadLetter("a", "nerq.extract", "worker_lost", "why", 3, 1.0, "{}"))
+    set_aside(server.client, "a")
     with Client() as ner:
         ner.submit("马云")
         ner.submit_many(["马云"] * 80)
