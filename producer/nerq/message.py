@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
 
 from celery.signals import after_task_publish, before_task_publish
 from celery.utils.saferepr import saferepr
@@ -19,6 +18,8 @@ from nerq.contract import HEADER, masked
 
 REPR_CHARACTERS: Final = 1024
 """Celery's own limit for arguments in logs and events."""
+_readable: Final = json.JSONEncoder(ensure_ascii=False).encode
+_escaped: Final = json.JSONEncoder().encode
 
 
 class Letterhead:
@@ -76,7 +77,7 @@ class Letterhead:
             "delivery_info": {"exchange": "", "routing_key": self._queue},
             "priority": 0,
             "body_encoding": "base64",
-            "delivery_tag": str(uuid4()),
+            "delivery_tag": task_id,  # any that no other message has
         }
         message = Message(task, args, headers, properties)
         message.announce(before_task_publish, declare=[], properties=properties, retry_policy={})
@@ -97,13 +98,13 @@ class Message:
     def dump(self) -> bytes:
         """Return what is pushed to the queue's list."""
         message = {
-            "body": b64encode(json.dumps(self._body, ensure_ascii=False).encode()).decode(),
+            "body": b64encode(_readable(self._body).encode()).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": self._headers,
             "properties": self._properties,
         }
-        return json.dumps(message).encode()
+        return _escaped(message).encode()
 
     def sent(self) -> None:
         """Tell those who listen to Celery's `after_task_publish`."""

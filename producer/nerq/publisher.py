@@ -76,7 +76,10 @@ class Ticket:
             self.error = error
             self.done = True
             if self.tell is not None:
-                self.tell(error)
+                try:
+                    self.tell(error)
+                except Exception:  # the others who sent along are to be told all the same
+                    log.exception("a caller could not be told what became of its message")
 
 
 @dataclass(slots=True)

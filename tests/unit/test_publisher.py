@@ -300,6 +300,21 @@ def test_ctrl_c_leaves_nobody_waiting(redis, make):
     assert redis.queue == [b"b"]
 
 
+def test_a_caller_who_cannot_be_told_does_not_keep_it_from_the_others(redis, make, caplog):
+    publisher = make()
+    redis.gate.clear()
+    done = threading.Event()
+    publisher.post(b"first", lambda _: 1 / 0)
+    assert redis.entered.wait(10)
+    publisher.post(b"second", lambda _: 1 / 0)
+    publisher.post(b"third", lambda _: done.set())
+    redis.gate.set()
+    assert done.wait(10)
+    assert caplog.text.count("could not be told") == 2
+    publisher.put(b"fourth")
+    assert redis.queue == [b"first", b"second", b"third", b"fourth"]
+
+
 def test_closing_refuses_what_waits(redis, make):
     publisher = make()
     redis.gate.clear()
