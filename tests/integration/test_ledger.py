@@ -59,6 +59,18 @@ def test_lists_are_emptied_in_the_order_given(client, ledger):
     assert [tag[16:] for tag, _ in take(client, ledger, 5, ["nerq", "other", "nerq:9"]).messages] == ["nerq:9"]
 
 
+def test_a_worker_takes_its_share_and_leaves_the_others_theirs(client, ledger):
+    other = make_ledger()
+    for worker in (ledger, other):
+        worker.renew(client, {})
+    push(client, *map(str, range(10)))
+    assert len(take(client, ledger).messages) == 5
+    assert len(take(client, other).messages) == 3
+    assert len(take(client, ledger, 1).messages) == 1
+    assert not take(client, ledger, idle=False).messages  # the last cannot be shared: it is for the idle
+    assert len(take(client, other).messages) == 1
+
+
 def test_an_empty_queue_gives_nothing_and_no_lease(client, ledger):
     assert take(client, ledger).messages == []
     assert not client.keys("*")

@@ -17,9 +17,9 @@ def push(client, *ids, queue="nerq"):
         client.lpush(queue, f"message of {task_id}")
 
 
-def take(client, ledger, most=1000, lists=("nerq",)):
+def take(client, ledger, most=1000, lists=("nerq",), **options):
     """Take as the transport does."""
-    return Ledger.taken(TAKE(client, *ledger.take_command(list(lists), most)))
+    return Ledger.taken(TAKE(client, *ledger.take_command(list(lists), most, **options)))
 
 
 def hold(client, ledger, *ids):

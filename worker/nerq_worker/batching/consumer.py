@@ -83,6 +83,14 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             with suppress(*self.connection_errors, *self.channel_errors):
                 channel.close()
         super().on_connection_error_after_connected(exc)
+        self._pause()
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Do as Celery does, but not many times a second."""
+        super().on_connection_error_before_connected(exc)
+        self._pause()
+
+    def _pause(self) -> None:
         if time.monotonic() - self._lost < RECONNECT_PAUSE:
             time.sleep(RECONNECT_PAUSE)
         self._lost = time.monotonic()

@@ -19,6 +19,7 @@ from nerq_worker.batching.flight import Flight, guarded
 from nerq_worker.batching.job import Held
 from nerq_worker.batching.policy import Limits, Policy
 from nerq_worker.batching.request import BatchRequest
+from nerq_worker.delivery.transport import LOOK
 from nerq_worker.results import ResultStore
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,17 @@ class Dispatcher:
         self._flights: set[Flight] = set()
         self._serial = 0
         self._scheduled = False
-        channel_of(consumer).qos.busy = self.busy
+        self._looking = False
+        self._qos = self._connected(channel_of(consumer))
+
+    def _connected(self, channel: Any) -> Any:
+        """Tell a channel's account of what is held about this side, and return it."""
+        channel.qos.busy, channel.qos.idle = self.busy, self.is_idle
+        return channel.qos
+
+    def is_idle(self) -> bool:
+        """Tell whether a process waits for work."""
+        return bool(self._consumer.pool.num_processes > len(self._flights))
 
     def busy(self) -> set[str]:
         """Return the tags of messages whose requests a process works on."""
@@ -77,14 +88,15 @@ class Dispatcher:
         self._flights = {flight for flight in self._flights if flight.is_in_pool()}
         self._requests = {request.id: request for flight in self._flights for request in flight.requests}
         channel = channel_of(self._consumer)
-        channel.qos.busy = self.busy
-        channel.qos.adopt({request.tag: request.message for request in self._requests.values()})
+        self._qos = self._connected(channel)
+        self._qos.adopt({request.tag: request.message for request in self._requests.values()})
         for request in self._requests.values():
             request.move(channel)
         self._ledger.put_back(self._backend.client, self.busy())
         self._connection = self._consumer.connection
-        self._scheduled = False
+        self._scheduled = self._looking = False
         self._schedule()
+        self._look()
 
     def hand_back(self) -> None:
         """Put back what no process works on: the worker stops. What fails here is done when the lease ends."""
@@ -146,10 +158,22 @@ class Dispatcher:
         flight = Flight(self, self._serial, requests, self.clock())
         if flight.start(self._consumer.pool, self._ledger.owner, works):
             self._flights.add(flight)
+            self._qos.eager = True
+            self._look()
         else:  # the pool is closing
             for request in requests:
                 self._forget(request)
                 request.unstored()
+
+    def _look(self) -> None:
+        """Let the event loop turn often enough while no process is idle; each turn may look at the queue."""
+        if not self._looking and not self.is_idle():
+            self._looking = True
+            self._consumer.hub.call_later(LOOK, self._looked)
+
+    def _looked(self) -> None:
+        self._looking = False
+        self._look()
 
     def _refuse(self, requests: list[BatchRequest], error: Exception) -> None:
         """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""

@@ -101,16 +101,17 @@ class Ledger:
         keys, owner = self.keys, self.owner
         return [keys.held(owner), keys.taken(owner), keys.running(owner)]
 
-    def take_command(self, lists: Sequence[str], most: int) -> tuple[list[str], list[Any]]:
+    def take_command(self, lists: Sequence[str], most: int, *, idle: bool = True) -> tuple[list[str], list[Any]]:
         """Return keys and arguments of TAKE, for who sends it without waiting for the reply.
 
         Args:
             lists: Redis' lists, the first to be emptied first.
             most: how many messages at most; MOST is the limit.
+            idle: a process waits for them.
         """
         most = min(most, MOST)
         held, taken, _ = self._mine
-        args = [self.owner, int(self.lease * 1000), most, self._number]
+        args = [self.owner, int(self.lease * 1000), most, self._number, int(idle)]
         self._number += most  # a number is never used again, even if the reply is lost
         return [self.keys.leases, held, taken, self.keys.deaths, *lists], args
 

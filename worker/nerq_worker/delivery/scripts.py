@@ -70,10 +70,16 @@ end
 TAKE = Script(
     _COMMON
     + """
--- KEYS: leases, held, taken, deaths, lists... ARGV: owner, lease ms, most messages, last number used
+-- KEYS: leases, held, taken, deaths, lists... ARGV: owner, lease ms, most messages, last number used, '1' if idle
+-- Takes no more than its share, for all workers that live want some; the busy leave what cannot be shared to the idle.
 -- Returns: how many tasks somebody died under, and tag, message, tag, message...
-local room, number, out, at = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, now()
-for k = 5, #KEYS do
+local room, number, out, at, waiting = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, now(), 0
+for k = 5, #KEYS do waiting = waiting + redis.call('LLEN', KEYS[k]) end
+if waiting > 0 then
+  local workers = math.max(1, redis.call('ZCARD', KEYS[1]))
+  room = math.min(room, (ARGV[5] == '1' and math.ceil or math.floor)(waiting / workers))
+end
+for k = 5, waiting > 0 and #KEYS or 0 do
   local got = room > 0 and redis.call('RPOP', KEYS[k], room)
   if got then
     local index, first = {}, #out + 1

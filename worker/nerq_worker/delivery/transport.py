@@ -32,6 +32,8 @@ DEATHS = "nerq_deaths"
 """Where a message's properties carry how many processes died under its task."""
 PAUSE = 1.0
 """Seconds until Redis is asked again after it refused: its disk may be full, or it may be a replica."""
+LOOK = 0.05
+"""Seconds between looks at the queue while no process is idle."""
 
 
 class HeldMessages(kombu_redis.QoS):  # type: ignore[misc]
@@ -40,11 +42,16 @@ class HeldMessages(kombu_redis.QoS):  # type: ignore[misc]
     Attributes:
         busy: tells the tags of messages that must not go back, because a process works on them; None on channels
             that the worker's requests do not come from.
+        idle: tells whether a process waits for work. If none does, another worker may have one that does, and the
+            queue is only looked at now and then.
+        eager: look at once although no process is idle, for a batch has just left.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.busy: Callable[[], Iterable[str]] | None = None
+        self.idle: Callable[[], bool] = _always
+        self.eager = False
         self._done: list[str] = []
         self._back: list[str] = []
         self._buried: list[str] = []
@@ -118,8 +125,9 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         self._blocking = False  # it begins with BLMOVE
         self._full = False  # the last step took all it could, so there may be more
         self._wait_on: str | None = None  # the list that gave the last message
-        self._not_before = 0.0
-        self._last_poll = 0
+        self._not_before = self._next_look = 0.0
+        self._identified: Any = None  # the socket whose client's id is known
+        self._client_id = 0
         super().__init__(*args, **kwargs)
         self.ledger: Ledger = self.connection.client.transport_options[LEDGER]
 
@@ -128,6 +136,20 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         if not no_ack:
             self._acked.add(queue)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _basic_cancel(self, consumer_tag: str) -> None:
+        super()._basic_cancel(consumer_tag)
+        if self._polling and not self._acked.intersection(self.active_queues):
+            self._stop_polling()
+
+    def _stop_polling(self) -> None:
+        """End the pending poll now, so that it takes nothing of what goes back to the queue; what it took is held."""
+        with suppress(RedisError, OSError):
+            if self._blocking:
+                with self.conn_or_acquire() as client:
+                    client.client_unblock(self._client_id)
+            self._read_taken()
+        self._in_poll, self._polling = None, False
 
     def flush(self) -> None:
         """Tell Redis what was acknowledged since the last time, unless it has just refused."""
@@ -147,15 +169,21 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         if not self._acked.intersection(self.active_queues):
             super()._brpop_start(timeout)
             return
-        if (now := monotonic()) < self._not_before:
+        idle, now = self.qos.idle(), monotonic()
+        if now < self._not_before or (now < self._next_look and not idle and not self.qos.eager):
             return
+        self._next_look, self.qos.eager = now + LOOK, False
         lists = self._lists()
         room = self.qos.can_consume_max_estimate()
-        keys, args = self.ledger.take_command(lists, MOST if room is None else room)
-        self._pending = keys, args
         connection = self.client.connection
+        if self._identified is not connection._sock:  # noqa: SLF001 - a new one since the last time
+            connection.send_command("CLIENT", "ID")
+            self._client_id = self.client.parse_response(connection, "CLIENT ID")
+            self._identified = connection._sock  # noqa: SLF001
+        keys, args = self.ledger.take_command(lists, MOST if room is None else room, idle=idle)
+        self._pending = keys, args
         commands = [("EVALSHA", TAKE.sha, len(keys), *keys, *args)]
-        self._blocking = not self._full
+        self._blocking = idle and not self._full
         if self._blocking:
             wait_on = self._wait_on if self._wait_on in lists else lists[0]
             commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", timeout or self.brpop_timeout))
@@ -309,6 +337,10 @@ def install() -> None:
     )
     for scheme in ("redis", "rediss", "sentinel"):
         _transport_cache.pop(scheme, None)
+
+
+def _always() -> bool:
+    return True
 
 
 def _list_of(tag: str) -> str:

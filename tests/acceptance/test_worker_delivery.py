@@ -1,0 +1,289 @@
+"""No text is lost, answered twice or stuck, whatever happens to the worker that has it: workers are really stopped."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from support.gate import gate
+from support.servers import redis_server
+from support.workers import Events, foreign_app, runs, worker
+
+QUICK = {"NERQ_LEASE": "1"}
+
+
+@pytest.fixture
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def app(server):
+    with foreign_app(server.url) as app:
+        yield app
+
+
+@pytest.fixture
+def events(app):
+    with Events(app) as events:
+        yield events
+
+
+def found(result):
+    return len(result.get(timeout=30)["entities"])
+
+
+def held(client):
+    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
+
+
+def signal_all(running, number):
+    """Send a signal to a worker and its processes."""
+    os.killpg(running.process.pid, number)
+
+
+def children(running):
+    return psutil.Process(running.process.pid).children()
+
+
+def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, events):
+    with worker(server.url, "-c", "1", env=QUICK) as first, worker(server.url, "-c", "1", "-n", "two", env=QUICK):
+        blocked = [app.send_task("nerq.extract", [f"!wait:gate{n}"]) for n in range(2)]
+        for _ in blocked:
+            assert server.client.blpop(["waiting"], timeout=30)
+        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(20)]
+        for result in waiting:
+            events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
+        signal_all(first, signal.SIGKILL)
+        first.wait()
+        server.client.rpush("gate0", 1, 1)
+        server.client.rpush("gate1", 1, 1)
+        assert [found(result) for result in blocked] == [0] * 2
+        assert [found(result) for result in waiting] == [1] * 20
+        assert not held(server.client)
+
+
+def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
+    poison = None
+    for death in range(3):
+        with worker(server.url, "-c", "1", env=QUICK) as running:
+            poison = poison or app.send_task("nerq.extract", ["!wait:never"])
+            assert server.client.blpop(["waiting"], timeout=30)
+            assert server.client.hget("nerq:nerq:deaths", poison.id) == (str(death) if death else None)
+            signal_all(running, signal.SIGKILL)
+            running.wait()
+    with worker(server.url, "-c", "1", env=QUICK):
+        with pytest.raises(Exception, match="died each time"):
+            poison.get(timeout=30)
+        letter = json.loads(server.client.hget("nerq:nerq:dead", poison.id))
+        assert (letter["code"], letter["deaths"]) == ("worker_lost", 3)
+        assert len(runs(server.client)) == 3
+        events.wait_for(lambda e: "task-failed" in e.of(poison.id))
+        assert not server.client.exists("nerq:nerq:deaths")
+
+
+def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
+    with worker(server.url, "-c", "1", env=QUICK) as running:
+        with gate(app, server, events) as send:
+            results = send(
+                "马云一。。。。。", "马云二。。。。。", "!wait:it"
+            )  # of one length, so that they share a batch
+        assert server.client.blpop(["waiting"], timeout=30)
+        signal_all(running, signal.SIGKILL)
+        running.wait()
+    with worker(server.url, "-c", "1", env=QUICK):
+        server.client.rpush("it", 1)
+        assert [found(result) for result in results] == [1, 1, 0]
+    assert [len(run) for run in runs(server.client)] == [1, 3, 1, 1, 1]
+
+
+def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
+    with worker(server.url, "-c", "1", env=QUICK) as first:
+        result = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        while not any(client["cmd"] == "blpop" for client in server.client.client_list()):
+            pass  # its model does not wait yet
+        signal_all(first, signal.SIGSTOP)
+        with worker(server.url, "-c", "1", "-n", "two", env=QUICK) as second:
+            assert server.client.blpop(["waiting"], timeout=30)  # it has taken over
+            (tag,) = held(server.client)
+            server.client.lpush("gate", 1)  # for the frozen one, which waits in front
+            signal_all(first, signal.SIGCONT)
+            first.wait_for("belong to another worker")
+            assert not server.client.exists(f"celery-task-meta-{result.id}")
+            assert held(server.client) == [tag]
+            server.client.lpush("gate", 1)
+            assert found(result) == 0
+            # Both go on.
+            more = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(50)]
+            assert [found(one) for one in more] == [1] * 50
+            assert (first.stop(), second.stop()) == (0, 0)
+    assert not held(server.client)
+
+
+def test_sigterm_gives_back_at_once_what_does_not_run(server, app, events):
+    with worker(server.url, "-c", "1") as running:
+        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        later = app.send_task("nerq.extract", ["马云"], countdown=3600)
+        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(5)]
+        for result in [later, *waiting]:
+            events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
+        running.process.terminate()
+        with worker(server.url, "-c", "1", "-n", "two") as second:
+            # The first still runs its batch.
+            assert [found(result) for result in waiting] == [1] * 5
+            assert running.process.poll() is None
+            server.client.rpush("gate", 1)
+            assert running.wait() == 0
+            assert found(busy) == 0
+            events.wait_for(lambda e: e.of(later.id).count("task-received") == 2)
+            assert second.stop() == 0
+    assert not server.client.keys("nerq:nerq:*")
+
+
+def test_a_cold_shutdown_gives_everything_back(server, app, events):
+    with worker(server.url, "-c", "1") as running:
+        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        waiting = app.send_task("nerq.extract", ["马云"])
+        events.wait_for(lambda e: "task-received" in e.of(waiting.id))
+        running.process.send_signal(signal.SIGQUIT)
+        running.wait()
+    assert not held(server.client)
+    assert {json.loads(raw)["headers"]["id"] for raw in server.client.lrange("nerq", 0, -1)} == {busy.id, waiting.id}
+    assert not server.client.exists("nerq:nerq:leases", "nerq:nerq:deaths")
+
+
+def test_processes_of_a_killed_parent_end(server, app):
+    with worker(server.url, "-c", "2") as running:
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        orphans = children(running)
+        assert len(orphans) == 2
+        running.kill()
+        _, alive = psutil.wait_procs(orphans, timeout=30)
+        assert not alive
+
+
+def test_redis_that_forgets_its_scripts_is_told_them_again(server, app):
+    with worker(server.url, "-c", "1"):
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        server.client.script_flush()
+        results = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(40)]
+        assert [found(result) for result in results] == [1] * 40
+
+
+@pytest.mark.parametrize("role", ["master without replicas", "replica"])
+def test_a_redis_that_refuses_to_write_is_asked_until_it_does(server, app, role):
+    with worker(server.url, "-c", "1") as running:
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        before = psutil.Process(running.process.pid).cpu_times()
+        if role == "replica":
+            server.client.replicaof("127.0.0.1", 1)
+            running.wait_for("read only", times=3)
+        else:
+            server.client.config_set("min-replicas-to-write", 1)
+            running.wait_for("Redis refuses", times=3)
+        after = psutil.Process(running.process.pid).cpu_times()
+        assert after.user + after.system - before.user - before.system < 2  # no busy loop
+        server.client.config_set("min-replicas-to-write", 0)
+        server.client.replicaof("no", "one")
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert running.stop() == 0
+
+
+HOSTILE = [
+    b"",
+    b"\xff\xfe\x00",
+    b"null",
+    b"[]",
+    b"{}",
+    b"1" * 5000,
+    b"[" * 100_000,
+    b'{"body": 3, "headers": {}, "properties": {}}',
+    b'{"body": "", "headers": [], "properties": {}}',
+    b'{"body": "", "headers": {"task": "nerq.extract", "id": "a"}, "properties": {}}',
+    b'{"body": "!!", "headers": {"task": "nerq.extract", "id": "b"}, "properties": {"body_encoding": "base64"}}',
+    b'{"body": "W10=", "headers": {"task": "nerq.extract"}, "properties": {"body_encoding": "base64"}}',
+    b'{"body": "", "headers": {"task": "no.such"}, "properties": {}}',
+    b'{"body": "", "headers": {"task": ["x"]}, "properties": {}}',
+    b'{"body": "", "headers": {"task": {}}, "properties": {"delivery_info": 3}}',
+]
+
+
+def enveloped(task_id, body, **headers):
+    return json.dumps(
+        {
+            "body": base64.b64encode(body).decode(),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"task": "nerq.extract", "id": task_id, "root_id": task_id, **headers},
+            "properties": {"body_encoding": "base64", "delivery_info": {}},
+        }
+    ).encode()
+
+
+def test_no_message_ends_the_worker(server, app):
+    deep = b"[" * 900 + b"]" * 900
+    hostile = [
+        *HOSTILE,
+        enveloped("deep", b"[[" + deep + b"], {}, {}]"),
+        enveloped("huge", b"[[" + b"9" * 4000 + b"], {}, {}]"),
+        enveloped("embed", b'[["\xe7\x94\xb2"], {}, {"chain": ' + deep + b"}]"),
+        enveloped("eta", b'[["\xe7\x94\xb2"], {}, {}]', eta="yesterday"),
+        enveloped("expires", b'[["\xe7\x94\xb2"], {}, {}]', expires={"a": 1}),
+        enveloped("limit", b'[["\xe7\x94\xb2"], {}, {}]', timelimit="soon"),
+        enveloped(["list"], b'[["\xe7\x94\xb2"], {}, {}]'),
+        enveloped("group", b'[["\xe7\x94\xb2"], {}, {}]', group=[[]], stamps=3, stamped_headers=[7]),
+    ]
+    with worker(server.url, "-c", "1") as running:
+        results = []
+        for message in hostile:
+            server.client.execute_command("LPUSH", "nerq", message)
+            results.append(app.send_task("nerq.extract", ["马云"]))
+        assert [found(result) for result in results] == [1] * len(results)
+        assert running.stop() == 0
+    assert "Connection to broker lost" not in running.output
+    assert not held(server.client)
+    assert not server.client.exists("nerq")
+
+
+def test_messages_of_lower_priority_are_taken_too(server, app):
+    with worker(server.url, "-c", "1"):
+        for priority in (9, 0, 3):
+            assert found(app.send_task("nerq.extract", ["马云"], priority=priority)) == 1
+
+
+def test_a_rolling_restart_under_load_answers_every_text(server):
+    sender = subprocess.Popen([sys.executable, "-c", SENDER, server.url])
+    with ExitStack() as stack:
+        stack.callback(sender.wait)
+        stack.callback(sender.kill)
+        one = stack.enter_context(worker(server.url, "-c", "1"))
+        for n in range(3):
+            two = stack.enter_context(worker(server.url, "-c", "1", "-n", f"next{n}"))
+            assert one.stop() == 0
+            one = two
+        server.client.set("enough", 1)
+        assert sender.wait(60) == 0
+        assert one.stop() == 0
+    assert not held(server.client)
+
+
+SENDER = """
+import itertools, sys, redis
+from nerq import Client
+client = redis.Redis.from_url(sys.argv[1])
+more = lambda n: n % 100 or not client.exists("enough")
+texts = ("马云%d" % n for n in itertools.takewhile(more, itertools.count(1)))
+with Client(sys.argv[1], timeout=30) as ner:
+    for document in ner.stream(texts):
+        assert len(document.entities) == 1, document
+"""
