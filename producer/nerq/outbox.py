@@ -109,7 +109,7 @@ class Outbox:
 
     def job(self, task_id: str, *, many: bool) -> Job[Any]:
         """Return the job of a request sent earlier."""
-        return Job(self.link, task_id, outcomes.documents if many else outcomes.entities)
+        return Job(self.link, task_id, outcomes.documents if many else outcomes.entities, sent=False)
 
     def revoke_quietly(self, jobs: Iterable[Job[Any] | None]) -> None:
         """Tell the workers that nobody waits any more. It only saves work, so it may fail."""

@@ -76,3 +76,17 @@ def test_what_a_text_costs_in_commands(server, worker):
     ours = {name: commands[f"cmdstat_{name}"]["calls"] for name in ("lpush", "evalsha", "subscribe", "mget", "llen")
             if f"cmdstat_{name}" in commands}  # fmt: skip
     assert sum(ours.values()) <= 320, ours
+
+
+def test_results_that_are_there_already_are_read_and_not_listened_for(server, worker):
+    with Client(server.url, timeout=60) as ner:
+        jobs = [ner.submit("马云") for _ in range(20)]
+        worker.wait_for(20)
+        while not jobs[-1].done():
+            pass
+        server.client.config_resetstat()
+        again = [ner.job(job.id) for job in jobs]
+        assert [job.result()[0].text for job in again] == ["马云"] * 20
+        commands = server.client.info("commandstats")
+    assert commands["cmdstat_get"]["calls"] == 20
+    assert "cmdstat_subscribe" not in commands
