@@ -12,7 +12,7 @@ from redis import Redis
 
 from nerq.contract import HEADER
 from nerq.errors import QueueFull
-from nerq.keys import QueueKeys
+from nerq.keys import QueueKeys, as_text
 
 SAMPLE: Final = 16
 """Messages whose headers are read to learn how many texts the waiting requests hold."""
@@ -174,13 +174,9 @@ def _told(tail: bytes | str) -> dict[str, Any]:
 
 
 def _worker(worker: bytes | str, fields: Sequence[bytes | str]) -> WorkerState:
-    said = [_text(field) for field in fields]
+    said = [as_text(field) for field in fields]
     described = dict(zip(said[::2], said[1::2], strict=True))
     try:
-        return WorkerState(**described | {"id": _text(worker)})  # type: ignore[arg-type]
+        return WorkerState(**described | {"id": as_text(worker)})  # type: ignore[arg-type]
     except ValidationError:  # what it says cannot be read; that it is there can
-        return WorkerState(id=_text(worker))
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+        return WorkerState(id=as_text(worker))

@@ -7,17 +7,13 @@ keys.py: a hash of JSON objects by task id, and a sorted set of when each was se
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, Self
 
 from redis import Redis
 
 from nerq.errors import NerqError
-from nerq.keys import QueueKeys
-from nerq.pubsub import key
-
-CHUNK = 500
-"""Letters moved in one round trip."""
+from nerq.keys import QueueKeys, as_text
+from nerq.pubsub import chunks, key
 
 # Only he who removes a letter sends its message again, so that two who retry send it once. The message goes first: a
 # Redis without memory refuses that, and then nothing has changed. The stored failure and the count of deaths go too: a
@@ -98,7 +94,7 @@ class DeadLetters:
         """Return the ids, oldest first; with `before` (unix seconds) only of those set aside until then."""
         index = self._keys.dead_index
         found = self._redis.zrange(index, "-inf", "+inf" if before is None else before, byscore=True)
-        return [_text(task_id) for task_id in found]
+        return [as_text(task_id) for task_id in found]
 
     def get(self, task_id: str) -> DeadLetter | None:
         """Return one letter, None when there is none of this id."""
@@ -107,7 +103,7 @@ class DeadLetters:
 
     def letters(self, ids: Iterable[str] | None = None) -> Iterator[DeadLetter]:
         """Yield letters, oldest first, or those of these ids; what is gone meanwhile is left out."""
-        for chunk in _chunks(self.ids() if ids is None else ids):
+        for chunk in chunks(self.ids() if ids is None else ids):
             for task_id, payload in zip(chunk, self._redis.hmget(self._keys.dead, chunk), strict=True):
                 if payload is not None:
                     yield DeadLetter.load(task_id, payload)
@@ -126,18 +122,9 @@ class DeadLetters:
     def purge(self, ids: Iterable[str]) -> int:
         """Throw letters away for good; return how many of them were still there."""
         gone = 0
-        for chunk in _chunks(ids):
+        for chunk in chunks(ids):
             pipeline = self._redis.pipeline()
             pipeline.hdel(self._keys.dead, *chunk)
             pipeline.zrem(self._keys.dead_index, *chunk)
             gone += int(pipeline.execute()[0])
         return gone
-
-
-def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    source = iter(ids)
-    return iter(lambda: list(islice(source, CHUNK)), [])
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

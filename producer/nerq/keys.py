@@ -67,3 +67,8 @@ class QueueKeys:
     def dead_index(self) -> str:
         """Sorted set: task id -> `at` of its dead letter."""
         return f"nerq:{self.queue}:dead:index"
+
+
+def as_text(value: bytes | str) -> str:
+    """Return what a client of redis-py gives, whether or not it decodes."""
+    return value.decode() if isinstance(value, bytes) else value

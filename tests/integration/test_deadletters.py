@@ -6,9 +6,9 @@ import pytest
 import redis
 
 from nerq import NerqError, WorkerLost
-from nerq.deadletters import CHUNK, DeadLetters
+from nerq.deadletters import DeadLetters
 from nerq.keys import QueueKeys
-from nerq.pubsub import key
+from nerq.pubsub import CHUNK, key
 from support import dead_letters
 from support.stub_worker import decoded, failed, store
 
