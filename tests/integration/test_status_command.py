@@ -57,7 +57,7 @@ def test_a_pipe_gets_plain_lines(busy, capsys):
     assert told["done in"] == "about 2 s at this rate"
     assert told["rate"] == "40.5 texts/s"
     assert told["held"] == "5 requests in flight"
-    assert told["dead"] == "1 dead letters, see `nerq dead list`"
+    assert told["dead"] == "1 dead letter, see `nerq dead list`"
     assert told["model"] == "nerq-small@01234567"
     name, processes, model, rate, batch, latency, held, texts, up = told["worker"].split("\t")
     assert (name, processes, model, rate) == ("box:7", "2", "nerq-small@01234567", "40.5")
@@ -79,7 +79,7 @@ def test_no_limit_and_no_rate_are_said(server, capsys, monkeypatch):
         ner.submit("马云")
     assert run(["status"]) == 0
     told = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
-    assert told["waiting"] == "1 requests"
+    assert told["waiting"] == "1 request"
     assert told["done in"] == "unknown"
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nerq.backlog import duration
+from nerq.cli.status import counted
 from nerq.contract import masked
 from nerq.deadletters import DeadLetter, DeadLetters
 from nerq.errors import InvalidSettings, NerqError
@@ -55,7 +56,7 @@ def list_(
         return
     if shown:
         _print_table(shown)
-    print(f"{count} dead letter{'s' if count != 1 else ''}{f', {len(shown)} shown' if len(shown) < count else ''}.")
+    print(f"{counted(count, 'dead letter')}{f', {len(shown)} shown' if len(shown) < count else ''}.")
 
 
 @app.command()
@@ -141,7 +142,7 @@ def _chosen(
 
 
 def _report(count: int, ids: list[str] | None, what: str) -> None:
-    print(f"{count} request{'s are' if count != 1 else ' is'} {what}.")
+    print(f"{counted(count, 'request')} {'is' if count == 1 else 'are'} {what}.")
     missing = len(set(ids or ())) - count
     if missing > 0:
         raise NerqError(f"{missing} of the ids have no dead letter; see `nerq dead list`")

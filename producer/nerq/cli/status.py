@@ -68,21 +68,26 @@ def as_dict(settings: Settings, backlog: Backlog | NerqError) -> dict[str, Any]:
 def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     """Return what is told of the queue as a whole: names and values."""
     limit = f" of {settings.max_queue:,}" if settings.max_queue else ""
-    waiting = f"{backlog.depth:,}{limit} requests"
+    waiting = f"{backlog.depth:,}{limit} requests" if limit else counted(backlog.depth, "request")
     if backlog.texts != backlog.depth:
-        waiting += f", about {backlog.texts:,} texts"
+        waiting += f", about {counted(backlog.texts, 'text')}"
     told = [
         ("queue", f"{settings.queue} at {shown(settings.broker_url)}"),
         ("waiting", waiting),
         ("oldest", "-" if backlog.oldest_seconds is None else duration(backlog.oldest_seconds)),
         ("done in", "-" if not backlog.depth else _when(backlog)),
         ("rate", f"{backlog.rate:,.1f} texts/s"),
-        ("held", f"{backlog.held:,} requests in flight"),
-        ("dead", f"{backlog.dead:,} dead letters" + (", see `nerq dead list`" if backlog.dead else "")),
+        ("held", f"{counted(backlog.held, 'request')} in flight"),
+        ("dead", counted(backlog.dead, "dead letter") + (", see `nerq dead list`" if backlog.dead else "")),
         ("workers", str(len(backlog.workers)) if backlog.workers else "none; start one with `nerq up`"),
     ]
     models = sorted({worker.model for worker in backlog.workers if worker.model})
     return [*told, ("model", ", ".join(models) or "-")]
+
+
+def counted(count: int, thing: str) -> str:
+    """Say a number of things."""
+    return f"{count:,} {thing}{'s' if count != 1 else ''}"
 
 
 def _when(backlog: Backlog) -> str:
