@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 MODELSCOPE := .venv-modelscope
+BATCHES := .venv-batches
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope check format bench clean
+.PHONY: help demo up test test-training test-modelscope check format bench chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,7 +19,7 @@ demo: $(DEMO) ## run Chinese texts through a real queue and show what comes back
 up: $(DEMO) ## start Redis and a worker, and stay
 	@$(BIN)/nerq up
 
-test: $(DEV) ## run all tests: unit, integration, acceptance
+test: $(DEV) ## run all tests: unit, integration, acceptance, a little chaos
 	$(BIN)/pytest
 
 check: $(DEV) ## lint, types, import rules
@@ -48,12 +49,23 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 
+chaos: $(DEV) ## kill, freeze and fill everything under load, and count; about an hour. PLANS="poison fuzz" runs some
+	PYTHONPATH=tests $(BIN)/python -m chaos $(PLANS)
+
+chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery and celery-batches, to compare with
+	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery
+	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
+
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(MODELSCOPE) $(BATCHES) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
+
+$(BATCHES)/bin/celery:
+	$(PYTHON) -m venv $(BATCHES)
+	$(BATCHES)/bin/pip install --quiet celery-batches packaging 'redis[hiredis]'
 
 $(DEMO): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all]'

@@ -39,16 +39,21 @@ class Server:
         self._embedded.close()
 
 
-@contextmanager
-def redis_server(*, persistent=True):
-    """Run a server on a free port; without one to run, tests are skipped on a laptop and fail where CI=true.
-
-    It always writes what it is told to disk; `persistent` says that a test depends on it.
-    """
+def need_server():
+    """Without a server to run, skip on a laptop and fail where CI=true."""
     try:
         find_server()
     except NerqError as error:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+
+
+@contextmanager
+def redis_server(*, persistent=True):
+    """Run a server on a free port; see `need_server`.
+
+    It always writes what it is told to disk; `persistent` says that a test depends on it.
+    """
+    need_server()
     server = Server()
     try:
         yield server

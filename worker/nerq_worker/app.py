@@ -128,6 +128,7 @@ class Opener:
         """Refuse what cannot work, then open the model."""
         if sender.app is not self._app:
             return
+        self._ledger.become_owner()
         if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
             _stop(PREFORK_ONLY)
         if not self._settings.log_text:

@@ -48,6 +48,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._keeper.start()
         super().start()
 
+    def on_close(self) -> None:
+        """Clear what hangs on the connection; batches that a process has been sent go on."""
+        dispatcher = getattr(self, "nerq_dispatcher", None)
+        if dispatcher is not None:
+            dispatcher.secure()
+        super().on_close()
+
     def stop(self) -> None:
         """Take no new work, and give back at once what no process works on."""
         super().stop()

@@ -98,6 +98,11 @@ class Dispatcher:
         self._schedule()
         self._look()
 
+    def secure(self) -> None:
+        """Keep the pool from forgetting batches that it has sent to a process."""
+        for flight in self._flights:
+            flight.secure()
+
     def hand_back(self) -> None:
         """Put back what no process works on: the worker stops. What fails here is done when the lease ends."""
         self._policy.clear()
@@ -141,22 +146,36 @@ class Dispatcher:
             if not items:
                 return
             requests = [self._requests[item.key] for item in items]
-            for request in requests:
-                if request.revoked():  # or expired; it has told everyone itself
-                    del self._requests[request.id]
-            requests = [request for request in requests if not request.over]
+            requests = [request for request in requests if not self._is_over(request)]
             if requests:
                 self._send(requests)
+
+    def _is_over(self, request: BatchRequest) -> bool:
+        """Tell whether a request was revoked or has expired; then it has told everyone itself, and is forgotten."""
+        try:
+            over = bool(request.revoked() or request.over)
+        except (RedisError, OSError) as error:
+            logger.warning("the end of %s could not be told: %s", request.humaninfo(), type(error).__name__)
+            self._forget(request)
+            request.unstored()
+            return True
+        except Exception as error:  # noqa: BLE001 - no message may stop the worker
+            self._discard(request, error)
+            return True
+        if over:
+            del self._requests[request.id]
+        return over
 
     def _send(self, requests: list[BatchRequest]) -> None:
         self._serial += 1
         try:
             works = pickle.dumps([request.work for request in requests], pickle.HIGHEST_PROTOCOL)
-        except Exception as error:  # noqa: BLE001 - arguments nested too deep, say
+            flight = Flight(self, self._serial, requests, self.clock())
+            started = flight.start(self._consumer.pool, self._ledger.owner, works)
+        except Exception as error:  # noqa: BLE001 - arguments nested too deep, say; no message may stop the worker
             self._refuse(requests, error)
             return
-        flight = Flight(self, self._serial, requests, self.clock())
-        if flight.start(self._consumer.pool, self._ledger.owner, works):
+        if started:
             self._flights.add(flight)
             self._qos.eager = True
             self._look()
@@ -164,6 +183,20 @@ class Dispatcher:
             for request in requests:
                 self._forget(request)
                 request.unstored()
+
+    def _refuse(self, requests: list[BatchRequest], error: Exception) -> None:
+        """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""
+        if len(requests) > 1:
+            for request in requests:
+                self.again(request, alone=True)
+        else:
+            self._discard(requests[0], error)
+
+    def _discard(self, request: BatchRequest, error: Exception) -> None:
+        # The error's message may quote the text, so only its type is logged.
+        logger.error("a request that cannot be worked on was refused: %s", type(error).__name__)
+        del self._requests[request.id]
+        guarded(request.refuse, InvalidText("the message is no request; send [[argument], {}, {}] as JSON"), self.store)
 
     def _look(self) -> None:
         """Let the event loop turn often enough while no process is idle; each turn may look at the queue."""
@@ -174,17 +207,6 @@ class Dispatcher:
     def _looked(self) -> None:
         self._looking = False
         self._look()
-
-    def _refuse(self, requests: list[BatchRequest], error: Exception) -> None:
-        """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""
-        if len(requests) > 1:
-            for request in requests:
-                self.again(request, alone=True)
-            return
-        (request,) = requests
-        logger.error("%s cannot be handed to a process: %s", request.humaninfo(), type(error).__name__)
-        del self._requests[request.id]
-        guarded(request.refuse, InvalidText("the arguments are no text or list of texts"))
 
     def _forget(self, request: BatchRequest) -> None:
         del self._requests[request.id]

@@ -49,6 +49,15 @@ class Flight:
         )
         return self._job is not None
 
+    def secure(self) -> None:
+        """Let the pool count a batch as accepted once it is on its way to a process.
+
+        Else the pool forgets it on a lost connection and at a stop, and the process, which runs it all the same,
+        waits for half a minute that somebody reads its report.
+        """
+        if self._job._write_to is not None:  # noqa: SLF001 - the process, from the first byte on
+            self._job._accepted = True  # noqa: SLF001
+
     def is_in_pool(self) -> bool:
         """Tell whether the pool still answers for this batch."""
         return self._job._job in self._job._cache  # noqa: SLF001 - the pool says so nowhere else

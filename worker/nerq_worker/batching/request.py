@@ -13,7 +13,7 @@ from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.estimate import Size, estimate
 from nerq_worker.batching.job import dead_letter
 from nerq_worker.batching.policy import Item
-from nerq_worker.delivery.transport import DEATHS
+from nerq_worker.delivery.held import DEATHS
 from nerq_worker.results import Record, ResultStore
 
 logger = logging.getLogger(__name__)
@@ -190,7 +190,9 @@ class BatchRequest(Request):  # type: ignore[misc]
         else:
             self.leave()
 
-    def refuse(self, error: NerqError) -> None:
-        """End it because it cannot even be handed to a process."""
-        self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-        self.failed(repr(error))
+    def refuse(self, error: NerqError, store: ResultStore) -> None:
+        """End it because it cannot even be handed to a process; what it says of callbacks is not believed."""
+        try:
+            store.store([Record(str(self.id), error, self.tag)])
+        finally:
+            self.failed(repr(error))

@@ -21,6 +21,7 @@ from nerq_worker.batching.consumer import notice_deaths
 from nerq_worker.batching.dispatcher import Dispatcher
 from nerq_worker.batching.job import held
 from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
+from nerq_worker.batching.wire import check
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ class Strategy:
             body, headers, _, utc = hybrid_to_proto2(message, message.payload)
         else:
             body, headers, utc = message.payload, message.headers, self._app.uses_utc_timezone()
+        _, _, embed = body
+        check(headers, embed)
         return BatchRequest(
             message,
             log_text=self._held.settings.log_text,

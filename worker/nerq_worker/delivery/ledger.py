@@ -93,8 +93,16 @@ class Ledger:
     keys: QueueKeys
     lease: float
     visibility: float = 3600.0
-    owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
+    owner: str = field(default="", repr=False)
     _number: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.owner:
+            self.become_owner()
+
+    def become_owner(self) -> None:
+        """Make this process an owner of its own; a worker does so once, when it starts."""
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @property
     def _mine(self) -> list[str]:

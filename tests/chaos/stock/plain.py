@@ -1,0 +1,22 @@
+"""A plain Celery task with late acknowledgement: `celery -A chaos.stock.plain worker`."""
+
+import os
+
+from celery import Celery
+from celery.signals import worker_ready
+
+from chaos import stub
+
+url = os.environ["NERQ_BROKER_URL"]
+app = Celery("plain", broker=url, backend=url)
+app.conf.update(task_default_queue="nerq", task_acks_late=True, worker_prefetch_multiplier=4)
+
+
+@app.task(name="nerq.extract")
+def extract(text):
+    return {"entities": stub.run([text])[0], "model": "plain@00000000"}
+
+
+@worker_ready.connect
+def _ready(**_):
+    stub.note("ready")
