@@ -43,6 +43,7 @@ test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
 	$(BIN)/python tests/benchmarks/memory.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py

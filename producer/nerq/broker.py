@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from celery import Celery
 from kombu.utils.url import sanitize_url
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from nerq.errors import InvalidSettings
 from nerq.settings import Settings
@@ -146,5 +148,13 @@ def _connections(settings: Settings, master: str) -> dict[str, Any]:
         "redis_socket_connect_timeout": seconds,
         "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": 10,
-        "result_backend_transport_options": {"master_name": master},
+        "result_backend_transport_options": {
+            "master_name": master,
+            # Celery would ask a sentinel without any timeout, and redis-py several times.
+            "sentinel_kwargs": {
+                "socket_timeout": seconds,
+                "socket_connect_timeout": seconds,
+                "retry": Retry(NoBackoff(), 0),
+            },
+        },
     }

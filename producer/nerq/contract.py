@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 EXTRACT = "nerq.extract"
 EXTRACT_MANY = "nerq.extract_many"
 DEFAULT_QUEUE = "nerq"
+HEADER = "nerq"
+"""Header of a message in which nerq's clients say when it was sent (`sent_at`, unix seconds) and how many `texts` it
+has. Others need not."""
 MAX_TEXTS = 256
 """Texts in one `nerq.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000

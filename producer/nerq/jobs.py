@@ -1,11 +1,14 @@
 """A request that has been sent: ask for its result, see whether it is done, revoke it."""
 
+import contextlib
 import enum
+import time
 from collections import deque
 from collections.abc import Callable
+from concurrent import futures
 from typing import Final, Generic, TypeVar
 
-from nerq.errors import NerqError
+from nerq.errors import BrokerUnreachable, NerqError
 from nerq.link import Link
 from nerq.outcomes import Meta
 from nerq.results import Answer
@@ -19,6 +22,8 @@ class Default(enum.Enum):
     TIMEOUT = "timeout"
 
 
+RIPE: Final = 0.01
+"""Seconds after which a request may well have been answered, so that asking once is cheaper than to subscribe."""
 DEFAULT: Final = Default.TIMEOUT
 Timeout = float | None | Default
 
@@ -35,8 +40,9 @@ class Job(Generic[T]):
         id: Celery's task id; `Client.job(id)` finds the request again, from any process.
     """
 
-    def __init__(self, link: Link, task_id: str, read: Callable[[Meta], T]) -> None:
+    def __init__(self, link: Link, task_id: str, read: Callable[[Meta], T], *, sent: bool = True) -> None:
         self.id: Final = task_id
+        self._sent_at = time.monotonic() if sent else float("-inf")
         self._link = link
         self._read = read
         self._meta: Meta | None = None
@@ -63,17 +69,26 @@ class Job(Generic[T]):
             TimedOut: it was not done in time.
             BrokerUnreachable: Redis could not be asked.
         """
+        began, limit = time.monotonic(), seconds(timeout, self._link)
+        if self._meta is None and self._ripe(limit):
+            with contextlib.suppress(BrokerUnreachable):  # it may be back in time
+                self._meta = self._link.peek(self.id)
         if self._meta is None:
             future = self.take()
-            limit = seconds(timeout, self._link)
+            left = None if limit is None else max(0.0, began + limit - time.monotonic())
             try:
-                self.learn(future.result(limit))
+                self.learn(future.result(left))
             except TimeoutError:
                 raise self.late(limit) from None
             finally:
                 self.release(future)
         assert self._meta is not None
         return self._meta
+
+    def _ripe(self, limit: float | None) -> bool:
+        """Say whether to look for the result before listening: there is time for that, even if Redis is silent."""
+        patient = limit is None or limit > self._link.settings.connect_timeout
+        return patient and not self._expected and time.monotonic() - self._sent_at > RIPE
 
     def done(self) -> bool:
         """Say whether the request is done, well or not. Asks Redis.
@@ -102,6 +117,11 @@ class Job(Generic[T]):
     def arrived(self) -> bool:
         """Say whether an expected result is here. Asks nobody."""
         return self._meta is not None or any(future.done() for _, future in self._expected)
+
+    def arrives(self, seconds: float) -> bool:
+        """Wait for an expected result, at most so many seconds; say whether it is here."""
+        futures.wait([future for _, future in self._expected], seconds)
+        return self.arrived()
 
     def abandon(self) -> None:
         """Collect the result no more."""

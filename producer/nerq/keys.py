@@ -18,6 +18,11 @@ class QueueKeys:
     queue: str
 
     @property
+    def lists(self) -> list[str]:
+        """The lists in which messages wait: the queue itself, and kombu's own for messages with a priority."""
+        return [self.queue, *(f"{self.queue}\x06\x16{step}" for step in (3, 6, 9))]
+
+    @property
     def leases(self) -> str:
         """Sorted set: owner -> deadline in ms. A worker renews its own; what a lapsed owner held is taken back."""
         return f"nerq:{self.queue}:leases"
@@ -62,3 +67,8 @@ class QueueKeys:
     def dead_index(self) -> str:
         """Sorted set: task id -> `at` of its dead letter."""
         return f"nerq:{self.queue}:dead:index"
+
+
+def as_text(value: bytes | str) -> str:
+    """Return what a client of redis-py gives, whether or not it decodes."""
+    return value.decode() if isinstance(value, bytes) else value

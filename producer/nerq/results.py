@@ -19,13 +19,15 @@ from redis.exceptions import RedisError
 from nerq import forks
 from nerq.errors import BrokerUnreachable, NerqError
 from nerq.outcomes import Meta, read_meta
-from nerq.pubsub import Bell, Subscription, chunks, key
+from nerq.pubsub import CHUNK, Bell, Subscription, chunks, key
 
 log = logging.getLogger("nerq.results")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds between attempts to reach a Redis that has gone."""
+LINGER = 0.1
+"""Seconds without any news after which finished ids are unsubscribed; sooner only together with other things to say."""
 
 Answer = Future[Meta]
 
@@ -171,21 +173,34 @@ class ResultListener:
             self._added = set(self._waiting)
             self._dropped.clear()
         reread_at = time.monotonic() + self._reread
+        idle = False
         with selectors.DefaultSelector() as selector:
             selector.register(bell.fileno(), selectors.EVENT_READ)
             selector.register(subscription.fileno(), selectors.EVENT_READ)
             while not self._closed:
-                with self._lock:
-                    added, self._added = self._added, set()
-                    dropped, self._dropped = self._dropped, set()
-                subscription.change(added, dropped)
+                subscription.change(*self._changes(idle=idle))
                 self._resolve_all(self._read(self._take(subscription)))
                 if self._waiting and time.monotonic() >= reread_at:
                     self._reread_all(subscription)
                     reread_at = time.monotonic() + self._reread
-                if not self._dropped:  # else what was just resolved is to be unsubscribed first
-                    selector.select(max(0.0, reread_at - time.monotonic()) if self._waiting else None)
-                    bell.silence()
+                idle = not selector.select(self._rest(reread_at))
+                bell.silence()
+
+    def _changes(self, *, idle: bool) -> tuple[set[str], set[str]]:
+        """Return what to subscribe now and what to unsubscribe: many at once, for each costs as much as a result."""
+        with self._lock:
+            added, self._added = self._added, set()
+            dropped: set[str] = set()
+            if added or idle or len(self._dropped) >= CHUNK:
+                dropped, self._dropped = self._dropped, set()
+        return added, dropped
+
+    def _rest(self, reread_at: float) -> float | None:
+        """Return how many seconds to wait for news; None is for ever."""
+        if self._waiting:
+            rest = max(0.0, reread_at - time.monotonic())
+            return min(rest, LINGER) if self._dropped else rest
+        return LINGER if self._dropped else None
 
     def _take(self, subscription: Subscription) -> set[str]:
         """Resolve what has been announced; return the awaited ids whose subscription was confirmed just now."""

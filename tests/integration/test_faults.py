@@ -1,0 +1,290 @@
+"""Faults of a real Redis: clients go on by themselves, and say what is wrong while they cannot."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from nerq import AsyncClient, BrokerUnreachable, Client, NerqError
+from support.bare_server import bare_server, watched_pair
+from support.servers import redis_server
+from support.stub_worker import StubWorker, store, success
+
+EMPTY = success({"entities": [], "model": "m@0"})
+
+
+def subscribed(server, job):
+    """Wait until the job's result is listened for."""
+    while not server.client.pubsub_numsub(f"celery-task-meta-{job.id}")[0][1]:
+        pass
+
+
+def kill_subscriptions(server):
+    return server.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def waiting_for(job):
+    """Ask for a result in a thread of its own."""
+    return ThreadPoolExecutor(1).submit(job.result, 30)
+
+
+@pytest.mark.parametrize("when", ["before it is stored", "between storing and announcing", "after it is announced"])
+def test_a_result_whose_announcement_is_missed_is_found(ner, server, when):
+    job = ner.submit("马云")
+    waiting = waiting_for(job)
+    subscribed(server, job)
+    if when == "before it is stored":
+        kill_subscriptions(server)
+    store(server.client, job.id, EMPTY, announce=False)
+    if when == "between storing and announcing":
+        kill_subscriptions(server)
+    server.client.publish(f"celery-task-meta-{job.id}", "{}" if when == "after it is announced" else "")
+    assert waiting.result(10) == []
+
+
+def test_announcements_that_redis_drops_for_their_size_are_found(server):
+    """A subscriber that reads too slowly is cut off when its buffer is full."""
+    usual = server.client.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
+    server.client.config_set("client-output-buffer-limit", "pubsub 20000 0 0")
+    try:
+        with Client(server.url, timeout=30) as ner, StubWorker(server.url):
+            texts = ["字" * 20_000 + "马云"] * 20
+            assert [len(document.entities) for document in ner.stream(texts)] == [1] * 20
+            jobs = [ner.submit_many(["马云"] * 256) for _ in range(20)]
+            with ThreadPoolExecutor(20) as threads:
+                for documents in threads.map(lambda job: job.result(), jobs):
+                    assert len(documents) == 256
+    finally:
+        server.client.config_set("client-output-buffer-limit", usual)
+
+
+def test_a_frozen_redis_is_named_and_then_used_again():
+    with redis_server() as server, Client(server.url, timeout=30, connect_timeout=0.3) as ner:
+        job = ner.submit("马云")
+        waiting = waiting_for(job)
+        subscribed(server, job)
+        os.kill(server._embedded.process.pid, signal.SIGSTOP)
+        try:
+            for call in (lambda: ner.submit("马云"), job.revoke, ner.job("x").done, ner.backlog):
+                with pytest.raises(BrokerUnreachable):
+                    call()
+        finally:
+            os.kill(server._embedded.process.pid, signal.SIGCONT)
+        with StubWorker(server.url):
+            assert waiting.result(10)[0].text == "马云"
+            assert ner.extract("马云")[0].text == "马云"
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+def test_streams_outlive_restarts(kind):
+    """The worker's answers and the queue are kept on disk, so that nothing is lost: each restart is a clean one."""
+    with redis_server() as server:
+        given = threading.Semaphore(0)
+        done = []
+
+        def blocking():
+            with Client(server.url, timeout=30, connect_timeout=1) as ner:
+                for document in ner.stream(("马云" for _ in range(6000)), window=256):
+                    done.append(document)
+                    given.release()
+
+        async def asynchronous():
+            async with AsyncClient(server.url, timeout=30, connect_timeout=1) as ner:
+                async for document in ner.stream(("马云" for _ in range(6000)), window=256):
+                    done.append(document)
+                    given.release()
+
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(blocking if kind == "blocking" else lambda: asyncio.run(asynchronous()))
+            for _ in range(3):
+                with StubWorker(server.url):
+                    for _ in range(1000):
+                        assert given.acquire(timeout=30)
+                server.stop()
+                server.start()
+            with StubWorker(server.url):
+                running.result(60)
+        assert [len(document.entities) for document in done] == [1] * 6000
+
+
+def test_a_redis_that_loads_its_data_is_waited_for(tmp_path):
+    slowly = ("--key-load-delay", "50", "--loading-process-events-interval-bytes", "1024")  # of redis' own tests
+    with (
+        bare_server(tmp_path, "--appendonly", "yes") as server,
+        Client(server.url, timeout=60, connect_timeout=60) as ner,
+    ):
+        with server.client.pipeline() as pipeline:
+            for number in range(15_000):
+                pipeline.set(f"k{number}", "x")
+            pipeline.execute()
+        job = ner.submit("马云")
+        waiting = waiting_for(job)
+        subscribed(server, job)
+        server.kill()
+        server.start(*slowly)
+        assert "LOADING" in first_reply(server)
+        other = ner.submit("马云")  # within connect_timeout Redis has loaded
+        with StubWorker(server.url):
+            assert waiting.result(60)[0].text == "马云"
+            assert other.result()[0].text == "马云"
+
+
+def first_reply(server):
+    """What a server says to a ping as soon as it takes connections; an error is text here."""
+    probe = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+    with contextlib.closing(probe):
+        while True:
+            try:
+                return str(probe.ping())
+            except redis.exceptions.BusyLoadingError as error:
+                return f"LOADING {error}"
+            except redis.exceptions.ConnectionError:
+                continue
+
+
+def test_a_redis_whose_disk_fails_is_named_and_streams_wait(server):
+    """MISCONF: writes are refused after a snapshot has failed; here its process is killed."""
+    client = server.client
+    usual = client.config_get("save")["save"]
+    client.config_set("save", "3600 1")
+    client.config_set("rdb-key-save-delay", "10000000")
+    try:
+        client.set("x", 1)
+        client.bgsave()
+        (saving,) = psutil.Process(server._embedded.process.pid).children()
+        saving.kill()
+        while client.info("persistence")["rdb_last_bgsave_status"] != "err":
+            pass
+        client.config_set("rdb-key-save-delay", "0")
+        with Client(server.url, timeout=30) as ner, ThreadPoolExecutor(1) as threads:
+            with pytest.raises(BrokerUnreachable, match=r"refuses the request \(MISCONF.*its disk"):
+                ner.submit("马云")
+            client.config_set("stop-writes-on-bgsave-error", "no")
+            ner.submit("马云")
+            client.config_set("stop-writes-on-bgsave-error", "yes")
+            client.config_resetstat()
+            streaming = threads.submit(lambda: list(ner.stream(["马云"])))
+            while client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) < 2:
+                pass
+            client.config_set("stop-writes-on-bgsave-error", "no")
+            with StubWorker(server.url):
+                assert streaming.result(30)[0].entities
+    finally:
+        client.config_set("stop-writes-on-bgsave-error", "yes")
+        client.config_set("rdb-key-save-delay", "0")
+        client.config_set("save", usual)
+        client.bgsave()
+        while client.info("persistence")["rdb_last_bgsave_status"] != "ok":
+            pass
+
+
+def test_scripts_may_be_flushed(ner, server):
+    for _ in range(3):
+        ner.submit("马云")
+        ner.backlog()
+        server.client.script_flush()
+    assert server.client.llen("nerq") == 3
+
+
+@pytest.mark.parametrize("how", ["killed", "demoted"])
+def test_a_failover_through_sentinel(tmp_path, how):
+    with (
+        watched_pair(tmp_path) as (master, replica, sentinel),
+        Client(sentinel.url, timeout=60, connect_timeout=2) as ner,
+    ):
+        job = ner.submit("马云")
+        waiting = waiting_for(job)
+        subscribed(master, job)
+        while replica.client.llen("nerq") < 1:
+            pass
+        if how == "killed":
+            master.kill()
+        else:
+            demote(sentinel)
+            while master.client.info("replication")["role"] == "master":  # until then it takes what it will forget
+                pass
+        while replica.client.info("replication")["role"] != "master":
+            pass
+        other = sent_in_the_end(ner)
+        with StubWorker(replica.url):
+            assert waiting.result(30)[0].text == "马云"
+            assert other.result()[0].text == "马云"
+            assert ner.extract("马云")[0].text == "马云"
+
+
+def demote(sentinel):
+    """Ask for a failover until the sentinel has heard enough of the replica to do it."""
+    while True:
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            return sentinel.client.execute_command("SENTINEL", "FAILOVER", "mymaster")
+
+
+def sent_in_the_end(ner):
+    while True:
+        with contextlib.suppress(BrokerUnreachable):
+            return ner.submit("马云")
+
+
+def test_a_sentinel_that_never_answers_is_named_in_time():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        Client(f"sentinel://127.0.0.1:{silent.getsockname()[1]}/0", connect_timeout=0.3) as ner,
+    ):
+        for call in (lambda: ner.submit("马云"), ner.job("x").done, ner.backlog, lambda: ner.job("x").result(3)):
+            with pytest.raises(BrokerUnreachable):
+                call()
+
+
+def test_those_who_wait_do_not_besiege_a_redis_that_is_away():
+    """Whatever stands in its place is asked a few times a second at most, by all who wait together."""
+    with redis_server() as server, Client(server.url, connect_timeout=1) as ner:
+        jobs = [ner.submit("马云") for _ in range(20)]
+        waiting = [threading.Thread(target=lambda job=job: silently(lambda: job.result(2))) for job in jobs]
+        for thread in waiting:
+            thread.start()
+        for job in jobs:
+            subscribed(server, job)
+        server.stop()
+        with socket.create_server(("127.0.0.1", server.port), backlog=1000) as stand_in:
+            counter = Counter(stand_in)
+            sending = [threading.Thread(target=lambda: silently(lambda: ner.submit("马云"))) for _ in range(20)]
+            for thread in sending:
+                thread.start()
+            for thread in waiting + sending:
+                thread.join()
+            stand_in.shutdown(socket.SHUT_RDWR)
+            counter.thread.join()
+        # 2 s of a listener's pauses (0.05 s and more), and a publisher's for at most two batches (0.02 s and more)
+        assert 0 < counter.count < 60
+        server.start()
+
+
+def silently(call):
+    with contextlib.suppress(NerqError):
+        call()
+
+
+class Counter:
+    """Accepts connections and closes them."""
+
+    def __init__(self, listening):
+        self.count = 0
+        self._listening = listening
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                connection.close()
+                self.count += 1

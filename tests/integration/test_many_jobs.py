@@ -1,0 +1,92 @@
+"""Ten thousand jobs awaited at once: one connection listens for all of them, and none is polled for."""
+
+import asyncio
+import json
+
+from nerq import AsyncClient, Client
+from support.stub_worker import success
+
+JOBS = 10_000
+ANSWER = json.dumps(success({"entities": [], "model": "m@0"}))
+
+
+def store_all(server, ids):
+    """Store and announce results as a worker does, many in one round trip."""
+    with server.client.pipeline(transaction=False) as pipeline:
+        for task_id in ids:
+            pipeline.set(f"celery-task-meta-{task_id}", ANSWER, ex=3600)
+            pipeline.publish(f"celery-task-meta-{task_id}", ANSWER)
+        pipeline.execute()
+
+
+def connections(server):
+    """All connections but the test's own."""
+    own = server.client.client_id()
+    return [client for client in server.client.client_list() if int(client["id"]) != own]
+
+
+def subscriptions(server):
+    return [int(client["sub"]) for client in connections(server) if int(client["sub"])]
+
+
+def test_ten_thousand_awaited_by_one_event_loop(server):
+    ids = [f"job-{number}" for number in range(JOBS)]
+
+    async def body():
+        async with AsyncClient(server.url, timeout=120) as ner:
+            waiting = [asyncio.ensure_future(ner.job(task_id).result()) for task_id in ids]
+            while await asyncio.to_thread(subscriptions, server) != [JOBS + 1]:  # and the connection's own channel
+                pass
+            assert len(connections(server)) == 2  # one listens, one reads what was stored before
+            await asyncio.to_thread(store_all, server, ids)
+            return await asyncio.gather(*waiting)
+
+    assert asyncio.run(body()) == [[]] * JOBS
+
+
+def test_ten_thousand_awaited_by_threads(server):
+    ids = [f"job-{number}" for number in range(JOBS)]
+    with Client(server.url, timeout=120) as ner:
+        jobs = [ner.job(task_id) for task_id in ids]
+        for job in jobs:
+            job.expect()
+        while subscriptions(server) != [JOBS + 1]:
+            pass
+        assert len(connections(server)) == 2
+        store_all(server, ids)
+        assert [job.result() for job in jobs] == [[]] * JOBS
+
+
+def test_what_a_text_costs_in_commands(server, worker):
+    """Requests that are sent together: one push, one subscription and one look for many of them."""
+
+    async def body():
+        async with AsyncClient(server.url, timeout=60) as ner:
+            await ner.extract("马云")
+            worker.hold()
+            server.client.config_resetstat()
+            waiting = [asyncio.ensure_future(ner.extract("马云")) for _ in range(320)]
+            await asyncio.to_thread(worker.wait_for, 321, 60)
+            commands = server.client.info("commandstats")
+            worker.release()
+            await asyncio.gather(*waiting)
+            return commands
+
+    commands = asyncio.run(body())
+    ours = {name: commands[f"cmdstat_{name}"]["calls"] for name in ("lpush", "evalsha", "subscribe", "mget", "llen")
+            if f"cmdstat_{name}" in commands}  # fmt: skip
+    assert sum(ours.values()) <= 320, ours
+
+
+def test_results_that_are_there_already_are_read_and_not_listened_for(server, worker):
+    with Client(server.url, timeout=60) as ner:
+        jobs = [ner.submit("马云") for _ in range(20)]
+        worker.wait_for(20)
+        while not jobs[-1].done():
+            pass
+        server.client.config_resetstat()
+        again = [ner.job(job.id) for job in jobs]
+        assert [job.result()[0].text for job in again] == ["马云"] * 20
+        commands = server.client.info("commandstats")
+    assert commands["cmdstat_get"]["calls"] == 20
+    assert "cmdstat_subscribe" not in commands

@@ -1,0 +1,115 @@
+"""A server with options of a test's own, and a master with its replica and a sentinel that watches both."""
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import ExitStack, contextmanager
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from nerq.embedded import find_server
+
+
+class BareServer:
+    """A server process. `client` waits for it when it starts or restarts."""
+
+    def __init__(self, folder, *options, port=None):
+        self.folder = folder
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
+        self.client = redis.Redis(
+            port=self.port,
+            decode_responses=True,
+            socket_timeout=None,
+            retry=Retry(ConstantBackoff(0.02), 1000),
+            retry_on_error=[redis.ConnectionError],
+        )
+        self.start()
+
+    def start(self, *more):
+        """Start, or start again; does not wait until it has loaded its data."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        with (self.folder / f"{self.port}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [find_server(), *self._configuration(), *options, *self._options, *more],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def _configuration(self):
+        return ()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @contextmanager
+    def frozen(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
+
+    def close(self):
+        self.client.close()
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Sentinel(BareServer):
+    """Watches a master by the name of mymaster, alone."""
+
+    def __init__(self, folder, master):
+        self._file = folder / "sentinel.conf"
+        self._file.write_text(
+            f"sentinel monitor mymaster 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds mymaster 500\n"
+            "sentinel failover-timeout mymaster 2000\n"
+        )
+        super().__init__(folder, "--sentinel")
+        self.url = f"sentinel://127.0.0.1:{self.port}/0"
+
+    def start(self, *more):
+        command = [find_server(), str(self._file), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1"]
+        with (self.folder / "sentinel.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def master(self):
+        """The port of whom it takes for the master."""
+        return int(self.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
+
+
+@contextmanager
+def bare_server(folder, *options):
+    server = BareServer(folder, *options)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def watched_pair(folder):
+    """Yield a master, its replica in step with it, and a sentinel that knows both."""
+    with ExitStack() as stack:
+        master = stack.enter_context(bare_server(folder))
+        replica = stack.enter_context(bare_server(folder, "--replicaof", f"127.0.0.1 {master.port}"))
+        while replica.client.info("replication").get("master_link_status") != "up":
+            pass
+        sentinel = Sentinel(folder, master)
+        stack.callback(sentinel.close)
+        while sentinel.client.sentinel_masters()["mymaster"]["num-slaves"] < 1:
+            pass
+        yield master, replica, sentinel
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
