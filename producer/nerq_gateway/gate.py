@@ -39,7 +39,7 @@ class Keys:
         return bool(self._digests)
 
     def find(self, given: str | None) -> str | None:
-        """Return a name for the key that is fit for Redis, None when it is not one of ours. Takes the same time always."""
+        """Return a name for the key, fit for Redis; None when it is not one of ours. Takes the same time always."""
         digest = hashlib.sha256((given or "").encode()).digest()
         found = False
         for known in self._digests:
@@ -110,7 +110,7 @@ class Gate:
     def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit | None) -> None:
         self._app, self._keys, self._limit = app, keys, limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
         refusal = await self._refusal(scope) if _is_guarded(scope) else None
         await (refusal or self._app)(scope, receive, send)
 
