@@ -3,12 +3,14 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
 from nerq.aiostream import Stream
+from nerq.backlog import Backlog
 from nerq.contract import Document, Entity
 from nerq.errors import TimedOut
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
@@ -70,28 +72,20 @@ class AsyncClient:
         """The settings in use."""
         return self._outbox.settings
 
-    async def extract(
-        self, text: str, timeout: Timeout = DEFAULT, *, headers: Mapping[str, str] | None = None
-    ) -> list[Entity]:
-        """Return the entities of one text; see `Client.extract`. Being cancelled, or out of time, revokes the request.
-
-        `headers` are added to the message's, for a worker's log: see `Outbox.one`.
-        """
-        send = functools.partial(self._outbox.one, text, self._outbox.lifetime(timeout), headers)
+    async def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
+        """Return the entities of one text; see `Client.extract`. Cancelled or out of time, the request is revoked."""
+        send = functools.partial(self._outbox.one, text, self._outbox.lifetime(timeout))
         return await self._send_and_wait(send, timeout)
 
-    async def extract_many(
-        self,
-        texts: list[str] | tuple[str, ...],
-        timeout: Timeout = DEFAULT,
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> list[Document]:
-        """Return one document per text, in order; see `Client.extract_many`, and `extract` for the rest."""
+    async def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
+        """Return one document per text, in order; see `Client.extract_many`.
+
+        Cancelled or out of time, the request is revoked.
+        """
         parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        send = functools.partial(self._outbox.launch, parcel, self._outbox.lifetime(timeout), headers)
+        send = functools.partial(self._outbox.launch, parcel, self._outbox.lifetime(timeout))
         documents: list[Document] = await self._send_and_wait(send, timeout)
         return parcel.fill(documents)
 
@@ -123,6 +117,10 @@ class AsyncClient:
         limit = seconds(timeout, self._outbox.link)
         return Stream(self._outbox, self._outbox.bounds(window), self._threads, limit).run(texts)
 
+    async def backlog(self) -> Backlog:
+        """Say what waits in the queue and which workers are there; see `Client.backlog`."""
+        return await self.in_thread(self._outbox.link.backlog)
+
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
         await asyncio.to_thread(self._close)
@@ -149,7 +147,7 @@ class AsyncClient:
         return job.result()
 
     async def _send_and_wait(self, send: Callable[[], Job[T]], timeout: Timeout) -> T:
-        sending = self._threads.submit(send)
+        sending = self._threads.submit(contextvars.copy_context().run, send)  # tracers hang on what sends
         try:
             return await self.wait(await asyncio.shield(asyncio.wrap_future(sending)), timeout)
         except (asyncio.CancelledError, TimedOut):

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, Self, overload
 
+from nerq.backlog import Backlog
 from nerq.contract import Document, Entity
 from nerq.errors import TimedOut
 from nerq.jobs import DEFAULT, Job, Timeout
@@ -121,6 +122,14 @@ class Client:
             TimedOut: no document came for too long.
         """
         return self._stream(iter(texts), self._outbox.bounds(window), timeout)
+
+    def backlog(self) -> Backlog:
+        """Say what waits in the queue and which workers are there.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer.
+        """
+        return self._outbox.link.backlog()
 
     def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""

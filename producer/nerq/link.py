@@ -5,7 +5,7 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kombu.connection import Connection
@@ -17,6 +17,7 @@ from kombu.utils.uuid import uuid
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 
 from nerq import contract, forks
+from nerq.backlog import Backlog, read_backlog
 from nerq.broker import make_celery, shown
 from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
 from nerq.outcomes import Meta, read_meta
@@ -68,21 +69,13 @@ class Link:
         """Use connections of our own in a forked child."""
         self._fresh()
 
-    def send(
-        self,
-        task: str,
-        argument: str | Sequence[str],
-        *,
-        expires: float | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> str:
+    def send(self, task: str, argument: str | Sequence[str], *, expires: float | None = None) -> str:
         """Put one request into the queue; return its id. The argument has been checked.
 
         Args:
             task: A name of the contract.
             argument: The text, or the texts.
             expires: Seconds after which a worker need not begin with it.
-            headers: Headers that the message has besides Celery's.
 
         Raises:
             BrokerUnreachable: Redis did not take it within `connect_timeout` seconds.
@@ -101,8 +94,8 @@ class Link:
             kwargsrepr="{}",
             origin=self._origin,
         )
-        if headers:
-            message.headers.update(headers)
+        texts = 1 if isinstance(argument, str) else len(argument)
+        message.headers[contract.HEADER] = {"sent_at": round(time.time(), 3), "texts": texts}
         with self._translated(), self._publishers.acquire(block=True, timeout=self._patience) as producer:
             self._publish(producer, task, message)
         return task_id
@@ -144,6 +137,16 @@ class Link:
         with self._translated():
             payload: Any = self._store.get(key(task_id))
         return None if payload is None else read_meta(payload)
+
+    def backlog(self) -> Backlog:
+        """Look at the queue.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer.
+        """
+        self._check_open()
+        with self._translated():
+            return read_backlog(self._store, self.settings.queue)
 
     def late(self, seconds: float | None) -> NerqError:
         """Return the error for a result that did not come within so many seconds."""

@@ -5,12 +5,11 @@ import hmac
 import math
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -18,6 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nerq.errors import InvalidSettings
 from nerq_gateway.problems import of, problem, translated
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 HASH = "sha256:"
 
@@ -82,9 +84,10 @@ class RateLimit:
         items: The limits; a request counts against each.
     """
 
-    def __init__(self, redis: "Redis[Any]", queue: str, items: Iterable[RateLimitItem]) -> None:
+    def __init__(self, redis: "Redis", queue: str, items: Iterable[RateLimitItem]) -> None:
+        pool: Any = redis.connection_pool  # limits' annotation forgets what its documentation names
         storage = RedisStorage(
-            "redis://", implementation="redispy", key_prefix=f"nerq:{queue}:rate", connection_pool=redis.connection_pool
+            "redis://", implementation="redispy", key_prefix=f"nerq:{queue}:rate", connection_pool=pool
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._items = list(items)

@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse, Response
 
 from nerq import errors
 from nerq.contract import Entity
-from nerq_gateway import request_id
 from nerq_gateway.patience import while_connected
 from nerq_gateway.problems import responses
 from nerq_gateway.schemas import HuggingFaceElement, HuggingFaceParameters, HuggingFaceRequest
@@ -35,11 +34,10 @@ async def classify(asked: HuggingFaceRequest, request: Request) -> Response:
     """
     client = State.of(request).client
     parameters = asked.parameters or DEFAULTS
-    headers = request_id.headers()
     if isinstance(asked.inputs, str):
-        found = await while_connected(request, client.extract(asked.inputs, headers=headers))
+        found = await while_connected(request, client.extract(asked.inputs))
         return JSONResponse(elements(found, parameters))
-    documents = await while_connected(request, client.extract_many(asked.inputs, headers=headers))
+    documents = await while_connected(request, client.extract_many(asked.inputs))
     for document in documents:  # this shape has no place for the error of a single text
         if document.error is not None:
             raise errors.from_code(document.error.code, document.error.message)

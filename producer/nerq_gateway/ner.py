@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import Response
 
-from nerq_gateway import request_id
 from nerq_gateway.offsets import shaped, shaped_document
 from nerq_gateway.patience import while_connected
 from nerq_gateway.problems import responses
@@ -38,7 +37,7 @@ EXAMPLES = {
 )
 async def ner(
     asked: Annotated[NerRequest, Body(openapi_examples=EXAMPLES)],
-    request: Request,  # type: ignore[arg-type]
+    request: Request,
 ) -> Response:
     """Return the people, places and organisations of one text, or of up to 256 texts in one request.
 
@@ -46,13 +45,12 @@ async def ner(
     cannot be worked on fails alone: its document has an `error`.
     """
     client = State.of(request).client
-    headers = request_id.headers()
     answer: Entities | Documents
     if isinstance(asked, ManyTexts):
-        documents = await while_connected(request, client.extract_many(asked.texts, headers=headers))
+        documents = await while_connected(request, client.extract_many(asked.texts))
         pairs = zip(asked.texts, documents, strict=True)
         answer = Documents.model_construct(documents=[shaped_document(*pair, asked) for pair in pairs])
     else:
-        entities = await while_connected(request, client.extract(asked.text, headers=headers))
+        entities = await while_connected(request, client.extract(asked.text))
         answer = Entities.model_construct(entities=shaped(asked.text, entities, asked))
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")

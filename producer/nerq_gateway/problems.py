@@ -105,7 +105,7 @@ def of(error: NerqError) -> Response:
     headers = {}
     if status in {429, 503}:
         # The client's estimate of how long the backlog will take, where it has one.
-        seconds = getattr(error, "retry_after", None)
+        seconds = getattr(error, "seconds", None)
         headers["Retry-After"] = str(max(1, math.ceil(seconds or RETRY_AFTER)))
     return problem(status, str(error), code=error.code, headers=headers)
 

@@ -109,7 +109,7 @@ class JobState(StrEnum):
 
 
 class JobProgress(BaseModel):
-    """How far a job is. `done` counts the texts that have an answer; `failed` those of them whose answer is an error."""
+    """How far a job is: `done` counts the texts that have an answer, `failed` those of them whose answer is an error."""
 
     id: str
     state: JobState
@@ -182,9 +182,7 @@ class HuggingFaceRequest(BaseModel):
 
 
 class HuggingFaceElement(BaseModel):
-    """One entity in Hugging Face's shape; offsets count code points. `entity` is set in place of `entity_group` by
-    `aggregation_strategy: none`.
-    """
+    """One entity in Hugging Face's shape; with `aggregation_strategy: none`, one character of one, named by `entity`."""
 
     entity_group: str | None = None
     entity: str | None = None

@@ -27,6 +27,7 @@ LOOK = 1.0
 """Seconds after which a listener reads a job's progress again, announced or not."""
 _REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
 
+FILE = "UTF-8: a .txt with one text on each line, or a .jsonl whose lines are strings or objects with a `text`."
 BODY = {
     "required": True,
     "content": {
@@ -39,8 +40,7 @@ BODY = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "UTF-8: a .txt with one text on each line, or a .jsonl whose lines are strings or "
-                        "objects with a `text`.",
+                        "description": FILE,
                     },
                     "types": {"type": "array", "items": {"type": "string"}},
                     "min_score": {"type": "number", "minimum": 0, "maximum": 1},
