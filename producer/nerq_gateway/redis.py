@@ -38,4 +38,7 @@ def _by_sentinel(urls: list[str], master: str, options: dict[str, Any]) -> Redis
         "username": first.username,
         "password": unquote(first.password) if first.password else None,
     }
-    return Sentinel(sentinels, **options).master_for(master, db=int(database), **login, **options)
+    found: Redis = Sentinel(sentinels, **options).master_for(  # type: ignore[no-untyped-call]
+        master, db=int(database), **login, **options
+    )
+    return found

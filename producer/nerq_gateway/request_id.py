@@ -5,7 +5,8 @@ import uuid
 from contextvars import ContextVar
 from typing import Any
 
-from nerq.contract import EXTRACT, EXTRACT_MANY, REQUEST_ID as CELERY_HEADER
+from nerq.contract import EXTRACT, EXTRACT_MANY
+from nerq.contract import REQUEST_ID as CELERY_HEADER
 
 HEADER = "X-Request-ID"
 SOUND = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from fastapi import Request
+
 from nerq.aio import AsyncClient
 from nerq.settings import Settings
 from nerq_gateway.jobs.runner import Runner

@@ -15,7 +15,7 @@ from nerq.aio import AsyncClient
 from nerq.contract import Document
 from nerq.errors import BrokerUnreachable, ModelFailed, NerqError, QueueFull, WorkerLost
 from nerq.parcels import refused
-from nerq_gateway import request_id
+from nerq_gateway import metrics, request_id
 from nerq_gateway.jobs.store import LEASE_MS, Claim, JobStore
 from nerq_gateway.offsets import shaped_document
 
@@ -128,7 +128,9 @@ class Runner:
                 texts = await self._store.texts(claim.id, number)
                 if texts is None:
                     continue
-                documents = await self._answer(texts, claim)
+                with metrics.counting(texts) as counted:
+                    documents = await self._answer(texts, claim)
+                    counted(documents)
                 if not await self._store.put(claim, number, documents):
                     raise _GoneError
 

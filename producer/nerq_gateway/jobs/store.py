@@ -101,7 +101,7 @@ class JobStore:
                     await pipe.execute()
                 count += len(several)
                 total += sum(map(len, several))
-            arguments = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id]
+            arguments: list[Any] = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id]
             opened = await self._open(keys=[*self._sets, self.key(job_id)], args=arguments)
         except BaseException:
             await self._redis.unlink(self.key(job_id, "texts"))
@@ -144,7 +144,16 @@ class JobStore:
         described = [document.model_dump(exclude_none=True) for document in documents]
         failed = sum(document.error is not None for document in documents)
         keys = [*self._sets, *self._keys(claim.id)]
-        arguments = [claim.id, number, _dumped(described), len(documents), failed, self._ttl, self._most, self._prefix]
+        arguments: list[Any] = [
+            claim.id,
+            number,
+            _dumped(described),
+            len(documents),
+            failed,
+            self._ttl,
+            self._most,
+            self._prefix,
+        ]
         return bool(await self._put(keys=keys, args=arguments))
 
     async def progress(self, job_id: str) -> JobProgress | None:
