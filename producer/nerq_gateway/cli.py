@@ -19,6 +19,8 @@ from nerq_gateway.metrics import FOLDER
 
 STOP_PATIENCE = 10
 """Seconds in which requests that run may end when the gateway is told to stop."""
+KEEP_ALIVE = 75
+"""Seconds for which an idle connection stays open: longer than a proxy's own 60, so that none is cut in its hands."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -55,6 +57,7 @@ def gateway(
             access_log=False,
             server_header=False,
             log_config=_logging(),
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=STOP_PATIENCE,
         )
 

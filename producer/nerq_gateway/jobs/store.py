@@ -143,18 +143,9 @@ class JobStore:
         """Store the documents of a parcel; False when the job is gone."""
         described = [document.model_dump(exclude_none=True) for document in documents]
         failed = sum(document.error is not None for document in documents)
-        keys = [*self._sets, *self._keys(claim.id)]
-        arguments: list[Any] = [
-            claim.id,
-            number,
-            _dumped(described),
-            len(documents),
-            failed,
-            self._ttl,
-            self._most,
-            self._prefix,
-        ]
-        return bool(await self._put(keys=keys, args=arguments))
+        parcel: list[Any] = [claim.id, number, _dumped(described), len(documents), failed]
+        limits: list[Any] = [self._ttl, self._most, self._prefix]
+        return bool(await self._put(keys=[*self._sets, *self._keys(claim.id)], args=[*parcel, *limits]))
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """Return how far a job is; None when there is none, or no more."""
