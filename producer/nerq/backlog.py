@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from redis import Redis
 
 from nerq.contract import HEADER
+from nerq.errors import QueueFull
 from nerq.keys import QueueKeys
 
 SAMPLE: Final = 16
@@ -131,6 +132,31 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         rate=sum(worker.rate for worker in known),
         workers=tuple(known),
     )
+
+
+def full(why: str, backlog: Backlog) -> QueueFull:
+    """Return the error for a queue that takes no more: `why`, how long what waits will take, and what to do."""
+    if backlog.seconds is not None:
+        when = f"at {backlog.rate:,.0f} texts/s the workers need about {duration(backlog.seconds)} for what waits"
+    elif backlog.workers:
+        when = "the workers have not said yet how fast they are"
+    else:
+        when = "no worker runs"
+    error = QueueFull(f"the queue is full: {why}; {when}. Wait and send again, use stream(), or start more workers")
+    error.seconds = backlog.seconds
+    return error
+
+
+def duration(seconds: float) -> str:
+    """Say a duration with two units at most: `2 min 28 s`."""
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    whole = max(1, round(seconds))
+    parts = []
+    for name, size in units:
+        count, whole = divmod(whole, size)
+        parts.append(f"{count} {name}" if count else "")
+    first = next(number for number, part in enumerate(parts) if part)
+    return " ".join(part for part in parts[first : first + 2] if part)
 
 
 def _texts(depth: int, sample: Sequence[int]) -> int:

@@ -60,8 +60,8 @@ class DeadLetter:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def load(cls, payload: bytes | str) -> Self:
-        """Read what is stored; a newer version's further fields are ignored.
+    def load(cls, task_id: str, payload: bytes | str) -> Self:
+        """Read what is stored under an id; a newer version's further fields are ignored.
 
         Raises:
             NerqError: it is no dead letter.
@@ -69,7 +69,7 @@ class DeadLetter:
         try:
             stored = json.loads(payload)
             return cls(
-                id=str(stored["id"]),
+                id=task_id,
                 task=str(stored["task"]),
                 code=str(stored["code"]),
                 reason=str(stored["reason"]),
@@ -78,11 +78,11 @@ class DeadLetter:
                 message=str(stored["message"]),
             )
         except (ValueError, LookupError, TypeError) as error:
-            raise NerqError(f"what is stored as a dead letter is none ({error!r}); purge it by its id") from None
+            raise NerqError(f"the dead letter {task_id} cannot be read ({error!r}); purge it, or update nerq") from None
 
 
 def bury(pipeline: Redis, queue: str, letter: DeadLetter) -> None:
-    """Set a request aside, and forget how often it died: two commands, best in a transaction with its stored failure.
+    """Set a request aside, and forget how often it died: three commands, best in a transaction with its stored failure.
 
     Burying the same id again replaces the letter.
     """
@@ -118,14 +118,14 @@ class DeadLetters:
     def get(self, task_id: str) -> DeadLetter | None:
         """Return one letter, None when there is none of this id."""
         payload = self._redis.hget(self._keys.dead, task_id)
-        return None if payload is None else DeadLetter.load(payload)
+        return None if payload is None else DeadLetter.load(task_id, payload)
 
     def letters(self, ids: Iterable[str] | None = None) -> Iterator[DeadLetter]:
         """Yield letters, oldest first, or those of these ids; what is gone meanwhile is left out."""
         for chunk in _chunks(self.ids() if ids is None else ids):
-            for payload in self._redis.hmget(self._keys.dead, chunk):
+            for task_id, payload in zip(chunk, self._redis.hmget(self._keys.dead, chunk), strict=True):
                 if payload is not None:
-                    yield DeadLetter.load(payload)
+                    yield DeadLetter.load(task_id, payload)
 
     def retry(self, ids: Iterable[str]) -> int:
         """Put requests back into the queue as they were, with their ids; return how many of them were still there.

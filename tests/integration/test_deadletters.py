@@ -115,7 +115,7 @@ def test_queues_are_apart(server, dead):
 
 def test_what_is_no_letter_says_so(server, dead):
     server.client.hset(KEYS.dead, "a", "[]")
-    with pytest.raises(NerqError, match="purge it"):
+    with pytest.raises(NerqError, match="the dead letter a cannot be read"):
         dead.get("a")
 
 
