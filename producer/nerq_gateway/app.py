@@ -39,13 +39,13 @@ def make_app(settings: Settings) -> FastAPI:
     Raises:
         InvalidSettings: a setting cannot be used.
     """
+    before_task_publish.connect(stamp, weak=False)  # once, however many apps are made
     redis = connect(settings)
     keys, items = Keys(settings.api_keys.get_secret_value()), rates(settings.rate_limit)
     limit = RateLimit(redis, settings.queue, items) if items else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        before_task_publish.connect(stamp, weak=False)
         async with AsyncClient(settings=settings) as client:
             store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
             app.state.nerq = State(settings, client, redis, store, Runner(store, client), status.Readiness(client))
@@ -56,7 +56,6 @@ def make_app(settings: Settings) -> FastAPI:
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-        before_task_publish.disconnect(stamp)
         await redis.aclose()
 
     app = FastAPI(
@@ -66,13 +65,11 @@ def make_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
         separate_input_output_schemas=False,
     )
     problems.install(app)
     secured: Any = [Security(KEY)]
     app.include_router(ner.router, dependencies=secured)
-    app.include_router(jobs.upload_route(settings.max_upload_bytes), dependencies=secured)
     app.include_router(jobs.router, dependencies=secured)
     app.include_router(huggingface.router, dependencies=secured)
     app.include_router(status.router)
@@ -80,7 +77,8 @@ def make_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     docs.install(app)
     _serve_page(app)
-    app.add_middleware(Gate, keys=keys, limit=limit)
+    longest = {"": settings.max_body_bytes, jobs.PATH: settings.max_upload_bytes}
+    app.add_middleware(Gate, keys=keys, limit=limit, longest=longest)
     if settings.cors_origins.strip():
         app.add_middleware(
             CORSMiddleware,

@@ -1,10 +1,10 @@
-"""Who may call: API keys and rate limits, before a byte of the body is read."""
+"""Who may call, and with how much: API keys, rate limits and the body's length, before a byte of it is read."""
 
 import hashlib
 import hmac
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse_many
@@ -12,11 +12,12 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerq.errors import InvalidSettings
-from nerq_gateway.problems import of, problem, translated
+from nerq_gateway.problems import TOO_LONG, of, problem, translated
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -108,14 +109,22 @@ class Gate:
         app: What is behind it.
         keys: Keys that may be used; with none, nobody is asked for one.
         limit: Counts requests; None lets all pass.
+        longest: From a path to the bytes that a body may have there; the path "" stands for all others.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit | None) -> None:
-        self._app, self._keys, self._limit = app, keys, limit
+    def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit | None, longest: Mapping[str, int]) -> None:
+        self._app, self._keys, self._limit, self._longest = app, keys, limit, longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
-        refusal = await self._refusal(scope) if _is_guarded(scope) else None
-        await (refusal or self._app)(scope, receive, send)
+        if not _is_guarded(scope):
+            await self._app(scope, receive, send)
+            return
+        longest = self._longest.get(scope["path"], self._longest[""])
+        announced = Headers(scope=scope).get("content-length", "")
+        refusal = await self._refusal(scope)
+        if refusal is None and announced.isdecimal() and int(announced) > longest:
+            refusal = problem(413, TOO_LONG)
+        await (refusal or self._app)(scope, _counted(receive, longest), send)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         client = scope.get("client")
@@ -135,6 +144,21 @@ class Gate:
             return None
         headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
         return problem(429, f"too many requests; come again in {headers['Retry-After']} s", headers=headers)
+
+
+def _counted(receive: Receive, longest: int) -> Receive:
+    """Count a body as it comes, for one whose length is not announced."""
+    total = 0
+
+    async def counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > longest:
+            raise HTTPException(413)
+        return message
+
+    return counted
 
 
 def _is_guarded(scope: Scope) -> bool:

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from nerq.settings import Settings
+from nerq_gateway.problems import Problem
 from nerq_gateway.schemas import JobRequest, Unit
 
 KEPT = Path(__file__).with_name("openapi.json")
@@ -32,7 +33,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             separate_input_output_schemas=app.separate_input_output_schemas,
         )
         schemas = document["components"]["schemas"]
-        kinds: dict[str, Any] = {"JobRequest": JobRequest, "Unit": Unit}
+        kinds: dict[str, Any] = {"JobRequest": JobRequest, "Problem": Problem, "Unit": Unit}
         for name, kind in kinds.items():
             schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE)
             schemas.update(schema.pop("$defs", {}))

@@ -18,6 +18,7 @@ from nerq_gateway.request_id import current
 from nerq_gateway.schemas import TAGS
 
 MEDIA_TYPE = "application/problem+json"
+TOO_LONG = "the body is too long; send fewer or shorter texts, or upload a file as a job"
 RETRY_AFTER = 1
 """Seconds, where nobody knows better."""
 
@@ -146,7 +147,7 @@ async def _http(_: Request, error: Exception) -> Response:
     detail = {
         404: "there is nothing here; /docs lists what there is",
         405: "this address does not know this method; /docs lists what it knows",
-        413: "the body is too long; send fewer or shorter texts, or use a job",
+        413: TOO_LONG,
     }.get(error.status_code, str(error.detail))
     return problem(error.status_code, detail, headers=error.headers)
 
@@ -179,7 +180,6 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "model": Problem,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses

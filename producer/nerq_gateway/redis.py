@@ -4,11 +4,14 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 
 from nerq.broker import split_url
 from nerq.settings import Settings
 
 MAX_CONNECTIONS = 200
+RETRIES = 4
 
 
 def connect(settings: Settings) -> Redis:
@@ -23,6 +26,7 @@ def connect(settings: Settings) -> Redis:
         "socket_connect_timeout": settings.connect_timeout,
         "health_check_interval": 10,
         "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), RETRIES),  # over a restart, and a stale connection
     }
     if url.startswith("sentinel://"):
         return _by_sentinel(url.split(";"), master, patience)

@@ -22,6 +22,7 @@ from nerq_gateway.state import State
 router = APIRouter(tags=["jobs"])
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The id that creating it gave.")]
+PATH = "/api/v1/jobs"
 MULTIPART = "multipart/form-data"
 LOOK = 1.0
 """Seconds after which a listener reads a job's progress again, announced or not."""
@@ -53,23 +54,14 @@ BODY = {
 }
 
 
-def upload_route(max_bytes: int) -> APIRouter:
-    """Return the router of `POST /api/v1/jobs`, which takes longer bodies than all others."""
-    uploads = APIRouter(tags=["jobs"])
-    uploads.add_api_route(
-        "/api/v1/jobs",
-        create,
-        methods=["POST"],
-        status_code=202,
-        summary="Create a job",
-        response_model=JobCreated,
-        openapi_extra={"requestBody": BODY},
-        responses=responses(400, 401, 413, 415, 422, 429, 503),
-        max_body_size=max_bytes,
-    )
-    return uploads
-
-
+@router.post(
+    PATH,
+    status_code=202,
+    summary="Create a job",
+    response_model=JobCreated,
+    openapi_extra={"requestBody": BODY},
+    responses=responses(400, 401, 413, 415, 422, 429, 503),
+)
 async def create(request: Request) -> Response:
     """Take one or many texts, or a file of them, and return at once.
 
