@@ -43,6 +43,7 @@ test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/memory.py
+	$(BIN)/python tests/benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py

@@ -62,7 +62,7 @@ def gateway(url, **overrides):
     app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}))
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=0)
     server = _Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         assert server.ready.wait(20)

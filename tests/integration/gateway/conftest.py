@@ -16,9 +16,16 @@ def start(server):
         yield lambda **overrides: stack.enter_context(gateway(server.url, **overrides))
 
 
+@pytest.fixture(scope="module")
+def running_site(running_server):
+    with gateway(running_server.url) as site:
+        yield site
+
+
 @pytest.fixture
-def site(start):
-    return start()
+def site(running_site, server):
+    """A gateway with default settings, shared by a module's tests, over an empty server."""
+    return running_site
 
 
 @pytest.fixture
