@@ -57,6 +57,7 @@ def make_app(settings: Settings) -> FastAPI:
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
         await redis.aclose()
+        metrics.leave()
 
     app = FastAPI(
         title="nerq",

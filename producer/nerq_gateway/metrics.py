@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.requests import ClientDisconnect
 
 from nerq.contract import Document
@@ -33,6 +33,12 @@ TEXTS = Counter("nerq_http_texts", "Texts answered, by how.", ["outcome"], regis
 CHARACTERS = Counter("nerq_http_text_characters", "Characters of the texts that were answered.", registry=REGISTRY)
 
 OK = "ok"
+
+
+def leave() -> None:
+    """Count this process no more among those that live, where several share their files."""
+    if FOLDER in os.environ:
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -75,6 +75,7 @@ def test_curl_gets_entities_and_a_large_file_takes_no_memory(server, tmp_path):
     with running(server) as (process, url), StubWorker(server.url):
         said = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
         assert said == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
+        assert "server:" not in curl("-I", f"{url}/").lower()
         assert curl(f"{url}/readyz") == '{"status":"ok"}'
         large = tmp_path / "large.txt"
         large.write_text("马云在杭州\n" * 4_000_000, "utf-8")  # 64 MB

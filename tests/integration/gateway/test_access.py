@@ -113,7 +113,6 @@ def test_every_answer_has_the_headers_that_protect_it(site, path):
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
-    assert "server" not in headers
 
 
 @pytest.mark.parametrize("page", ["/", "/docs"])
