@@ -45,6 +45,7 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	$(BIN)/python tests/benchmarks/latency.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
 	$(BIN)/python tests/benchmarks/memory.py
+	$(BIN)/python tests/benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py

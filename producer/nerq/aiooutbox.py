@@ -77,6 +77,7 @@ class AsyncOutbox:
         try:
             job.learn(await asyncio.wait_for(answer, limit))
         except TimeoutError:
+            self._unsend(job, ticket)  # its only caller has gone
             raise job.late(limit) from None
         except asyncio.CancelledError:
             self._unsend(job, ticket)

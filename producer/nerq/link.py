@@ -1,16 +1,13 @@
 """One client's link to Redis: publish, revoke, peek, listen. Opens its connections when they are first needed."""
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
-from kombu.messaging import Producer
 from kombu.pidbox import Mailbox
-from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
@@ -61,15 +58,9 @@ class Link:
         app = self._app
         # An explicit address: CELERY_BROKER_URL of the surrounding program would win over the app's own.
         self._connections = app.connection_for_write(app.conf["broker_url"]).Pool(REVOKERS)
-        self._producers: Any = ProducerPool(  # type: ignore[no-untyped-call]
-            self._connections, limit=REVOKERS, Producer=functools.partial(Producer, auto_declare=False)
-        )
+        # No pool of producers: each revocation would want a second connection, and wait for those that wait as well.
         self._mailbox: Any = Mailbox(  # type: ignore[no-untyped-call]
-            app.conf.control_exchange,
-            type="fanout",
-            accept=["json"],
-            serializer="json",
-            producer_pool=self._producers,
+            app.conf.control_exchange, type="fanout", accept=["json"], serializer="json"
         )
         self._letterhead = Letterhead(self.settings.queue, log_text=self.settings.log_text)
         self._looked = float("-inf"), Backlog()
@@ -189,7 +180,6 @@ class Link:
         self._closed = True
         self.listener.close()
         self._publisher.close()
-        self._producers.force_close_all()
         self._connections.force_close_all()
         self._store.close()
         self._store.connection_pool.disconnect()

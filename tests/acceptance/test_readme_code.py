@@ -1,5 +1,6 @@
-"""The Python blocks of both READMEs, run as they stand against a running stack with the bundled model."""
+"""The Python blocks and curl lines of both READMEs, run as they stand against a stack with the bundled model."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nerq.cli import demo_texts
+from nerq.cli.http import Listen
 from nerq.cli.stack import running
 
 ROOT = Path(__file__).parents[2]
@@ -19,10 +22,22 @@ BLOCKS = [
 ]
 
 
+CURL = [
+    pytest.param(line, id=name)
+    for name in ("README.md", "README.zh.md")
+    for line in re.findall(r"^curl .*$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+]
+
+
 @pytest.fixture(scope="module")
-def url():
-    with running(None, None, None, concurrency=1) as stack:
-        yield stack.settings.broker_url
+def stack():
+    with running(None, None, None, listen=Listen(), concurrency=1) as stack:
+        yield stack
+
+
+@pytest.fixture
+def url(stack):
+    return stack.settings.broker_url
 
 
 @pytest.mark.parametrize("code", BLOCKS)
@@ -37,5 +52,14 @@ def test_block(code, url):
         assert ended.stdout.splitlines()[0].startswith("马云 PER 0 2 ")
 
 
+@pytest.mark.parametrize("line", CURL)
+def test_curl(line, stack):
+    line = line.replace("http://localhost:8000", stack.gateway.url)
+    ended = subprocess.run(line, shell=True, capture_output=True, timeout=60, check=True)
+    entities = json.loads(ended.stdout)["entities"]
+    assert tuple((e["text"], e["type"], e["start"], e["end"]) for e in entities) == demo_texts.EXPECTED
+
+
 def test_there_are_blocks_to_run():
+    assert len(CURL) == 2
     assert len(BLOCKS) >= 6

@@ -62,6 +62,24 @@ def test_cancelling_ends_the_waiting_and_revokes(server, worker):
         assert workers.get_message(timeout=5)["type"] == "pmessage"
 
 
+def test_many_cancelled_at_once_are_all_revoked(server, worker):
+    worker.hold()
+
+    async def body(ner):
+        waiting = [asyncio.ensure_future(ner.extract(f"{n}马云")) for n in range(20)]
+        await asyncio.to_thread(worker.wait_for, 20)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    with server.client.pubsub() as workers:
+        workers.psubscribe("*pidbox")
+        assert workers.get_message(timeout=5)["type"] == "psubscribe"
+        in_loop(body, server)
+        for _ in range(20):
+            assert workers.get_message(timeout=5)["type"] == "pmessage"
+
+
 def test_cancelling_one_who_waits_for_a_job_leaves_the_others(server, worker):
     worker.hold()
 

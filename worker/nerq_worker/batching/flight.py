@@ -145,6 +145,8 @@ class Flight:
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
+        if names := [name for request in self.requests if (name := request.caller)]:
+            logger.info("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.announce(batch)
         self._dispatcher.note(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
 

@@ -1,0 +1,136 @@
+"""`nerq gateway` as a user runs it, asked with curl; and how it starts, stops and refuses to start."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import psutil
+import pytest
+
+from support.servers import redis_server
+from support.stub_worker import StubWorker
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with redis_server() as running:
+        yield running
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def command(*arguments, **env):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", "from nerq.cli import main; main()", "gateway", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **env},
+    )
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def running(server, *arguments, **env):
+    port = str(free_port())
+    with command("--port", port, *arguments, NERQ_BROKER_URL=server.url, **env) as process:
+        for line in process.stdout:
+            if "Application startup complete" in line:
+                break
+        yield process, f"http://127.0.0.1:{port}"
+
+
+def curl(*arguments):
+    ended = subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], capture_output=True, check=True)
+    return ended.stdout.decode()
+
+
+def memory(process):
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+def test_curl_gets_entities_and_a_large_file_takes_no_memory(server, tmp_path):
+    with running(server) as (process, url), StubWorker(server.url):
+        said = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
+        assert said == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
+        assert "server:" not in curl("-I", f"{url}/").lower()
+        assert curl(f"{url}/readyz") == '{"status":"ok"}'
+        large = tmp_path / "large.txt"
+        large.write_text("马云在杭州\n" * 4_000_000, "utf-8")  # 64 MB
+        before = memory(process)
+        assert '"total":4000000' in curl("-F", f"file=@{large}", f"{url}/api/v1/jobs")
+        assert memory(process) - before < 40
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(60) == 0
+
+
+def test_several_processes_share_port_and_metrics(server):
+    with running(server, "--processes", "2") as (process, url), StubWorker(server.url):
+        for _ in range(2):  # each of the processes says that it has started
+            curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
+        counted = [line for line in curl(f"{url}/metrics").splitlines() if line.startswith("nerq_http_texts_total")]
+        assert counted == ['nerq_http_texts_total{outcome="ok"} 2.0']
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(60) == 0
+
+
+def test_a_listener_does_not_keep_it_from_stopping(server):
+    with running(server) as (process, url):
+        created = curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/jobs")
+        job = created.partition('"id":"')[2].partition('"')[0]
+        with urllib.request.urlopen(f"{url}/api/v1/jobs/{job}/events", timeout=60) as events:
+            assert events.readline().startswith(b"event: progress")
+            process.send_signal(signal.SIGTERM)
+            process.stdout.read()
+            assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "words", "code"),
+    [
+        ({"NERQ_RATE_LIMIT": "many"}, "NERQ_RATE_LIMIT cannot be used", 2),
+        ({"NERQ_API_KEYS": "sha256:1"}, "NERQ_API_KEYS cannot be used: entry 1", 2),
+        ({"NERQ_BROKER_URL": "amqp://host"}, "NERQ_BROKER_URL cannot be used", 2),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_sentence(env, words, code):
+    with command("--port", str(free_port()), **env) as process:
+        said = process.stdout.read()
+        assert process.wait(60) == code
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_port_in_use_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with command("--port", port) as process:
+            said = process.stdout.read()
+            assert process.wait(60) == 1
+    assert said.startswith(f"nerq: port {port} of 127.0.0.1 cannot be used")

@@ -1,0 +1,237 @@
+"""Jobs: through a restart, by several gateways, with bad texts, bounded and revoked."""
+
+import asyncio
+import json
+
+import pytest
+
+from nerq.settings import Settings
+from nerq_gateway.jobs.store import JobStore
+from nerq_gateway.redis import connect
+from nerq_gateway.schemas import Options
+from support.gateways import gateway
+from support.stub_worker import StubWorker, failed
+
+TEXTS = [f"{'字' * (n % 5)}马云" for n in range(100)]
+
+
+def created(response):
+    assert response.status_code == 202, response.text
+    job = response.json()
+    assert response.headers["location"] == f"/api/v1/jobs/{job['id']}"
+    return job
+
+
+def finished(site, job_id):
+    """Wait for the job's last event; return the whole of it."""
+    event, data = site.events(job_id)[-1]
+    assert event == "end"
+    assert json.loads(data)["state"] == "done"
+    return site.job(job_id).json()
+
+
+def starts(job):
+    return [document["entities"][0]["start"] for document in job["documents"]]
+
+
+def test_many_texts_come_back_in_order(site, worker):
+    job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
+    assert job["total"] == 100
+    done = finished(site, job["id"])
+    assert (done["state"], done["done"], done["failed"], done["total"]) == ("done", 100, 0, 100)
+    assert starts(done) == [n % 5 for n in range(100)]
+    assert "documents" not in site.job(job["id"], documents=False).json()
+
+
+def test_one_text_and_options(site, worker):
+    job = created(site.http.post("/api/v1/jobs", json={"text": "😀马云", "offsets": "utf16", "types": ["PER"]}))
+    assert starts(finished(site, job["id"])) == [2]
+    job = created(site.http.post("/api/v1/jobs", json={"text": "马云", "min_score": 0.95}))
+    assert finished(site, job["id"])["documents"] == [{"entities": []}]
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "texts.jsonl"])
+def test_an_uploaded_file(site, worker, name):
+    lines = TEXTS if name.endswith("txt") else [json.dumps({"text": text}) for text in TEXTS]
+    upload = {"file": (name, "\n".join(lines).encode())}
+    job = created(site.http.post("/api/v1/jobs", files=upload, data={"types": "PER,LOC", "offsets": "byte"}))
+    assert starts(finished(site, job["id"])) == [3 * (n % 5) for n in range(100)]
+
+
+def test_progress_is_told_as_it_comes(site, worker):
+    worker.hold()
+    job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
+    worker.wait_for(1)
+    with site.http.stream("GET", f"/api/v1/jobs/{job['id']}/events") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: progress"
+        first = json.loads(next(lines).removeprefix("data: "))
+        assert (first["state"], first["done"], first["total"]) == ("running", 0, 100)
+        worker.release()
+        rest = "\n".join(lines)
+    assert rest.rpartition("event: end\ndata: ")[2].startswith(f'{{"id":"{job["id"]}","state":"done","done":100')
+
+
+def test_a_text_that_cannot_be_worked_on_fails_alone(start, worker):
+    site = start(max_text_chars=5)
+    content = b'"ok"\n"\\ud800"\n"' + "字".encode() * 6 + b'"\n'
+    job = created(site.http.post("/api/v1/jobs", files={"file": ("t.jsonl", content)}))
+    done = finished(site, job["id"])
+    assert (done["done"], done["failed"]) == (3, 2)
+    assert [document.get("error", {}).get("code") for document in done["documents"]] == [None, *["invalid_text"] * 2]
+
+
+@pytest.mark.parametrize("kind", ["WorkerLost", "ModelFailed"])
+def test_a_text_that_takes_its_parcel_down_fails_alone(site, worker, kind):
+    worker.behaviour = lambda request: (
+        failed(kind, "gone", module="nerq.errors") if "毒" in str(request["argument"]) else None
+    )
+    job = created(site.http.post("/api/v1/jobs", json={"texts": ["马云", "毒", "马云"]}))
+    done = finished(site, job["id"])
+    assert done["failed"] == 1
+    assert [len(document["entities"]) for document in done["documents"]] == [1, 0, 1]
+    assert done["documents"][1]["error"]["message"] == "gone"
+
+
+def test_a_job_survives_its_gateway(server, worker):
+    worker.hold()
+    with gateway(server.url) as first:
+        job = created(first.http.post("/api/v1/jobs", json={"texts": TEXTS}))
+        worker.wait_for(1)
+    worker.release()
+    with gateway(server.url) as second:
+        assert starts(finished(second, job["id"])) == [n % 5 for n in range(100)]
+
+
+def test_a_job_of_a_gateway_that_died_is_taken_over(server, start, worker):
+    async def abandon():
+        """Take the job as a process does that dies the next moment."""
+        redis = connect(Settings.from_env({}, broker_url=server.url))
+        store = JobStore(redis, "nerq", 60, 10)
+
+        async def parcels():
+            yield [["马云"], ["马云"]]
+
+        job_id, _ = await store.create(parcels(), Options(), "id")
+        claim = await store.claim()
+        assert claim.id == job_id
+        assert await store.claim() is None
+        assert await store.renew(claim, 1)
+        await redis.aclose()
+        return job_id
+
+    job_id = asyncio.run(abandon())
+    assert len(finished(start(), job_id)["documents"]) == 2
+
+
+def test_gateways_share_jobs(start, worker):
+    first, second = start(), start()
+    job = created(first.http.post("/api/v1/jobs", json={"texts": TEXTS}))
+    assert len(finished(second, job["id"])["documents"]) == 100
+    assert second.http.delete(f"/api/v1/jobs/{job['id']}").status_code == 204
+    assert first.job(job["id"]).status_code == 404
+
+
+def test_revoking_a_job_revokes_its_requests_and_forgets_it(server, site, worker, revoked):
+    worker.hold()
+    job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
+    tasks = {request["id"] for request in worker.wait_for(4)}
+    with site.http.stream("GET", f"/api/v1/jobs/{job['id']}/events") as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: progress"
+        assert site.http.delete(f"/api/v1/jobs/{job['id']}").status_code == 204
+        assert '"state":"revoked"' in "\n".join(lines)
+    told = ""
+    while not all(task in told for task in tasks):
+        told += revoked()
+    assert site.job(job["id"]).status_code == 404
+    assert site.http.delete(f"/api/v1/jobs/{job['id']}").status_code == 404
+    assert site.http.get(f"/api/v1/jobs/{job['id']}/events").status_code == 404
+    assert not [key for key in server.client.scan_iter() if "job" in key]
+
+
+def test_only_so_many_jobs_may_be_unfinished(start, worker):
+    site = start(max_jobs=2)
+    worker.hold()
+    for _ in range(2):
+        created(site.http.post("/api/v1/jobs", json={"text": "马云"}))
+    response = site.http.post("/api/v1/jobs", json={"text": "马云"})
+    assert response.status_code == 429
+    assert response.json()["code"] == "too_many_jobs"
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_only_so_many_ended_jobs_are_kept_and_they_expire(server, start, worker):
+    site = start(max_jobs=2, result_ttl=60)
+    ids = []
+    for _ in range(4):
+        ids.append(created(site.http.post("/api/v1/jobs", json={"text": "马云"}))["id"])
+        finished(site, ids[-1])
+    assert [site.job(job_id).status_code for job_id in ids] == [404, 404, 200, 200]
+    left = [key for key in server.client.keys("nerq:nerq:job*") if key != "nerq:nerq:jobs"]
+    assert len(left) == 5
+    assert all(0 < server.client.ttl(key) <= 60 for key in left)
+
+
+def test_an_expired_job_makes_room(server, start, worker):
+    site = start(max_jobs=1)
+    server.client.zadd("nerq:nerq:jobs", {"f" * 32: 0})
+
+    async def claim():
+        redis = connect(Settings.from_env({}, broker_url=server.url))
+        assert await JobStore(redis, "nerq", 60, 10).claim() is None
+        await redis.aclose()
+
+    asyncio.run(claim())
+    created(site.http.post("/api/v1/jobs", json={"text": "马云"}))
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"json": {}}, 422),
+        ({"json": {"texts": []}}, 422),
+        ({"json": {"texts": [1]}}, 422),
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+        ({"content": b"text"}, 415),
+        ({"files": {"file": ("t.pdf", b"a")}}, 415),
+        ({"files": {"file": ("t.txt", b"")}}, 422),
+        ({"files": {"file": ("t.txt", b"\xff")}}, 422),
+        ({"files": {"other": ("t.txt", b"a")}}, 422),
+        ({"files": {"file": ("t.txt", b"a")}, "data": {"min_score": "high"}}, 422),
+        ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=y"}}, 400),
+        ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400),
+    ],
+)
+def test_what_makes_no_job_leaves_nothing(server, site, request_, status):
+    response = site.http.post("/api/v1/jobs", **request_)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert not [key for key in server.client.scan_iter() if "job" in key]
+
+
+def test_uploads_may_be_longer_than_other_bodies(start, worker):
+    site = start(max_body_bytes=2000, max_upload_bytes=10_000)
+    content = b"a\n" * 2500
+    assert created(site.http.post("/api/v1/jobs", files={"file": ("t.txt", content)}))["total"] == 2500
+    response = site.http.post("/api/v1/jobs", files={"file": ("t.txt", content * 3)})
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+    response = site.http.post("/api/v1/jobs", json={"text": "a" * 3000})
+    assert response.status_code == 413
+    assert "upload" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "x"])
+def test_a_job_that_is_not_there(site, job_id):
+    status = 404 if job_id != "x" else 422
+    assert site.job(job_id).status_code == status
+    assert site.http.get(f"/api/v1/jobs/{job_id}/events").status_code == status
+    assert site.http.delete(f"/api/v1/jobs/{job_id}").status_code == status
+
+
+def test_a_job_goes_on_when_redis_comes_back(server, site):
+    job = created(site.http.post("/api/v1/jobs", json={"texts": ["马云"]}))
+    server.stop()
+    server.start()
+    with StubWorker(server.url):
+        assert len(finished(site, job["id"])["documents"]) == 1

@@ -1,0 +1,138 @@
+"""Probes, metrics, status; and the OpenAPI document's own examples."""
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from nerq import TimedOut
+from nerq.keys import QueueKeys
+from nerq_gateway.status import FRESH, Readiness
+
+
+def test_it_is_ready_when_a_worker_has_answered(start, worker):
+    site = start()
+    assert site.http.get("/healthz").json() == {"status": "ok"}
+    assert site.http.get("/readyz").json() == {"status": "ok"}
+    assert len(worker.requests) == 1
+    assert site.http.get("/readyz").status_code == 200
+    assert len(worker.requests) == 1  # remembered for a while
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Client:
+    """Stands for AsyncClient: counts what it is asked and fails when it is told to."""
+
+    def __init__(self):
+        self.asked = 0
+        self.fails = False
+
+    async def extract(self, text, timeout):  # noqa: ASYNC109 - the client's signature
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.fails:
+            raise TimedOut
+
+
+def test_readiness_is_asked_for_again_and_by_many_at_once_only_once():
+    async def body():
+        client, clock = Client(), Clock()
+        readiness = Readiness(client, clock)
+        client.fails = True
+        with pytest.raises(TimedOut):
+            await readiness.check()
+        client.fails = False
+        await asyncio.gather(*(readiness.check() for _ in range(5)))
+        assert client.asked == 2
+        clock.now += FRESH - 1
+        await readiness.check()
+        assert client.asked == 2
+        clock.now += 2
+        client.fails = True
+        with pytest.raises(TimedOut):
+            await readiness.check()
+        assert client.asked == 3
+
+    asyncio.run(body())
+
+
+def test_status_tells_of_queue_and_workers(server, site):
+    keys = QueueKeys("nerq")
+    server.client.lpush("nerq", "{}", "{}")
+    seconds, micros = server.client.time()
+    server.client.zadd(keys.leases, {"w1": seconds * 1000 + micros // 1000 + 60_000, "w2": 1})
+    described = {
+        "host": "a", "pid": 7, "processes": 2, "model": "m@00000000", "started": 1.5, "texts": 10, "rate": 12.5,
+        "batch_texts": 3.5, "latency_ms": 8.25, "held": 4,
+    }  # fmt: skip
+    server.client.hset(keys.owner("w1"), mapping=described)
+    found = site.http.get("/api/v1/status").json()
+    kept = {name: value for name, value in described.items() if name not in {"started", "texts"}}
+    assert found == {"queue": {"depth": 2, "oldest_seconds": None}, "workers": [kept], "rate": 12.5}
+
+
+def metrics(site):
+    response = site.http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    families = text_string_to_metric_families(response.text)
+    return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+
+
+def test_metrics_count_requests_and_texts(start, worker):
+    site = start(max_text_chars=5)
+    before = metrics(site)
+    site.ner(texts=["马云", "一二三四五六", "无"])
+    site.ner(text="一二三四五六")
+    after = metrics(site)
+
+    def grown(name, **labels):
+        key = (name, tuple(sorted(labels.items())))
+        return after[key] - before.get(key, 0)
+
+    route = {"method": "POST", "route": "/api/v1/ner"}
+    assert grown("nerq_http_requests_total", **route, status="200") == 1
+    assert grown("nerq_http_requests_total", **route, status="422") == 1
+    assert grown("nerq_http_request_duration_seconds_count", **route) == 2
+    assert grown("nerq_http_texts_total", outcome="ok") == 2
+    assert grown("nerq_http_texts_total", outcome="invalid_text") == 2
+    assert grown("nerq_http_text_characters_total") == 15
+
+
+def test_what_anybody_may_invent_makes_no_new_series(site):
+    for n in range(20):
+        site.http.request(f"M{n}", f"/nothing-{n}")
+        site.http.get(f"/api/v1/jobs/{n:032x}")
+    named = {value for name, labels in metrics(site) for key, value in labels if key in {"route", "method"}}
+    assert not [value for value in named if "nothing" in value or "0000" in value or value.startswith("M")]
+
+
+def test_every_example_of_the_document_runs_as_it_stands(site, worker):
+    document = site.http.get("/openapi.json").json()
+    schemas, ran = document["components"]["schemas"], 0
+    for path, operations in document["paths"].items():
+        content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
+        if content is None:
+            continue
+        for example in examples(content, schemas):
+            response = site.http.post(path, json=example)
+            assert response.status_code in {200, 202}, (path, example, response.text)
+            ran += 1
+    assert ran >= 6
+
+
+def examples(content, schemas):
+    """Yield the examples of a body, and those of the schemas it may have."""
+    yield from (example["value"] for example in content.get("examples", {}).values())
+    waiting = [content["schema"]]
+    while waiting:
+        schema = waiting.pop()
+        if "$ref" in schema:
+            schema = schemas[schema["$ref"].rpartition("/")[2]]
+        yield from schema.get("examples", [])
+        waiting += schema.get("oneOf", []) + schema.get("anyOf", [])

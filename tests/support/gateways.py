@@ -1,0 +1,75 @@
+"""A real gateway: uvicorn in a thread, on a free port."""
+
+import threading
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+
+from nerq.settings import Settings
+from nerq_gateway.app import make_app
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config):
+        super().__init__(config)
+        self.ready = threading.Event()
+        self.port = None
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        if self.servers:
+            self.port = self.servers[0].sockets[0].getsockname()[1]
+        self.ready.set()
+
+
+class Gateway:
+    """What a test has of it.
+
+    Attributes:
+        http: A client for it.
+        port: Its port.
+        app: The ASGI app.
+    """
+
+    def __init__(self, app, port, http):
+        self.app, self.port, self.http = app, port, http
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ner(self, **body):
+        return self.http.post("/api/v1/ner", json=body)
+
+    def job(self, job_id, **parameters):
+        return self.http.get(f"/api/v1/jobs/{job_id}", params=parameters)
+
+    def events(self, job_id):
+        """Return (event, data) of a job until it ends."""
+        found, event = [], None
+        with self.http.stream("GET", f"/api/v1/jobs/{job_id}/events") as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            for line in response.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data":
+                    found.append((event, value))
+        return found
+
+
+@contextmanager
+def gateway(url, **overrides):
+    """Run a gateway with these settings until the block ends; what runs then is cut off."""
+    app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}))
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+    server = _Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        assert server.ready.wait(20)
+        assert server.port, "the gateway did not start"
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http:
+            yield Gateway(app, server.port, http)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
