@@ -4,12 +4,13 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
 from nerq.aiostream import Stream
 from nerq.contract import Document, Entity
+from nerq.errors import TimedOut
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
 from nerq.outbox import Outbox
 from nerq.parcels import WINDOW
@@ -69,17 +70,28 @@ class AsyncClient:
         """The settings in use."""
         return self._outbox.settings
 
-    async def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
-        """Return the entities of one text; see `Client.extract`. Being cancelled revokes the request."""
-        send = functools.partial(self._outbox.one, text, self._outbox.lifetime(timeout))
+    async def extract(
+        self, text: str, timeout: Timeout = DEFAULT, *, headers: Mapping[str, str] | None = None
+    ) -> list[Entity]:
+        """Return the entities of one text; see `Client.extract`. Being cancelled, or out of time, revokes the request.
+
+        `headers` are added to the message's, for a worker's log: see `Outbox.one`.
+        """
+        send = functools.partial(self._outbox.one, text, self._outbox.lifetime(timeout), headers)
         return await self._send_and_wait(send, timeout)
 
-    async def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
-        """Return one document per text, in order; see `Client.extract_many`. Being cancelled revokes the request."""
+    async def extract_many(
+        self,
+        texts: list[str] | tuple[str, ...],
+        timeout: Timeout = DEFAULT,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> list[Document]:
+        """Return one document per text, in order; see `Client.extract_many`, and `extract` for the rest."""
         parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        send = functools.partial(self._outbox.launch, parcel, self._outbox.lifetime(timeout))
+        send = functools.partial(self._outbox.launch, parcel, self._outbox.lifetime(timeout), headers)
         documents: list[Document] = await self._send_and_wait(send, timeout)
         return parcel.fill(documents)
 
@@ -140,7 +152,7 @@ class AsyncClient:
         sending = self._threads.submit(send)
         try:
             return await self.wait(await asyncio.shield(asyncio.wrap_future(sending)), timeout)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimedOut):
             if not sending.cancel():  # begun: what it sends is to be revoked, and `close` waits for that
                 with contextlib.suppress(RuntimeError):  # closed meanwhile
                     self._threads.submit(lambda: self._outbox.revoke_quietly([sending.result()]))

@@ -5,7 +5,7 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kombu.connection import Connection
@@ -68,13 +68,21 @@ class Link:
         """Use connections of our own in a forked child."""
         self._fresh()
 
-    def send(self, task: str, argument: str | Sequence[str], *, expires: float | None = None) -> str:
+    def send(
+        self,
+        task: str,
+        argument: str | Sequence[str],
+        *,
+        expires: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         """Put one request into the queue; return its id. The argument has been checked.
 
         Args:
             task: A name of the contract.
             argument: The text, or the texts.
             expires: Seconds after which a worker need not begin with it.
+            headers: Headers that the message has besides Celery's.
 
         Raises:
             BrokerUnreachable: Redis did not take it within `connect_timeout` seconds.
@@ -93,6 +101,8 @@ class Link:
             kwargsrepr="{}",
             origin=self._origin,
         )
+        if headers:
+            message.headers.update(headers)
         with self._translated(), self._publishers.acquire(block=True, timeout=self._patience) as producer:
             self._publish(producer, task, message)
         return task_id

@@ -1,7 +1,7 @@
 """What the blocking and the asyncio client share: check texts, send them, hand out jobs."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nerq import outcomes
@@ -32,8 +32,12 @@ class Outbox:
         self.settings: Final = resolve(broker_url, settings, overrides)
         self.link: Final = Link(self.settings)
 
-    def one(self, text: str, expires: float | None = None) -> Job[list[Entity]]:
+    def one(
+        self, text: str, expires: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> Job[list[Entity]]:
         """Send one text.
+
+        Of `headers`, which are added to the message's, a worker's log has `request_id`.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
@@ -44,7 +48,7 @@ class Outbox:
         fault = text_fault(text, self.settings.max_text_chars)
         if fault is not None:
             raise InvalidText(fault)
-        return Job(self.link, self.link.send(EXTRACT, text, expires=expires), outcomes.entities)
+        return Job(self.link, self.link.send(EXTRACT, text, expires=expires, headers=headers), outcomes.entities)
 
     def many(self, texts: Any, expires: float | None = None) -> Job[list[Document]]:
         """Send several texts in one request.
@@ -73,9 +77,11 @@ class Outbox:
             parcel.add(text, self.settings.max_text_chars)
         return parcel
 
-    def launch(self, parcel: Parcel, expires: float | None = None) -> Job[list[Document]]:
+    def launch(
+        self, parcel: Parcel, expires: float | None = None, headers: Mapping[str, str] | None = None
+    ) -> Job[list[Document]]:
         """Send the valid texts of a parcel, of which there is at least one."""
-        task_id = self.link.send(EXTRACT_MANY, parcel.texts, expires=expires)
+        task_id = self.link.send(EXTRACT_MANY, parcel.texts, expires=expires, headers=headers)
         expected = len(parcel.texts)
         return Job(self.link, task_id, lambda meta: outcomes.documents(meta, expected))
 

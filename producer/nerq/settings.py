@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from nerq.errors import InvalidSettings
@@ -43,6 +43,18 @@ class Settings(BaseModel):
     max_wait_ms: float = Field(
         500.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy"
     )
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="keys the gateway asks for, with commas: each a key, or `sha256:` and its hex digest"
+    )
+    rate_limit: str = Field(
+        "", description="requests the gateway takes per key, or per address, such as `100/minute`; empty: no limit"
+    )
+    cors_origins: str = Field(
+        "", description="origins whose pages may call the gateway, with commas, such as `https://example.org`"
+    )
+    max_body_bytes: int = Field(10_000_000, ge=1024, description="longest body of a request to the gateway")
+    max_upload_bytes: int = Field(100_000_000, ge=1024, description="longest body of a job, a file too")
+    max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
@@ -75,7 +87,7 @@ def table() -> str:
         default = int(field.default) if isinstance(field.default, bool) else field.default
         rows.append(
             f"| `{variable(name)}` | `{default}` | {field.description} |"
-            if default != ""
+            if str(default)
             else f"| `{variable(name)}` | | {field.description} |"
         )
     return "\n".join(rows)

@@ -1,0 +1,98 @@
+"""Composition root of the gateway: settings, client, routes, middleware."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Security
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from nerq.aio import AsyncClient
+from nerq.settings import Settings
+from nerq_gateway import docs, huggingface, metrics, ner, openapi, problems, status
+from nerq_gateway.gate import Gate, Keys, RateLimit, rates
+from nerq_gateway.guard import Guard
+from nerq_gateway.jobs import routes as jobs
+from nerq_gateway.jobs.runner import Runner
+from nerq_gateway.jobs.store import JobStore
+from nerq_gateway.redis import connect
+from nerq_gateway.request_id import HEADER
+from nerq_gateway.state import State
+
+PAGE = Path(__file__).parent / "static"
+KEY = HTTPBearer(auto_error=False, description="One of NERQ_API_KEYS, where the gateway has any.")
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Return the gateway as an ASGI app; connections are opened when it starts.
+
+    Args:
+        settings: Broker, queue, limits and keys.
+
+    Raises:
+        InvalidSettings: a setting cannot be used.
+    """
+    redis = connect(settings)
+    keys, items = Keys(settings.api_keys.get_secret_value()), rates(settings.rate_limit)
+    limit = RateLimit(redis, settings.queue, items) if items else None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncClient(settings=settings) as client:
+            store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
+            app.state.nerq = State(settings, client, redis, store, Runner(store, client), status.Readiness(client))
+            running = asyncio.create_task(app.state.nerq.runner.run())
+            try:
+                yield
+            finally:
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+        await redis.aclose()
+
+    app = FastAPI(
+        title="nerq",
+        summary="Chinese named-entity recognition from a queue.",
+        version=metadata.version("nerq"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    secured: Any = [Security(KEY)]
+    app.include_router(ner.router, dependencies=secured)
+    app.include_router(jobs.upload_route(settings.max_upload_bytes), dependencies=secured)
+    app.include_router(jobs.router, dependencies=secured)
+    app.include_router(huggingface.router, dependencies=secured)
+    app.include_router(status.router)
+    app.include_router(metrics.router)
+    openapi.install(app)
+    docs.install(app)
+    _serve_page(app)
+    app.add_middleware(Gate, keys=keys, limit=limit)
+    if settings.cors_origins.strip():
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
+            expose_headers=[HEADER, "Retry-After", "Location"],
+        )
+    app.add_middleware(Guard)
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    app.add_api_route("/", index, methods=["GET", "HEAD"], include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=PAGE), name="static")

@@ -1,0 +1,94 @@
+"""The outermost layer: request ids, security headers, metrics, one log line per request, and nothing unanswered."""
+
+import logging
+import time
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nerq_gateway import metrics, request_id
+from nerq_gateway.problems import problem
+
+log = logging.getLogger("nerq.gateway")
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+SECURITY = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+PROTECTED = "/api/"
+UNKNOWN = "unmatched"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: What it guards.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identity = request_id.adopt(Headers(scope=scope).get(request_id.HEADER))
+        answer = _Answer(scope, send, identity)
+        began = time.perf_counter()
+        metrics.IN_PROGRESS.inc()
+        try:
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            answer.status = answer.status or 499  # nobody hears it; nginx logs this number
+        except Exception:
+            log.exception("a request failed [%s]", identity)
+            if answer.status is not None:  # too late to say so
+                raise
+            await problem(500, "the gateway failed; its log has the reason under this request id")(
+                scope, receive, answer.send
+            )
+        finally:
+            metrics.IN_PROGRESS.dec()
+            _note(scope, answer.status, time.perf_counter() - began, identity)
+
+
+class _Answer:
+    """Adds the headers that every answer has."""
+
+    def __init__(self, scope: Scope, send: Send, identity: str) -> None:
+        self._scope, self._send, self._identity = scope, send, identity
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers[request_id.HEADER] = self._identity
+            for name, value in SECURITY.items():
+                headers.setdefault(name, value)
+            if self._scope["path"].startswith(PROTECTED):
+                headers.setdefault("cache-control", "no-store")
+        await self._send(message)
+
+
+def _note(scope: Scope, status: int | None, seconds: float, identity: str) -> None:
+    route: Any = scope.get("route")
+    path = getattr(route, "path", None) or UNKNOWN
+    method = scope["method"] if scope["method"] in METHODS else "OTHER"
+    metrics.REQUESTS.labels(method, path, str(status or 0)).inc()
+    metrics.SECONDS.labels(method, path).observe(seconds)
+    level = logging.DEBUG if path in {"/healthz", "/metrics"} else logging.INFO
+    log.log(level, "%s %s %s %.1f ms [%s]", method, path, status, seconds * 1000, identity)

@@ -1,0 +1,38 @@
+"""The gateway's own connection to Redis: state of jobs, rate limits, the queue's depth."""
+
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Redis, Sentinel
+
+from nerq.broker import split_url
+from nerq.settings import Settings
+
+MAX_CONNECTIONS = 200
+
+
+def connect(settings: Settings) -> Redis:
+    """Return a client of the broker that `settings` name; nothing is opened yet.
+
+    Raises:
+        InvalidSettings: the broker's URL cannot be used.
+    """
+    url, master = split_url(settings.broker_url)
+    patience = {
+        "socket_timeout": settings.connect_timeout,
+        "socket_connect_timeout": settings.connect_timeout,
+        "health_check_interval": 10,
+        "max_connections": MAX_CONNECTIONS,
+    }
+    if url.startswith("sentinel://"):
+        return _by_sentinel(url.split(";"), master, patience)
+    return Redis.from_url(url.replace("redis+socket://", "unix://", 1), **patience)
+
+
+def _by_sentinel(urls: list[str], master: str, options: dict[str, float]) -> Redis:
+    parts = [urlsplit(url) for url in urls]
+    first = parts[0]
+    database = first.path.strip("/") or dict(parse_qsl(first.query)).get("virtual_host", "0")
+    sentinels = [(part.hostname or "localhost", part.port or 26379) for part in parts]
+    login = {"username": first.username, "password": unquote(first.password) if first.password else None}
+    found: Redis = Sentinel(sentinels, **options).master_for(master, db=int(database), **login, **options)
+    return found

@@ -1,0 +1,97 @@
+"""/healthz, /readyz and GET /api/v1/status."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from redis.asyncio import Redis
+
+from nerq.aio import AsyncClient
+from nerq.errors import NerqError
+from nerq_gateway.problems import ProblemError, responses
+from nerq_gateway.schemas import SENTENCE, Health, Queue, Status, Worker
+from nerq_gateway.state import State
+
+router = APIRouter()
+
+FRESH = 10.0
+"""Seconds for which an answer of a worker's proves that there is one."""
+PATIENCE = 5.0
+"""Seconds that a worker has for the text it is asked to prove itself with."""
+
+
+class Readiness:
+    """Whether a worker answers: asked for with a text of our own, and remembered for a while.
+
+    Args:
+        client: Sends it.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, client: AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._answered: float | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    async def check(self) -> None:
+        """Return when a worker has answered lately.
+
+        Raises:
+            NerqError: none has.
+        """
+        if self._answered is not None and self._clock() - self._answered < FRESH:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        await self._client.extract(SENTENCE, timeout=PATIENCE)
+        self._answered = self._clock()
+
+
+@router.get("/healthz", tags=["operation"], summary="Is the gateway up?")
+async def healthz() -> Health:
+    """Say that this process answers; nothing else is looked at."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", tags=["operation"], summary="Is a worker there?", responses=responses(503))
+async def readyz(request: Request) -> Health:
+    """Say whether a worker has answered a text within the last seconds."""
+    try:
+        await State.of(request).readiness.check()
+    except NerqError as error:
+        raise ProblemError(503, f"not ready: {error}", code=error.code, headers={"Retry-After": "1"}) from None
+    return Health(status="ok")
+
+
+@router.get("/api/v1/status", tags=["operation"], summary="Queue and workers now", responses=responses(401, 429, 503))
+async def status(request: Request) -> Status:
+    """Return how much waits and who works on it."""
+    state = State.of(request)
+    return await read(state.redis, state.settings.queue)
+
+
+async def read(redis: "Redis[Any]", queue: str) -> Status:
+    """Return what Redis knows of the queue and of the workers whose leases hold."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.llen(queue)
+        pipe.time()
+        pipe.zrange(f"nerq:{queue}:leases", 0, -1, withscores=True)
+        depth, (seconds, micros), leases = await pipe.execute()
+    now = seconds * 1000 + micros // 1000
+    async with redis.pipeline(transaction=False) as pipe:
+        for owner, deadline in leases:
+            if deadline >= now:
+                pipe.hgetall(f"nerq:{queue}:owner:{owner.decode()}")
+        described = await pipe.execute()
+    workers = [
+        Worker.model_validate({key.decode(): value.decode() for key, value in fields.items()})
+        for fields in described
+        if fields
+    ]
+    return Status(queue=Queue(depth=depth), workers=workers, rate=sum(worker.rate for worker in workers))
