@@ -86,7 +86,7 @@ export class Details {
     const name = nameOf(entity.type);
     const meter = element("meter", { min: 0, max: 1, value: entity.score, "aria-label": t("score") });
     this.card.className = `card slot-${slotOf(entity.type)}`;
-    this.card.replaceChildren(
+    const lines = [
       element("p", { class: "card-type" }, `${shapeOf(entity.type)} ${name}${name === entity.type ? "" : ` · ${entity.type}`}`),
       element("p", { class: "card-text", lang: "zh-CN" }, entity.text),
       element("p", { class: "card-score" }, meter, `${number(entity.score * 100, 1)} %`),
@@ -94,7 +94,8 @@ export class Details {
       same.length > 1
         ? element("p", { class: "card-place" }, t("occurrence", { number: same.indexOf(entity) + 1, count: same.length }))
         : null,
-    );
+    ];
+    this.card.replaceChildren(...lines.filter(Boolean));
   }
 
   /** Under the box where there is room, else above; never outside the window. */

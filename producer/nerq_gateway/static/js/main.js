@@ -64,13 +64,17 @@ let wrongAnswer = false;
 editor.addEventListener("change", (event) => {
   wrongAnswer = false;
   live.change(editor.text, event.detail);
-  byId("characters").textContent = t("characters", { count: codePoints(editor.text) });
-  byId("clear").disabled = editor.text === "";
-});
-editor.addEventListener("entities", () => {
-  byId("copy").disabled = editor.text === "";
+  drawText();
 });
 addEventListener("online", () => live.recovered());
+
+function drawText() {
+  const empty = editor.text === "";
+  byId("characters").textContent = t("characters", { count: codePoints(editor.text) });
+  byId("clear").disabled = empty;
+  byId("copy").disabled = empty;
+  byId("starters").hidden = !empty;
+}
 
 function answered(entities, text, ms) {
   wrongAnswer = !editor.setEntities(entities, text) && text === editor.text;
@@ -116,9 +120,14 @@ const examples = byId("examples");
 examples.addEventListener("change", () => {
   const example = EXAMPLES[examples.value];
   examples.value = "";
-  if (!example) return;
-  editor.setText(example.text);
+  if (example) editor.setText(example.text);
 });
+
+/** Begin with an example; its button goes, so the text has the focus next. */
+function start(text) {
+  editor.setText(text);
+  byId("text").focus({ preventScroll: true });
+}
 
 byId("copy").addEventListener("click", async (event) => {
   const button = event.currentTarget;
@@ -147,9 +156,16 @@ function drawAll() {
     element("option", { value: "" }, t("chooseExample")),
     ...EXAMPLES.map(({ name }, index) => element("option", { value: String(index) }, name[language()])),
   );
-  byId("characters").textContent = t("characters", { count: codePoints(editor.text) });
-  byId("clear").disabled = editor.text === "";
-  byId("copy").disabled = editor.text === "";
+  byId("starters").replaceChildren(
+    ...EXAMPLES.map(({ name, text }) =>
+      element(
+        "button",
+        { type: "button", class: "starter", on: { click: () => start(text) } },
+        name[language()],
+      ),
+    ),
+  );
+  drawText();
   details.hide();
   editor.draw();
   found.draw({ anew: true });

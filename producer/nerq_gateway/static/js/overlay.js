@@ -19,9 +19,11 @@ export class Overlay {
   /**
    * @param {HTMLElement} root
    * @param {HTMLElement} scroller what scrolls the root
+   * @param {number} [most] units in a chunk
    */
-  constructor(root, scroller) {
+  constructor(root, scroller, most = CHUNK) {
     this.root = root;
+    this.most = most;
     this.scroller = scroller;
     /** @type {Mark[]} */
     this.marks = [];
@@ -42,7 +44,7 @@ export class Overlay {
     const old = this.chunks.slice(from, to + 1);
     const before = old.map((chunk) => chunk.text).join("");
     const after = before.slice(0, start - began) + inserted + before.slice(start - began + removed);
-    const fresh = old.length === 1 && after.length <= CHUNK ? [after] : pieces(after, CHUNK);
+    const fresh = old.length === 1 && after.length <= this.most ? [after] : pieces(after, this.most);
     if (old.length === 1 && fresh.length === 1 && endsBlock(before) === endsBlock(after)) {
       old[0].text = after;
       old[0].drawn = null;
@@ -135,11 +137,11 @@ export class Overlay {
     return element("div", { class: "block" }, ...chunks.map((chunk) => chunk.node));
   }
 
-  /** A text that is empty or ends with a line break has one more, empty line. */
+  /** A text that ends with a line break has one more, empty line. */
   tail() {
     const last = this.chunks[this.chunks.length - 1].text;
     if (this.root.lastElementChild?.className !== "tail") this.root.append(element("div", { class: "tail" }));
-    this.root.lastElementChild.hidden = last !== "" && !endsBlock(last);
+    this.root.lastElementChild.hidden = !endsBlock(last);
   }
 
   // highlights
