@@ -149,7 +149,7 @@ def test_emoji_keep_their_places(desk):
     assert desk.overlay_text() == text
     desk.items.first.click()
     desk.card.wait_for()
-    assert "Characters 6 to 8" in desk.card.inner_text()  # code points: 😀, then five of the family
+    assert "Offsets 6–8" in desk.card.inner_text()  # code points: 😀, then five of the family
 
 
 def test_an_answer_that_does_not_fit_is_not_shown(desk):

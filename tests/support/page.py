@@ -29,6 +29,7 @@ NAMES = {
 }
 """What the worker of these tests finds; two types are not of the usual three, one name is beyond the basic plane."""
 ANY_NAME = re.compile("|".join(sorted(map(re.escape, NAMES), key=len, reverse=True)))
+PATIENCE_MS = 45_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -139,6 +140,7 @@ class Desk:
 
     def __init__(self, page):
         self.page = page
+        page.set_default_timeout(PATIENCE_MS)
         self.text = page.locator("#text")
         self.entities = page.locator("#overlay .entity")
         self.items = page.locator("#found .item")
@@ -153,7 +155,7 @@ class Desk:
             self.problems.append(message.text)
 
     def open(self, url):
-        self.page.goto(url)
+        self.page.goto(url, wait_until="commit")
         self.page.wait_for_selector("html[data-ready]")
         return self
 

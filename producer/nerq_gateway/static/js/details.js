@@ -20,7 +20,7 @@ export class Details {
     });
     this.followPointer();
     this.followCaret();
-    addEventListener("scroll", () => this.hide(), { passive: true, capture: true });
+    addEventListener("scroll", () => this.follow(), { passive: true, capture: true });
     addEventListener("resize", () => this.hide(), { passive: true });
   }
 
@@ -32,7 +32,7 @@ export class Details {
       if (entity) {
         const boxes = this.editor.boxesOf(entity);
         const under = boxes.find((box) => event.clientY <= box.bottom + 4) ?? boxes[0];
-        if (under) this.show(entity, under);
+        if (under) this.show(entity, () => under, { follows: false });
       } else if (this.entity) this.leave();
     });
     area.addEventListener("pointerleave", () => this.leave());
@@ -50,8 +50,7 @@ export class Details {
     this.editor.addEventListener("caret", () => {
       if (typed) return;
       const entity = this.editor.entityAtCaret();
-      const box = entity && this.editor.boxesOf(entity)[0];
-      if (box) this.show(entity, box);
+      if (entity) this.show(entity, () => this.editor.boxesOf(entity)[0]);
       else if (this.entity && document.activeElement === textarea) this.hide();
     });
     textarea.addEventListener("blur", () => this.leave());
@@ -69,14 +68,29 @@ export class Details {
     this.editor.setActive(null);
   }
 
-  /** Show the card for an entity beside a box of the window. */
-  show(entity, box) {
+  /**
+   * Show the card for an entity.
+   * @param {import("./spans.js").Entity} entity
+   * @param {() => DOMRect | undefined} anchor the box of the window that the card stands beside
+   * @param {{follows?: boolean}} [options] whether the card goes with its anchor when something scrolls; else it goes away
+   */
+  show(entity, anchor, { follows = true } = {}) {
     clearTimeout(this.leaving);
+    const box = anchor();
+    if (!box) return;
+    this.anchor = follows ? anchor : null;
     if (this.entity !== entity) this.fill(entity);
     this.entity = entity;
     this.card.hidden = false;
     this.place(box);
     this.editor.setActive(entity);
+  }
+
+  follow() {
+    if (!this.entity) return;
+    const box = this.anchor?.();
+    if (box && box.bottom > 0 && box.top < innerHeight) this.place(box);
+    else this.hide();
   }
 
   fill(entity) {

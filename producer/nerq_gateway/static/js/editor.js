@@ -35,10 +35,21 @@ export class Editor extends EventTarget {
 
   /** Replace the whole text, as by an example. */
   setText(text) {
-    this.textarea.value = text;
     this.entities = [];
+    if (this.text) this.replace(text);
+    else this.textarea.value = text;
     this.sync();
     this.scroller.scrollTop = 0;
+  }
+
+  /** As if typed, so that what was there comes back by undo. */
+  replace(text) {
+    const before = document.activeElement;
+    this.textarea.focus({ preventScroll: true });
+    this.textarea.select();
+    const done = text ? document.execCommand("insertText", false, text) : document.execCommand("delete");
+    if (!done) this.textarea.value = text;
+    if (before !== this.textarea) before?.focus?.({ preventScroll: true });
   }
 
   /** Show what the model found; an answer that does not fit the text is refused. Returns whether it was taken. */

@@ -137,7 +137,7 @@ export class Found {
 
   tell(index, button) {
     const entity = this.groups[index]?.places[0];
-    if (entity) this.details.show(entity, button.getBoundingClientRect());
+    if (entity) this.details.show(entity, () => button.getBoundingClientRect());
   }
 
   /** Show where in the text the entity stands; each time the next place. */
@@ -149,12 +149,6 @@ export class Found {
     const entity = places[place];
     this.editor.scroller.scrollIntoView({ block: "nearest" });
     this.editor.reveal(entity);
-    // Scrolling hides the card; show it when that is over.
-    requestAnimationFrame(() =>
-      requestAnimationFrame(() => {
-        const box = this.editor.boxesOf(entity)[0];
-        if (box) this.details.show(entity, box);
-      }),
-    );
+    this.details.show(entity, () => this.editor.boxesOf(entity)[0]);
   }
 }

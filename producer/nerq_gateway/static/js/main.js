@@ -31,7 +31,10 @@ const found = new Found({
   details,
 });
 const live = new Live({ ask: extract, onAnswer: answered, onState: showState });
-const keys = new KeyDialog(() => live.retry());
+const keys = new KeyDialog(() => {
+  live.retry();
+  strip.look();
+});
 const notice = new Notice(byId("notice"), { onRetry: () => live.retry(), onKey: () => keys.ask() });
 const cell = (name) => byId(`strip-${name}`);
 const strip = new Strip(
@@ -100,7 +103,7 @@ function showState({ slow, working, error, retryIn }) {
   else notice.show(null);
   if (error?.code === "unauthorized" && error !== showState.asked) {
     showState.asked = error;
-    keys.ask();
+    keys.offer();
   }
 }
 

@@ -30,8 +30,8 @@ export class Strip {
       this.status = await status();
     } catch (error) {
       this.status = null;
-      wait = AFTER_FAILURE_MS;
       if (!(error instanceof ApiError)) throw error;
+      wait = Math.max(AFTER_FAILURE_MS, (error.retryAfter ?? 0) * 1000);
     }
     this.draw();
     this.onStatus({ workers: this.status ? this.status.workers.length : null });

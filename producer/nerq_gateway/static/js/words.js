@@ -32,7 +32,7 @@ export const WORDS = {
     working: "Recognising…",
     details: "Details",
     score: "Score",
-    place: "Characters {start} to {end}",
+    place: "Offsets {start}–{end}",
     occurrence: "{number} of {count}",
     // the strip
     stripLabel: "The service now",
@@ -141,7 +141,7 @@ export const WORDS = {
     working: "识别中…",
     details: "详情",
     score: "置信度",
-    place: "第 {start} 至 {end} 字",
+    place: "偏移 {start}–{end}",
     occurrence: "第 {number} 处，共 {count} 处",
     stripLabel: "服务现状",
     workers: "工作进程",

@@ -1,0 +1,106 @@
+"""How soon the page highlights: from the last key to the frame that shows the entity.
+
+    PYTHONPATH=tests python tests/benchmarks/page.py [--rounds 20] [--load]
+
+Runs everything for real: Redis, a worker with the bundled model, the gateway, a headless Chromium (`make test-browser`
+installs it). Each round types a sentence key by key and ends with a name that is not highlighted until the last key.
+Prints medians and 95th percentiles in milliseconds, and what the page's own wait and the request took of it.
+
+Then it types into a text of 100,000 characters: from a key to the frame that shows it.
+"""
+
+import argparse
+import statistics
+
+from nerq.cli.stack import running
+from support.page import Desk, chromium, gateway
+
+BEFORE = "昨天的发布会上，记者见到了"
+NAME = "马云"
+AFTER_KEY = """() => new Promise((resolve) => {
+    const area = document.getElementById('text');
+    let began;
+    area.addEventListener('keydown', () => { began = performance.now(); }, { once: true, capture: true });
+    area.addEventListener('beforeinput', () => { began ??= performance.now(); }, { once: true, capture: true });
+    const check = () => {
+        const { entities } = window.nerqSeen;
+        return entities.some((node) => node.textContent === '马云');
+    };
+    const look = () => {
+        window.nerqSeen = { entities: [...document.querySelectorAll('#overlay .entity')] };
+        if (began === undefined || !check()) return;
+        watcher.disconnect();
+        requestAnimationFrame(() => {
+            const channel = new MessageChannel(); // its message comes when the frame has been made
+            channel.port1.onmessage = () => resolve(performance.now() - began);
+            channel.port2.postMessage(0);
+        });
+    };
+    const watcher = new MutationObserver(look);
+    watcher.observe(document.getElementById('overlay'), { childList: true, subtree: true });
+})"""
+FRAMES = """async (count) => {
+    const area = document.getElementById('text');
+    area.focus();
+    area.setSelectionRange(50_000, 50_000);
+    const frame = () => new Promise((resolve) => requestAnimationFrame(() => {
+        const channel = new MessageChannel();
+        channel.port1.onmessage = resolve;
+        channel.port2.postMessage(0);
+    }));
+    await frame();
+    const times = [];
+    for (let round = 0; round < count; round++) {
+        const began = performance.now();
+        document.execCommand('insertText', false, '中');
+        await frame();
+        times.push(performance.now() - began);
+    }
+    return times;
+}"""
+LINE = "马云在杭州说，王小明昨天去了北京，今天天气不错，谁也没提工作的事。"
+LONG = 100_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
+    with (
+        running(None, None, None) as stack,
+        gateway(stack.settings.broker_url) as address,
+        chromium() as browser,
+    ):
+        desk = Desk(browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-GB")).open(address)
+        times = [highlight(desk) for _ in range(rounds + 3)][3:]  # the first ones warm caches and connections
+        requests = [float(entry) for entry in desk.page.evaluate(REQUESTS)][-rounds:]
+        print(f"{stack.model}, {rounds} rounds                   median       p95")
+        line("last key to highlight", times)
+        line("of it, the last request", requests)
+        for name, text in (("many paragraphs", (LINE * 4 + "\n") * LONG), ("one paragraph", LINE * LONG)):
+            desk.fill(text[:LONG])
+            desk.page.wait_for_function("() => !document.getElementById('summary').textContent.startsWith('0')")
+            line(f"key to frame, {LONG:,} characters, {name}", desk.page.evaluate(FRAMES, rounds))
+
+
+REQUESTS = """() => performance.getEntriesByType('resource')
+    .filter((entry) => entry.name.endsWith('/api/v1/ner'))
+    .map((entry) => entry.duration)"""
+
+
+def highlight(desk: Desk) -> float:
+    """Type a sentence whose last key completes a name; return the milliseconds from that key to the highlight."""
+    desk.fill("")
+    desk.text.press_sequentially(BEFORE + NAME[:-1], delay=30)
+    desk.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length === 0")
+    waiting = desk.page.evaluate_handle(f"() => ({{ seen: ({AFTER_KEY})() }})")
+    desk.text.press_sequentially(NAME[-1])
+    return waiting.evaluate("waiting => waiting.seen")
+
+
+def line(name: str, times: list[float]) -> None:
+    print(f"{name:<54} {statistics.median(times):>6.1f} ms {statistics.quantiles(times, n=20)[-1]:>6.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
