@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nerq.aio import AsyncClient, AsyncJob
+    from nerq.backlog import Backlog, WorkerState
     from nerq.client import Client
     from nerq.contract import Document, Entity, ErrorCode, Failure
     from nerq.errors import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "AsyncJob",
+    "Backlog",
     "BrokerUnreachable",
     "Client",
     "Document",
@@ -50,11 +52,13 @@ __all__ = [
     "Settings",
     "TimedOut",
     "WorkerLost",
+    "WorkerState",
     "__version__",
 ]
 
 _HOMES = {
     "aio": ("AsyncClient", "AsyncJob"),
+    "backlog": ("Backlog", "WorkerState"),
     "client": ("Client",),
     "contract": ("Document", "Entity", "ErrorCode", "Failure"),
     "jobs": ("Job",),

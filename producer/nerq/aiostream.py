@@ -1,19 +1,19 @@
 """Streaming for asyncio: take texts, send parcels, give out documents in order, each as soon as it can be done."""
 
 import asyncio
-import contextlib
-import functools
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from nerq.aiooutbox import AsyncOutbox
 from nerq.client import SLOW
 from nerq.contract import Document
-from nerq.errors import TimedOut
+from nerq.errors import NerqError, QueueFull, TimedOut
+from nerq.inbox import Inbox
 from nerq.jobs import Job
-from nerq.outbox import Outbox, answers
+from nerq.outbox import answers
 from nerq.parcels import Bounds, Parcel
+from nerq.slowdown import Slowdown
 
 NOTHING: Any = object()
 """What a source gives when something else is due first."""
@@ -27,16 +27,17 @@ class Stream:
     Args:
         outbox: Sends parcels.
         bounds: How large a parcel gets, and how much may be in flight.
-        threads: Where sending, which blocks, is done.
         limit: Seconds to wait for the next document; None waits for ever.
     """
 
-    def __init__(self, outbox: Outbox, bounds: Bounds, threads: ThreadPoolExecutor, limit: float | None) -> None:
+    def __init__(self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None) -> None:
         self._outbox = outbox
+        self._link = outbox.plain.link
         self._bounds = bounds
-        self._threads = threads
         self._limit = limit
+        self._slowdown = Slowdown(limit)
         self._gathered = Parcel()
+        self._refused = False
         self._flights: deque[_Flight] = deque()
 
     async def run(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Document]:
@@ -49,9 +50,9 @@ class Stream:
                     for document in self._flights[0].documents():
                         yield document
                     self._flights.popleft()
-        except (GeneratorExit, asyncio.CancelledError, TimedOut):
-            with contextlib.suppress(RuntimeError):  # closed meanwhile
-                self._threads.submit(self._outbox.revoke_quietly, [flight.job for flight in self._flights])
+                    self._slowdown.progress()
+        except (GeneratorExit, asyncio.CancelledError, TimedOut, QueueFull):
+            self._outbox.revoke(flight.job for flight in self._flights)
             raise
         finally:
             source.close()
@@ -60,7 +61,7 @@ class Stream:
 
     async def _step(self, source: "_Source") -> None:
         """Do the one thing that is due: take a text, send what is gathered, or wait for the oldest answer."""
-        if source.ended and self._gathered.slots:
+        if self._refused or (source.ended and self._gathered.slots):
             await self._launch()
         elif source.ended or self._bounds.full([*(flight.parcel for flight in self._flights), self._gathered]):
             await self._wait_for_head()
@@ -83,10 +84,21 @@ class Stream:
             await self._launch()
 
     async def _launch(self) -> None:
-        parcel, self._gathered = self._gathered, Parcel()
-        send = functools.partial(self._outbox.launch, parcel)
-        job = await asyncio.get_running_loop().run_in_executor(self._threads, send) if parcel.texts else None
-        self._flights.append(_Flight(parcel, job))
+        """Send what is gathered. While it is refused, it is due again after a pause, or when an answer has come."""
+        job: Job[list[Document]] | None = None
+        if self._gathered.texts:
+            try:
+                job = await self._outbox.send(self._outbox.plain.parcel(self._gathered))
+            except NerqError as error:
+                if not self._link.passing(error):
+                    raise
+                self._refused = True
+                pause = self._slowdown.pause(error, asyncio.get_running_loop().time())
+                await (asyncio.wait([self._flights[0].arrival], timeout=pause) if self._flights else _nap(pause))
+                return
+        self._flights.append(_Flight(self._gathered, job, self._outbox.inbox()))
+        self._gathered, self._refused = Parcel(), False
+        self._slowdown.progress()
 
     async def _wait_for_head(self) -> None:
         done, _ = await asyncio.wait([self._flights[0].arrival], timeout=self._limit)
@@ -94,22 +106,26 @@ class Stream:
             raise self._late()
 
     def _late(self) -> Exception:
-        return self._outbox.link.late(self._limit)
+        return self._link.late(self._limit)
+
+
+async def _nap(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 class _Flight:
     """A parcel on its way; its arrival is a future of the running loop's."""
 
-    def __init__(self, parcel: Parcel, job: Job[list[Document]] | None) -> None:
+    def __init__(self, parcel: Parcel, job: Job[list[Document]] | None, inbox: Inbox) -> None:
         self.parcel = parcel
         self.job = job
         self.arrival: asyncio.Future[Any]
         if job is None:  # no text of it was worth sending
-            self.arrival = asyncio.get_running_loop().create_future()
+            self.arrival = inbox.loop.create_future()
             self.arrival.set_result(None)
         else:
             self._future = job.take()
-            self.arrival = asyncio.wrap_future(self._future)
+            self.arrival = inbox.wrap(self._future)
 
     def documents(self) -> list[Document]:
         """Return the documents of a parcel that has arrived."""

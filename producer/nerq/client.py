@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, Self, overload
 
+from nerq.backlog import Backlog
 from nerq.contract import Document, Entity
-from nerq.errors import TimedOut
-from nerq.jobs import DEFAULT, Job, Timeout
+from nerq.errors import NerqError, QueueFull, TimedOut
+from nerq.jobs import DEFAULT, Job, Timeout, seconds
 from nerq.outbox import Outbox, answers
 from nerq.parcels import WINDOW, Bounds, Parcel
 from nerq.settings import Settings
+from nerq.slowdown import Slowdown
 
 SLOW = 0.05
 """Seconds a stream's source may take for a text before what has been gathered is sent without waiting for more."""
@@ -57,7 +59,7 @@ class Client:
             InvalidText: the text cannot be worked on; nothing was sent.
             NerqError: its child that names why there is no answer.
         """
-        return self._outbox.one(text, self._outbox.lifetime(timeout)).result(timeout)
+        return self._outbox.send(self._outbox.one(text), self._outbox.lifetime(timeout)).result(timeout)
 
     def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
         """Return one document per text, in order, by one request of at most 256 texts.
@@ -71,7 +73,8 @@ class Client:
         parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        return parcel.fill(self._outbox.launch(parcel, self._outbox.lifetime(timeout)).result(timeout))
+        request = self._outbox.parcel(parcel)
+        return parcel.fill(self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout))
 
     def submit(self, text: str, *, expires: float | None = None) -> Job[list[Entity]]:
         """Send one text and return at once.
@@ -82,18 +85,20 @@ class Client:
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
+            QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.one(text, expires)
+        return self._outbox.send(self._outbox.one(text), expires)
 
     def submit_many(self, texts: list[str] | tuple[str, ...], *, expires: float | None = None) -> Job[list[Document]]:
         """Send up to 256 texts in one request and return at once.
 
         Raises:
             InvalidText: one of the texts cannot be worked on; nothing was sent.
+            QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.many(texts, expires)
+        return self._outbox.send(self._outbox.many(texts), expires)
 
     @overload
     def job(self, task_id: str) -> Job[list[Entity]]: ...
@@ -108,7 +113,10 @@ class Client:
 
         Texts travel in requests of up to 64. At most `window` texts have been taken from the source and not yet been
         given out, so memory is bounded and the queue is not flooded; when the consumer stops early, the rest is
-        revoked. A text that cannot be worked on yields a document with an `error`; trouble with Redis raises.
+        revoked. A text that cannot be worked on yields a document with an `error`.
+
+        While the queue is full, or a Redis that was there before is away, the stream waits and gives out what is
+        answered. Only when nothing moves for `timeout` seconds it raises.
 
         Args:
             texts: Any iterable; it is asked for more only while there is room.
@@ -118,9 +126,18 @@ class Client:
         Raises:
             InvalidSettings: the window is not positive.
             BrokerUnreachable: Redis does not answer.
+            QueueFull: the queue had no room for too long.
             TimedOut: no document came for too long.
         """
         return self._stream(iter(texts), self._outbox.bounds(window), timeout)
+
+    def backlog(self) -> Backlog:
+        """Say what waits in the queue and which workers are there.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer.
+        """
+        return self._outbox.link.backlog()
 
     def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
@@ -128,6 +145,7 @@ class Client:
 
     def _stream(self, source: Iterator[str], bounds: Bounds, timeout: Timeout) -> Iterator[Document]:
         flights: deque[_Flight] = deque()
+        slowdown = Slowdown(seconds(timeout, self._outbox.link))
         try:
             gathered = Parcel()
             asked = time.monotonic()
@@ -135,29 +153,43 @@ class Client:
                 slow = time.monotonic() - asked > SLOW
                 gathered.add(text, bounds.max_chars)
                 if slow or bounds.complete(gathered):
-                    flights.append(self._launch(gathered))
+                    yield from self._launch(gathered, flights, slowdown)
                     gathered = Parcel()
                 while flights and (flights[0].landed() or bounds.full([*(f.parcel for f in flights), gathered])):
                     yield from flights[0].documents(timeout)
                     flights.popleft()
                 asked = time.monotonic()
             if gathered.slots:
-                flights.append(self._launch(gathered))
+                yield from self._launch(gathered, flights, slowdown)
             while flights:
                 yield from flights[0].documents(timeout)
                 flights.popleft()
-        except (GeneratorExit, TimedOut):
+        except (GeneratorExit, TimedOut, QueueFull):
             self._outbox.revoke_quietly(flight.job for flight in flights)
             raise
         finally:
             for flight in flights:
                 flight.abandon()
 
-    def _launch(self, parcel: Parcel) -> "_Flight":
-        job = self._outbox.launch(parcel) if parcel.texts else None
+    def _launch(self, parcel: Parcel, flights: "deque[_Flight]", slowdown: Slowdown) -> Iterator[Document]:
+        """Send a parcel; while it is refused, wait, and give out what is answered."""
+        while True:
+            try:
+                job = self._outbox.send(self._outbox.parcel(parcel)) if parcel.texts else None
+                break
+            except NerqError as error:
+                if not self._outbox.link.passing(error):
+                    raise
+                pause = slowdown.pause(error, time.monotonic())
+            if not flights:
+                time.sleep(pause)
+            elif flights[0].lands(pause):
+                yield from flights.popleft().documents(0)
+                slowdown.progress()
+        slowdown.progress()
         if job is not None:
             job.expect()
-        return _Flight(parcel, job)
+        flights.append(_Flight(parcel, job))
 
 
 class _Flight:
@@ -170,6 +202,10 @@ class _Flight:
     def landed(self) -> bool:
         """Say whether documents() would return at once."""
         return self.job is None or self.job.arrived()
+
+    def lands(self, seconds: float) -> bool:
+        """Wait so many seconds at most; say whether documents() would return at once."""
+        return self.job is None or self.job.arrives(seconds)
 
     def documents(self, timeout: Timeout) -> list[Document]:
         """Wait for the answers. Trouble with Redis, or time, raises."""

@@ -11,6 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 EXTRACT = "nerq.extract"
 EXTRACT_MANY = "nerq.extract_many"
 DEFAULT_QUEUE = "nerq"
+HEADER = "nerq"
+"""Header of a message in which nerq's clients say when it was sent (`sent_at`, unix seconds) and how many `texts` it
+has. Others need not."""
+REQUEST_ID = "request_id"
+"""Header of a message that a worker's log names it by; the gateway puts the id of the HTTP request there."""
 MAX_TEXTS = 256
 """Texts in one `nerq.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000

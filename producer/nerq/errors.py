@@ -31,6 +31,8 @@ class QueueFull(NerqError):
     """The queue is full; wait and send again, use stream(), or start more workers."""
 
     code = ErrorCode.QUEUE_FULL
+    seconds: float | None = None
+    """How long what waits will take at the rate of late; None when no rate is known."""
 
 
 class TimedOut(NerqError):

@@ -3,6 +3,7 @@
 import enum
 from collections import deque
 from collections.abc import Callable
+from concurrent import futures
 from typing import Final, Generic, TypeVar
 
 from nerq.errors import NerqError
@@ -102,6 +103,11 @@ class Job(Generic[T]):
     def arrived(self) -> bool:
         """Say whether an expected result is here. Asks nobody."""
         return self._meta is not None or any(future.done() for _, future in self._expected)
+
+    def arrives(self, seconds: float) -> bool:
+        """Wait for an expected result, at most so many seconds; say whether it is here."""
+        futures.wait([future for _, future in self._expected], seconds)
+        return self.arrived()
 
     def abandon(self) -> None:
         """Collect the result no more."""

@@ -2,11 +2,9 @@
 
 import contextlib
 import functools
-import os
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
@@ -14,18 +12,24 @@ from kombu.messaging import Producer
 from kombu.pidbox import Mailbox
 from kombu.pools import ProducerPool
 from kombu.utils.uuid import uuid
-from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
+from redis import Redis
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from nerq import contract, forks
+from nerq import forks
+from nerq.backlog import Backlog, full, read_backlog
 from nerq.broker import make_celery, shown
 from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
+from nerq.message import Letterhead
 from nerq.outcomes import Meta, read_meta
+from nerq.publisher import FullError, Publisher, Ticket
 from nerq.pubsub import key
 from nerq.results import ResultListener
 from nerq.settings import Settings
 
-PUBLISHERS = 4
-"""Connections that publish (two sockets each, in kombu); more threads take turns, which Python makes them do anyway."""
+REVOKERS = 4
+"""Connections that revoke (two sockets each, in kombu); more threads take turns."""
+LOOK = 1.0
+"""Seconds for which what was seen of a full queue is told again."""
 TROUBLE = (OperationalError, RedisError, LimitExceeded, OSError)
 """What the libraries raise when Redis is absent, silent or unwilling."""
 
@@ -43,6 +47,12 @@ class Link:
         self._app = make_celery(settings)
         self._store: Any = self._app.backend.client
         self.listener = ResultListener(self._store, where=self.where, patience=settings.connect_timeout)
+        self._publisher = Publisher(
+            self._store.connection_pool.make_connection,
+            settings.queue,
+            limit=settings.max_queue,
+            patience=settings.connect_timeout,
+        )
         self._closed = False
         self._fresh()
         forks.register(self)
@@ -50,78 +60,86 @@ class Link:
     def _fresh(self) -> None:
         app = self._app
         # An explicit address: CELERY_BROKER_URL of the surrounding program would win over the app's own.
-        self._connections = app.connection_for_write(app.conf["broker_url"]).Pool(PUBLISHERS)
-        self._publishers: Any = ProducerPool(  # type: ignore[no-untyped-call]
-            self._connections, limit=PUBLISHERS, Producer=functools.partial(Producer, auto_declare=False)
+        self._connections = app.connection_for_write(app.conf["broker_url"]).Pool(REVOKERS)
+        self._producers: Any = ProducerPool(  # type: ignore[no-untyped-call]
+            self._connections, limit=REVOKERS, Producer=functools.partial(Producer, auto_declare=False)
         )
         self._mailbox: Any = Mailbox(  # type: ignore[no-untyped-call]
             app.conf.control_exchange,
             type="fanout",
             accept=["json"],
             serializer="json",
-            producer_pool=self._publishers,
+            producer_pool=self._producers,
         )
-        self._origin = f"nerq{os.getpid()}@{socket.gethostname()}"
-        self._send = app.amqp.send_task_message
+        self._letterhead = Letterhead(self.settings.queue, log_text=self.settings.log_text)
+        self._looked = float("-inf"), Backlog()
 
     def after_fork(self) -> None:
         """Use connections of our own in a forked child."""
+        self._publisher.fresh()
         self._fresh()
 
-    def send(
-        self,
-        task: str,
-        argument: str | Sequence[str],
-        *,
-        expires: float | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> str:
+    def send(self, task: str, argument: str | Sequence[str], *, expires: float | None = None) -> str:
         """Put one request into the queue; return its id. The argument has been checked.
 
         Args:
             task: A name of the contract.
             argument: The text, or the texts.
             expires: Seconds after which a worker need not begin with it.
-            headers: Headers that the message has besides Celery's.
 
         Raises:
             BrokerUnreachable: Redis did not take it within `connect_timeout` seconds.
-            QueueFull: Redis is at its memory limit.
+            QueueFull: `max_queue` requests wait, or Redis is at its memory limit.
         """
-        self._check_open()
         task_id: str = uuid()
-        args = [argument]
-        message = self._app.amqp.create_task_message(
-            task_id,
-            task,
-            args,
-            {},
-            expires=expires,
-            argsrepr=None if self.settings.log_text else contract.masked(args),
-            kwargsrepr="{}",
-            origin=self._origin,
-        )
-        if headers:
-            message.headers.update(headers)
-        with self._translated(), self._publishers.acquire(block=True, timeout=self._patience) as producer:
-            self._publish(producer, task, message)
+        message = self._letterhead.message(task_id, task, argument, now=time.time(), expires=expires)
+        with self.translated():
+            self._publisher.put(message.dump())
+        message.sent()
         return task_id
 
-    def _publish(self, producer: Any, task: str, message: Any) -> None:
-        """Publish; once more at once when the connection turns out to have died since it was last used."""
-        began = time.monotonic()
-        for again in (True, False):
-            try:
-                self._send(producer, task, message, queue=self.settings.queue, retry=False)
-            except (OperationalError, RedisError, OSError) as error:
-                connection = producer.connection
-                connection.collect()
-                stale = again and time.monotonic() - began < self._patience / 10
-                if not stale or isinstance(error, AuthenticationError | OutOfMemoryError):
-                    raise
-                producer.revive(connection.default_channel)
-            else:
-                return
+    def post(
+        self,
+        task: str,
+        argument: str | Sequence[str],
+        *,
+        expires: float | None,
+        tell: Callable[[NerqError | None], None],
+    ) -> tuple[str, Ticket]:
+        """Have a thread put one request into the queue, and tell from there what became of it.
+
+        Args:
+            task: A name of the contract.
+            argument: The text, or the texts.
+            expires: Seconds after which a worker need not begin with it.
+            tell: Gets None when Redis has it, else what `send` would raise.
+
+        Returns:
+            The request's id, and what `withdraw` takes.
+        """
+        task_id: str = uuid()
+        message = self._letterhead.message(task_id, task, argument, now=time.time(), expires=expires)
+
+        def told(error: Exception | None) -> None:
+            if error is None:
+                message.sent()
+            tell(None if error is None else self._translation(error))
+
+        return task_id, self._publisher.post(message.dump(), told)
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Take back what was posted; False when it is being sent or has been."""
+        return self._publisher.withdraw(ticket)
+
+    @property
+    def redis(self) -> Redis:
+        """The connection pool's client."""
+        self._check_open()
+        return cast("Redis", self._store)
+
+    def passing(self, error: NerqError) -> bool:
+        """Say whether what refused a request may pass: a full queue, and a Redis that has been there before."""
+        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._publisher.reached)
 
     def revoke(self, *task_ids: str) -> None:
         """Tell every worker not to begin with these requests.
@@ -130,7 +148,7 @@ class Link:
             BrokerUnreachable: Redis did not take it.
         """
         self._check_open()
-        with self._translated(), self._connection() as connection:
+        with self.translated(), self._connection() as connection:
             self._mailbox(connection).abcast("revoke", {"task_id": list(task_ids), "terminate": False})
 
     def peek(self, task_id: str) -> Meta | None:
@@ -141,9 +159,19 @@ class Link:
             NerqError: what it answered is no result.
         """
         self._check_open()
-        with self._translated():
+        with self.translated():
             payload: Any = self._store.get(key(task_id))
         return None if payload is None else read_meta(payload)
+
+    def backlog(self) -> Backlog:
+        """Look at the queue.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer.
+        """
+        self._check_open()
+        with self.translated():
+            return read_backlog(self._store, self.settings.queue)
 
     def late(self, seconds: float | None) -> NerqError:
         """Return the error for a result that did not come within so many seconds."""
@@ -160,7 +188,8 @@ class Link:
             return
         self._closed = True
         self.listener.close()
-        self._publishers.force_close_all()
+        self._publisher.close()
+        self._producers.force_close_all()
         self._connections.force_close_all()
         self._store.close()
         self._store.connection_pool.disconnect()
@@ -183,14 +212,33 @@ class Link:
                 raise
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the libraries' errors into ours, without a traceback of theirs on the way."""
+    def translated(self) -> Iterator[None]:
+        """Turn the libraries' errors into ours, for whatever uses `redis`."""
         try:
             yield
-        except OutOfMemoryError as error:
-            raise QueueFull(f"Redis at {self.where} is at its memory limit: {error}") from None
+        except (FullError, OutOfMemoryError) as error:
+            raise self._translation(error) from None
         except TROUBLE as error:
-            raise self._unreachable(error) from error
+            raise self._translation(error) from error
+
+    def _translation(self, error: Exception) -> NerqError:
+        if isinstance(error, FullError):
+            return self._full(f"{error.length:,} requests wait and NERQ_MAX_QUEUE allows {self.settings.max_queue:,}")
+        if isinstance(error, OutOfMemoryError):
+            return self._full(f"Redis at {self.where} is at its memory limit ({error})")
+        if isinstance(error, NerqError):
+            return error
+        return self._unreachable(error)
+
+    def _full(self, why: str) -> QueueFull:
+        """Return the error for a queue that takes no more, with how long it will take."""
+        now = time.monotonic()
+        if now - self._looked[0] > LOOK:  # else many who are refused at once would all ask
+            backlog = Backlog()
+            with contextlib.suppress(*TROUBLE):
+                backlog = read_backlog(self._store, self.settings.queue)
+            self._looked = now, backlog
+        return full(why, self._looked[1])
 
     def _unreachable(self, error: Exception) -> BrokerUnreachable:
         if isinstance(error, ResponseError):

@@ -1,8 +1,9 @@
 """What the blocking and the asyncio client share: check texts, send them, hand out jobs."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 from nerq import outcomes
 from nerq.contract import EXTRACT, EXTRACT_MANY, Document, Entity, text_fault, texts_fault
@@ -10,10 +11,22 @@ from nerq.errors import InvalidText, NerqError
 from nerq.jobs import Job, Timeout, seconds
 from nerq.link import Link
 from nerq.parcels import Bounds, Parcel
+from nerq.publisher import Ticket
 from nerq.settings import Settings
 
+T = TypeVar("T")
+Tell = Callable[[NerqError | None], None]
 GRACE = 60.0
 """Seconds by which a request outlives the patience of its only caller: clocks of client and worker may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """What may be sent: a task's name, its argument, and how to read the answer."""
+
+    task: str
+    argument: str | list[str]
+    read: Callable[[outcomes.Meta], T]
 
 
 class Outbox:
@@ -32,36 +45,30 @@ class Outbox:
         self.settings: Final = resolve(broker_url, settings, overrides)
         self.link: Final = Link(self.settings)
 
-    def one(
-        self, text: str, expires: float | None = None, headers: Mapping[str, str] | None = None
-    ) -> Job[list[Entity]]:
-        """Send one text.
-
-        Of `headers`, which are added to the message's, a worker's log has `request_id`.
+    def one(self, text: str) -> Request[list[Entity]]:
+        """Make a request of one text.
 
         Raises:
-            InvalidText: the text cannot be worked on; nothing was sent.
-            BrokerUnreachable: Redis did not take it.
+            InvalidText: the text cannot be worked on.
         """
         if isinstance(text, list | tuple):
             raise InvalidText("a text must be a string, not a list; for several texts use extract_many() or stream()")
         fault = text_fault(text, self.settings.max_text_chars)
         if fault is not None:
             raise InvalidText(fault)
-        return Job(self.link, self.link.send(EXTRACT, text, expires=expires, headers=headers), outcomes.entities)
+        return Request(EXTRACT, text, outcomes.entities)
 
-    def many(self, texts: Any, expires: float | None = None) -> Job[list[Document]]:
-        """Send several texts in one request.
+    def many(self, texts: Any) -> Request[list[Document]]:
+        """Make a request of several texts.
 
         Raises:
-            InvalidText: one of them cannot be worked on; nothing was sent.
-            BrokerUnreachable: Redis did not take them.
+            InvalidText: one of them cannot be worked on.
         """
         parcel = self.pack(texts)
         for number, slot in enumerate(parcel.slots):
             if slot is not None and slot.error is not None:
                 raise InvalidText(f"text {number}: {slot.error.message}")
-        return self.launch(parcel, expires)
+        return self.parcel(parcel)
 
     def pack(self, texts: Any) -> Parcel:
         """Check a list of texts; those that cannot be worked on are set aside one by one.
@@ -77,13 +84,28 @@ class Outbox:
             parcel.add(text, self.settings.max_text_chars)
         return parcel
 
-    def launch(
-        self, parcel: Parcel, expires: float | None = None, headers: Mapping[str, str] | None = None
-    ) -> Job[list[Document]]:
-        """Send the valid texts of a parcel, of which there is at least one."""
-        task_id = self.link.send(EXTRACT_MANY, parcel.texts, expires=expires, headers=headers)
+    def parcel(self, parcel: Parcel) -> Request[list[Document]]:
+        """Make a request of the valid texts of a parcel, of which there is at least one."""
         expected = len(parcel.texts)
-        return Job(self.link, task_id, lambda meta: outcomes.documents(meta, expected))
+        return Request(EXTRACT_MANY, parcel.texts, lambda meta: outcomes.documents(meta, expected))
+
+    def send(self, request: Request[T], expires: float | None = None) -> Job[T]:
+        """Put a request into the queue.
+
+        Args:
+            request: What has been checked.
+            expires: Seconds after which a worker need not begin with it.
+
+        Raises:
+            BrokerUnreachable: Redis did not take it.
+            QueueFull: the queue has no room.
+        """
+        return Job(self.link, self.link.send(request.task, request.argument, expires=expires), request.read)
+
+    def post(self, request: Request[T], expires: float | None, tell: Tell) -> tuple[Job[T], Ticket]:
+        """Have a thread do what `send` does, and tell what became of it; see `Link.post`."""
+        task_id, ticket = self.link.post(request.task, request.argument, expires=expires, tell=tell)
+        return Job(self.link, task_id, request.read), ticket
 
     def job(self, task_id: str, *, many: bool) -> Job[Any]:
         """Return the job of a request sent earlier."""

@@ -25,6 +25,9 @@ class Settings(BaseModel):
     timeout: float = Field(30.0, gt=0, description="seconds a client waits for a result")
     connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
     result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
+    max_queue: int = Field(
+        100_000, ge=0, description="most requests that may wait in the queue; more are refused; 0: no limit"
+    )
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="longest text taken, in code points")
     log_text: bool = Field(
         False, description="1 lets texts and entities into logs and events; they are masked otherwise"

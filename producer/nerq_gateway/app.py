@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from celery.signals import before_task_publish
 from fastapi import FastAPI, Security
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
@@ -22,7 +23,7 @@ from nerq_gateway.jobs import routes as jobs
 from nerq_gateway.jobs.runner import Runner
 from nerq_gateway.jobs.store import JobStore
 from nerq_gateway.redis import connect
-from nerq_gateway.request_id import HEADER
+from nerq_gateway.request_id import HEADER, stamp
 from nerq_gateway.state import State
 
 PAGE = Path(__file__).parent / "static"
@@ -44,6 +45,7 @@ def make_app(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        before_task_publish.connect(stamp, weak=False)
         async with AsyncClient(settings=settings) as client:
             store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
             app.state.nerq = State(settings, client, redis, store, Runner(store, client), status.Readiness(client))
@@ -54,6 +56,7 @@ def make_app(settings: Settings) -> FastAPI:
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
+        before_task_publish.disconnect(stamp)
         await redis.aclose()
 
     app = FastAPI(

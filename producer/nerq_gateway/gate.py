@@ -5,12 +5,11 @@ import hmac
 import math
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -18,6 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nerq.errors import InvalidSettings
 from nerq_gateway.problems import of, problem, translated
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 HASH = "sha256:"
 
@@ -39,7 +41,7 @@ class Keys:
         return bool(self._digests)
 
     def find(self, given: str | None) -> str | None:
-        """Return a name for the key that is fit for Redis, None when it is not one of ours. Takes the same time always."""
+        """Return a name for the key, fit for Redis; None when it is not one of ours. Takes the same time always."""
         digest = hashlib.sha256((given or "").encode()).digest()
         found = False
         for known in self._digests:
@@ -82,9 +84,10 @@ class RateLimit:
         items: The limits; a request counts against each.
     """
 
-    def __init__(self, redis: "Redis[Any]", queue: str, items: Iterable[RateLimitItem]) -> None:
+    def __init__(self, redis: "Redis", queue: str, items: Iterable[RateLimitItem]) -> None:
+        pool: Any = redis.connection_pool  # limits' annotation forgets what its documentation names
         storage = RedisStorage(
-            "redis://", implementation="redispy", key_prefix=f"nerq:{queue}:rate", connection_pool=redis.connection_pool
+            "redis://", implementation="redispy", key_prefix=f"nerq:{queue}:rate", connection_pool=pool
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._items = list(items)
@@ -110,7 +113,7 @@ class Gate:
     def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit | None) -> None:
         self._app, self._keys, self._limit = app, keys, limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
         refusal = await self._refusal(scope) if _is_guarded(scope) else None
         await (refusal or self._app)(scope, receive, send)
 

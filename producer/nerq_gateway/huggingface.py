@@ -11,11 +11,9 @@ from fastapi.responses import JSONResponse, Response
 
 from nerq import errors
 from nerq.contract import Entity
-from nerq_gateway import request_id
-from nerq_gateway.patience import while_connected
+from nerq_gateway import asking
 from nerq_gateway.problems import responses
 from nerq_gateway.schemas import HuggingFaceElement, HuggingFaceParameters, HuggingFaceRequest
-from nerq_gateway.state import State
 
 router = APIRouter(tags=["Hugging Face"])
 DEFAULTS = HuggingFaceParameters.model_validate({})
@@ -33,13 +31,11 @@ async def classify(asked: HuggingFaceRequest, request: Request) -> Response:
     `InferenceClient(base_url="http://localhost:8000").token_classification(text)` works as it stands. For a list of
     inputs a list of lists comes back.
     """
-    client = State.of(request).client
     parameters = asked.parameters or DEFAULTS
-    headers = request_id.headers()
     if isinstance(asked.inputs, str):
-        found = await while_connected(request, client.extract(asked.inputs, headers=headers))
+        found = await asking.entities(request, asked.inputs)
         return JSONResponse(elements(found, parameters))
-    documents = await while_connected(request, client.extract_many(asked.inputs, headers=headers))
+    documents = await asking.documents(request, asked.inputs)
     for document in documents:  # this shape has no place for the error of a single text
         if document.error is not None:
             raise errors.from_code(document.error.code, document.error.message)

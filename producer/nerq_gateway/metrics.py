@@ -1,11 +1,18 @@
 """/metrics in Prometheus' format. With several processes, they share files that `nerq gateway` names."""
 
+import asyncio
+import contextlib
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.requests import ClientDisconnect
+
+from nerq.contract import Document
+from nerq.errors import NerqError
 
 router = APIRouter()
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -24,6 +31,33 @@ IN_PROGRESS = Gauge(
 )
 TEXTS = Counter("nerq_http_texts", "Texts answered, by how.", ["outcome"], registry=REGISTRY)
 CHARACTERS = Counter("nerq_http_text_characters", "Characters of the texts that were answered.", registry=REGISTRY)
+
+OK = "ok"
+
+
+@contextlib.contextmanager
+def counting(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]], None]]:
+    """Count texts by how they end. Yields a function that takes their documents; an error counts for all of them."""
+    code = "internal_error"
+
+    def counted(documents: Iterable[Document]) -> None:
+        nonlocal code
+        code = OK
+        for document in documents:
+            TEXTS.labels(document.error.code if document.error else OK).inc()
+
+    try:
+        yield counted
+    except NerqError as error:
+        code = str(error.code or code)
+        raise
+    except (ClientDisconnect, asyncio.CancelledError):
+        code = "hung_up"
+        raise
+    finally:
+        CHARACTERS.inc(sum(map(len, texts)))
+        if code != OK:
+            TEXTS.labels(code).inc(len(texts))
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -5,12 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import Response
 
-from nerq_gateway import request_id
+from nerq_gateway import asking
 from nerq_gateway.offsets import shaped, shaped_document
-from nerq_gateway.patience import while_connected
 from nerq_gateway.problems import responses
 from nerq_gateway.schemas import FOUND, SENTENCE, Documents, Entities, ManyTexts, NerRequest
-from nerq_gateway.state import State
 
 router = APIRouter(tags=["entities"])
 
@@ -38,21 +36,19 @@ EXAMPLES = {
 )
 async def ner(
     asked: Annotated[NerRequest, Body(openapi_examples=EXAMPLES)],
-    request: Request,  # type: ignore[arg-type]
+    request: Request,
 ) -> Response:
     """Return the people, places and organisations of one text, or of up to 256 texts in one request.
 
     Entities come sorted and never overlap; `score` is the posterior probability of the span. Of several texts, one that
     cannot be worked on fails alone: its document has an `error`.
     """
-    client = State.of(request).client
-    headers = request_id.headers()
     answer: Entities | Documents
     if isinstance(asked, ManyTexts):
-        documents = await while_connected(request, client.extract_many(asked.texts, headers=headers))
+        documents = await asking.documents(request, asked.texts)
         pairs = zip(asked.texts, documents, strict=True)
         answer = Documents.model_construct(documents=[shaped_document(*pair, asked) for pair in pairs])
     else:
-        entities = await while_connected(request, client.extract(asked.text, headers=headers))
+        entities = await asking.entities(request, asked.text)
         answer = Entities.model_construct(entities=shaped(asked.text, entities, asked))
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")

@@ -32,7 +32,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             separate_input_output_schemas=app.separate_input_output_schemas,
         )
         schemas = document["components"]["schemas"]
-        for name, kind in (("JobRequest", JobRequest), ("Unit", Unit)):
+        kinds: dict[str, Any] = {"JobRequest": JobRequest, "Unit": Unit}
+        for name, kind in kinds.items():
             schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE)
             schemas.update(schema.pop("$defs", {}))
             schemas[name] = schema
@@ -44,7 +45,7 @@ def rendered() -> str:
     """Return the document of a gateway with default settings, as it is kept."""
     from nerq_gateway.app import make_app  # noqa: PLC0415 - which imports this module
 
-    return json.dumps(make_app(Settings()).openapi(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return json.dumps(make_app(Settings.from_env({})).openapi(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

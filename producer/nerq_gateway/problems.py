@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from nerq.contract import ErrorCode
 from nerq.errors import BrokerUnreachable, NerqError, QueueFull
 from nerq_gateway.request_id import current
+from nerq_gateway.schemas import TAGS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1
@@ -105,7 +106,7 @@ def of(error: NerqError) -> Response:
     headers = {}
     if status in {429, 503}:
         # The client's estimate of how long the backlog will take, where it has one.
-        seconds = getattr(error, "retry_after", None)
+        seconds = getattr(error, "seconds", None)
         headers["Retry-After"] = str(max(1, math.ceil(seconds or RETRY_AFTER)))
     return problem(status, str(error), code=error.code, headers=headers)
 
@@ -157,9 +158,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return problem(400, "the body is no valid JSON; send UTF-8 JSON, for example with curl --json")
     if request.method in {"POST", "PUT", "PATCH"} and not is_json(request) and faults[0]["loc"][0] == "body":
         return problem(415, "send JSON with the header Content-Type: application/json")
-    errors = [{"where": ".".join(map(str, fault["loc"])), "what": fault["msg"]} for fault in faults]
+    errors = [{"where": _place(fault["loc"]), "what": fault["msg"]} for fault in faults]
     detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in errors[:3])
     return problem(422, f"the request has a fault: {detail}", errors=errors)
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    """Name where a fault is, without the tags by which pydantic tells a union's members apart."""
+    return ".".join(str(part) for n, part in enumerate(location) if n != 1 or part not in TAGS)
 
 
 def is_json(request: Request) -> bool:

@@ -1,5 +1,6 @@
 """The gateway's own connection to Redis: state of jobs, rate limits, the queue's depth."""
 
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis, Sentinel
@@ -17,7 +18,7 @@ def connect(settings: Settings) -> Redis:
         InvalidSettings: the broker's URL cannot be used.
     """
     url, master = split_url(settings.broker_url)
-    patience = {
+    patience: dict[str, Any] = {
         "socket_timeout": settings.connect_timeout,
         "socket_connect_timeout": settings.connect_timeout,
         "health_check_interval": 10,
@@ -28,11 +29,16 @@ def connect(settings: Settings) -> Redis:
     return Redis.from_url(url.replace("redis+socket://", "unix://", 1), **patience)
 
 
-def _by_sentinel(urls: list[str], master: str, options: dict[str, float]) -> Redis:
+def _by_sentinel(urls: list[str], master: str, options: dict[str, Any]) -> Redis:
     parts = [urlsplit(url) for url in urls]
     first = parts[0]
     database = first.path.strip("/") or dict(parse_qsl(first.query)).get("virtual_host", "0")
     sentinels = [(part.hostname or "localhost", part.port or 26379) for part in parts]
-    login = {"username": first.username, "password": unquote(first.password) if first.password else None}
-    found: Redis = Sentinel(sentinels, **options).master_for(master, db=int(database), **login, **options)
+    login: dict[str, Any] = {
+        "username": first.username,
+        "password": unquote(first.password) if first.password else None,
+    }
+    found: Redis = Sentinel(sentinels, **options).master_for(  # type: ignore[no-untyped-call]
+        master, db=int(database), **login, **options
+    )
     return found

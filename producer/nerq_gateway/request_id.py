@@ -3,10 +3,16 @@
 import re
 import uuid
 from contextvars import ContextVar
+from typing import Any
+
+from nerq.contract import EXTRACT, EXTRACT_MANY
+from nerq.contract import REQUEST_ID as CELERY_HEADER
 
 HEADER = "X-Request-ID"
 SOUND = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """Nothing else comes into logs: no blanks, no line ends."""
+
+TASKS = (EXTRACT, EXTRACT_MANY)
 
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -23,7 +29,7 @@ def adopt(given: str | None) -> str:
     return found
 
 
-def headers() -> dict[str, str]:
-    """Return the headers of a Celery message that carry the id to the worker's log."""
-    found = current()
-    return {} if found is None else {"request_id": found}
+def stamp(sender: str, headers: dict[str, Any], **_: Any) -> None:
+    """Write the id into a message that leaves, for the worker's log; a receiver of Celery's `before_task_publish`."""
+    if sender in TASKS and (found := current()) is not None:
+        headers[CELERY_HEADER] = found

@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from nerq.contract import MAX_TEXTS, Document, Entity
 
 SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
-FOUND = [
+FOUND: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},
     {"text": "阿里巴巴", "type": "ORG", "start": 5, "end": 9, "score": 0.997},
@@ -56,9 +56,12 @@ class ManyTexts(Options):
     )
 
 
+TAGS = ("one", "many")
+
+
 def _number(value: Any) -> str:
     many = "texts" in value if isinstance(value, dict) else isinstance(value, ManyTexts)
-    return "many" if many else "one"
+    return TAGS[many]
 
 
 NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag("many")], Discriminator(_number)]
@@ -109,7 +112,7 @@ class JobState(StrEnum):
 
 
 class JobProgress(BaseModel):
-    """How far a job is. `done` counts the texts that have an answer; `failed` those of them whose answer is an error."""
+    """How far a job is: `done` counts texts that have an answer, `failed` those of them whose answer is an error."""
 
     id: str
     state: JobState
@@ -182,9 +185,7 @@ class HuggingFaceRequest(BaseModel):
 
 
 class HuggingFaceElement(BaseModel):
-    """One entity in Hugging Face's shape; offsets count code points. `entity` is set in place of `entity_group` by
-    `aggregation_strategy: none`.
-    """
+    """One entity in Hugging Face's shape; with `aggregation_strategy: none` one character of it, with `entity`."""
 
     entity_group: str | None = None
     entity: str | None = None

@@ -1,10 +1,9 @@
 """What the gateway's parts share in one process."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from fastapi import Request
-from redis.asyncio import Redis
 
 from nerq.aio import AsyncClient
 from nerq.settings import Settings
@@ -12,6 +11,8 @@ from nerq_gateway.jobs.runner import Runner
 from nerq_gateway.jobs.store import JobStore
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from nerq_gateway.status import Readiness
 
 
@@ -21,7 +22,7 @@ class State:
 
     settings: Settings
     client: AsyncClient
-    redis: "Redis[Any]"
+    redis: "Redis"
     jobs: JobStore
     runner: Runner
     readiness: "Readiness"

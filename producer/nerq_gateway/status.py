@@ -3,10 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Request
-from redis.asyncio import Redis
 
 from nerq.aio import AsyncClient
 from nerq.errors import NerqError
@@ -72,26 +70,7 @@ async def readyz(request: Request) -> Health:
 @router.get("/api/v1/status", tags=["operation"], summary="Queue and workers now", responses=responses(401, 429, 503))
 async def status(request: Request) -> Status:
     """Return how much waits and who works on it."""
-    state = State.of(request)
-    return await read(state.redis, state.settings.queue)
-
-
-async def read(redis: "Redis[Any]", queue: str) -> Status:
-    """Return what Redis knows of the queue and of the workers whose leases hold."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.llen(queue)
-        pipe.time()
-        pipe.zrange(f"nerq:{queue}:leases", 0, -1, withscores=True)
-        depth, (seconds, micros), leases = await pipe.execute()
-    now = seconds * 1000 + micros // 1000
-    async with redis.pipeline(transaction=False) as pipe:
-        for owner, deadline in leases:
-            if deadline >= now:
-                pipe.hgetall(f"nerq:{queue}:owner:{owner.decode()}")
-        described = await pipe.execute()
-    workers = [
-        Worker.model_validate({key.decode(): value.decode() for key, value in fields.items()})
-        for fields in described
-        if fields
-    ]
-    return Status(queue=Queue(depth=depth), workers=workers, rate=sum(worker.rate for worker in workers))
+    backlog = await State.of(request).client.backlog()
+    workers = [Worker.model_validate(worker, from_attributes=True) for worker in backlog.workers]
+    queue = Queue(depth=backlog.depth, oldest_seconds=backlog.oldest_seconds)
+    return Status(queue=queue, workers=workers, rate=backlog.rate)

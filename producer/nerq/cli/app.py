@@ -10,8 +10,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from nerq.cli import dead
 from nerq.cli.demo import demo
 from nerq.cli.extract import extract
+from nerq.cli.status import status
 from nerq.cli.up import up
 from nerq.cli.version import version
 from nerq.errors import InvalidSettings, InvalidText, NerqError
@@ -92,6 +94,8 @@ app = typer.Typer(
 app.command()(up)
 app.command()(demo)
 app.command()(extract)
+app.command()(status)
+app.add_typer(dead.app, name="dead")
 app.command()(version)
 
 

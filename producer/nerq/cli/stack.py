@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nerq import children
 from nerq.broker import make_celery, shown
 from nerq.cli import demo_texts
+from nerq.cli.http import Gateway, Listen, serving
 from nerq.client import Client
 from nerq.embedded import EmbeddedServer
 from nerq.errors import NerqError, TimedOut
@@ -43,6 +44,7 @@ class Stack:
         name: The worker's name in Celery.
         log: Where the worker writes; None for this terminal.
         model: What it runs: NAME@DIGEST8.
+        gateway: The gateway's process and address; None when there is none.
     """
 
     settings: Settings
@@ -51,6 +53,7 @@ class Stack:
     name: str
     log: Path | None
     model: str
+    gateway: "Gateway | None" = None
 
     def wait(self) -> str:
         """Return when one of the processes has ended; say which, with the last lines of its log."""
@@ -59,6 +62,8 @@ class Stack:
         if self.server is not None:
             log = self.server.folder / "server.log"
             _watch(self.server.process, lambda code: _death(f"the embedded server ended (code {code})", log), ended)
+        if (gateway := self.gateway) is not None:
+            _watch(gateway.process, lambda code: _death(f"the gateway ended (code {code})", gateway.log), ended)
         return ended.get()
 
 
@@ -85,13 +90,16 @@ def stopping() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(broker: str | None, folder: Path | None, log: Path | None, **overrides: Any) -> Iterator[Stack]:
+def running(
+    broker: str | None, folder: Path | None, log: Path | None, *, listen: "Listen | None" = None, **overrides: Any
+) -> Iterator[Stack]:
     """Start the stack; stop all of it in the end, the worker first.
 
     Args:
         broker: A Redis that runs already; an embedded server is started when None.
         folder: Where the embedded server keeps its data, and logs go; a temporary folder when None.
         log: Where the worker writes: None for `worker.log` in the folder, `-` for this terminal.
+        listen: Where the gateway listens; none is started when None.
         **overrides: Settings of the worker by name; None for those that are not given.
 
     Raises:
@@ -111,7 +119,10 @@ def running(broker: str | None, folder: Path | None, log: Path | None, **overrid
         name = f"nerq-{os.getpid()}@{socket.gethostname()}"
         worker = stack.enter_context(_worker(name, path, _environment(settings, given)))
         _await_worker(settings, name, worker, path)
-        yield Stack(settings, server, worker, name, path, _ask_model(settings, path))
+        gateway = None
+        if listen is not None:
+            gateway = stack.enter_context(serving(listen, path, _environment(settings, given)))
+        yield Stack(settings, server, worker, name, path, _ask_model(settings, path), gateway)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`nerq up`: Redis if none is given, and a worker, until Ctrl-C."""
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from nerq.cli import http
+from nerq.cli.http import Listen
 from nerq.cli.stack import PROBE, Stack, Stopped, address, running, stopping
 from nerq.errors import NerqError
 from nerq.settings import variable
@@ -25,15 +28,21 @@ def up(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a model package, in place of NERQ_MODEL.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Pool processes; 0 is one per core.", min=0)] = None,
+    gateway: Annotated[bool | None, typer.Option(help="Serve HTTP too. Default: where the extra is installed.")] = None,
+    host: Annotated[str, typer.Option(help="Address that HTTP is served on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port of it. Default: 8000, or a free one.", min=1, max=65535)
+    ] = None,
 ) -> None:
     """Start everything and keep it running; Ctrl-C stops all of it."""
     broker = broker or os.environ.get(variable("broker_url")) or None
     folder = data or _home()
     folder.mkdir(parents=True, exist_ok=True)
+    listen = Listen(host, port) if (http.is_installed() if gateway is None else gateway) else None
     try:
         with stopping():
             print("Starting …", file=sys.stderr, flush=True)
-            with running(broker, folder, log, model=model, concurrency=concurrency) as stack:
+            with running(broker, folder, log, listen=listen, model=model, concurrency=concurrency) as stack:
                 print(_described(stack), flush=True)
                 raise NerqError(stack.wait())
     except Stopped:
@@ -45,6 +54,19 @@ def _home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nerq"
 
 
+def _addresses(stack: Stack) -> str:
+    if stack.gateway is None:
+        return ""
+    return f"  page     {stack.gateway.url}/\n  API      {stack.gateway.url}/docs\n"
+
+
+def _curl(stack: Stack) -> str:
+    if stack.gateway is None:
+        return ""
+    body = json.dumps({"text": PROBE}, ensure_ascii=False)
+    return f"  curl {stack.gateway.url}/api/v1/ner -H 'Content-Type: application/json' -d '{body}'\n"
+
+
 def _described(stack: Stack) -> str:
     redis = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
     where = address(stack.settings)
@@ -54,11 +76,11 @@ nerq is up.
   Redis    {where} ({redis})
   worker   {stack.name} (log: {stack.log or "this terminal"})
   model    {stack.model}
-
+{_addresses(stack)}
 Call it from a shell:
 
   nerq extract --broker {where} {PROBE}
-
+{_curl(stack)}
 or from Python:
 
   from nerq import Client

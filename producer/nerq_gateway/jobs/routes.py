@@ -27,6 +27,7 @@ LOOK = 1.0
 """Seconds after which a listener reads a job's progress again, announced or not."""
 _REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
 
+FILE = "UTF-8: a .txt with one text on each line, or a .jsonl whose lines are strings or objects with a `text`."
 BODY = {
     "required": True,
     "content": {
@@ -39,8 +40,7 @@ BODY = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "UTF-8: a .txt with one text on each line, or a .jsonl whose lines are strings or "
-                        "objects with a `text`.",
+                        "description": FILE,
                     },
                     "types": {"type": "array", "items": {"type": "string"}},
                     "min_score": {"type": "number", "minimum": 0, "maximum": 1},
@@ -80,8 +80,10 @@ async def create(request: Request) -> Response:
     if kind == MULTIPART:
         async with request.form(max_files=1, max_fields=16) as form:
             upload, options = _form(form)
+            # JSON escapes a character beyond the basic plane in twelve bytes.
+            longest = 12 * State.of(request).settings.max_text_chars + 65_536
             name = upload.filename or ""
-            return await _create(request, (text for text in lines(upload.file, name)), options)
+            return await _create(request, lines(upload.file, name, longest), options)
     if not is_json(request):
         raise ProblemError(415, "send JSON, or a file as multipart/form-data in the field `file`")
     asked = await _json(request)
@@ -99,7 +101,12 @@ async def _create(request: Request, texts: Iterator[str], options: Options) -> R
 
 
 async def _json(request: Request) -> JobText | JobTexts:
-    body = await request.body()
+    most = State.of(request).settings.max_body_bytes
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise ProblemError(413, f"more than {most:,} bytes of JSON; upload a .jsonl file, which is streamed")
     try:
         return _REQUEST.validate_python(await asyncio.to_thread(json.loads, body))
     except ValidationError as error:

@@ -15,6 +15,7 @@ from nerq.aio import AsyncClient
 from nerq.contract import Document
 from nerq.errors import BrokerUnreachable, ModelFailed, NerqError, QueueFull, WorkerLost
 from nerq.parcels import refused
+from nerq_gateway import metrics, request_id
 from nerq_gateway.jobs.store import LEASE_MS, Claim, JobStore
 from nerq_gateway.offsets import shaped_document
 
@@ -23,12 +24,12 @@ log = logging.getLogger("nerq.gateway.jobs")
 JOBS = 4
 """Jobs that a process works on at a time."""
 PARCELS = 8
-"""Parcels that a process has in the queue at a time: enough to keep workers busy, few enough that whoever sends a single
-text need not wait long behind them."""
+"""Parcels that a process has in the queue at a time: enough to keep workers busy, few enough that whoever sends a
+single text need not wait long behind them."""
 LOOK = 1.0
 """Seconds between two looks for jobs that other processes have left, and between two renewals of a lease."""
-PAUSE = 1.0
-"""Seconds to wait when the queue is full, or Redis away, and nobody knows better."""
+PAUSE, LONGEST_PAUSE = 1.0, 10.0
+"""Seconds to wait when the queue is full, or Redis away: where nobody knows better, and at most."""
 
 
 class _GoneError(Exception):
@@ -89,6 +90,7 @@ class Runner:
 
     async def _work(self, claim: Claim) -> None:
         """Work on a job until it is done, gone, or Redis is away; in the last case somebody takes it again."""
+        request_id.adopt(claim.request_id)
         log.info("job %s begins [%s]", claim.id, claim.request_id)
         try:
             numbers = iter(await self._store.pending(claim.id))
@@ -126,18 +128,19 @@ class Runner:
                 texts = await self._store.texts(claim.id, number)
                 if texts is None:
                     continue
-                documents = await self._answer(texts, claim)
+                with metrics.counting(texts) as counted:
+                    documents = await self._answer(texts, claim)
+                    counted(documents)
                 if not await self._store.put(claim, number, documents):
                     raise _GoneError
 
     async def _answer(self, texts: Sequence[str], claim: Claim) -> list[Document]:
         """Return one document per text."""
-        headers = {"request_id": claim.request_id}
         while True:
             try:
-                documents = await self._client.extract_many(list(texts), timeout=None, headers=headers)
+                documents = await self._client.extract_many(list(texts), timeout=None)
             except QueueFull as error:
-                await asyncio.sleep(getattr(error, "retry_after", None) or PAUSE)
+                await asyncio.sleep(min(getattr(error, "seconds", None) or PAUSE, LONGEST_PAUSE))
             except BrokerUnreachable:
                 raise
             except (ModelFailed, WorkerLost) as error:

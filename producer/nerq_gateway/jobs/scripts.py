@@ -32,7 +32,8 @@ return false
 
 RENEW = f"""
 -- unfinished jobs, the job, its texts, its documents | id, owner, lease in ms, ttl
-if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[2] or redis.call('HGET', KEYS[2], 'state') ~= 'running' then return 0 end
+local found = redis.call('HMGET', KEYS[2], 'owner', 'state')
+if found[1] ~= ARGV[2] or found[2] ~= 'running' then return 0 end
 {NOW}
 redis.call('ZADD', KEYS[1], 'XX', now + ARGV[3], ARGV[1])
 for n = 2, 4 do redis.call('EXPIRE', KEYS[n], ARGV[4]) end

@@ -1,9 +1,9 @@
 """Jobs in Redis: bounded in number, expiring, shared by all gateway processes.
 
 A job is a hash (its progress), a hash of parcels of texts that are still to do, and a hash of parcels of documents.
-`…:jobs` is a sorted set of unfinished jobs, each with the time at which the lease of the process that works on it lapses;
-`…:jobs:ended` one of those that are done. Every step that reads before it writes is one script, so that processes cannot
-get in each other's way; a parcel that is answered twice counts once.
+`…:jobs` is a sorted set of unfinished jobs, each with the time at which the lease of the process that works on it
+lapses; `…:jobs:ended` one of those that are done. Every step that reads before it writes is one script, so that
+processes cannot get in each other's way; a parcel that is answered twice counts once.
 """
 
 import contextlib
@@ -11,14 +11,15 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING, Any
 
 from nerq.contract import Document
 from nerq_gateway.jobs import scripts
 from nerq_gateway.problems import ProblemError
 from nerq_gateway.schemas import JobProgress, JobState, Options
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 LEASE_MS = 10_000
 """A process that has not renewed its lease for so long is taken for dead, and others go on with its jobs."""
@@ -53,19 +54,22 @@ class JobStore:
         most: Jobs that may be unfinished, and that are kept when they have ended.
     """
 
-    def __init__(self, redis: "Redis[Any]", queue: str, ttl: int, most: int) -> None:
-        self._redis = redis
+    def __init__(self, redis: "Redis", queue: str, ttl: int, most: int) -> None:
+        self._redis: Any = redis  # redis-py's annotations leave open what is awaited and what is bytes
         self._prefix = f"nerq:{queue}:job"
         self._ttl = ttl
         self._most = most
         self._open, self._claim, self._renew, self._put, self._drop = (
-            redis.register_script(script)
+            self._redis.register_script(script)
             for script in (scripts.OPEN, scripts.CLAIM, scripts.RENEW, scripts.PUT, scripts.DROP)
         )
 
     def key(self, job_id: str, part: str = "") -> str:
         """Name a job's hash, or its `texts` or `documents`; the hash's name is also the channel of its changes."""
         return f"{self._prefix}:{job_id}:{part}" if part else f"{self._prefix}:{job_id}"
+
+    def _keys(self, job_id: str) -> list[str]:
+        return [self.key(job_id, part) for part in ("", "texts", "documents")]
 
     @property
     def _sets(self) -> list[str]:
@@ -97,12 +101,14 @@ class JobStore:
                     await pipe.execute()
                 count += len(several)
                 total += sum(map(len, several))
-            arguments = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id]
-            if not await self._open(keys=[*self._sets, self.key(job_id)], args=arguments):
-                raise self._full()
+            arguments: list[Any] = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id]
+            opened = await self._open(keys=[*self._sets, self.key(job_id)], args=arguments)
         except BaseException:
-            await self._redis.delete(self.key(job_id, "texts"))
+            await self._redis.unlink(self.key(job_id, "texts"))
             raise
+        if not opened:
+            await self._redis.unlink(self.key(job_id, "texts"))
+            raise self._full()
         return job_id, total
 
     def _full(self) -> ProblemError:
@@ -120,7 +126,7 @@ class JobStore:
 
     async def renew(self, claim: Claim, lease_ms: int = LEASE_MS) -> bool:
         """Prolong the lease; 0 gives it back. False when the job is gone, or another's."""
-        keys = [*self._sets[:1], *map(lambda part: self.key(claim.id, part), ("", "texts", "documents"))]
+        keys = [*self._sets[:1], *self._keys(claim.id)]
         return bool(await self._renew(keys=keys, args=[claim.id, claim.owner, lease_ms, self._ttl]))
 
     async def pending(self, job_id: str) -> list[int]:
@@ -137,9 +143,9 @@ class JobStore:
         """Store the documents of a parcel; False when the job is gone."""
         described = [document.model_dump(exclude_none=True) for document in documents]
         failed = sum(document.error is not None for document in documents)
-        keys = [*self._sets, *map(lambda part: self.key(claim.id, part), ("", "texts", "documents"))]
-        arguments = [claim.id, number, _dumped(described), len(documents), failed, self._ttl, self._most, self._prefix]
-        return bool(await self._put(keys=keys, args=arguments))
+        parcel: list[Any] = [claim.id, number, _dumped(described), len(documents), failed]
+        limits: list[Any] = [self._ttl, self._most, self._prefix]
+        return bool(await self._put(keys=[*self._sets, *self._keys(claim.id)], args=[*parcel, *limits]))
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """Return how far a job is; None when there is none, or no more."""
@@ -175,8 +181,7 @@ class JobStore:
 
     async def drop(self, job_id: str) -> bool:
         """Forget a job, whatever it does now; False when there is none."""
-        keys = [*self._sets, *map(lambda part: self.key(job_id, part), ("", "texts", "documents"))]
-        return bool(await self._drop(keys=keys, args=[job_id]))
+        return bool(await self._drop(keys=[*self._sets, *self._keys(job_id)], args=[job_id]))
 
 
 def _dumped(value: Any) -> bytes:

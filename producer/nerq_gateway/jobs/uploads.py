@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, BinaryIO
 
+from starlette.concurrency import iterate_in_threadpool
+
 from nerq_gateway.problems import ProblemError
 
 PARCEL_TEXTS = 32
@@ -40,18 +42,26 @@ def batches(texts: Iterable[str]) -> Iterator[list[list[str]]]:
         yield gathered
 
 
-def lines(file: BinaryIO, name: str) -> Iterator[str]:
+def lines(file: BinaryIO, name: str, longest: int) -> Iterator[str]:
     """Yield the texts of a file: a .txt has one on each line, a .jsonl on each line a string or an object with `text`.
 
     Blank lines of a .jsonl are skipped; those of a .txt are texts without entities.
 
+    Args:
+        file: What was uploaded.
+        name: Its name, which tells its kind.
+        longest: Bytes that a line may have, so that no line fills the memory.
+
     Raises:
-        ProblemError: the file is of another kind, is not UTF-8, or a line has no text.
+        ProblemError: the file is of another kind, is not UTF-8, or a line is too long or has no text.
     """
     if not name.lower().endswith(KINDS):
         raise ProblemError(415, "upload a .txt with one text on each line, or a .jsonl; nothing else is read")
     json_lines = name.lower().endswith(".jsonl")
-    for number, raw in enumerate(file, 1):
+    for number, raw in enumerate(iter(lambda: file.readline(longest), b""), 1):
+        if len(raw) >= longest:
+            reason = f"line {number} is longer than {longest:,} bytes; put each text on a line of its own"
+            raise ProblemError(422, reason, code="invalid_text")
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
@@ -81,8 +91,6 @@ async def threaded(source: Iterator[list[list[str]]]) -> AsyncIterator[list[list
     Raises:
         ProblemError: there is nothing.
     """
-    from starlette.concurrency import iterate_in_threadpool  # noqa: PLC0415
-
     empty = True
     async for several in iterate_in_threadpool(source):
         empty = False

@@ -263,6 +263,8 @@ class Flight:
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
+        if names := [name for request in self.requests if (name := request.caller)]:
+            logger.info("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.announce(batch)
 
     def _described(self, report: Report) -> dict[str, float]:

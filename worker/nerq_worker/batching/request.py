@@ -1,6 +1,7 @@
 """One request's life in Celery's terms, with its text masked. Touches Celery's internals, as strategy.py does."""
 
 import logging
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from celery.worker import state
 from celery.worker.request import Request
 
-from nerq.contract import masked
+from nerq.contract import REQUEST_ID, masked
 from nerq.errors import WorkerLost
 from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.consumer import acknowledge
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 MAX_DEATHS = 3
 """A request during which this many processes died is set aside."""
+CALLER = re.compile(r"[!-~]{1,128}")
+"""Printable and short: anybody may send."""
 FOLLOWERS = ("callbacks", "errbacks", "chain", "chord")
 
 
@@ -68,6 +71,12 @@ class BatchRequest(Request):  # type: ignore[misc]
         """Describe the request for `celery inspect`."""
         described: dict[str, Any] = super().info(safe=safe or not self._log_text)
         return described
+
+    @property
+    def caller(self) -> str | None:
+        """What its sender calls the request that it belongs to, such as the gateway's request id; fit for logs."""
+        name = self.request_dict.get(REQUEST_ID)
+        return name if isinstance(name, str) and CALLER.fullmatch(name) else None
 
     @property
     def item(self) -> Item:

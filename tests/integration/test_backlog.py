@@ -1,0 +1,138 @@
+"""What a client says of the queue, against what is in Redis."""
+
+import asyncio
+
+import pytest
+
+from nerq import AsyncClient, Backlog
+from nerq.backlog import SAMPLE
+from nerq.deadletters import DeadLetter, bury
+from nerq.keys import QueueKeys
+
+KEYS = QueueKeys("nerq")
+STATE = {
+    "host": "box",
+    "pid": "12",
+    "processes": "2",
+    "model": "nerq-small@01234567",
+    "started": "1700000000.5",
+    "texts": "900",
+    "rate": "40.5",
+    "batch_texts": "16.2",
+    "latency_ms": "31.5",
+    "held": "5",
+}
+
+
+def lease(server, worker, *, seconds=60, **state):
+    now = server.client.time()[0]
+    server.client.zadd(KEYS.leases, {worker: (now + seconds) * 1000})
+    server.client.hset(KEYS.owner(worker), mapping=STATE | state)
+
+
+def test_an_empty_queue(ner):
+    assert ner.backlog() == Backlog()
+    assert ner.backlog().seconds is None
+
+
+def test_requests_and_texts_that_wait(ner, server):
+    ner.submit("一")
+    ner.submit_many(["一", "二", "三"])
+    backlog = ner.backlog()
+    assert (backlog.depth, backlog.texts) == (2, 4)
+    assert 0 <= backlog.oldest_seconds < 60
+
+
+def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
+    ner.submit("一")
+    old = server.client.lpop("nerq").replace('"sent_at": ', '"sent_at": 1e9, "was": ')
+    server.client.rpush("nerq", old)
+    ner.submit("二")
+    assert ner.backlog().oldest_seconds > 1e6
+
+
+def test_a_clock_that_runs_ahead_makes_nobody_younger_than_new(ner, server):
+    ner.submit("一")
+    server.client.rpush("nerq", server.client.lpop("nerq").replace('"sent_at": ', '"sent_at": 9e9, "was": '))
+    assert ner.backlog().oldest_seconds == 0
+
+
+ODD = [
+    "",
+    "{",
+    "no JSON",
+    '{"headers": 5}',
+    '{"headers": {"nerq": 5}}',
+    '{"headers": {"nerq": {"texts": 1e999}}}',
+    '"headers":',
+    '{"headers": ' + "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("message", ODD, ids=range(len(ODD)))
+def test_what_others_put_into_the_queue_counts_as_one_text(ner, server, message):
+    server.client.lpush("nerq", message)
+    assert ner.backlog() == Backlog(depth=1, texts=1)
+
+
+def test_messages_with_a_priority_wait_too(ner, server):
+    server.client.lpush(KEYS.lists[2], "{}")
+    assert ner.backlog().depth == 1
+
+
+def test_many_requests_are_sampled(ner, server):
+    for _ in range(SAMPLE * 3):
+        ner.submit_many(["一"] * 7)
+    assert ner.backlog().texts == SAMPLE * 3 * 7
+
+
+def test_workers_are_those_whose_lease_holds(ner, server):
+    lease(server, "b", host="other", held="1", rate="0.5")
+    lease(server, "a")
+    lease(server, "lapsed", seconds=-1)
+    ner.submit("一")
+    backlog = ner.backlog()
+    assert [worker.id for worker in backlog.workers] == ["a", "b"]
+    first = backlog.workers[0]
+    assert (first.host, first.pid, first.processes, first.model) == ("box", 12, 2, "nerq-small@01234567")
+    assert (first.texts, first.rate, first.batch_texts, first.latency_ms) == (900, 40.5, 16.2, 31.5)
+    assert (backlog.held, backlog.rate) == (6, 41.0)
+    assert backlog.seconds == 1 / 41
+
+
+@pytest.mark.parametrize("state", [{"pid": ""}, {"pid": "x", "rate": "fast"}, {"batch_texts": "", "held": "3.0"}])
+def test_a_worker_that_says_something_odd_is_there_all_the_same(ner, server, state):
+    lease(server, "a", **state)
+    assert [worker.id for worker in ner.backlog().workers] == ["a"]
+
+
+def test_a_worker_whose_hash_is_gone_is_there_all_the_same(ner, server):
+    lease(server, "a")
+    server.client.delete(KEYS.owner("a"))
+    assert ner.backlog().workers[0].rate == 0
+
+
+def test_dead_letters_are_counted(ner, server):
+    bury(server.client, "nerq", DeadLetter("a", "nerq.extract", "worker_lost", "why", 3, 1.0, "{}"))
+    assert ner.backlog().dead == 1
+
+
+def test_looking_changes_nothing_and_takes_one_round_trip(ner, server):
+    ner.submit("一")
+    ner.backlog()
+    server.client.config_resetstat()
+    before = server.client.lrange("nerq", 0, -1)
+    ner.backlog()
+    calls = server.client.info("commandstats")
+    assert calls["cmdstat_evalsha"]["calls"] == 1
+    assert server.client.lrange("nerq", 0, -1) == before
+
+
+def test_the_asyncio_client_says_the_same(ner, server):
+    ner.submit("一")
+
+    async def look():
+        async with AsyncClient(server.url) as client:
+            return await client.backlog()
+
+    assert asyncio.run(look()).depth == 1

@@ -1,0 +1,164 @@
+"""A full queue, and a Redis at its memory limit: refused or waited for, never overrun."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nerq import AsyncClient, Client, QueueFull
+from nerq.keys import QueueKeys
+from support.stub_worker import StubWorker
+
+KEYS = QueueKeys("nerq")
+
+
+def lease(server, *, rate):
+    now = server.client.time()[0]
+    server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
+    server.client.hset(KEYS.owner("w"), mapping={"host": "box", "pid": 1, "rate": rate})
+
+
+@pytest.fixture
+def small(server):
+    with Client(server.url, timeout=10, max_queue=3) as client:
+        yield client
+
+
+def test_a_full_queue_refuses(small, server):
+    for _ in range(3):
+        small.submit("马云")
+    for call in (lambda: small.submit("马云"), lambda: small.submit_many(["马云"]), lambda: small.extract("马云")):
+        with pytest.raises(QueueFull, match="3 requests wait and NERQ_MAX_QUEUE allows 3; no worker runs") as caught:
+            call()
+        assert caught.value.seconds is None
+    assert server.client.llen("nerq") == 3
+
+
+def test_it_says_how_long_what_waits_will_take(small, server):
+    lease(server, rate=2)
+    small.submit("马云")
+    small.submit("马云")
+    small.submit_many(["马云"] * 250)
+    with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for what waits") as caught:
+        small.submit("马云")
+    assert caught.value.seconds == 126
+
+
+def test_a_queue_that_others_filled_is_full_too(server, small):
+    server.client.lpush("nerq", *["{}"] * 5)
+    with pytest.raises(QueueFull, match="5 requests wait"):
+        small.submit("马云")
+
+
+def test_room_is_used_again(small, server):
+    for _ in range(3):
+        small.submit("马云")
+    server.client.rpop("nerq")
+    small.submit("马云")
+    with pytest.raises(QueueFull):
+        small.submit("马云")
+
+
+def test_many_threads_and_clients_do_not_overrun_it(server):
+    def fill(client):
+        try:
+            client.submit("马云")
+        except QueueFull:
+            return 0
+        return 1
+
+    with (
+        Client(server.url, max_queue=100) as one,
+        Client(server.url, max_queue=100) as two,
+        ThreadPoolExecutor(16) as threads,
+    ):
+        assert sum(threads.map(fill, [one, two] * 150)) == 100
+    assert server.client.llen("nerq") == 100
+
+
+def test_no_limit(server):
+    with Client(server.url, max_queue=0) as client:
+        server.client.lpush("nerq", *["{}"] * 1000)
+        server.client.config_resetstat()
+        client.submit("马云")
+        assert "evalsha" not in str(server.client.info("commandstats"))
+
+
+def test_a_stream_into_a_full_queue_waits_for_room(server, small):
+    server.client.lpush("nerq", *["{}"] * 3)
+    with ThreadPoolExecutor(1) as threads:
+        streaming = threads.submit(lambda: list(small.stream(["马云"] * 500, window=40)))
+        asked_again(server)
+        assert server.client.llen("nerq") == 3
+        server.client.delete("nerq")
+        with StubWorker(server.url):
+            assert len(streaming.result(30)) == 500
+
+
+def test_a_stream_gives_out_answers_while_the_queue_is_full(server, small, worker):
+    worker.hold()
+    stream = small.stream(("马云" for _ in range(1000)), window=64)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(next, stream)
+        worker.wait_for(1)
+        worker.hold()
+        worker.release()
+        assert first.result(10).entities
+        assert sum(1 for _ in stream) == 999
+
+
+def test_a_stream_gives_up_when_nothing_moves(server):
+    server.client.lpush("nerq", *["{}"] * 3)
+    with Client(server.url, max_queue=3, timeout=0.2) as client, pytest.raises(QueueFull, match="the queue is full"):
+        list(client.stream(["马云"]))
+
+
+def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
+    async def body():
+        async with AsyncClient(server.url, max_queue=3, timeout=10) as client:
+            with pytest.raises(QueueFull):
+                await client.submit("马云")
+            with pytest.raises(QueueFull):
+                await client.extract("马云")
+            with pytest.raises(QueueFull):
+                await anext(client.stream(["马云"], timeout=0.1))
+            streaming = asyncio.ensure_future(collect(client.stream(["马云"] * 500, window=40)))
+            await asyncio.to_thread(asked_again, server)
+            server.client.delete("nerq")
+            with StubWorker(server.url):
+                return await asyncio.wait_for(streaming, 30)
+
+    server.client.lpush("nerq", *["{}"] * 3)
+    assert len(asyncio.run(body())) == 500
+
+
+def test_a_redis_without_memory_is_a_full_queue(server, small):
+    small.submit("马云")
+    server.client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(QueueFull, match="memory limit"):
+            small.submit("马云")
+        with ThreadPoolExecutor(1) as threads:
+            streaming = threads.submit(lambda: list(small.stream(["马云"] * 500, window=40)))
+            asked_again(server)
+            server.client.config_set("maxmemory", "0")
+            with StubWorker(server.url):
+                assert len(streaming.result(30)) == 500
+    finally:
+        server.client.config_set("maxmemory", "0")
+
+
+async def collect(stream):
+    return [document async for document in stream]
+
+
+def asked_again(server, times=3):
+    """Wait until a client has tried to push so often."""
+
+    def pushes():
+        stats = server.client.info("commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+    before = pushes()
+    while pushes() < before + times:
+        pass

@@ -1,0 +1,175 @@
+"""`nerq dead …` against a real server."""
+
+import json
+import time
+
+import pytest
+
+from nerq import Client
+from nerq.cli.app import run
+from nerq.cli.dead import seconds
+from nerq.deadletters import DeadLetter, DeadLetters, bury
+from nerq.errors import InvalidSettings
+
+
+@pytest.fixture(autouse=True)
+def broker(server, monkeypatch):
+    monkeypatch.setenv("NERQ_BROKER_URL", server.url)
+
+
+@pytest.fixture
+def dead(server):
+    return DeadLetters(server.client, "nerq")
+
+
+def set_aside(server, task_id, *, code="worker_lost", age=0.0, message="{}"):
+    letter = DeadLetter(task_id, "nerq.extract", code, "its process died", 3, time.time() - age, message)
+    bury(server.client, "nerq", letter)
+
+
+def lines(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def ids(capsys):
+    return [line["id"] for line in lines(capsys)]
+
+
+def test_a_pipe_gets_one_object_per_line(server, capsys):
+    set_aside(server, "b")
+    set_aside(server, "a", age=100)
+    assert run(["dead", "list"]) == 0
+    first, second = lines(capsys)
+    assert (first["id"], second["id"]) == ("a", "b")
+    assert first["age_seconds"] == pytest.approx(100, abs=30)
+    assert set(first) == {"id", "task", "code", "reason", "deaths", "at", "age_seconds"}
+
+
+def test_a_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    set_aside(server, "a", age=7200)
+    set_aside(server, "b")
+    assert run(["dead", "list", "--limit", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "2 h" in out
+    assert "worker_lost" in out
+    assert "2 dead letters, 1 shown." in out
+
+
+def test_none_is_said(capsys, monkeypatch):
+    assert run(["dead", "list"]) == 0
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(["dead", "list"]) == 0
+    assert capsys.readouterr().out == "0 dead letters.\n"
+
+
+def test_choosing_by_code_and_age(server, capsys):
+    set_aside(server, "old", age=86_400 * 8)
+    set_aside(server, "other", code="model_failed")
+    assert run(["dead", "list", "--older-than", "7d"]) == 0
+    assert ids(capsys) == ["old"]
+    assert run(["dead", "list", "--code", "model_failed"]) == 0
+    assert ids(capsys) == ["other"]
+
+
+def test_showing_one_keeps_its_text_back(server, capsys):
+    with Client() as ner:
+        job = ner.submit("马云")
+    set_aside(server, job.id, message=server.client.rpop("nerq"))
+    assert run(["dead", "show", job.id]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["argument"] == "(<2 characters>)"
+    assert "马云" not in out
+    assert run(["dead", "show", job.id, "--text"]) == 0
+    assert json.loads(capsys.readouterr().out)["argument"] == "马云"
+    assert run(["dead", "show", "unknown"]) == 1
+    assert "no dead letter has the id unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("message", ["", "{}", "[]", '{"body": "!"}', '{"body": "W10="}'])
+def test_a_message_that_is_none_of_celerys_is_shown_without_argument(server, capsys, message):
+    set_aside(server, "a", message=message)
+    assert run(["dead", "show", "a", "--text"]) == 0
+    assert json.loads(capsys.readouterr().out)["argument"] is None
+
+
+def test_retrying(server, dead, capsys):
+    for task_id in ("a", "b", "c"):
+        set_aside(server, task_id, message=f'"{task_id}"')
+    assert run(["dead", "retry", "a"]) == 0
+    assert capsys.readouterr().out == "1 request is back in the queue.\n"
+    assert run(["dead", "retry", "a", "b"]) == 1
+    streams = capsys.readouterr()
+    assert streams.out == "1 request is back in the queue.\n"
+    assert "1 of the ids have no dead letter" in streams.err
+    assert run(["dead", "retry", "--all"]) == 0
+    assert server.client.lrange("nerq", 0, -1) == ['"c"', '"b"', '"a"']
+    assert dead.count() == 0
+
+
+def test_retrying_into_a_redis_without_memory_says_so(server, dead, capsys):
+    set_aside(server, "a")
+    server.client.config_set("maxmemory", "1")
+    try:
+        assert run(["dead", "retry", "--all"]) == 1
+    finally:
+        server.client.config_set("maxmemory", "0")
+    assert "memory limit" in capsys.readouterr().err
+    assert dead.count() == 1
+
+
+def test_purging_ids_asks_nothing(server, dead, capsys):
+    set_aside(server, "a")
+    assert run(["dead", "purge", "a"]) == 0
+    assert capsys.readouterr().out == "1 request is thrown away.\n"
+    assert dead.count() == 0
+
+
+def test_purging_many_is_to_be_confirmed(server, dead, capsys, monkeypatch):
+    for task_id in ("a", "b"):
+        set_aside(server, task_id)
+    assert run(["dead", "purge", "--all"]) == 2
+    assert "say --yes" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for answer, left in (("n", 2), ("y", 0)):
+        monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: answer + "\n")
+        monkeypatch.setattr("builtins.input", lambda *_, answer=answer: answer)
+        assert run(["dead", "purge", "--all"]) == (1 if left else 0)
+        assert dead.count() == left
+
+
+def test_purging_with_yes(server, dead):
+    set_aside(server, "a", age=100)
+    set_aside(server, "b")
+    assert run(["dead", "purge", "--older-than", "1min", "--yes"]) == 0
+    assert dead.ids() == ["b"]
+
+
+def test_what_cannot_be_read_can_be_purged(server, dead, capsys):
+    server.client.hset("nerq:nerq:dead", "a", "{")
+    server.client.zadd("nerq:nerq:dead:index", {"a": 1})
+    assert run(["dead", "list"]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+    assert run(["dead", "purge", "--all", "--yes"]) == 0
+    assert dead.count() == 0
+
+
+@pytest.mark.parametrize("command", ["retry", "purge"])
+@pytest.mark.parametrize("options", [[], ["a", "--all"], ["a", "--code", "x"], ["--all", "--older-than", "soon"]])
+def test_not_saying_which_is_refused(server, dead, capsys, command, options):
+    set_aside(server, "a")
+    assert run(["dead", command, *options]) == 2
+    assert dead.count() == 1
+
+
+def test_an_absent_redis_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("NERQ_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert run(["dead", "list"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_ages():
+    assert [seconds(age) for age in ("7d", "12h", "1.5min", " 45 s")] == [604_800, 43_200, 90, 45]
+    with pytest.raises(InvalidSettings, match="no age"):
+        seconds("5")

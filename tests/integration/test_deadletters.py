@@ -1,0 +1,125 @@
+"""Dead letters in a real server: set aside, shown, sent again, thrown away."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from nerq import NerqError, WorkerLost
+from nerq.deadletters import CHUNK, DeadLetter, DeadLetters, bury
+from nerq.keys import QueueKeys
+from nerq.pubsub import key
+from support.stub_worker import decoded, failed, store
+
+KEYS = QueueKeys("nerq")
+REASON = "its process died each time it was tried"
+
+
+@pytest.fixture
+def dead(server):
+    return DeadLetters(server.client, "nerq")
+
+
+def set_aside(server, task_id, *, message="{}", at=1000.0):
+    letter = DeadLetter(task_id, "nerq.extract", "worker_lost", REASON, 3, at, message)
+    bury(server.client, "nerq", letter)
+    return letter
+
+
+def die(server, ner, text="马云"):
+    """Send a text and set it aside as a worker would; return its job and its message."""
+    job = ner.submit(text)
+    message = server.client.rpop("nerq")
+    server.client.hset(KEYS.deaths, job.id, 3)
+    set_aside(server, job.id, message=message)
+    store(server.client, job.id, failed("WorkerLost", REASON, module="nerq.errors"))
+    return job, message
+
+
+def test_what_is_set_aside_is_found_as_it_was(server, dead):
+    letter = set_aside(server, "a", message='{"body": "字"}')
+    assert dead.get("a") == letter
+    assert dead.get("b") is None
+    assert dead.count() == 1
+
+
+def test_setting_aside_forgets_the_deaths(server, dead):
+    server.client.hset(KEYS.deaths, "a", 3)
+    set_aside(server, "a")
+    assert not server.client.hexists(KEYS.deaths, "a")
+
+
+def test_letters_come_oldest_first(server, dead):
+    for task_id, at in (("b", 2.0), ("c", 3.0), ("a", 1.0)):
+        set_aside(server, task_id, at=at)
+    assert [letter.id for letter in dead.letters()] == ["a", "b", "c"]
+    assert dead.ids(before=2.0) == ["a", "b"]
+
+
+def test_the_caller_is_told_the_same_code(server, ner):
+    job, _ = die(server, ner)
+    with pytest.raises(WorkerLost, match=REASON):
+        job.result()
+
+
+def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, request):
+    job, message = die(server, ner)
+    assert dead.retry([job.id]) == 1
+    assert server.client.lrange("nerq", 0, -1) == [message]
+    assert decoded(message)["id"] == job.id
+    assert dead.count() == len(dead.ids()) == 0
+    assert not server.client.exists(KEYS.deaths, key(job.id))
+    request.getfixturevalue("worker")
+    assert ner.job(job.id).result()[0].text == "马云"
+
+
+def test_retry_goes_to_the_end_of_the_queue(server, ner, dead):
+    job, message = die(server, ner)
+    ner.submit("先")
+    dead.retry([job.id])
+    assert server.client.lindex("nerq", 0) == message  # workers take from the other end
+
+
+def test_two_who_retry_send_it_once(server, ner, dead):
+    jobs = [die(server, ner)[0].id for _ in range(20)]
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(lambda _: dead.retry(jobs), range(4))) == 20
+    assert server.client.llen("nerq") == 20
+
+
+def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
+    job, _ = die(server, ner)
+    server.client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            dead.retry([job.id])
+    finally:
+        server.client.config_set("maxmemory", "0")
+    assert dead.count() == 1
+    assert server.client.llen("nerq") == 0
+    assert dead.retry([job.id]) == 1
+
+
+def test_purging_counts_what_was_there(server, dead):
+    for number in range(CHUNK + 1):
+        set_aside(server, str(number))
+    assert dead.purge(["0", "0", "unknown"]) == 1
+    assert dead.purge(dead.ids()) == CHUNK
+    assert dead.count() == len(dead.ids()) == 0
+
+
+def test_queues_are_apart(server, dead):
+    set_aside(server, "a")
+    assert DeadLetters(server.client, "other").count() == 0
+
+
+def test_what_is_no_letter_says_so(server, dead):
+    server.client.hset(KEYS.dead, "a", "[]")
+    with pytest.raises(NerqError, match="the dead letter a cannot be read"):
+        dead.get("a")
+
+
+def test_a_client_without_decoding_reads_the_same(server):
+    letter = set_aside(server, "a", message='{"body": "字"}')
+    with redis.Redis.from_url(server.url) as raw:
+        assert list(DeadLetters(raw, "nerq").letters()) == [letter]

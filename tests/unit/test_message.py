@@ -1,0 +1,111 @@
+"""Our messages against Celery's own, key by key."""
+
+import base64
+import json
+from datetime import datetime
+
+import pytest
+from celery.signals import after_task_publish, before_task_publish
+from kombu import Connection, Producer
+
+from nerq.broker import make_celery
+from nerq.message import Letterhead
+from nerq.settings import Settings
+
+ID = "2147a0a7-404e-4168-85dc-afbe9391eb19"
+TEXT = "昨天😀马云\u0000在杭州"
+
+
+def ours(argument=TEXT, *, log_text=False, **options):
+    letterhead = Letterhead("nerq", log_text=log_text)
+    return json.loads(letterhead.message(ID, "nerq.extract", argument, now=1e9, **options).dump())
+
+
+def celerys(**options):
+    """What Celery would push, caught on its way into the channel."""
+    app = make_celery(Settings())
+    message = app.amqp.create_task_message(ID, "nerq.extract", [TEXT], {}, **options)
+    with Connection("memory://") as connection:
+        caught = []
+        channel = connection.default_channel
+        channel.typeof("").deliver = lambda *_, **__: None
+        channel._put = lambda queue, message, **_: caught.append(message)
+        producer = Producer(channel, auto_declare=False)
+        app.amqp.send_task_message(producer, "nerq.extract", message, queue="nerq", retry=False)
+    return caught[0]
+
+
+@pytest.fixture
+def theirs():
+    return celerys(argsrepr="(<9 characters>)", kwargsrepr="{}", origin="us")
+
+
+def body(message):
+    return json.loads(base64.b64decode(message["body"]))
+
+
+def test_the_parts_are_celerys(theirs):
+    mine = ours()
+    assert list(mine) == list(theirs)
+    for part in ("content-type", "content-encoding"):
+        assert mine[part] == theirs[part]
+    assert body(mine) == json.loads(base64.b64decode(theirs["body"])) == [[TEXT], {}, body(theirs)[2]]
+
+
+def test_the_headers_are_celerys_and_one_of_ours(theirs):
+    headers = ours()["headers"]
+    assert headers.pop("nerq") == {"sent_at": 1e9, "texts": 1}
+    assert headers.pop("origin").startswith("nerq")
+    theirs["headers"].pop("origin")
+    assert headers == theirs["headers"]
+
+
+def test_the_properties_are_celerys(theirs):
+    properties = ours()["properties"]
+    assert properties.pop("delivery_tag") != theirs["properties"].pop("delivery_tag")
+    assert properties == theirs["properties"]
+
+
+def test_each_message_has_a_tag_of_its_own():
+    assert ours()["properties"]["delivery_tag"] != ours()["properties"]["delivery_tag"]
+
+
+def test_expiry_counts_from_now():
+    assert datetime.fromisoformat(ours(expires=1.5)["headers"]["expires"]).timestamp() == 1e9 + 1.5
+
+
+def test_texts_are_counted():
+    mine = ours([TEXT, TEXT])
+    assert mine["headers"]["nerq"]["texts"] == 2
+    assert body(mine)[0] == [[TEXT, TEXT]]
+
+
+def test_texts_stay_out_of_the_headers_unless_asked_for():
+    assert "马云" not in json.dumps(ours()["headers"], ensure_ascii=False)
+    assert "马云" in ours(log_text=True)["headers"]["argsrepr"]
+
+
+def test_utf8_takes_half_the_bytes(theirs):
+    assert len(ours("马云" * 500)["body"]) < 0.55 * len(json.dumps([["马云" * 500]])) * 4 / 3
+
+
+def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
+    heard = []
+
+    def before(sender, headers, body, routing_key, properties, **_):
+        headers["trace"] = "abc"
+        heard.append((sender, headers["id"], routing_key))
+
+    def after(sender, headers, **_):
+        heard.append((sender, headers["trace"]))
+
+    before_task_publish.connect(before)
+    after_task_publish.connect(after)
+    try:
+        message = Letterhead("nerq", log_text=False).message(ID, "nerq.extract", TEXT, now=1e9)
+        assert json.loads(message.dump())["headers"]["trace"] == "abc"
+        message.sent()
+    finally:
+        before_task_publish.disconnect(before)
+        after_task_publish.disconnect(after)
+    assert heard == [("nerq.extract", ID, "nerq"), ("nerq.extract", "abc")]
