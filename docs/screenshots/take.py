@@ -21,18 +21,17 @@ PHONE = {
 }
 LONG = 4
 """The example that is shown."""
-FILE = "\n".join(
-    (
-        "任正非一九八七年在深圳创办华为，如今这家公司的总部设在龙岗区坂田。",
-        "中国科学院院士施一公出任西湖大学校长，学校坐落在杭州市西湖区。",
-        "昨晚的北京工人体育场座无虚席😀，北京国安二比一战胜上海海港🎉，张玉宁梅开二度。",
-        "今天天气不错，我们晚饭后沿着河边走了一圈，谁也没提工作的事。",
-        "诺贝尔文学奖得主莫言生于山东高密，他的《红高粱家族》由张艺谋改编成电影，主演是巩俐和姜文。",
-    )
+TEXTS = (
+    "任正非一九八七年在深圳创办华为，如今这家公司的总部设在龙岗区坂田。",
+    "中国科学院院士施一公出任西湖大学校长，学校坐落在杭州市西湖区。",
+    "昨晚的北京工人体育场座无虚席😀，北京国安二比一战胜上海海港🎉，张玉宁梅开二度。",
+    "今天天气不错，我们晚饭后沿着河边走了一圈，谁也没提工作的事。",
+    "诺贝尔文学奖得主莫言生于山东高密，他的《红高粱家族》由张艺谋改编成电影，主演是巩俐和姜文。",
 )
 
 
-def main() -> None:
+def main():
+    """Take all pictures."""
     with (
         running(None, None, None) as stack,
         gateway(stack.settings.broker_url) as address,
@@ -43,6 +42,7 @@ def main() -> None:
 
 
 def desktop(browser, address):
+    """Take those in the size of a desktop."""
     desk = _open(browser, address, DESKTOP)
     desk.page.locator(".starter").nth(LONG).click()
     _settle(desk)
@@ -52,7 +52,7 @@ def desktop(browser, address):
     _shoot(desk, "desktop")
     desk.page.mouse.move(0, 0)
     desk.page.locator("#file-input").set_input_files(
-        {"name": "texts.txt", "mimeType": "text/plain", "buffer": FILE.encode()}
+        {"name": "texts.txt", "mimeType": "text/plain", "buffer": "\n".join(TEXTS).encode()}
     )
     desk.page.locator("#results").wait_for()
     desk.page.locator("#file").scroll_into_view_if_needed()
@@ -62,6 +62,7 @@ def desktop(browser, address):
 
 
 def phone(browser, address):
+    """Take the one in the size of a phone, in Chinese."""
     desk = _open(browser, address, PHONE)
     desk.page.locator(".starter").nth(LONG).tap()
     _settle(desk)

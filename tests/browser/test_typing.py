@@ -91,7 +91,8 @@ def test_nothing_is_asked_while_an_input_method_composes(desk, worker):
     desk.text.focus()
     cdp = desk.page.context.new_cdp_session(desk.page)
     for composed in ("m", "ma", "ma y", "ma yun"):
-        cdp.send("Input.imeSetComposition", {"text": composed, "selectionStart": len(composed), "selectionEnd": len(composed)})
+        end = len(composed)
+        cdp.send("Input.imeSetComposition", {"text": composed, "selectionStart": end, "selectionEnd": end})
     assert desk.overlay_text() == "ma yun"
     assert desk.page.locator("#overlay .composing").inner_text() == "ma yun"
     cdp.send("Input.insertText", {"text": "马云"})
@@ -124,10 +125,8 @@ def test_markup_is_shown_as_text(desk, text):
     desk.fill(text)
     desk.wait_for_highlights(1)
     assert desk.overlay_text() == text
-    assert desk.page.locator("#overlay").evaluate("o => [...new Set([...o.querySelectorAll('*')].map(e => e.tagName))]") == [
-        "DIV",
-        "SPAN",
-    ]
+    tags = desk.page.locator("#overlay *").evaluate_all("all => all.map((each) => each.tagName)")
+    assert set(tags) == {"DIV", "SPAN"}
     assert desk.page.title() == "nerq: names in Chinese text"
 
 
@@ -172,7 +171,8 @@ APPLY = """(edits) => {
     const last = [...overlay.children].findLast((child) => child.offsetHeight > 0);
     const alone = document.createElement('textarea'); // the same text in a text area that nothing stretches
     alone.className = 'overlay';
-    alone.style.cssText = `position: absolute; box-sizing: border-box; height: 0; overflow: hidden; width: ${area.clientWidth}px`;
+    alone.style.cssText = 'position: absolute; box-sizing: border-box; height: 0; overflow: hidden';
+    alone.style.width = `${area.clientWidth}px`;
     alone.value = area.value;
     document.body.append(alone);
     const wanted = alone.scrollHeight;

@@ -1,6 +1,8 @@
 """Filter, list, details, copy, languages, keyboard, phone, accessibility."""
 
 import json
+import re
+from importlib.resources import files
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -134,8 +136,15 @@ def test_both_languages_have_the_same_words(desk):
     english = {key for key in words["en"] if not key.endswith(".one")}
     assert english == set(words["zh"])
     for key in english:
-        holes = [set(part.split("}")[0] for part in words[each][key].split("{")[1:]) for each in ("en", "zh")]
+        holes = [{part.split("}")[0] for part in words[each][key].split("{")[1:]} for each in ("en", "zh")]
         assert holes[0] == holes[1], key
+
+
+def test_all_modules_are_asked_for_at_once():
+    """The page names each of its modules, so that a slow line is waited for once and not once for each import."""
+    static = files("nerq_gateway") / "static"
+    named = re.findall(r'static/js/(\w+\.js)"', (static / "index.html").read_text(encoding="utf-8"))
+    assert sorted(named) == sorted(each.name for each in (static / "js").iterdir())
 
 
 def test_by_keyboard_alone(desk):
@@ -173,7 +182,8 @@ def test_every_control_shows_its_focus(desk):
             const { activeElement } = document;
             const style = getComputedStyle(activeElement);
             const around = getComputedStyle(activeElement.closest('.scroller') ?? activeElement);
-            return [activeElement.id || activeElement.className, style.outlineStyle !== 'none' || around.boxShadow !== 'none'];
+            const shown = style.outlineStyle !== 'none' || around.boxShadow !== 'none';
+            return [activeElement.id || activeElement.className, shown];
         }""")
         if not shown[0]:
             break  # behind the last one
@@ -188,9 +198,10 @@ def test_on_a_phone(phone):
     phone.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 0")
     width = phone.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]  # nothing sticks out
-    small = phone.page.evaluate("""() => [...document.querySelectorAll('button, select, a.quiet')]
-        .filter((each) => each.offsetParent && each.getBoundingClientRect().height < 24).map((each) => each.outerHTML)""")
-    assert small == []
+    heights = phone.page.locator("button:visible, select:visible, a.quiet:visible").evaluate_all(
+        "all => all.map((each) => each.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 24
     phone.entities.first.tap(force=True)  # the text area is in front and takes it
     phone.card.wait_for()
     box = phone.card.bounding_box()

@@ -29,7 +29,7 @@ NAMES = {
 }
 """What the worker of these tests finds; two types are not of the usual three, one name is beyond the basic plane."""
 ANY_NAME = re.compile("|".join(sorted(map(re.escape, NAMES), key=len, reverse=True)))
-PATIENCE_MS = 45_000
+PATIENCE_MS = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
