@@ -252,4 +252,6 @@ def test_nothing_is_asked_of_other_hosts(worker, site, browser):
     assert all(url.startswith(site) for url in asked)
     policy = page.evaluate("async () => (await fetch('/')).headers.get('content-security-policy')")
     assert "unsafe" not in policy
+    cached = page.evaluate("async () => (await fetch('/static/js/main.js')).headers.get('cache-control')")
+    assert cached == "no-cache"  # modules of two versions would not fit together
     context.close()

@@ -21,7 +21,7 @@ export class Details {
     this.followPointer();
     this.followCaret();
     addEventListener("scroll", () => this.follow(), { passive: true, capture: true });
-    addEventListener("resize", () => this.hide(), { passive: true });
+    addEventListener("resize", () => this.follow(), { passive: true }); // as when a phone's keyboard comes
   }
 
   followPointer() {
