@@ -76,7 +76,7 @@ $(DEV): pyproject.toml | $(BIN)/python
 
 $(BROWSER): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,browser]'
-	@command -v chromium >/dev/null || $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM) || { \
+	@{ command -v chromium && fc-list | grep -i emoji; } >/dev/null || $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM) || { \
 		$(AS_ROOT) apt-get update --quiet && $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM); } || { \
 		echo "install a Chromium and fonts for Chinese and emoji; on Debian: apt-get install $(CHROMIUM)" >&2; exit 1; }
 	@touch $@

@@ -25,7 +25,7 @@ def saved(desk, button):
 
 def test_txt_up_and_results_down(desk):
     give(desk, "新闻.txt", f"\ufeff{SENTENCE}\r\n\r\n😀𠮷林的马云\r\n今天")
-    assert message(desk, "新闻.txt") == "新闻.txt: 4 texts, 5 names, 0 failed"
+    assert message(desk, "4 texts") == "新闻.txt: 4 texts, 5 names, 0 failed"
     rows = desk.page.locator("#results-body tr")
     assert rows.count() == 4
     assert rows.nth(0).locator(".entity").all_inner_texts() == ["马云", "杭州", "阿里巴巴"]
@@ -49,7 +49,7 @@ def test_txt_up_and_results_down(desk):
 
 def test_jsonl_with_a_text_that_fails_alone(desk):
     give(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n')
-    assert message(desk, "a.jsonl") == "a.jsonl: 3 texts, 2 names, 1 failed"
+    assert message(desk, "3 texts") == "a.jsonl: 3 texts, 2 names, 1 failed"
     assert desk.page.locator("#results-body tr").nth(2).locator(".row-error").inner_text() == "This text was refused."
     lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
     assert lines[2]["error"]["code"] == "invalid_text"
