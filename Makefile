@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
+BROWSER := $(VENV)/.browser
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
+CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope check format bench chaos chaos-stock clean
+.PHONY: help demo up test test-training test-modelscope test-browser screenshots bench-page check format bench chaos \
+	chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +44,15 @@ test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an
 	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
 	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
 	$(MODELSCOPE)/bin/pytest tests/modelscope
+
+test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
+	$(BIN)/pytest tests/browser
+
+screenshots: $(BROWSER) ## take the pictures of the page under docs/screenshots anew
+	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
+
+bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
@@ -75,3 +88,10 @@ $(DEMO): pyproject.toml | $(BIN)/python
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@ $(DEMO)
+
+$(BROWSER): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all,dev,browser]'
+	@{ command -v chromium && fc-list | grep -i emoji; } >/dev/null || $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM) || { \
+		$(AS_ROOT) apt-get update --quiet && $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM); } || { \
+		echo "install a Chromium and fonts for Chinese and emoji; on Debian: apt-get install $(CHROMIUM)" >&2; exit 1; }
+	@touch $@

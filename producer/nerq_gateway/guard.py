@@ -79,8 +79,9 @@ class _Answer:
             headers[request_id.HEADER] = self._identity
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
-            if self._scope["path"].startswith(PROTECTED):
-                headers.setdefault("cache-control", "no-store")
+            # The page's modules must be of one version: browsers ask whether theirs are still good.
+            api = self._scope["path"].startswith(PROTECTED)
+            headers.setdefault("cache-control", "no-store" if api else "no-cache")
         await self._send(message)
 
 

@@ -1,0 +1,185 @@
+/**
+ * Pure functions on texts and entities. All positions count UTF-16 units, as JavaScript's strings do, end exclusive.
+ * @typedef {{text: string, type: string, start: number, end: number, score: number}} Entity
+ */
+
+/**
+ * What changed from one text to another: `removed` units at `start` gave way to `inserted`.
+ * @param {string} before
+ * @param {string} after
+ * @param {number} [caret] end of the selection after the edit; tells which of several equal characters is the new one
+ * @returns {{start: number, removed: number, inserted: string}}
+ */
+export function difference(before, after, caret = after.length) {
+  const shorter = Math.min(before.length, after.length);
+  // What stands behind the caret was there before: compare that first.
+  let tail = 0;
+  const mostTail = Math.min(shorter, after.length - Math.min(caret, after.length));
+  while (tail < mostTail && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) {
+    tail++;
+  }
+  let start = 0;
+  while (start < shorter - tail && before.charCodeAt(start) === after.charCodeAt(start)) start++;
+  while (
+    tail < shorter - start &&
+    before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)
+  ) {
+    tail++;
+  }
+  return { start, removed: before.length - tail - start, inserted: after.slice(start, after.length - tail) };
+}
+
+/**
+ * Entities as they stand after an edit, until the model has answered again: those before it stay, those behind it move,
+ * those it cuts into go.
+ * @param {Entity[]} entities sorted, not overlapping
+ * @param {{start: number, removed: number, inserted: string}} edit
+ * @returns {Entity[]}
+ */
+export function shifted(entities, edit) {
+  const by = edit.inserted.length - edit.removed;
+  const endOfEdit = edit.start + edit.removed;
+  const kept = [];
+  for (const entity of entities) {
+    if (entity.end <= edit.start) kept.push(entity);
+    else if (entity.start >= endOfEdit) {
+      kept.push(by === 0 ? entity : { ...entity, start: entity.start + by, end: entity.end + by });
+    }
+  }
+  return kept;
+}
+
+/**
+ * Index of the first entity that ends behind `position`; entities.length when there is none.
+ * @param {Entity[]} entities sorted, not overlapping
+ * @param {number} position
+ */
+export function firstEndingAfter(entities, position) {
+  let low = 0;
+  let high = entities.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entities[middle].end > position) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * The entity that holds the character at `position`, or undefined.
+ * @param {Entity[]} entities sorted, not overlapping
+ * @param {number} position
+ */
+export function entityAt(entities, position) {
+  const entity = entities[firstEndingAfter(entities, position)];
+  return entity && entity.start <= position ? entity : undefined;
+}
+
+/**
+ * Whether an answer can be shown: every entity is in the text where it says it is. An answer that fails this would
+ * highlight the wrong words.
+ * @param {string} text
+ * @param {Entity[]} entities
+ */
+export function fits(text, entities) {
+  let end = 0;
+  for (const entity of entities) {
+    if (entity.start < end || text.slice(entity.start, entity.end) !== entity.text) return false;
+    end = entity.end;
+  }
+  return true;
+}
+
+/** How many code points a text has: what people call characters, nearly. */
+export function codePoints(text) {
+  let count = text.length;
+  for (let i = 0; i < text.length - 1; i++) {
+    if (isHigh(text.charCodeAt(i)) && isLow(text.charCodeAt(i + 1))) {
+      count--;
+      i++;
+    }
+  }
+  return count;
+}
+
+/**
+ * The same entities with `start` and `end` in code points, as the Python client and the API count by default.
+ * @param {string} text
+ * @param {Entity[]} entities sorted
+ */
+export function inCodePoints(text, entities) {
+  let unit = 0;
+  let point = 0;
+  const to = (position) => {
+    point += codePoints(text.slice(unit, position));
+    unit = position;
+    return point;
+  };
+  return entities.map((entity) => ({ ...entity, start: to(entity.start), end: to(entity.end) }));
+}
+
+/**
+ * Entities with the same words and type as one, in order of their first place.
+ * @param {Entity[]} entities sorted
+ * @returns {{text: string, type: string, places: Entity[]}[]}
+ */
+export function grouped(entities) {
+  const groups = new Map();
+  for (const entity of entities) {
+    const key = `${entity.type}\n${entity.text}`;
+    const group = groups.get(key);
+    if (group) group.places.push(entity);
+    else groups.set(key, { text: entity.text, type: entity.type, places: [entity] });
+  }
+  return [...groups.values()];
+}
+
+/**
+ * How often each type occurs, the most frequent first.
+ * @param {Entity[]} entities
+ * @returns {Map<string, number>}
+ */
+export function countsByType(entities) {
+  const counts = new Map();
+  for (const { type } of entities) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return new Map([...counts].sort((a, b) => b[1] - a[1]));
+}
+
+const isHigh = (unit) => unit >= 0xd800 && unit < 0xdc00;
+const isLow = (unit) => unit >= 0xdc00 && unit < 0xe000;
+
+/**
+ * A text in pieces of at most `most` units, which joined are the text. A piece ends behind a line break where there is
+ * one, else between two Chinese characters or at a blank, and never inside a surrogate pair.
+ * @param {string} text
+ * @param {number} most
+ * @returns {string[]} at least one piece
+ */
+export function pieces(text, most) {
+  const found = [];
+  let start = 0;
+  while (text.length - start > most) {
+    const cut = cutBefore(text, start, start + most);
+    found.push(text.slice(start, cut));
+    start = cut;
+  }
+  const lineEnd = text.lastIndexOf("\n") + 1;
+  if (lineEnd > start && lineEnd < text.length) {
+    found.push(text.slice(start, lineEnd));
+    start = lineEnd;
+  }
+  found.push(text.slice(start));
+  return found;
+}
+
+function cutBefore(text, start, end) {
+  const line = text.lastIndexOf("\n", end - 1);
+  if (line >= start) return line + 1;
+  for (let at = end; at > start + (end - start) / 2; at--) {
+    if (plain(text.charCodeAt(at)) && plain(text.charCodeAt(at - 1))) return at;
+  }
+  return isLow(text.charCodeAt(end)) && isHigh(text.charCodeAt(end - 1)) ? end - 1 : end;
+}
+
+/** Characters that never join with their neighbours: Chinese ones and the blank. */
+const plain = (unit) => (unit >= 0x4e00 && unit < 0xa000) || unit === 0x20;

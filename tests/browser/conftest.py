@@ -1,0 +1,78 @@
+"""One Chromium and one Redis for all tests; each test has a page of its own."""
+
+import importlib.util
+
+import pytest
+
+from support.page import Desk, announce_worker, by_heart, chromium, find_chromium, gateway, missing
+from support.servers import redis_server
+from support.stub_worker import StubWorker
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if importlib.util.find_spec("playwright") is None:
+        missing("Playwright is not installed; `make test-browser` installs it")
+    if find_chromium() is None:
+        missing("no Chromium is installed; `make test-browser` installs Debian's")
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def queue(redis):
+    """An empty Redis in which a worker has said that it runs."""
+    redis.client.flushdb()
+    announce_worker(redis.client)
+    return redis
+
+
+@pytest.fixture
+def worker(queue):
+    """A worker that knows NAMES."""
+    with StubWorker(queue.url) as stub:
+        stub.behaviour = by_heart
+        yield stub
+
+
+@pytest.fixture(scope="session")
+def site(redis):
+    """The address of a gateway."""
+    with gateway(redis.url) as address:
+        yield address
+
+
+@pytest.fixture
+def new_desk(browser):
+    """Make an open page; everything it complained of in the end fails the test."""
+    desks = []
+
+    def make(address, **context):
+        options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **context}
+        desk = Desk(browser.new_context(**options).new_page())
+        desks.append(desk)
+        return desk.open(address)
+
+    yield make
+    problems = [problem for desk in desks for problem in desk.problems]
+    for desk in desks:
+        desk.page.context.close()
+    assert not problems
+
+
+@pytest.fixture
+def desk(worker, site, new_desk):
+    """An open page with everything behind it that it needs."""
+    return new_desk(site)
+
+
+@pytest.fixture
+def phone(worker, site, new_desk):
+    """The same in the hand."""
+    return new_desk(site, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)
