@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from nerq.cli.demo import demo
 from nerq.cli.extract import extract
+from nerq.cli.misuse import Misused
 from nerq.cli.up import up
 from nerq.cli.version import version
 from nerq.errors import InvalidSettings, InvalidText, NerqError
@@ -101,7 +102,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         app(args=None if arguments is None else list(arguments), prog_name="nerq")
     except NerqError as error:
         print(f"nerq: {error}", file=sys.stderr)
-        return MISUSED if isinstance(error, InvalidSettings | InvalidText) else FAILED
+        return MISUSED if isinstance(error, InvalidSettings | InvalidText | Misused) else FAILED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
