@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from nerq.cli.demo import demo
+from nerq.cli.doctor import doctor
 from nerq.cli.extract import extract
 from nerq.cli.misuse import Misused
 from nerq.cli.up import up
@@ -85,7 +86,6 @@ def extra_of(module: str | None) -> str:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Chinese named-entity recognition from a queue.",
@@ -93,6 +93,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(demo)
 app.command()(extract)
+app.command()(doctor)
 app.command()(version)
 
 

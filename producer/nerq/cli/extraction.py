@@ -15,12 +15,10 @@ from nerq.cli.formats import FormatName, Record, line_format
 from nerq.cli.inputs import Item
 from nerq.cli.misuse import Misused
 from nerq.cli.outputs import Output
+from nerq.cli.probe import model_of
 from nerq.client import Client
 from nerq.contract import Document, ErrorCode, Failure
 from nerq.errors import NerqError
-
-PROBE = "马云在杭州"
-"""What is asked to learn the model's name, where a format needs it."""
 
 
 class Extraction:
@@ -107,7 +105,7 @@ class Extraction:
             self.problems[document.error.code] += 1
             self._first = self._first or f"text {number + 1:,}: {document.error.code}: {document.error.message}"
         elif self._needs_model and not self._model:
-            self._model = str(self._ner.submit(PROBE).wait()["result"]["model"])
+            self._model = model_of(self._ner)
         self._output.write(Record(number, item.text, document, item.fields, self._model))
         self._written += 1
 

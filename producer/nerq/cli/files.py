@@ -41,7 +41,10 @@ class LineFile:
         self._flushed = clock()
         self.done, self._last = 0, b""
         with telling(path):
-            self._file: IO[bytes] = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            # A device, or a pipe, can be written and nothing else.
+            regular = path.is_file() or not path.exists()
+            opened = os.open(path, (os.O_RDWR if regular else os.O_WRONLY) | os.O_CREAT, 0o666)
+            self._file: IO[bytes] = os.fdopen(opened, "r+b" if regular else "wb")
         try:
             with telling(path):
                 self._begin(resume=resume)
@@ -50,7 +53,7 @@ class LineFile:
             raise
 
     def _begin(self, *, resume: bool) -> None:
-        if not self._path.is_file():  # a device, or a pipe: nothing to lock or cut
+        if not self._path.is_file():  # nothing to lock or cut
             self._file.write(self._form.header.encode())
             return
         try:
@@ -70,9 +73,10 @@ class LineFile:
         found = self._file.read(len(header))
         if found != header and not header.startswith(found):
             raise Misused(f"{self._path} is no {type(self._form).__name__} file of nerq's; name another --output")
-        end = len(header) if found == header else 0
+        begun = found == header
+        end = len(header) if begun else 0
         gathered: list[bytes] = []
-        for line in self._file if end else ():
+        for line in self._file if begun else ():
             if line == footer and len(footer) > 1:
                 break
             gathered.append(line)

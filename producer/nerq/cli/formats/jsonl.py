@@ -39,8 +39,11 @@ class Jsonl(JsonFormat):
 
 
 def dumps(value: Any) -> str:
-    """Return a value as a line of JSON."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """Return a value as a line of JSON, one for every reader: some end lines at U+2028, U+2029 and U+0085 too."""
+    line = json.dumps(value, ensure_ascii=False)
+    for character in "\u2028\u2029\x85":
+        line = line.replace(character, f"\\u{ord(character):04x}")
+    return line + "\n"
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
