@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from nerq.cli.bench import bench
 from nerq.cli.demo import demo
 from nerq.cli.doctor import doctor
 from nerq.cli.extract import extract
@@ -94,6 +95,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(extract)
 app.command()(doctor)
+app.command()(bench)
 app.command()(version)
 
 

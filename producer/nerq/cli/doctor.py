@@ -85,13 +85,15 @@ def _far(app: Any, settings: Settings, timeout: float) -> Iterator[Finding]:
     store = app.backend.client
     info = store.info()
     yield from server.server(info)
+    before = time.time()
     seconds, micros = store.time()
-    yield server.clock(seconds + micros / 1e6, time.time())
+    yield server.clock(seconds + micros / 1e6, before, time.time())
     waiting = int(store.llen(settings.queue))
     yield ok("queue", f"{settings.queue!r} holds {waiting:,} messages")
+    before = time.time()
     replies = app.control.broadcast("nerq_about", reply=True, timeout=PATIENCE) or []
     about = {name: told if isinstance(told, dict) else {} for reply in replies for name, told in reply.items()}
-    yield from workers.workers(about, settings, metadata.version("nerq"), time.time())
+    yield from workers.workers(about, workers.Here(settings, metadata.version("nerq"), before, time.time()))
     yield _answer(settings, timeout, waiting)
 
 

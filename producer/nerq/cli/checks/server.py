@@ -91,7 +91,7 @@ def _policy(info: Mapping[str, Any]) -> Finding:
 def _memory(info: Mapping[str, Any]) -> Finding:
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
-        return ok("memory", f"{used / 2**20:,.0f} MB used, no limit; NERQ_MAX_QUEUE bounds the queue")
+        return ok("memory", f"{used / 2**20:,.0f} MB used, no limit")
     found = f"{used / 2**20:,.0f} of {limit / 2**20:,.0f} MB used"
     if used > FULL * limit:
         return warn("memory", found, "raise maxmemory, or start more workers: at the limit texts are refused")
@@ -107,11 +107,16 @@ def _persistence(info: Mapping[str, Any]) -> Finding:
     return ok("persistence", "appendonly yes")
 
 
-def clock(server_time: float, here: float) -> Finding:
-    """Compare two clocks, in seconds since 1970."""
-    skew = abs(server_time - here)
-    found = f"{skew:.1f} s between Redis's clock and this machine's"
-    if skew >= SKEW_WARN:
+def skew(other: float, before: float, after: float) -> float:
+    """Return by how many seconds another clock, read between two readings of this one, must be wrong at least."""
+    return max(before - other, other - after, 0.0)
+
+
+def clock(server_time: float, before: float, after: float) -> Finding:
+    """Compare Redis's clock with this machine's; all in seconds since 1970."""
+    seconds = skew(server_time, before, after)
+    found = f"{seconds:.1f} s between Redis's clock and this machine's"
+    if seconds >= SKEW_WARN:
         mend = "set both by NTP: `expires` is written by one clock and read by another"
-        return (fail if skew >= SKEW_FAIL else warn)("clock", found, mend)
+        return (fail if seconds >= SKEW_FAIL else warn)("clock", found, mend)
     return ok("clock", found)
