@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 MODELSCOPE := .venv-modelscope
+SPACY := .venv-spacy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope check format bench clean
+.PHONY: help demo up test test-training test-modelscope test-spacy check format bench clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +41,11 @@ test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an
 	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
 	$(MODELSCOPE)/bin/pytest tests/modelscope
 
+test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
+	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
+	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' pytest pytest-timeout --editable '.[cli,embedded]'
+	$(SPACY)/bin/pytest tests/spacy
+
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/memory.py
@@ -48,7 +54,7 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(MODELSCOPE) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
