@@ -43,7 +43,7 @@ test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an
 
 test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
-	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' pytest pytest-timeout --editable '.[cli,embedded]'
+	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine

@@ -16,9 +16,7 @@ NEEDED = ("numpy", "onnxruntime", "tokenizers", "safetensors")
 
 
 def worker(  # noqa: PLR0913 - options are typer's parameters
-    celery: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- CELERY OPTION…]", help="Options of Celery.")
-    ] = None,
+    celery: Annotated[list[str] | None, typer.Argument(metavar="-- CELERY OPTION", help="Options of Celery.")] = None,
     broker: Annotated[str | None, typer.Option(help="Redis to use, in place of NERQ_BROKER_URL.")] = None,
     queue: Annotated[str | None, typer.Option(help="Queue to work on, in place of NERQ_QUEUE.")] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a model package, in place of NERQ_MODEL.")] = None,
@@ -26,7 +24,10 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
     name: Annotated[str | None, typer.Option("-n", help="Its name in Celery; unlike any other worker's.")] = None,
     loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Start a worker, and stay. SIGTERM and Ctrl-C: running batches are finished, the rest goes back to the queue."""
+    """Start a worker, and stay.
+
+    SIGTERM and Ctrl-C: running batches are finished, the rest goes back to the queue.
+    """
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
             raise NerqError(f"a worker cannot run here, {module} is missing: pip install 'nerq[worker]'")

@@ -18,7 +18,7 @@ from nerq.contract import ErrorCode
 
 
 def extract(
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts; - reads stdin.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts; - reads stdin.")] = None,
     files: Annotated[
         list[Path] | None,
         typer.Option(
@@ -68,7 +68,7 @@ def extract(
         stack.callback(out.close)
         extraction = Extraction(ner, items(given, sources, reading), out, form, output)
         total = None if given else total_bytes(sources)
-        extraction.run(total, bar=output is not None or not terminal or form is FormatName.TABLE)
+        extraction.run(total, bar=bool(sources) and (output is not None or not terminal or form is FormatName.TABLE))
     if extraction.problems:
         raise typer.Exit(2 if set(extraction.problems) == {ErrorCode.INVALID_TEXT} else 1)
 

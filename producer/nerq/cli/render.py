@@ -9,7 +9,7 @@ from rich.text import Text
 from nerq.checkup import Finding, Level
 from nerq.contract import Entity
 
-STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold white on blue"}
+STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold black on bright_cyan"}
 OTHER = "bold reverse"
 """For types that a model of another kind may know."""
 
