@@ -7,12 +7,13 @@ DEV := $(VENV)/.dev
 BROWSER := $(VENV)/.browser
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
+SPACY := .venv-spacy
 CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser screenshots bench-page check format bench chaos \
-	chaos-stock clean
+.PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
+	chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +55,11 @@ screenshots: $(BROWSER) ## take the pictures of the page under docs/screenshots 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
 
+test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
+	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
+	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
+	$(SPACY)/bin/pytest tests/spacy
+
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
@@ -71,7 +77,7 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) $(BATCHES) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(MODELSCOPE) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'

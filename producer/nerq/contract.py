@@ -4,9 +4,9 @@ Client and worker import this one file, so that they cannot disagree. It imports
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 EXTRACT = "nerq.extract"
 EXTRACT_MANY = "nerq.extract_many"
@@ -61,12 +61,41 @@ class Failure(BaseModel):
 
 
 class Document(BaseModel):
-    """What became of one text: its entities, sorted and never overlapping, or its error."""
+    """What became of one text: its entities, sorted and never overlapping, or its error.
+
+    A notebook shows it with the entities highlighted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     entities: tuple[Entity, ...] = ()
     error: Failure | None = None
+    _text: str | None = PrivateAttr(None)
+
+    @property
+    def text(self) -> str | None:
+        """The text as sent, where it is known: the client knows it, the wire does not carry it back."""
+        return self._text
+
+    def of(self, text: str) -> Self:
+        """Return this document with its text; two documents are equal whether they know their text or not."""
+        known = self.model_copy()
+        known._text = text  # noqa: SLF001 - a copy of our own
+        return known
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Document):
+            return NotImplemented
+        return (self.entities, self.error) == (other.entities, other.error)
+
+    def __hash__(self) -> int:
+        return hash((self.entities, self.error))
+
+    def _repr_html_(self) -> str:
+        """Show the text with its entities highlighted, in Jupyter and its like."""
+        from nerq.html import notebook  # noqa: PLC0415 - for notebooks alone
+
+        return notebook(self, self._text)
 
 
 class ExtractResult(BaseModel):

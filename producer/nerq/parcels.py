@@ -40,7 +40,7 @@ class Parcel:
 
     def fill(self, answers: Iterable[Document]) -> list[Document]:
         """Return one document per text taken, in order; `answers` has one per text sent."""
-        source = iter(answers)
+        source = (document.of(text) for document, text in zip(answers, self.texts, strict=False))
         return [next(source) if slot is None else slot for slot in self.slots]
 
     def fail(self, error: NerqError) -> list[Document]:

@@ -78,10 +78,10 @@ class StubWorker:
 def decoded(message):
     """Return what matters of a message of Celery's, protocol 2."""
     message = json.loads(message)
-    (argument,), kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    (argument,), kwargs, embed = json.loads(base64.b64decode(message["body"]))
     assert kwargs == {}
     headers = message["headers"]
-    return {"id": headers["id"], "task": headers["task"], "argument": argument, "headers": headers}
+    return {"id": headers["id"], "task": headers["task"], "argument": argument, "headers": headers, "embed": embed}
 
 
 def usual(argument):

@@ -16,6 +16,9 @@ TESTS = Path(__file__).parents[1]
 class Worker:
     """A running worker; its output is read all the time and can be waited on."""
 
+    command = ()
+    """What starts it; Celery with the app when empty."""
+
     def __init__(self, url, *options, app="support.fake_worker", env=None):
         self.lines = []
         self._changed = threading.Condition()
@@ -28,7 +31,7 @@ class Worker:
             **(env or {}),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", *options],
+            [*(self.command or (sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO")), *options],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

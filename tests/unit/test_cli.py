@@ -70,17 +70,17 @@ def plugin(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     entries = metadata.EntryPoints(
         metadata.EntryPoint(name, value, cli_app.GROUP)
-        for name, value in (("model", "plugged:app"), ("bench", "plugged:function"), ("train", "lacking:app"))
+        for name, value in (("model", "plugged:app"), ("measure", "plugged:function"), ("train", "lacking:app"))
     )
     monkeypatch.setattr(cli_app.metadata, "entry_points", entries.select)
 
 
 def test_plug_ins_bring_commands(plugin, capsys):
     assert cli_app.run(["model", "inner"]) == 0
-    assert cli_app.run(["bench", "--count", "3"]) == 0
+    assert cli_app.run(["measure", "--count", "3"]) == 0
     assert capsys.readouterr().out == "inner ran\nfunction 3\n"
     assert cli_app.run(["--help"]) == 0
-    assert {"up", "demo", "extract", "version", "model", "bench", "train"} <= set(capsys.readouterr().out.split())
+    assert {"up", "demo", "extract", "version", "model", "measure", "train"} <= set(capsys.readouterr().out.split())
 
 
 def test_a_plug_in_that_lacks_its_extra_says_so_when_used(plugin, capsys):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq import Document, InvalidSettings, ModelFailed
+from nerq import Document, Entity, InvalidSettings, ModelFailed
 from nerq.parcels import PARCEL_CHARACTERS, PARCEL_TEXTS, WINDOW_CHARACTERS, Bounds, Parcel
 
 
@@ -15,18 +15,23 @@ def packed(*texts, max_chars=100):
     return parcel
 
 
+def answer(number):
+    return Document(entities=(Entity(text="x", type="PER", start=number, end=number + 1, score=1),))
+
+
 @given(st.lists(st.one_of(st.text(max_size=20), st.none(), st.integers())))
 def test_every_text_gets_its_own_answer(texts):
     parcel = packed(*texts, max_chars=10)
-    answers = [Document() for _ in parcel.texts]
+    answers = [answer(number) for number, _ in enumerate(parcel.texts)]
     filled = parcel.fill(answers)
     assert len(filled) == len(texts)
     sent = iter(zip(parcel.texts, answers, strict=True))
     for text, document in zip(texts, filled, strict=True):
         if document.error is None:
-            source, answer = next(sent)
+            source, expected = next(sent)
             assert source == text
-            assert document is answer
+            assert document == expected
+            assert document.text == text
         else:
             assert not isinstance(text, str) or len(text) > 10
     assert parcel.characters == sum(map(len, parcel.texts))

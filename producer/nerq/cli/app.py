@@ -11,8 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from nerq.cli import dead
+from nerq.cli.bench import bench
 from nerq.cli.demo import demo
+from nerq.cli.doctor import doctor
 from nerq.cli.extract import extract
+from nerq.cli.misuse import Misused
 from nerq.cli.status import status
 from nerq.cli.up import up
 from nerq.cli.version import version
@@ -86,7 +89,6 @@ def extra_of(module: str | None) -> str:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Chinese named-entity recognition from a queue.",
@@ -96,6 +98,8 @@ app.command()(demo)
 app.command()(extract)
 app.command()(status)
 app.add_typer(dead.app, name="dead")
+app.command()(doctor)
+app.command()(bench)
 app.command()(version)
 
 
@@ -105,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         app(args=None if arguments is None else list(arguments), prog_name="nerq")
     except NerqError as error:
         print(f"nerq: {error}", file=sys.stderr)
-        return MISUSED if isinstance(error, InvalidSettings | InvalidText) else FAILED
+        return MISUSED if isinstance(error, InvalidSettings | InvalidText | Misused) else FAILED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -6,11 +6,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nerq.checkup import Finding, Level
 from nerq.contract import Entity
 
-STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold white on blue"}
+STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold black on bright_cyan"}
 OTHER = "bold reverse"
 """For types that a model of another kind may know."""
+
+
+SIGNS = {Level.OK: ("✓", "green"), Level.WARN: ("!", "bold yellow"), Level.FAIL: ("✗", "bold red")}
 
 
 def marked(text: str, entities: Sequence[Entity], *, colour: bool) -> Text:
@@ -40,6 +44,15 @@ def table(rows: Iterable[tuple[int, Entity]]) -> Table:
             str(entity.end),
             f"{entity.score:.3f}",
         )
+    return shown
+
+
+def finding(what: Finding) -> Text:
+    """Return a finding of the doctor's, and below it what to do."""
+    sign, style = SIGNS[what.level]
+    shown = Text.assemble((f"{sign} {what.level:<4}", style), f"  {what.subject:<11} ", what.found)
+    if what.mend:
+        shown.append(f"\n{'':8}{'':11} → {what.mend}", "bold")
     return shown
 
 

@@ -106,7 +106,7 @@ def running(
         NerqError: a part does not start; the sentence says which and why.
     """
     _need_worker()
-    for key in _foreign(os.environ):
+    for key in foreign(os.environ):
         del os.environ[key]  # another Celery app's addresses would win over nerq's, here and in the worker
     given = {name: value for name, value in overrides.items() if value is not None}
     with contextlib.ExitStack() as stack:
@@ -127,7 +127,7 @@ def running(
 
 @contextlib.contextmanager
 def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    command = [sys.executable, "-m", "celery", "-A", "nerq_worker", "worker", "-n", name, "-E", "--loglevel", "INFO"]
+    command = worker_command(name, "--loglevel", "INFO")
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
         process = children.start(command, output=output, env=env)
@@ -142,7 +142,18 @@ def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]
     return {**os.environ, **{variable(name): str(getattr(settings, name)) for name in (*given, "broker_url")}}
 
 
-def _foreign(environ: Mapping[str, str]) -> list[str]:
+def worker_command(name: str, *options: str) -> list[str]:
+    """Return the command line of a worker.
+
+    Events are on, for `nerq demo`, `nerq bench` and Flower. Gossip is off: each worker would hear every other one's
+    events, and nothing here needs them.
+    """
+    celery = [sys.executable, "-m", "celery", "-A", "nerq_worker", "worker"]
+    return [*celery, "-n", name, "-E", "--without-gossip", *options]
+
+
+def foreign(environ: Mapping[str, str]) -> list[str]:
+    """Name the variables of another Celery app, whose addresses would win over nerq's."""
     return [key for key in environ if key.startswith(("CELERY_BROKER", "CELERY_RESULT"))]
 
 

@@ -1,0 +1,20 @@
+"""The text that is sent to see whether, and by what model, texts are answered."""
+
+from nerq.client import Client
+from nerq.errors import NerqError
+
+PROBE = "马云在杭州"
+
+
+def model_of(ner: Client) -> str:
+    """Return the model that answers: NAME@DIGEST8.
+
+    Raises:
+        NerqError: none does.
+    """
+    job = ner.submit(PROBE)
+    result = job.wait().get("result")
+    job.result()
+    if not isinstance(result, dict) or "model" not in result:
+        raise NerqError("the worker does not say which model it runs; is it an older one?")
+    return str(result["model"])

@@ -1,0 +1,100 @@
+"""The Python blocks of docs/howto, run as they stand against a real server and a stub of a worker.
+
+spaCy's are in tests/spacy: it is large, and has an environment of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.howto import blocks
+from support.servers import redis_server
+from support.stub_worker import StubWorker
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
+STANDARD = "redis://localhost:6379/0"
+
+DRIVERS = {
+    "django": """
+import django, json
+from django.conf import settings
+settings.configure(ALLOWED_HOSTS=["testserver"], ROOT_URLCONF=__name__, SECRET_KEY="x", DEFAULT_CHARSET="utf-8")
+django.setup()
+from django.test import Client as Browser
+from django.urls import path
+urlpatterns = [path("entities", extract)]
+answer = Browser().post("/entities", {"text": "昨天马云在杭州"})
+assert answer.status_code == 200, answer.content
+assert [e["text"] for e in answer.json()["entities"]] == ["马云"]
+refused = Browser().post("/entities", {"text": "x" * 100_001})
+assert (refused.status_code, refused.json()["code"]) == (400, "invalid_text")
+ner.close()
+""",
+    "flask": """
+browser = app.test_client()
+answer = browser.post("/entities", json={"text": "昨天马云在杭州"})
+assert answer.status_code == 200, answer.text
+assert [(e["text"], e["start"]) for e in answer.json["entities"]] == [("马云", 2)]
+refused = browser.post("/entities", json={"text": 5})
+assert (refused.status_code, refused.json["code"]) == (400, "invalid_text")
+ner.close()
+""",
+    "fastapi": """
+from fastapi.testclient import TestClient
+with TestClient(app) as browser:
+    answer = browser.post("/entities", json={"text": "昨天马云在杭州"})
+    assert answer.status_code == 200, answer.text
+    assert [(e["text"], e["start"]) for e in answer.json()] == [("马云", 2)]
+    refused = browser.post("/entities", json={"text": "x" * 100_001})
+    assert refused.status_code == 400, refused.text
+    assert "Entity" in browser.get("/openapi.json").text
+""",
+    "celery": """
+import sys
+assert not any(name.partition(".")[0].startswith("nerq") for name in sys.modules)
+assert people("昨天马云在杭州") == ["马云"]
+assert people_in_many(["马云", "没有"]) == [["马云"], []]
+index(7, "昨天马云在杭州")
+""",
+    "pandas": """
+assert list(articles["people"]) == [["马云"], [], []]
+assert [error if isinstance(error, str) else None for error in articles["error"]] == [None, None, "invalid_text"]
+assert entities.to_dict("records") == [{"row": 0, "text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9}]
+""",
+}
+
+
+@pytest.fixture
+def server():
+    with redis_server() as running:
+        yield running
+
+
+def test_every_guide_is_run():
+    assert {path.stem for path in HOWTO.glob("*.md")} == DRIVERS.keys() | {"spacy"}
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_guide(name, server, tmp_path):
+    # A file, not -c: frameworks look where their module lies.
+    program = tmp_path / "program.py"
+    code = "\n".join(blocks(HOWTO / f"{name}.md")).replace(STANDARD, server.url)
+    program.write_text(code + DRIVERS[name], "utf-8")
+    with StubWorker(server.url) as worker:
+        ended = subprocess.run(
+            [sys.executable, program],
+            env=os.environ | {"NERQ_BROKER_URL": server.url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        if name == "celery":
+            (link,) = worker.wait_for(3)[2]["embed"]["callbacks"]
+            assert link["task"].endswith(".store")
+            assert link["args"] == [7]
+            assert worker.requests[2]["argument"] == "昨天马云在杭州"

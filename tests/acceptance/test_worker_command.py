@@ -1,0 +1,139 @@
+"""`nerq worker`, `nerq doctor` and `nerq bench` as a user runs them, with the real worker and a tiny model."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nerq import Client
+from support.servers import redis_server
+from support.workers import Worker
+
+NERQ = [sys.executable, "-c", "from nerq.cli import main; main()"]
+
+
+class NerqWorker(Worker):
+    """The worker as `nerq worker` starts it."""
+
+    command = (*NERQ, "worker")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with redis_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def worker(server, tiny_package):
+    running = NerqWorker(server.url, "--queue", "mine", "--model", str(tiny_package), "-c", "1", "-l", "info")
+    try:
+        running.wait_for("ready: model", timeout=90)
+        yield running
+    finally:
+        running.close()
+
+
+def nerq(*arguments, server, **env):
+    return subprocess.run(
+        [*NERQ, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NERQ_BROKER_URL": server.url, **env},
+        timeout=100,
+        check=False,
+    )
+
+
+def test_it_works_on_the_queue_it_was_given(server, worker):
+    with Client(server.url, queue="mine", timeout=30) as ner:
+        assert isinstance(ner.extract("马云在杭州"), list)
+
+
+def test_the_doctor_finds_everything_well(server, worker, tiny_package):
+    result = nerq("doctor", "--json", "--timeout", "30", server=server, NERQ_QUEUE="mine", NERQ_MODEL=str(tiny_package))
+    findings = json.loads(result.stdout)
+    assert [finding for finding in findings if finding["level"] == "fail"] == []
+    assert result.returncode == 0, result.stdout
+    found = {finding["subject"]: finding["found"] for finding in findings}
+    assert found["worker"].startswith("nerq-")
+    assert "tiny" in found["worker"]
+    assert re.fullmatch(r"a first text was answered in \d+ ms", found["answer"])
+    assert {"Python", "extras", "variables", "settings", "processor", "model", "engine", "TLS", "Redis"} <= found.keys()
+    assert {"eviction", "memory", "persistence", "clock", "queue"} <= found.keys()
+
+
+def test_the_doctor_finds_what_is_wrong(server, worker, tiny_package):
+    wrong = {"NERQ_MODEL": str(tiny_package), "NERQ_QUEUE": "nobodys", "NERQ_TIMEOUTS": "5"}
+    result = nerq("doctor", "--timeout", "0.3", server=server, **wrong)
+    assert result.returncode == 1
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert {len(row) for row in rows} == {4}
+    grave = {row[1]: row for row in rows if row[0] != "ok"}
+    assert grave["variables"][3] == "did you mean NERQ_TIMEOUT?"
+    assert grave["workers"][2] == "none works on queue 'nobodys'"
+    assert grave["answer"][0] == "fail"
+
+
+def test_the_doctor_without_a_server(server):
+    result = nerq("doctor", server=server, NERQ_BROKER_URL="redis://127.0.0.1:1/0")
+    assert result.returncode == 1
+    last = result.stdout.splitlines()[-1].split("\t")
+    assert last[:2] == ["fail", "Redis"]
+    assert "nerq up" in last[3]
+
+
+def test_the_bench_measures_the_queue(server, worker):
+    result = nerq("bench", "--seconds", "0.5", "--json", server=server, NERQ_QUEUE="mine")
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert measured["what"] == "queue"
+    assert measured["model"].startswith("tiny")
+    assert measured["texts"] > 0
+    assert measured["failed"] == 0
+
+
+def test_the_bench_measures_the_model(server, tiny_package):
+    result = nerq("bench", "--local", "--seconds", "0.2", server=server, NERQ_MODEL=str(tiny_package))
+    measured = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert measured["what"] == "local"
+    assert float(measured["texts_per_second"]) > 0
+
+
+def test_it_stops_when_it_is_told_to(server, tiny_package):
+    running = NerqWorker(server.url, "--model", str(tiny_package), "-c", "1", "--", "--without-heartbeat")
+    try:
+        running.wait_for("ready: model", timeout=90)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    finally:
+        running.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--broker", "amqp://h"], "NERQ_BROKER_URL cannot be used"), (["--queue", ""], "NERQ_QUEUE cannot be used")],
+)
+def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
+    result = nerq("worker", *arguments, server=server)
+    assert result.returncode in {1, 2}
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "number", "expected"),
+    [
+        ("nerq ex", 1, {"extract"}),
+        ("nerq ", 1, {"bench", "demo", "doctor", "extract", "model", "up", "version", "worker"}),
+        ("nerq extract --format j", 3, {"jsonl"}),
+        ("nerq model i", 2, {"inspect"}),
+    ],
+)
+def test_a_shell_completes_commands_and_choices(words, number, expected, server):
+    result = nerq(server=server, _NERQ_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
+    assert expected <= set(result.stdout.split())
