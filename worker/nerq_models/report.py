@@ -51,15 +51,16 @@ def verification_table(verification: dict[str, Any]) -> Table:
 
 def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
     """Print what was measured on one file: the table by type, the errors, and the confusion of types."""
-    console.print(evaluation_table(name, result))
+    rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
+    console.print(f"{name}: {result.texts:,} texts, {rate}", highlight=False)
+    console.print(evaluation_table(result))
     console.print(errors_line(result.errors), highlight=False)
     console.print(confusion_table(result.errors), "")
 
 
-def evaluation_table(name: str, result: Evaluation) -> Table:
+def evaluation_table(result: Evaluation) -> Table:
     """Return a table of precision, recall and F1 by type, and of seen and unseen names if those were told apart."""
-    rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
-    table = _table(f"{name}: {result.texts:,} texts, {rate}", "type", "precision", "recall", "F1", "names", "found")
+    table = _table("type", "precision", "recall", "F1", "names", "found")
     groups = [*sorted(result.types.items()), ("all", result.total)]
     if result.known is not None:
         groups += [("seen", result.seen), ("unseen", result.unseen)]
@@ -82,7 +83,7 @@ def errors_line(errors: Errors) -> str:
 def confusion_table(errors: Errors) -> Table:
     """Return a table of how often names of each type were found as which, whatever their boundaries."""
     types = sorted({kind for found in errors.confusion.values() for kind in found} - {MISSED} | errors.confusion.keys())
-    table = _table("", "type, found as", *types, "missed")
+    table = _table("type, found as", *types, "missed")
     for kind in sorted(errors.confusion):
         table.add_row(kind, *(f"{errors.confusion[kind][other]:,}" for other in [*types, MISSED]))
     return table
@@ -92,7 +93,7 @@ def summary_table(measured: Mapping[str, Mapping[str, Evaluation]]) -> Table:
     """Return a table of F1 with a row for each file and package."""
     results = [result for files in measured.values() for result in files.values()]
     apart = any(result.known is not None for result in results)
-    table = _table("F1", "file", "package", "all", *(["seen", "unseen"] if apart else []), "texts/s")
+    table = _table("file", "package", "F1", *(["F1, seen", "F1, unseen"] if apart else []), "texts/s")
     for package, files in measured.items():
         for name, result in files.items():
             groups = [result.total, *([result.seen, result.unseen] if apart else [])]
@@ -104,7 +105,7 @@ def summary_table(measured: Mapping[str, Mapping[str, Evaluation]]) -> Table:
 def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
     """Return a table of precision, recall and F1 by type, with columns for each of the measures."""
     columns = [f"{figure}, {name}" for name in measured for figure in ("precision", "recall", "F1")]
-    table = _table("on sentences it did not learn from", "type", *columns)
+    table = _table("type", *columns)
     kinds = sorted({kind for result in measured.values() for kind in result.types})
     for kind in [*kinds, "all"]:
         groups = [result.total if kind == "all" else result.types.get(kind, Counts()) for result in measured.values()]
@@ -112,9 +113,9 @@ def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
     return table
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def _table(first: str, *others: str) -> Table:
     """Return an empty table; all columns but the first are of numbers, or of packages."""
-    table = Table(title=title, title_justify="left", title_style="")
+    table = Table()
     for column in (first, *others):
         table.add_column(column, justify="left" if column in {first, "package"} else "right")
     return table

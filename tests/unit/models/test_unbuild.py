@@ -6,6 +6,7 @@ import pytest
 
 from nerq_models.graph import Float, build
 from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
+from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL
@@ -27,8 +28,21 @@ def static(weights):
     return StaticInt8(calibrate(weights, SHAPE, [Batch(ids, np.array([20]))]))
 
 
+def smooth(weights, kind):
+    ids = np.arange(20).reshape(1, 20) % VOCABULARY
+    found = calibrate_smooth(weights, SHAPE, [Batch(ids, np.array([20]))], strength=SMOOTHING[kind])
+    return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+
+
 @pytest.mark.parametrize(
-    ("linear", "exact"), [(lambda _: Float(), 1e-6), (static, 0.02), (lambda _: TokenInt8(), 0.02)]
+    ("linear", "exact"),
+    [
+        (lambda _: Float(), 1e-6),
+        (static, 0.02),
+        (lambda _: TokenInt8(), 0.02),
+        (lambda weights: smooth(weights, "smooth"), 0.05),
+        (lambda weights: smooth(weights, "token"), 0.05),
+    ],
 )
 def test_the_weights_come_back(linear, exact):
     weights = random_weights()

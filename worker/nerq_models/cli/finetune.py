@@ -65,4 +65,5 @@ def finetune(
     console = output()
     print_package(outcome.package, console)
     if outcome.measured:
+        console.print("\non sentences it did not learn from:")
         console.print(comparison_table(outcome.measured))

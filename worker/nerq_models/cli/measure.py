@@ -26,7 +26,8 @@ def evaluate(
 ) -> None:
     """Print precision, recall and F1 by type, what kind of errors there are, and texts per second on one core."""
     try:
-        measured = [_evaluate(files, package, train) for package in model or [None]]
+        packages: list[Path | None] = [*model] if model else [None]
+        measured = [_evaluate(files, package, train) for package in packages]
     except NerqError as error:
         stop(error)
     if as_json:

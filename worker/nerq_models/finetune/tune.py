@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from nerq_models.convert import recogniser, write_package
 from nerq_models.evaluate import Evaluation, evaluate
@@ -39,11 +40,19 @@ class _Enough(Exception):  # noqa: N818 - it is no error
 class TunedExamples(Examples):
     """Examples whose rows are prepared as the package prepares texts."""
 
-    def __init__(self, maker: RowMaker, sentences: Sequence[Sentence], types: Sequence[str], options: Options) -> None:
-        names: dict[str, list[list[str]]] = {kind: [] for kind in types}
-        corpora = [Corpus(sentences, 1.0, auxiliary=False)]
-        super().__init__(corpora, names, None, options.examples(), max_length=maker.size + 2, seed=options.seed)
-        self._maker = maker
+    def __init__(self, source: Source, sentences: Sequence[Sentence], options: Options) -> None:
+        self._maker = RowMaker(source)
+        names: dict[str, list[list[str]]] = {
+            kind: [] for kind in dict.fromkeys(label.partition("-")[2] for label in source.labels) if kind
+        }
+        super().__init__(
+            [Corpus(self._maker.usable(sentences), 1.0, auxiliary=False)],
+            names,
+            Tokenizer.from_str(source.tokenizer),
+            options.examples(),
+            max_length=source.options.max_length,
+            seed=options.seed,
+        )
 
     def rows(self, sentences: Sequence[Sentence]) -> Rows:
         """Tokenise and tag the sentences of a batch."""
@@ -90,15 +99,14 @@ class Tuning:
         return to_source(self.source, tuned, best["weights"] if best else average.weights)
 
     def _run(self, phase: Phase, tuned: Tuned, average: Average) -> None:
-        maker = RowMaker(self.source)
-        types = sorted({label.partition("-")[2] for label in self.source.labels} - {""})
-        examples = TunedExamples(maker, maker.usable(self.sentences), types, self.options)
+        examples = TunedExamples(self.source, self.sentences, self.options)
         epoch = examples.epoch_steps()
         steps = self.options.total(epoch)
         period = min(epoch, max(1, steps // 5))
 
         def step(number: int) -> torch.Tensor:
-            input_ids, mask, tags = (torch.from_numpy(array).to(device()) for array in examples.step(number))
+            rows, _ = examples.step(number)
+            input_ids, mask, tags = (torch.from_numpy(array).to(device()) for array in rows)
             return tuned.loss(input_ids, mask, tags)
 
         def every(number: int) -> None:
