@@ -98,12 +98,11 @@ def test_the_command_ends_as_a_verified_better_package_that_the_worker_serves(ta
     assert training["options"]["lora"] == lora
     assert training["data"]["sentences"] == 80
     assert not (tmp_path / "tuned.run").exists()
-    with (
-        redis_server() as server,
-        worker(server.url, "-c", "1", app="nerq_worker", env={"NERQ_MODEL": str(out)}),
-        foreign_app(server.url) as sender,
-    ):
-        answer = sender.send_task("nerq.extract", [expected[0].text]).get(timeout=60)
+    options = {"app": "nerq_worker", "env": {"NERQ_MODEL": str(out)}, "ready": False}
+    with redis_server() as server, worker(server.url, "-c", "1", **options) as running:
+        running.wait_for("ready: model", timeout=120)
+        with foreign_app(server.url) as sender:
+            answer = sender.send_task("nerq.extract", [expected[0].text]).get(timeout=120)
     found = {(e["type"], e["start"], e["end"]) for e in answer["entities"]}
     assert answer["model"] == package.id
     assert found == {(s.type, s.start, s.end) for s in expected[0].spans}
