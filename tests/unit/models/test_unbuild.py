@@ -1,5 +1,8 @@
 """What a graph was built from can be read back out of it."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
@@ -10,7 +13,7 @@ from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL
-from support.encoders import SHAPE, VOCABULARY, random_weights
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, random_weights
 
 
 def folded(weights):
@@ -23,32 +26,32 @@ def folded(weights):
     }
 
 
-def static(weights):
+def static(weights, shape):
     ids = np.arange(20).reshape(1, 20) % VOCABULARY
-    return StaticInt8(calibrate(weights, SHAPE, [Batch(ids, np.array([20]))]))
+    return StaticInt8(calibrate(weights, shape, [Batch(ids, np.array([20]))]))
 
 
-def smooth(weights, kind):
+def smooth(kind, weights, shape):
     ids = np.arange(20).reshape(1, 20) % VOCABULARY
-    found = calibrate_smooth(weights, SHAPE, [Batch(ids, np.array([20]))], strength=SMOOTHING[kind])
+    found = calibrate_smooth(weights, shape, [Batch(ids, np.array([20]))], strength=SMOOTHING[kind])
     return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
 
 
 @pytest.mark.parametrize(
     ("linear", "exact"),
     [
-        (lambda _: Float(), 1e-6),
+        (lambda *_: Float(), 1e-6),
         (static, 0.02),
-        (lambda _: TokenInt8(), 0.02),
-        (lambda weights: smooth(weights, "smooth"), 0.05),
-        (lambda weights: smooth(weights, "token"), 0.05),
+        (lambda *_: TokenInt8(), 0.02),
+        (partial(smooth, "smooth"), 0.05),
+        (partial(smooth, "token"), 0.05),
     ],
 )
-def test_the_weights_come_back(linear, exact):
-    weights = random_weights()
-    found, shape = read_weights(build(weights, SHAPE, linear(weights)))
-    assert (shape.layers, shape.heads, shape.max_length) == (SHAPE.layers, SHAPE.heads, SHAPE.max_length)
-    assert shape.epsilon == pytest.approx(SHAPE.epsilon)
+@pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS], ids=["plain", "bigrams"])
+def test_the_weights_come_back(linear, exact, shape):
+    weights = random_weights(shape=shape)
+    found, back = read_weights(build(weights, shape, linear(weights, shape)))
+    assert back == replace(shape, epsilon=pytest.approx(shape.epsilon))
     assert found.keys() == weights.keys()
     for name, value in folded(weights).items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=exact * np.abs(value).max() + 1e-7, err_msg=name)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nerq_models.encoder import encoder_of
 from nerq_models.source import Source
-from nerq_models.torch_engine import build_network
 from nerq_models.train.model import Head
 
 RANK = 16
@@ -23,14 +23,14 @@ class Tuned(nn.Module):
 
     def __init__(self, source: Source, *, dropout: float, lora: bool) -> None:
         super().__init__()
-        head = {name: torch.from_numpy(value) for name, value in source.weights.items() if name.startswith("crf.")}
-        encoder = {name: value for name, value in source.weights.items() if not name.startswith("crf.")}
-        network = build_network(encoder, source.shape)
-        set_dropout(network["encoder"], dropout)
-        self.encoder = adapted(network["encoder"]) if lora else network["encoder"]
+        state = {name: torch.tensor(value) for name, value in source.weights.items()}
+        encoder = encoder_of(source.weights, source.shape)
+        encoder.load_state_dict({name: state[name] for name in encoder.state_dict()})
+        set_dropout(encoder, dropout)
+        self.encoder = adapted(encoder) if lora else encoder
         self.dropout = nn.Dropout(dropout)
-        self.head = Head(network["linear"].in_features, len(source.labels))
-        self.head.load_state_dict(head | {f"linear.{k}": v for k, v in network["linear"].state_dict().items()})
+        self.head = Head(encoder.config.hidden_size, len(source.labels))
+        self.head.load_state_dict({name: state[name] for name in self.head.state_dict()})
 
     def loss(self, input_ids: Tensor, attention_mask: Tensor, tags: Tensor) -> Tensor:
         """Return the mean negative log-likelihood of a labelled token; `tags` [rows, length - 2], negative for none."""

@@ -10,6 +10,7 @@ from nerq_models.finetune.labels import scheme_of
 from nerq_models.labelled import Sentence, Span
 from nerq_models.source import Source
 from nerq_models.train.examples import Rows
+from nerq_models.train.words import IGNORED
 from nerq_worker.text.tokens import TextTokenizer, Tokens
 from nerq_worker.text.windows import sentence_ends
 
@@ -32,7 +33,7 @@ class RowMaker:
         self._scheme = scheme_of(source.labels)
 
     def rows(self, sentences: Sequence[Sentence]) -> Rows:
-        """Return ids, mask and tags; sentences are cut at the model's length, and must have a labelled token.
+        """Return ids, mask and tags, none of words; sentences are cut at the model's length, and must have a labelled token.
 
         Padding has id 0 and the tag UNLABELLED.
         """
@@ -48,7 +49,7 @@ class RowMaker:
             mask[row, : count + _SPECIALS] = 1
             labelled = tokens.labelled[tokens.labelled < count]
             tags[row, labelled] = self._tag(sentence, tokens)[labelled]
-        return Rows(input_ids, mask, tags)
+        return Rows(input_ids, mask, tags, np.full_like(tags, IGNORED))
 
     def usable(self, sentences: Sequence[Sentence]) -> list[Sentence]:
         """Return sentences that rows can be made of: flat, no longer than the model takes, none without tokens."""

@@ -106,8 +106,8 @@ class Tuning:
 
         def step(number: int) -> torch.Tensor:
             rows, _ = examples.step(number)
-            input_ids, mask, tags = (torch.from_numpy(array).to(device()) for array in rows)
-            return tuned.loss(input_ids, mask, tags)
+            arrays = (rows.input_ids, rows.attention_mask, rows.tags)
+            return tuned.loss(*(torch.from_numpy(array).to(device()) for array in arrays))
 
         def every(number: int) -> None:
             if self.dev and (number % period == 0 or number == steps):
