@@ -216,7 +216,7 @@ def test_the_best_weights_are_taken_not_the_last(tagger, tmp_path, monkeypatch):
         return Fake()
 
     monkeypatch.setattr(tune, "measure", fake)
-    options = Options(steps=70, learning_rate=1e-3, batch_tokens=64, patience=3)
+    options = Options(steps=20, learning_rate=1e-3, batch_tokens=64, patience=3)
     data = sentences(40, ("PER", "LOC"))
     tuned = Tuning(source, data, data[:3], options, tmp_path / "run").finish()
     assert len(seen) == 5  # the second was best, and after three more it stopped

@@ -38,6 +38,7 @@ x
 """
 
 
+@pytest.fixture
 def figures():
     return {"a.jsonl": evaluate(lambda _: FOUND, SENTENCES, known=names_in(SENTENCES[:1])).figures()}
 
@@ -47,25 +48,25 @@ def package(tiny_package, tmp_path):
     return open_package(shutil.copytree(tiny_package, tmp_path / "package"))
 
 
-def test_blocks_are_renewed_and_the_rest_stays(package, tmp_path):
+def test_blocks_are_renewed_and_the_rest_stays(package, figures, tmp_path):
     path = tmp_path / "card.md"
     path.write_text(TEXT, "utf-8")
-    renew(path, package.manifest, figures())
+    renew(path, package.manifest, figures)
     text = path.read_text("utf-8")
     assert "old" not in text
     assert "| a.jsonl | 2 | 1.000 | 0.500 | 0.667 |" in text
     assert "| not stated | Apache-2.0 |" in text
     assert text.startswith("# Model\n\nBy hand.")
     assert text.endswith("## Other\n\nx\n")
-    renew(path, package.manifest, figures())
+    renew(path, package.manifest, figures)
     assert path.read_text("utf-8") == text
 
 
-def test_the_manifest_gets_figures_and_the_sections_written_by_hand(package, tmp_path):
+def test_the_manifest_gets_figures_and_the_sections_written_by_hand(package, figures, tmp_path):
     path = tmp_path / "card.md"
     path.write_text(TEXT, "utf-8")
-    sealed = seal_card(package, figures(), path)
-    assert sealed.manifest.card == {"figures": figures(), "known_failures": "- Names are missed."}
+    sealed = seal_card(package, figures, path)
+    assert sealed.manifest.card == {"figures": figures, "known_failures": "- Names are missed."}
     assert open_package(package.path).digest == sealed.digest != package.digest
     whole = render(sealed.manifest, sealed.manifest.card["figures"])
     assert "## Known failures\n\n- Names are missed." in whole

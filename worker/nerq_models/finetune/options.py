@@ -25,7 +25,7 @@ class Options:
         batch_tokens: budget of a batch, padding included.
         replace_share: share of the sentences with names in which half of these become others of the data.
         seed: of all that is drawn.
-        patience: evaluations without a better F1 after which it stops; only with sentences to choose by.
+        patience: evaluations, of ten in a run, without a better F1 after which it stops.
     """
 
     lora: bool = False
@@ -35,7 +35,7 @@ class Options:
     batch_tokens: int = 1024
     replace_share: float = 0.5
     seed: int = 1
-    patience: int = 5
+    patience: int = 4
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps", "learning_rate", "batch_tokens", "patience"):

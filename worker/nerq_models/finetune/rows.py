@@ -33,7 +33,7 @@ class RowMaker:
         self._scheme = scheme_of(source.labels)
 
     def rows(self, sentences: Sequence[Sentence]) -> Rows:
-        """Return ids, mask and tags, none of words; sentences are cut at the model's length, and must have a labelled token.
+        """Return ids, mask and tags; sentences are cut at the model's length, and must have a labelled token.
 
         Padding has id 0 and the tag UNLABELLED.
         """

@@ -29,6 +29,8 @@ _CRF_RATE = 5e-3
 _DECAY = 0.99
 """Of the weights' average: the last hundred steps."""
 _SAVE_EVERY = 100
+_EVALUATIONS = 10
+"""In a whole run."""
 _DIGITS = 4
 _HISTORY = "history.json"
 
@@ -92,17 +94,17 @@ class Tuning:
         phase = Phase("finetune", self.folder, tuned, groups, Log(self.folder / "log.jsonl"))
         average = phase.average = Average(tuned, _DECAY)
         phase.restore()
-        if (self.folder / _HISTORY).exists():
-            self.history = json.loads((self.folder / _HISTORY).read_text("utf-8"))
+        if (self.folder / _HISTORY).exists():  # what came after the checkpoint comes again
+            said = json.loads((self.folder / _HISTORY).read_text("utf-8"))
+            self.history = [entry for entry in said if entry["step"] <= phase.start]
         self._run(phase, tuned, average)
         best = checkpoint.load(self._best)
         return to_source(self.source, tuned, best["weights"] if best else average.weights)
 
     def _run(self, phase: Phase, tuned: Tuned, average: Average) -> None:
         examples = TunedExamples(self.source, self.sentences, self.options)
-        epoch = examples.epoch_steps()
-        steps = self.options.total(epoch)
-        period = min(epoch, max(1, steps // 5))
+        steps = self.options.total(examples.epoch_steps())
+        period = max(1, steps // _EVALUATIONS)
 
         def step(number: int) -> torch.Tensor:
             rows, _ = examples.step(number)
@@ -114,10 +116,10 @@ class Tuning:
                 self._choose(number, to_source(self.source, tuned, average.weights), average, phase.log)
 
         try:
-            if phase.start and (not self.history or self.history[-1]["step"] < phase.start):
+            self._stop_if_enough()
+            if phase.start and all(entry["step"] < phase.start for entry in self.history):
                 every(phase.start)  # it was interrupted between the checkpoint and its measure
-            save_every = period if self.dev else min(_SAVE_EVERY, epoch)
-            phase.run(step, steps=steps, warmup=max(1, steps // 10), save_every=save_every, every=every)
+            phase.run(step, steps=steps, warmup=max(1, steps // 10), save_every=min(period, _SAVE_EVERY), every=every)
         except _Enough:
             pass
 
@@ -130,9 +132,13 @@ class Tuning:
         if best["step"] == number:
             checkpoint.save(self._best, {"weights": average.weights})
         (self.folder / _HISTORY).write_text(json.dumps(self.history), "utf-8")
-        waited = sum(entry["step"] > best["step"] for entry in self.history)
-        if waited >= self.options.patience:
-            raise _Enough
+        self._stop_if_enough()
+
+    def _stop_if_enough(self) -> None:
+        if self.history:
+            best = max(self.history, key=lambda entry: entry["f1"])
+            if sum(entry["step"] > best["step"] for entry in self.history) >= self.options.patience:
+                raise _Enough
 
     @property
     def _best(self) -> Path:
