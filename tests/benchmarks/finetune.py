@@ -1,6 +1,7 @@
 """What fine-tuning on 500 microblogs does to the bundled model: F1 before and after, and how long it takes.
 
     python tests/benchmarks/finetune.py DATA [--methods full lora] [--seeds 1 2 3] [--sentences 500] [--base default]
+        [--epochs N] [--learning-rate R] [--blend SHARE]
 
 DATA is the folder with weibo.train.jsonl, weibo.dev.jsonl and msra.dev.jsonl. For each method and seed it draws that
 many sentences from the training file, runs `nerq model finetune` with its defaults and `--hold-out 0` (the dev file
@@ -37,6 +38,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--sentences", type=int, default=500)
     parser.add_argument("--base", default=DEFAULT)
+    parser.add_argument("--epochs", type=float)
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--blend", type=float, default=Options.blend)
     options = parser.parse_args()
     dev = {name: read_sentences(options.data / name) for name in DEV}
     before = measure(None if options.base == DEFAULT else options.base, dev)
@@ -56,7 +60,9 @@ def run(options, method, seed, dev, scratch):
     drawn = scratch / f"{method}.{seed}.jsonl"
     drawn.write_text("\n".join(random.Random(seed).sample(lines, options.sentences)) + "\n", "utf-8")
     clock, cpu = time.perf_counter(), time.process_time()
-    tuning = Options(lora=method == "lora", seed=seed)
+    tuning = Options(
+        method == "lora", options.epochs, learning_rate=options.learning_rate, blend=options.blend, seed=seed
+    )
     outcome = Job(options.base, drawn, scratch / f"{method}-{seed}", tuning, hold_out=0).finish()
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
     agreement = outcome.package.manifest.verification["built-in sentences"]["tag_agreement"]

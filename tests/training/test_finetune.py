@@ -119,6 +119,17 @@ def test_lora_leaves_the_embeddings_as_they_are_and_a_full_tune_does_not(tagger,
         assert ("embeddings.word_embeddings.weight" in changed) != lora
 
 
+def test_a_blend_lies_between_base_and_tuned(tagger, tmp_path):
+    source = read_source(tagger)
+    data = sentences(20, ("PER", "LOC"))
+    whole, half = (
+        Tuning(source, data, [], Options(steps=3, learning_rate=1e-2, blend=share), tmp_path / str(share)).finish()
+        for share in (1, 0.5)
+    )
+    for name, value in source.weights.items():
+        np.testing.assert_allclose(half.weights[name], (value + whole.weights[name]) / 2, atol=1e-6, err_msg=name)
+
+
 def test_types_of_ones_own_are_learned(tagger, tmp_path):
     data = write(tmp_path / "data.jsonl", sentences(80, ("PER", "疾病")))
     out = tmp_path / "own"

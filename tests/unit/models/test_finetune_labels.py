@@ -86,7 +86,15 @@ def test_what_cannot_be_started_from_is_refused(tmp_path, tiny_package):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"steps": -1}, {"learning_rate": 0}, {"batch_tokens": 0}, {"epochs": 1, "steps": 1}],
+    [
+        {"epochs": 0},
+        {"steps": -1},
+        {"learning_rate": 0},
+        {"batch_tokens": 0},
+        {"blend": 0},
+        {"blend": 1.5},
+        {"epochs": 1, "steps": 1},
+    ],
 )
 def test_options_that_cannot_be_are_refused_with_their_name(wrong):
     with pytest.raises(OptionError, match="--" + next(iter(wrong)).replace("_", "-")):

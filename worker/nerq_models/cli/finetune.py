@@ -31,6 +31,9 @@ def finetune(
         float | None, typer.Option(help="Highest learning rate.", show_default="by method and width of the encoder")
     ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.")] = 1024,
+    blend: Annotated[
+        float, typer.Option(help="Share of the tuned weights; the rest is the base's, to forget less.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name if not given.")] = None,
     scheme: Annotated[str, typer.Option(help="Scales of activations: static, smooth, token, auto.")] = "auto",
@@ -53,7 +56,7 @@ def finetune(
         stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, and is {scheme!r}")
     stderr = Console(stderr=True)
     try:
-        options = Options(lora, epochs, steps, learning_rate, batch_tokens, seed=seed)
+        options = Options(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
         job = Job(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force)
         outcome = job.finish(lambda words: stderr.print(words, highlight=False))
     except NerqError as error:

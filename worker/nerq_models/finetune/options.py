@@ -24,6 +24,7 @@ class Options:
         learning_rate: peak, of the encoder or its adapters.
         batch_tokens: budget of a batch, padding included.
         replace_share: share of the sentences with names in which half of these become others of the data.
+        blend: share of the tuned weights in the result, the rest is the base's; 1 takes the tuned ones.
         seed: of all that is drawn.
         patience: evaluations, of ten in a run, without a better F1 after which it stops.
     """
@@ -34,6 +35,7 @@ class Options:
     learning_rate: float | None = None
     batch_tokens: int = 1024
     replace_share: float = 0.5
+    blend: float = 1.0
     seed: int = 1
     patience: int = 4
 
@@ -42,8 +44,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise OptionError(f"--{name.replace('_', '-')} must be above 0, and is {value}")
-        if not 0 <= self.replace_share <= 1:
-            raise OptionError(f"--replace-share must be between 0 and 1, and is {self.replace_share}")
+        if not 0 < self.blend <= 1:
+            raise OptionError(f"--blend must be above 0 and at most 1, and is {self.blend}")
         if self.epochs is not None and self.steps is not None:
             raise OptionError("--epochs and --steps say the same thing; give one of them")
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
@@ -99,7 +100,10 @@ class Tuning:
             self.history = [entry for entry in said if entry["step"] <= phase.start]
         self._run(phase, tuned, average)
         best = checkpoint.load(self._best)
-        return to_source(self.source, tuned, best["weights"] if best else average.weights)
+        return self._result(tuned, best["weights"] if best else average.weights)
+
+    def _result(self, tuned: Tuned, weights: Mapping[str, torch.Tensor]) -> Source:
+        return blend(self.source, to_source(self.source, tuned, weights), self.options.blend)
 
     def _run(self, phase: Phase, tuned: Tuned, average: Average) -> None:
         examples = TunedExamples(self.source, self.sentences, self.options)
@@ -113,7 +117,7 @@ class Tuning:
 
         def every(number: int) -> None:
             if self.dev and (number % period == 0 or number == steps):
-                self._choose(number, to_source(self.source, tuned, average.weights), average, phase.log)
+                self._choose(number, self._result(tuned, average.weights), average, phase.log)
 
         try:
             self._stop_if_enough()
@@ -163,6 +167,18 @@ class Tuning:
             digest.update(self.source.weights[name].tobytes())
         digest.update(repr((self.source.labels, self.source.options, list(self.sentences), list(self.dev))).encode())
         return digest.hexdigest()
+
+
+def blend(base: Source, tuned: Source, share: float) -> Source:
+    """Return the tagger whose weights lie between two: `share` 1 is the tuned one, 0 the base.
+
+    Between a model and what was tuned from it the loss has no hump, and a point on the way often keeps what the base
+    knew and has most of what was learned (Wortsman et al. 2022, WiSE-FT).
+    """
+    if share == 1:
+        return tuned
+    part = np.float32(share)
+    return replace(tuned, weights={k: value + part * (tuned.weights[k] - value) for k, value in base.weights.items()})
 
 
 def measure(source: Source, sentences: Sequence[Sentence]) -> Evaluation:
