@@ -31,9 +31,7 @@ def finetune(
         float | None, typer.Option(help="Highest learning rate.", show_default="by method and width of the encoder")
     ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.")] = 1024,
-    blend: Annotated[
-        float, typer.Option(help="Share of the tuned weights; the rest is the base's, to forget less.")
-    ] = 1.0,
+    blend: Annotated[float, typer.Option(help="Share of the tuned weights; the rest is the base's.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name if not given.")] = None,
     scheme: Annotated[str, typer.Option(help="Scales of activations: static, smooth, token, auto.")] = "auto",

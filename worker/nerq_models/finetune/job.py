@@ -71,7 +71,6 @@ class Job:
         say(_said(base.source, source, len(sentences), len(dev)))
         tuning = Tuning(source, sentences, dev, self.options, self.folder)
         tuned = tuning.finish()
-        say("making the package")
         package = convert(
             replace(tuned, training=self._record(base, source, sentences, tuning)),
             self.out,
@@ -80,6 +79,7 @@ class Job:
             verification={self.dev.name if self.dev else "held out": dev} if dev else {},
             scheme=self.scheme,
             force=self.force,
+            progress=say,
         )
         shutil.rmtree(self.folder)
         if not dev:

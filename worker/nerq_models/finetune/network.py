@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nerq_models.encoder import encoder_of
+from nerq_models.finetune.options import OptionError
 from nerq_models.source import Source
 from nerq_models.train.model import Head
 
@@ -46,10 +47,16 @@ class Tuned(nn.Module):
 
 
 def adapted(encoder: nn.Module) -> nn.Module:
-    """Put LoRA adapters (Hu et al. 2021) on the encoder; all else in it is frozen."""
-    from peft import LoraConfig  # noqa: PLC0415
-    from peft.tuners.lora import LoraModel  # noqa: PLC0415
+    """Put LoRA adapters (Hu et al. 2021) on the encoder; all else in it is frozen.
 
+    Raises:
+        OptionError: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig  # noqa: PLC0415
+        from peft.tuners.lora import LoraModel  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise OptionError(f"{error.name} is not installed; --lora needs it: pip install 'nerq[models]'") from None
     config = LoraConfig(r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=_ADAPTED)
     model: nn.Module = LoraModel(encoder, config, "default")
     return model

@@ -59,14 +59,15 @@ class Options:
         """Return how many steps to run."""
         return self.steps or max(1, round((self.epochs or 10) * epoch_steps))
 
-    def examples(self) -> TagConfig:
-        """Return how batches are drawn."""
+    def examples(self, most: int) -> TagConfig:
+        """Return how batches are drawn for a model that takes at most so many tokens."""
         return TagConfig(
             corpora=(),
             dev=(),
             steps=1,
             batch_tokens=self.batch_tokens,
             join_share=0.1,
+            join_chars=min(240, most),
             replace_share=self.replace_share,
             noise_share=0.1,
         )

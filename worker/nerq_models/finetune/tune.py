@@ -52,7 +52,7 @@ class TunedExamples(Examples):
             [Corpus(self._maker.usable(sentences), 1.0, auxiliary=False)],
             names,
             Tokenizer.from_str(source.tokenizer),
-            options.examples(),
+            options.examples(self._maker.size),
             max_length=source.options.max_length,
             seed=options.seed,
         )
