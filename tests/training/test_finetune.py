@@ -160,7 +160,7 @@ def interrupt_at(monkeypatch, step):
 @pytest.mark.parametrize("step", [13, 12])
 def test_an_interrupted_run_goes_on_to_the_same_weights(tagger, tmp_path, monkeypatch, step):
     source = relabel(read_source(tagger), labels_for(["PER", "ORG"], read_source(tagger).labels))
-    options = Options(steps=20, learning_rate=1e-3, batch_tokens=256)
+    options = Options(steps=20, learning_rate=1e-3, batch_tokens=256, patience=20)
     data, dev = sentences(40), sentences(50)[40:]
     one = Tuning(source, data, dev, options, tmp_path / "one")
     undisturbed = one.finish()

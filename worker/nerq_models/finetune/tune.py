@@ -139,10 +139,10 @@ class Tuning:
         self._stop_if_enough()
 
     def _stop_if_enough(self) -> None:
-        if self.history:
-            best = max(self.history, key=lambda entry: entry["f1"])
-            if sum(entry["step"] > best["step"] for entry in self.history) >= self.options.patience:
-                raise _Enough
+        best = max(self.history, key=lambda entry: entry["f1"], default={"f1": 0.0})
+        # Nothing found yet is a slow start, as new types have it, and no reason to stop.
+        if best["f1"] and sum(entry["step"] > best["step"] for entry in self.history) >= self.options.patience:
+            raise _Enough
 
     @property
     def _best(self) -> Path:
