@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nerq.errors import NerqError
+from nerq_models.conll import parse_conll
+
+_COLUMNS = (".conll", ".bio", ".bioes", ".iob")
 
 
 class DataError(NerqError):
@@ -41,16 +44,22 @@ def weighted(entry: str) -> tuple[str, float]:
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    """Read JSONL of `{"text", "entities": [{"type", "start", "end"}]}`.
+    """Read labelled sentences: JSONL or, where the first line is no object, columns as in CoNLL, see conll.py.
+
+    A line of JSONL is `{"text", "entities": [{"type", "start", "end"}]}`, or as annotation tools export it:
+    `{"text", "label": [[start, end, type]]}`.
 
     Raises:
         DataError: a line is not of that form; the sentence names it.
     """
+    lines = list(_lines(path))
+    if path.suffix in _COLUMNS or not next((line for line in lines if line.strip()), "{").lstrip().startswith("{"):
+        return _from_columns(path, lines)
     sentences = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            sentences.append(_sentence(record))
+            sentences.append(_sentence(record["text"], list(_spans(record))))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}, line {number} is not a labelled sentence ({error!r}); "
@@ -59,8 +68,23 @@ def read_sentences(path: Path) -> list[Sentence]:
     return sentences
 
 
-def _sentence(record: Any) -> Sentence:
-    text, spans = record["text"], [Span(str(e["type"]), int(e["start"]), int(e["end"])) for e in record["entities"]]
+def _from_columns(path: Path, lines: list[str]) -> list[Sentence]:
+    try:
+        return [_sentence(text, [Span(*span) for span in spans]) for text, spans in parse_conll(lines)]
+    except ValueError as error:
+        raise DataError(f"{path}, {error}") from None
+
+
+def _spans(record: Any) -> Iterator[Span]:
+    if "entities" in record:
+        for entity in record["entities"]:
+            yield Span(str(entity["type"]), int(entity["start"]), int(entity["end"]))
+        return
+    for start, end, kind in record["label"]:
+        yield Span(str(kind), int(start), int(end))
+
+
+def _sentence(text: Any, spans: list[Span]) -> Sentence:
     if not isinstance(text, str):
         raise TypeError("text is not a string")
     for span in spans:
@@ -70,8 +94,8 @@ def _sentence(record: Any) -> Sentence:
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """Yield the paragraphs of a text file (.txt, .txt.xz), or the texts of a labelled one (.jsonl)."""
-    if path.suffix == ".jsonl":
+    """Yield the paragraphs of a text file (.txt, .txt.xz), or the texts of a labelled one (.jsonl, .conll, .bio)."""
+    if path.suffix == ".jsonl" or path.suffix in _COLUMNS:
         yield from (sentence.text for sentence in read_sentences(path))
     else:
         yield from (line for line in _lines(path) if line)

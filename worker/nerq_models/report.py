@@ -1,12 +1,13 @@
 """What `nerq model` prints of packages and measurements."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from nerq_models.evaluate import Evaluation
+from nerq_models.errors import BOUNDARIES, MISSED, Errors
+from nerq_models.evaluate import Counts, Evaluation
 from nerq_worker.store import Manifest, ModelPackage
 
 _COUNTS = {"texts": "{:,}", "tokens": "{:,}"}
@@ -48,15 +49,75 @@ def verification_table(verification: dict[str, Any]) -> Table:
     return table
 
 
-def evaluation_table(path: Path, result: Evaluation) -> Table:
-    """Return a table of precision, recall and F1 by type."""
+def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
+    """Print what was measured on one file: the table by type, the errors, and the confusion of types."""
     rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
-    table = Table(title=f"{path.name}: {result.texts:,} texts, {rate}", title_justify="left", title_style="")
-    for column in ("type", "precision", "recall", "F1", "names", "found"):
-        table.add_column(column, justify="left" if column == "type" else "right")
-    for kind, counts in [*sorted(result.types.items()), ("all", result.total)]:
+    console.print(f"{name}: {result.texts:,} texts, {rate}", highlight=False)
+    console.print(evaluation_table(result))
+    console.print(errors_line(result.errors), highlight=False)
+    console.print(confusion_table(result.errors), "")
+
+
+def evaluation_table(result: Evaluation) -> Table:
+    """Return a table of precision, recall and F1 by type, and of seen and unseen names if those were told apart."""
+    table = _table("type", "precision", "recall", "F1", "names", "found")
+    groups = [*sorted(result.types.items()), ("all", result.total)]
+    if result.known is not None:
+        groups += [("seen", result.seen), ("unseen", result.unseen)]
+    for kind, counts in groups:
         figures = (f"{value:.4f}" for value in (counts.precision, counts.recall, counts.f1))
         table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}")
+    return table
+
+
+def errors_line(errors: Errors) -> str:
+    """Say what kind of errors there are."""
+    boundary = ", ".join(f"{kind} {errors.boundary[kind]:,}" for kind in BOUNDARIES)
+    return (
+        f"of the names: {errors.correct:,} right, {errors.wrong_type:,} of a wrong type, "
+        f"{errors.boundary.total():,} with wrong boundaries ({boundary}), {errors.wrong_both:,} with both, "
+        f"{errors.missed:,} missed; {errors.invented:,} invented"
+    )
+
+
+def confusion_table(errors: Errors) -> Table:
+    """Return a table of how often names of each type were found as which, whatever their boundaries."""
+    types = sorted({kind for found in errors.confusion.values() for kind in found} - {MISSED} | errors.confusion.keys())
+    table = _table("type, found as", *types, "missed")
+    for kind in sorted(errors.confusion):
+        table.add_row(kind, *(f"{errors.confusion[kind][other]:,}" for other in [*types, MISSED]))
+    return table
+
+
+def summary_table(measured: Mapping[str, Mapping[str, Evaluation]]) -> Table:
+    """Return a table of F1 with a row for each file and package."""
+    results = [result for files in measured.values() for result in files.values()]
+    apart = any(result.known is not None for result in results)
+    table = _table("file", "package", "F1", *(["F1, seen", "F1, unseen"] if apart else []), "texts/s")
+    for package, files in measured.items():
+        for name, result in files.items():
+            groups = [result.total, *([result.seen, result.unseen] if apart else [])]
+            figures = [f"{counts.f1:.4f}" for counts in groups]
+            table.add_row(name, package, *figures, f"{result.texts / result.seconds:,.0f}")
+    return table
+
+
+def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
+    """Return a table of precision, recall and F1 by type, with columns for each of the measures."""
+    columns = [f"{figure}, {name}" for name in measured for figure in ("precision", "recall", "F1")]
+    table = _table("type", *columns)
+    kinds = sorted({kind for result in measured.values() for kind in result.types})
+    for kind in [*kinds, "all"]:
+        groups = [result.total if kind == "all" else result.types.get(kind, Counts()) for result in measured.values()]
+        table.add_row(kind, *(f"{value:.4f}" for c in groups for value in (c.precision, c.recall, c.f1)))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    """Return an empty table; all columns but the first are of numbers, or of packages."""
+    table = Table()
+    for column in (first, *others):
+        table.add_column(column, justify="left" if column in {first, "package"} else "right")
     return table
 
 

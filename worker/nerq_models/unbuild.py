@@ -1,7 +1,8 @@
 """Reads the weights of a BERT tagger back out of a graph that graph.build wrote. Imports onnx, no torch.
 
 Constants are named after the parameters they came from, so nothing has to be guessed. INT8 values are multiplied by
-their scales: what comes back is what the graph computes with, rounded as it is there.
+their scales: what comes back is what the graph computes with, rounded as it is there. Factors that smooth.py moved into
+the weights are taken out again.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from nerq_models.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
+from nerq_models.smooth import smoothed
+
+_SOURCES = {
+    "attention.output.dense": "attention.self.context",
+    "intermediate.dense": "attention.output.LayerNorm",
+    "output.dense": "intermediate.gelu",
+}
+"""Which tensor of a layer each of its linear layers reads."""
 
 
 class NotOurs(ValueError):  # noqa: N818 - named for what is wrong
@@ -45,18 +54,20 @@ class _Reader:
             "embeddings.position_embeddings.weight": positions,
             "embeddings.token_type_embeddings.weight": np.zeros((1, positions.shape[1]), dtype=np.float32),
             **self._plain("embeddings.LayerNorm"),
-            **self._dense("linear"),
+            **self._dense("linear", ""),  # which is never smoothed
         }
         if bigrams:
             weights[BIGRAM_TABLE] = self._table("embeddings.bigrams")
             weights[BIGRAM_PROJECTION] = self._array("embeddings.bigrams.projection").T
+        states = "embeddings.LayerNorm"
         for number in range(shape.layers):
             layer = f"encoder.layer.{number}"
-            weights |= self._attention(f"{layer}.attention.self", shape.heads)
+            weights |= self._attention(f"{layer}.attention.self", states, shape.heads)
+            states = f"{layer}.output.LayerNorm"
             for part in ("attention.output", "output"):
                 weights |= self._plain(f"{layer}.{part}.LayerNorm")
-            for part in ("attention.output.dense", "intermediate.dense", "output.dense"):
-                weights |= self._dense(f"{layer}.{part}")
+            for part, source in _SOURCES.items():
+                weights |= self._dense(f"{layer}.{part}", f"{layer}.{source}")
         return weights, shape
 
     def _array(self, name: str) -> NDArray[Any]:
@@ -82,19 +93,21 @@ class _Reader:
     def _plain(self, name: str) -> dict[str, NDArray[np.float32]]:
         return {f"{name}.{part}": self._array(f"{name}.{part}") for part in ("weight", "bias")}
 
-    def _matrix(self, name: str) -> NDArray[np.float32]:
-        """Return a linear layer's weight [in, out]."""
+    def _matrix(self, name: str, source: str) -> NDArray[np.float32]:
+        """Return a linear layer's weight [in, out], given the tensor that it reads."""
         weight: NDArray[np.float32] = self._array(f"{name}.weight")
         if weight.dtype == np.int8:
             weight = weight * self._array(f"{name}.scales")
+        if (inverse := f"{smoothed(source)}.by") in self.constants:
+            weight = weight * self._array(inverse)[:, None]
         return weight
 
-    def _dense(self, name: str) -> dict[str, NDArray[np.float32]]:
-        return {f"{name}.weight": self._matrix(name).T, f"{name}.bias": self._array(f"{name}.bias")}
+    def _dense(self, name: str, source: str) -> dict[str, NDArray[np.float32]]:
+        return {f"{name}.weight": self._matrix(name, source).T, f"{name}.bias": self._array(f"{name}.bias")}
 
-    def _attention(self, name: str, heads: int) -> dict[str, NDArray[np.float32]]:
+    def _attention(self, name: str, source: str, heads: int) -> dict[str, NDArray[np.float32]]:
         """Take Q, K and V apart, and the scale of the scores out of Q."""
-        weights = np.split(self._matrix(f"{name}.qkv"), 3, axis=1)
+        weights = np.split(self._matrix(f"{name}.qkv", source), 3, axis=1)
         biases = np.split(self._array(f"{name}.qkv.bias"), 3)
         scale = np.float32(np.sqrt(len(biases[0]) // heads))
         found: dict[str, NDArray[np.float32]] = {}

@@ -78,6 +78,8 @@ class Manifest(BaseModel):
     verification: dict[str, Any] = {}
     training: dict[str, Any] = {}
     licences: tuple[Any, ...] = ()
+    card: dict[str, Any] = {}
+    """Figures on labelled sentences, known failures, how to reproduce: see `nerq model card`."""
     files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")], FileRecord] = {}
 
 

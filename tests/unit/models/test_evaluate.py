@@ -1,7 +1,7 @@
 """Scores against hand-counted cases."""
 
 from nerq.contract import Entity
-from nerq_models.evaluate import agreement, evaluate, score
+from nerq_models.evaluate import agreement, evaluate, names_in, score
 from nerq_models.labelled import Sentence, Span
 
 
@@ -51,3 +51,27 @@ def test_agreement_is_by_text_and_leaves_scores_out():
     other = [[entity("PER", 0, 2).model_copy(update={"score": 0.1})], []]
     assert agreement(one, other) == 0.5
     assert agreement([], []) == 1.0
+
+
+def test_seen_and_unseen_names_are_counted_apart_by_type_and_name():
+    known = names_in([Sentence("马云和ＩＢＭ", (Span("PER", 0, 2), Span("ORG", 3, 6)))])
+    sentences = [
+        Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))),
+        Sentence("ibm", (Span("ORG", 0, 3),)),
+        Sentence("马云", (Span("ORG", 0, 2),)),
+    ]
+    found = [[entity("PER", 0, 2), entity("PER", 3, 5)], [entity("ORG", 0, 3)], []]
+    result = evaluate(lambda _: found, sentences, known=known)
+    assert (result.seen.gold, result.seen.predicted, result.seen.correct) == (2, 2, 2)
+    assert (result.unseen.gold, result.unseen.predicted, result.unseen.correct) == (2, 1, 0)
+    assert result.figures()["unseen"]["recall"] == 0.0
+    assert result.figures()["seen"]["f1"] == 1.0
+
+
+def test_figures_are_plain_json_and_leave_out_what_was_not_asked_for():
+    figures = score(SENTENCES, [[entity("PER", 0, 2)], [], []]).figures()
+    assert figures["all"] == {"precision": 1.0, "recall": 0.3333, "f1": 0.5, "names": 3, "found": 1, "correct": 1}
+    assert list(figures["types"]) == ["LOC", "ORG", "PER"]
+    assert figures["errors"]["missed"] == 2
+    assert "seen" not in figures
+    assert figures["texts_per_second"] is None

@@ -27,6 +27,12 @@ def test_reads_sentences_with_their_spans_in_order(tmp_path):
     assert read_sentences(path) == [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5)))]
 
 
+def test_labels_as_annotation_tools_export_them_are_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "text": "马云在杭州", "label": [[0, 2, "PER"]]}\n', "utf-8")
+    assert read_sentences(path) == [Sentence("马云在杭州", (Span("PER", 0, 2),))]
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -1,6 +1,7 @@
 """What a graph was built from can be read back out of it."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -8,6 +9,7 @@ import pytest
 
 from nerq_models.graph import Float, build
 from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
+from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL
@@ -29,8 +31,21 @@ def static(weights, shape):
     return StaticInt8(calibrate(weights, shape, [Batch(ids, np.array([20]))]))
 
 
+def smooth(kind, weights, shape):
+    ids = np.arange(20).reshape(1, 20) % VOCABULARY
+    found = calibrate_smooth(weights, shape, [Batch(ids, np.array([20]))], strength=SMOOTHING[kind])
+    return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+
+
 @pytest.mark.parametrize(
-    ("linear", "exact"), [(lambda *_: Float(), 1e-6), (static, 0.02), (lambda *_: TokenInt8(), 0.02)]
+    ("linear", "exact"),
+    [
+        (lambda *_: Float(), 1e-6),
+        (static, 0.02),
+        (lambda *_: TokenInt8(), 0.02),
+        (partial(smooth, "smooth"), 0.05),
+        (partial(smooth, "token"), 0.05),
+    ],
 )
 @pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS], ids=["plain", "bigrams"])
 def test_the_weights_come_back(linear, exact, shape):

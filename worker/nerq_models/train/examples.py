@@ -109,8 +109,15 @@ class Examples:
         auxiliary, sentences = self._plan[number - self._first]
         rng = random.Random(f"{self.seed} step {number}")  # noqa: S311
         changed = [self._change(sentence, rng) for sentence in sentences]
-        with_words = self.config.words > 0
-        return encode(self.tokenizer, changed, most=self.max_length, with_words=with_words), auxiliary
+        return self.rows(changed), auxiliary
+
+    def rows(self, sentences: Sequence[Sentence]) -> Rows:
+        """Tokenise and tag the sentences of a batch."""
+        return encode(self.tokenizer, sentences, most=self.max_length, with_words=self.config.words > 0)
+
+    def epoch_steps(self) -> int:
+        """Return how many steps an epoch has; joining makes it differ a little from one to the next."""
+        return len(self._plan_epoch(0))
 
     def _change(self, sentence: Sentence, rng: random.Random) -> Sentence:
         if sentence.spans and rng.random() < self.config.replace_share:

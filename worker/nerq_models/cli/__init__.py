@@ -1,21 +1,19 @@
-"""`nerq model …`: fetch, convert, inspect, evaluate, train. Imports torch only where it must."""
+"""`nerq model …`. Imports torch only where it must."""
 
-import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from nerq.errors import NerqError
+from nerq_models.cli.console import output, stop
+from nerq_models.cli.finetune import finetune
+from nerq_models.cli.measure import card, evaluate
 
-app = typer.Typer(no_args_is_help=True, help="Work on model packages: fetch, convert, inspect, evaluate, train.")
+app = typer.Typer(no_args_is_help=True, help="Work on model packages: fetch, convert, measure, fine-tune, train.")
 _DEFAULT = "iic/nlp_raner_named-entity-recognition_chinese-base-news"
-_WIDE = 160
-_MODEL = Annotated[Path | None, typer.Option(help="Folder of a model package; the bundled one if not given.")]
 _NAME = Annotated[str | None, typer.Option(help="Name of the model; the folder's name if not given.")]
 _CALIBRATE = Annotated[
     Path | None, typer.Option(help="Real texts (.txt, .jsonl) for the INT8 ranges; built-in ones if not given.")
@@ -25,21 +23,15 @@ _SCHEME = Annotated[str, typer.Option(help="Scales of activations: static, smoot
 _FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 is too far from FP32.")]
 
 
-@app.command()
-def evaluate(
-    files: Annotated[list[Path], typer.Argument(help="Labelled sentences, JSONL.")], model: _MODEL = None
-) -> None:
-    """Print precision, recall and F1 by type, and texts per second on one core."""
-    try:
-        _evaluate(files, model)
-    except NerqError as error:
-        _stop(error)
+app.command()(evaluate)
+app.command()(card)
+app.command()(finetune)
 
 
 @app.command()
 def inspect(
     model: Annotated[Path | None, typer.Argument(help="Folder of a package; the bundled one if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,
 ) -> None:
     """Check a package and print what its manifest says, with the figures of INT8 against FP32."""
     from nerq_models.report import print_package  # noqa: PLC0415
@@ -48,34 +40,34 @@ def inspect(
     try:
         package = open_package(model)
     except NerqError as error:
-        _stop(error)
+        stop(error)
     if as_json:
-        print(package.manifest.model_dump_json(indent=2))  # noqa: T201
+        print(package.manifest.model_dump_json(indent=2))
     else:
-        print_package(package, _console())
+        print_package(package, output())
 
 
 @app.command()
-def convert(  # noqa: PLR0913
+def convert(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of a tagger: ModelScope's, transformers'.")],
     out: Annotated[Path, typer.Argument(help="Folder of the package to make.")],
     name: _NAME = None,
     calibrate: _CALIBRATE = None,
     verify: _VERIFY = None,
     scheme: _SCHEME = "auto",
-    force: _FORCE = False,  # noqa: FBT002
+    force: _FORCE = False,
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, write the package."""
     try:
         _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, force))
     except NerqError as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
-        _stop("interrupted; nothing was written", code=130)
+        stop("interrupted; nothing was written", code=130)
 
 
 @app.command()
-def fetch(  # noqa: PLR0913
+def fetch(
     model: Annotated[str, typer.Argument(metavar="[ID]", help="Model of the hub, owner/name.")] = _DEFAULT,
     revision: Annotated[str, typer.Option(help="Branch or tag of the model.")] = "master",
     out: Annotated[Path | None, typer.Option(help="Folder of the package to make; the model's name here.")] = None,
@@ -83,7 +75,7 @@ def fetch(  # noqa: PLR0913
     calibrate: _CALIBRATE = None,
     verify: _VERIFY = None,
     scheme: _SCHEME = "auto",
-    force: _FORCE = False,  # noqa: FBT002
+    force: _FORCE = False,
 ) -> None:
     """Download a model from ModelScope, or the rest of one, and convert it."""
     from nerq_models import fetch as hub  # noqa: PLC0415
@@ -96,9 +88,9 @@ def fetch(  # noqa: PLR0913
         origin = {"source": model, "revision": revision}
         _convert(folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, force))
     except NerqError as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on where it stopped", code=130)
+        stop("interrupted; the same command goes on where it stopped", code=130)
 
 
 @app.command()
@@ -114,14 +106,14 @@ def train(
         from nerq_models.train.config import TrainConfig  # noqa: PLC0415
         from nerq_models.train.run import Run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        _stop(f"{error.name} is not installed; training needs it: pip install 'nerq[models]'")
+        stop(f"{error.name} is not installed; training needs it: pip install 'nerq[models]'")
     try:
         folder = Run(TrainConfig.read(config), data, out).finish()
     except NerqError as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on from the last checkpoint", code=130)
-    print(folder)  # noqa: T201
+        stop("interrupted; the same command goes on from the last checkpoint", code=130)
+    print(folder)
 
 
 @dataclass(frozen=True)
@@ -156,31 +148,4 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
             force=options.force,
             progress=status.update,
         )
-    print_package(package, _console())
-
-
-def _evaluate(files: list[Path], model: Path | None) -> None:
-    from nerq_models import evaluate as evaluation  # noqa: PLC0415
-    from nerq_models.labelled import read_sentences  # noqa: PLC0415
-    from nerq_models.report import evaluation_table  # noqa: PLC0415
-    from nerq_worker import load  # noqa: PLC0415
-
-    recogniser = load(model)
-    console = _console()
-    console.print(recogniser.package.id, highlight=False)
-    for path in files:
-        sentences = read_sentences(path)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            advance = partial(progress.advance, progress.add_task(path.name, total=len(sentences)))
-            result = evaluation.evaluate(recogniser.extract, sentences, progress=advance)
-        console.print(evaluation_table(path, result))
-
-
-def _console() -> Console:
-    """Return a console that breaks no lines where nobody looks: what is piped is read by programs."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
-
-
-def _stop(problem: NerqError | str, code: int = 2) -> NoReturn:
-    print(f"nerq: {problem}", file=sys.stderr)  # noqa: T201
-    raise typer.Exit(code)
+    print_package(package, output())

@@ -1,0 +1,82 @@
+"""What fine-tuning on 500 microblogs does to the bundled model: F1 before and after, and how long it takes.
+
+    python tests/benchmarks/finetune.py DATA [--methods full lora] [--seeds 1 2 3] [--sentences 500] [--base default]
+        [--epochs N] [--learning-rate R] [--blend SHARE]
+
+DATA is the folder with weibo.train.jsonl, weibo.dev.jsonl and msra.dev.jsonl. For each method and seed it draws that
+many sentences from the training file, runs `nerq model finetune` with its defaults and `--hold-out 0` (the dev file
+chooses nothing), and measures the INT8 package with the worker's own runtime. weibo.dev has 167 names, so one name is
+0.006 of F1: look at the mean over the seeds. msra.dev shows what is forgotten of the news. Seconds are the clock's and
+the process's CPU time, of the whole command: reading, training, quantising, verifying. Needs `nerq[models]`.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+from nerq_models.evaluate import evaluate
+from nerq_models.finetune.base import DEFAULT
+from nerq_models.finetune.job import Job
+from nerq_models.finetune.options import Options
+from nerq_models.labelled import read_sentences
+from nerq_models.verify import AGREEMENT
+from nerq_worker import load
+
+DEV = ("weibo.dev.jsonl", "msra.dev.jsonl")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--methods", nargs="+", choices=("full", "lora"), default=["full", "lora"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--sentences", type=int, default=500)
+    parser.add_argument("--base", default=DEFAULT)
+    parser.add_argument("--epochs", type=float)
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--blend", type=float, default=Options.blend)
+    options = parser.parse_args()
+    dev = {name: read_sentences(options.data / name) for name in DEV}
+    before = measure(None if options.base == DEFAULT else options.base, dev)
+    print(f"{'':8}{'seed':>5}{'clock':>8}{'CPU':>8}{'as FP32':>9}  " + "  ".join(f"{name:>16}" for name in DEV))
+    print(f"{'before':30}{'':8}  " + "  ".join(f"{before[name]:16.4f}" for name in DEV), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for method in options.methods:
+            after = [run(options, method, seed, dev, Path(scratch)) for seed in options.seeds]
+            means = {name: statistics.mean(figures[name] for figures in after) for name in DEV}
+            print(f"{method + ', mean':30}{'':8}  " + "  ".join(f"{means[name]:16.4f}" for name in DEV))
+            gains = (f"{means[name] - before[name]:+16.4f}" for name in DEV)
+            print(f"{'against before':30}{'':8}  " + "  ".join(gains), flush=True)
+
+
+def run(options, method, seed, dev, scratch):
+    lines = (options.data / "weibo.train.jsonl").read_text("utf-8").splitlines()
+    drawn = scratch / f"{method}.{seed}.jsonl"
+    drawn.write_text("\n".join(random.Random(seed).sample(lines, options.sentences)) + "\n", "utf-8")
+    clock, cpu = time.perf_counter(), time.process_time()
+    tuning = Options(
+        method == "lora", options.epochs, learning_rate=options.learning_rate, blend=options.blend, seed=seed
+    )
+    outcome = Job(options.base, drawn, scratch / f"{method}-{seed}", tuning, hold_out=0).finish()
+    clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    agreement = outcome.package.manifest.verification["built-in sentences"]["tag_agreement"]
+    assert agreement >= AGREEMENT
+    figures = measure(outcome.package.path, dev)
+    shown = "  ".join(f"{figures[name]:16.4f}" for name in DEV)
+    print(f"{method:8}{seed:5}{clock:7.0f}s{cpu:7.0f}s{agreement:9.2%}  {shown}", flush=True)
+    return figures
+
+
+def measure(package, dev):
+    extract = load(package).extract
+    return {name: evaluate(extract, sentences).total.f1 for name, sentences in dev.items()}
+
+
+if __name__ == "__main__":
+    main()

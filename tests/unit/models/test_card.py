@@ -1,0 +1,131 @@
+"""A card's blocks come from figures and manifest, and the bundled model's card says what its package says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nerq.contract import Entity
+from nerq_models.card import read_figures, render, renew, seal_card, sections
+from nerq_models.cli import app
+from nerq_models.evaluate import evaluate, names_in
+from nerq_models.labelled import DataError, Sentence, Span
+from nerq_worker.store import open_package
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "default-model.md"
+SENTENCES = [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))), Sentence("没有", ())]
+FOUND = [[Entity(text="马云", type="PER", start=0, end=2, score=0.9)], []]
+TEXT = """# Model
+
+By hand.
+
+<!-- card: reaches -->
+old
+<!-- /card -->
+
+<!-- card: data -->
+<!-- /card -->
+
+## Known failures
+
+- Names are missed.
+
+## Other
+
+x
+"""
+
+
+@pytest.fixture
+def figures():
+    return {"a.jsonl": evaluate(lambda _: FOUND, SENTENCES, known=names_in(SENTENCES[:1])).figures()}
+
+
+@pytest.fixture
+def package(tiny_package, tmp_path):
+    return open_package(shutil.copytree(tiny_package, tmp_path / "package"))
+
+
+def test_blocks_are_renewed_and_the_rest_stays(package, figures, tmp_path):
+    path = tmp_path / "card.md"
+    path.write_text(TEXT, "utf-8")
+    renew(path, package.manifest, figures)
+    text = path.read_text("utf-8")
+    assert "old" not in text
+    assert "| a.jsonl | 2 | 1.000 | 0.500 | 0.667 |" in text
+    assert "| not stated | Apache-2.0 |" in text
+    assert text.startswith("# Model\n\nBy hand.")
+    assert text.endswith("## Other\n\nx\n")
+    renew(path, package.manifest, figures)
+    assert path.read_text("utf-8") == text
+
+
+def test_the_manifest_gets_figures_and_the_sections_written_by_hand(package, figures, tmp_path):
+    path = tmp_path / "card.md"
+    path.write_text(TEXT, "utf-8")
+    sealed = seal_card(package, figures, path)
+    assert sealed.manifest.card == {"figures": figures, "known_failures": "- Names are missed."}
+    assert open_package(package.path).digest == sealed.digest != package.digest
+    whole = render(sealed.manifest, sealed.manifest.card["figures"])
+    assert "## Known failures\n\n- Names are missed." in whole
+    assert "| PER | 1.000 / 1.000 / 1.000 |" in whole
+
+
+@pytest.mark.parametrize("text", ["no blocks", "<!-- card: nonsense -->\n<!-- /card -->"])
+def test_a_document_without_known_blocks_is_refused(package, tmp_path, text):
+    path = tmp_path / "card.md"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError, match=r"card\.md"):
+        renew(path, package.manifest, {})
+    assert path.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"models": []}', '{"models": [{"files": {"a": {}}}]}'])
+def test_figures_of_another_kind_are_refused(tmp_path, text):
+    path = tmp_path / "figures.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError, match="evaluate --json"):
+        read_figures(path)
+
+
+def test_what_evaluate_prints_makes_a_card(package, tmp_path):
+    data = tmp_path / "a.jsonl"
+    data.write_text(
+        json.dumps({"text": "马云在杭州", "entities": [{"type": "PER", "start": 0, "end": 2}]}) + "\n", "utf-8"
+    )
+    model = ["--model", str(package.path)]
+    printed = CliRunner().invoke(app, ["evaluate", str(data), "--train", str(data), "--json", *model])
+    assert printed.exit_code == 0, printed.output
+    (entry,) = json.loads(printed.stdout)["models"]
+    assert entry["model"] == package.id
+    assert entry["files"]["a.jsonl"]["unseen"]["names"] == 0
+    path = tmp_path / "figures.json"
+    path.write_text(printed.stdout, "utf-8")
+    result = CliRunner().invoke(app, ["card", str(package.path), "--figures", str(path), "--seal"])
+    assert result.exit_code == 0, result.output
+    shown = CliRunner().invoke(app, ["card", str(package.path)])
+    assert "| a.jsonl | 1 |" in shown.output
+
+
+def test_several_files_and_packages_are_printed_with_a_summary(package, tmp_path):
+    lines = json.dumps({"text": "马云在杭州", "entities": [{"type": "PER", "start": 0, "end": 2}]}) + "\n"
+    files = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for path in files:
+        path.write_text(lines, "utf-8")
+    result = CliRunner().invoke(app, ["evaluate", *map(str, files), *["--model", str(package.path)] * 2])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("of the names:") == 4
+    for expected in ("a.jsonl", "b.jsonl", "missed", "F1"):
+        assert expected in result.output
+
+
+def test_the_bundled_models_card_says_what_its_manifest_says(tmp_path):
+    manifest = open_package().manifest
+    copy = tmp_path / "card.md"
+    copy.write_text(DOCUMENT.read_text("utf-8"), "utf-8")
+    renew(copy, manifest, manifest.card["figures"])
+    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), "run `nerq model card --into docs/default-model.md`"
+    assert sections(DOCUMENT.read_text("utf-8")) == {k: v for k, v in manifest.card.items() if k != "figures"}
+    assert set(manifest.card) == {"figures", "known_failures", "reproduce"}

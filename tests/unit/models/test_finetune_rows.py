@@ -1,0 +1,98 @@
+"""Rows of a fine-tune: ids and tags as the package will see the texts. No torch."""
+
+import numpy as np
+import pytest
+
+from nerq_models.finetune.rows import UNLABELLED, RowMaker, flat, prefixes
+from nerq_models.labelled import Sentence, Span
+from nerq_models.source import Source
+from nerq_worker.decode.labels import Labels
+from nerq_worker.decode.spans import span_bounds
+from nerq_worker.store import TokenizerOptions
+from support.encoders import SHAPE
+from support.packages import BIO, tiny_tokenizer
+
+BIES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
+SENTENCES = [
+    Sentence("马云在杭州阿里巴巴", (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
+    Sentence("王 ＩＢＭ公司", (Span("PER", 0, 1), Span("ORG", 2, 7))),
+    Sentence("没有", ()),
+]
+
+
+def maker(labels=BIO, max_length=32, **options):
+    options = TokenizerOptions(lowercase=True, half_width=True, max_length=max_length, **options)
+    return RowMaker(Source({}, SHAPE, labels, tiny_tokenizer().to_str(), options))
+
+
+def read_back(tags, labels):
+    """Return type, first and last labelled token of each name that tags say."""
+    kept = tags[tags != UNLABELLED][None]
+    _, starts, ends = span_bounds(kept, Labels(labels))
+    kinds = Labels(labels).types
+    return [(kinds[kept[0, start]], int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
+
+
+@pytest.mark.parametrize("labels", [BIO, BIES])
+def test_tags_say_the_names_in_any_scheme(labels):
+    rows = maker(labels).rows(SENTENCES)
+    assert read_back(rows.tags[0], labels) == [("PER", 0, 2), ("LOC", 3, 5), ("ORG", 5, 9)]
+    assert [kind for kind, _, _ in read_back(rows.tags[1], labels)] == ["PER", "ORG"]
+    assert read_back(rows.tags[2], labels) == []
+
+
+def test_padding_has_no_tag_and_no_mask():
+    made = maker()
+    rows = made.rows(SENTENCES)
+    count = int(rows.attention_mask[2].sum())
+    assert count == 4  # two characters and two special tokens
+    assert (rows.tags[2, count - 2 :] == UNLABELLED).all()
+    assert (rows.input_ids[2, count:] == 0).all()
+    tokenizer = tiny_tokenizer()
+    assert rows.input_ids[2, 0] == tokenizer.token_to_id("[CLS]")
+    assert rows.input_ids[2, count - 1] == tokenizer.token_to_id("[SEP]")
+
+
+def test_where_first_pieces_are_labelled_the_others_have_no_tag():
+    rows = maker(label_mask="first").rows([Sentence("用IBM公司", (Span("ORG", 1, 6),))])
+    # IBM is three pieces, of which one is labelled
+    assert (rows.tags[0] == UNLABELLED).tolist() == [False, False, True, True, False, False]
+    assert read_back(rows.tags[0], BIO) == [("ORG", 1, 4)]
+
+
+def test_long_texts_become_several_rows_that_hold_whole_names():
+    name = Span("PER", 12, 18)
+    text = "一二三四五六七八九。一二三四五六七八九十。" + "好" * 40
+    parts = maker(max_length=16).usable([Sentence(text, (name,))])
+    assert "".join(part.text for part in parts) == text
+    assert all(len(part.text) <= 14 for part in parts)
+    found = [part.text[s.start : s.end] for part in parts for s in part.spans]
+    assert found == [text[name.start : name.end]]
+    assert parts[0].text.endswith("。")
+
+
+def test_a_name_longer_than_a_row_is_cut_and_not_lost():
+    parts = maker(max_length=16).usable([Sentence("好" * 40, (Span("PER", 0, 40),))])
+    assert [len(part.text) for part in parts] == [14, 14, 12]
+    assert parts[0].spans == (Span("PER", 0, 14),)
+
+
+def test_texts_without_tokens_are_left_out():
+    assert maker().usable([Sentence(" \n", ()), SENTENCES[2]]) == [SENTENCES[2]]
+
+
+def test_of_names_that_overlap_the_longest_stays():
+    nested = Sentence("北京大学", (Span("LOC", 0, 2), Span("ORG", 0, 4), Span("X", 3, 4)))
+    assert flat(nested).spans == (Span("ORG", 0, 4),)
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("BI", "B BI BIII"), ("BIES", "S BE BIIE"), ("BMES", "S BE BMME")])
+def test_prefixes(scheme, expected):
+    assert [prefixes(count, scheme) for count in (1, 2, 4)] == expected.split()
+    assert prefixes(0, scheme) == ""
+
+
+def test_rows_end_where_the_model_ends():
+    rows = maker(max_length=16).rows([Sentence("好" * 40, (Span("PER", 0, 40),))])
+    assert rows.input_ids.shape == (1, 16)
+    assert np.count_nonzero(rows.tags != UNLABELLED) == 14
