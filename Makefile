@@ -33,12 +33,12 @@ format: $(DEV) ## format and mend what can be mended
 
 test-training: $(DEV) ## test the training of models; installs torch
 	$(BIN)/pip install --quiet --editable '.[models]'
-	$(BIN)/pytest tests/training
+	$(BIN)/pytest --timeout 3600 tests/training
 
 test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an environment of its own
 	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
 	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
-	$(MODELSCOPE)/bin/pytest tests/modelscope
+	$(MODELSCOPE)/bin/pytest --timeout 3600 tests/modelscope
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
 	$(BIN)/python tests/benchmarks/latency.py

@@ -35,6 +35,7 @@ class FakeRecogniser:
     )
 
     batch_texts, batch_tokens = 32, 2048
+    dictionary = None
 
     def __init__(self, url):
         self._url = url

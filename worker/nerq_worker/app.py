@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
@@ -20,6 +20,10 @@ from nerq_worker.batching.answers import Recogniser, Work
 from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY
 from nerq_worker.cache import Keys
+from nerq_worker.dictionary.hangup import Reloader, ignore
+
+if TYPE_CHECKING:
+    from nerq_worker.dictionary.live import Dictionary
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,11 @@ class Model(Recogniser, Protocol):
     @property
     def batch_tokens(self) -> int:
         """Most tokens in one batch after padding: the setting, or what the engine prefers."""
+        ...
+
+    @property
+    def dictionary(self) -> "Dictionary | None":
+        """The terms that override it, if there are any."""
         ...
 
 
@@ -118,6 +127,7 @@ class Opener:
         self._app = app
         self._settings = settings
         self._load = load
+        self._reloader = Reloader()
 
     def on_worker_init(self, sender: Any, **_: Any) -> None:
         """Refuse what cannot work, then open the model."""
@@ -139,12 +149,17 @@ class Opener:
     def on_process_init(self, **_: Any) -> None:
         """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
         self._open_or_stop()
+        if held().dictionary is not None:
+            ignore()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         """Say in one line what this worker does."""
         if sender.app is not self._app:
             return
-        settings = held().settings
+        settings, dictionary = held().settings, held().dictionary
+        if dictionary is not None:
+            self._reloader.install(dictionary)
+            logger.info("opened: %s; SIGHUP reloads it", dictionary)
         logger.info(
             "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
             held().model,
@@ -168,7 +183,7 @@ class Opener:
         keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
         limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
         settings = self._settings.model_copy(update=limits)
-        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys))
+        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys, model.dictionary))
 
     def _open_or_stop(self) -> None:
         try:

@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery
@@ -17,6 +17,9 @@ from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, W
 from nerq_worker.cache import Cache, Keys
 from nerq_worker.memory import give_back
 from nerq_worker.results import NotStored, Record, ResultStore
+
+if TYPE_CHECKING:
+    from nerq_worker.dictionary.live import Dictionary
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Held:
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         keys: names of the model's entries in the cache.
+        dictionary: the terms that override the model, if there are any.
     """
 
     recogniser: Recogniser
@@ -40,11 +44,18 @@ class Held:
     app: Celery
     settings: Settings
     keys: Keys
+    dictionary: "Dictionary | None" = None
 
     def cache(self) -> Cache | None:
         """Return a cache for one batch, if the settings want one."""
         ttl = self.settings.cache_ttl
-        return Cache(lambda: self.app.backend.client, self.keys, ttl) if ttl else None
+        keys = replace(self.keys, dictionary=self.dictionary.digest) if self.dictionary else self.keys
+        return Cache(lambda: self.app.backend.client, keys, ttl) if ttl else None
+
+    def refresh(self) -> None:
+        """Go over to what was reloaded since the last batch."""
+        if self.dictionary is not None:
+            self.dictionary.refresh()
 
     def answerer(self, memory: Memory | None = None) -> Answerer:
         """Return what answers requests with this model."""
@@ -115,6 +126,7 @@ def is_holding() -> bool:
 
 def run_batch(works: Sequence[Work]) -> Report:
     """Answer a batch of requests; the target of the pool's jobs."""
+    held().refresh()
     report = Batch(held(), works).run()
     give_back(collect=False)
     return report
