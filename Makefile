@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 MODELSCOPE := .venv-modelscope
+OPENVINO := .venv-openvino
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope check format bench clean
+.PHONY: help demo up test test-training test-modelscope check format bench bench-throughput clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,9 +36,7 @@ test-training: $(DEV) ## test the training of models; installs torch
 	$(BIN)/pip install --quiet --editable '.[models]'
 	$(BIN)/pytest --timeout 3600 tests/training
 
-test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an environment of its own
-	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
-	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
+test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline, in an environment of its own
 	$(MODELSCOPE)/bin/pytest --timeout 3600 tests/modelscope
 
 bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
@@ -46,9 +45,14 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
+
+bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
+		--modelscope $(MODELSCOPE)/bin/python --openvino $(OPENVINO)/bin/python
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -61,3 +65,13 @@ $(DEMO): pyproject.toml | $(BIN)/python
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@ $(DEMO)
+
+$(MODELSCOPE)/.ready: pyproject.toml
+	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
+	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
+	@touch $@
+
+$(OPENVINO)/.ready: pyproject.toml
+	test -x $(OPENVINO)/bin/python || $(PYTHON) -m venv $(OPENVINO)
+	$(OPENVINO)/bin/pip install --quiet openvino nncf onnx --editable '.[worker]'
+	@touch $@

@@ -48,6 +48,8 @@ def main() -> None:
     texts = read_texts(options.file, options.texts)
     with ExitStack() as stack:
         ways = {name: stack.enter_context(way) for name, way in make_ways(options, texts).items()}
+        for way in ways.values():
+            way.wait()
         rates = {name: [] for name in ways}
         for number in range(options.rounds + 1):
             for name, way in ways.items():
@@ -123,13 +125,17 @@ class Way:
             text=True,
         )
         self._process.stdin.write(json.dumps(self._texts) + "\n")
-        self._answer()  # ready; the next way starts after it
+        self._process.stdin.flush()
         return self
 
     def __exit__(self, *_):
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        self._answer()
 
     def run(self) -> float:
         """Return characters per second of CPU time."""
