@@ -43,7 +43,7 @@ def main() -> None:
         named = load(settings=Settings(), dictionary=path)
         seconds, cpu = time.perf_counter() - began, children_cpu() - cpu
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        size = named.dictionary._compiled.stat().st_size / 1e6  # noqa: SLF001
+        size = named.dictionary._compiled.stat().st_size / 1e6
         print(f"{options.terms:,} terms, {path.stat().st_size / 1e6:.1f} MB as text, {size:.1f} MB compiled")
         print(f"compiling: {cpu:.1f} s of CPU time, a process of {peak:.0f} MB; ready after {seconds:.1f} s")
         without, with_ = (memory(each, texts) for each in (plain, named))
