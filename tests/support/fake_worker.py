@@ -35,7 +35,6 @@ class FakeRecogniser:
     )
 
     batch_texts, batch_tokens = 32, 2048
-    dictionary = None
 
     def __init__(self, url):
         self._url = url

@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
@@ -21,9 +21,6 @@ from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY
 from nerq_worker.cache import Keys
 from nerq_worker.dictionary.hangup import Reloader, ignore
-
-if TYPE_CHECKING:
-    from nerq_worker.dictionary.live import Dictionary
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +44,6 @@ class Model(Recogniser, Protocol):
     @property
     def batch_tokens(self) -> int:
         """Most tokens in one batch after padding: the setting, or what the engine prefers."""
-        ...
-
-    @property
-    def dictionary(self) -> "Dictionary | None":
-        """The terms that override it, if there are any."""
         ...
 
 
@@ -183,7 +175,7 @@ class Opener:
         keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
         limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
         settings = self._settings.model_copy(update=limits)
-        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys, model.dictionary))
+        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys))
 
     def _open_or_stop(self) -> None:
         try:

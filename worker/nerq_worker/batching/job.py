@@ -35,7 +35,6 @@ class Held:
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         keys: names of the model's entries in the cache.
-        dictionary: the terms that override the model, if there are any.
     """
 
     recogniser: Recogniser
@@ -44,18 +43,19 @@ class Held:
     app: Celery
     settings: Settings
     keys: Keys
-    dictionary: "Dictionary | None" = None
 
     def cache(self) -> Cache | None:
-        """Return a cache for one batch, if the settings want one."""
-        ttl = self.settings.cache_ttl
-        keys = replace(self.keys, dictionary=self.dictionary.digest) if self.dictionary else self.keys
-        return Cache(lambda: self.app.backend.client, keys, ttl) if ttl else None
-
-    def refresh(self) -> None:
-        """Go over to what was reloaded since the last batch."""
+        """Return a cache for one batch, if the settings want one; a dictionary reloaded meanwhile counts from here."""
+        ttl, keys = self.settings.cache_ttl, self.keys
         if self.dictionary is not None:
             self.dictionary.refresh()
+            keys = replace(keys, dictionary=self.dictionary.digest)
+        return Cache(lambda: self.app.backend.client, keys, ttl) if ttl else None
+
+    @property
+    def dictionary(self) -> "Dictionary | None":
+        """The terms that override the model, if there are any."""
+        return getattr(self.recogniser, "dictionary", None)
 
     def answerer(self, memory: Memory | None = None) -> Answerer:
         """Return what answers requests with this model."""
@@ -126,7 +126,6 @@ def is_holding() -> bool:
 
 def run_batch(works: Sequence[Work]) -> Report:
     """Answer a batch of requests; the target of the pool's jobs."""
-    held().refresh()
     report = Batch(held(), works).run()
     give_back(collect=False)
     return report
