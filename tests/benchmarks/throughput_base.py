@@ -5,7 +5,7 @@
 or, with environments of your own,
 
     PYTHONPATH=tests python tests/benchmarks/throughput_base.py [TEXTS.jsonl] [--texts 128] [--rounds 5] [--core 0]
-        [--modelscope PYTHON] [--openvino PYTHON] [--least 40]
+        [--modelscope PYTHON] [--openvino PYTHON] [--least 40] [--only NAME …]
 
 TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in docs/engine.md are from. Without it
 the built-in sentences are used. Each way is a process of its own (way.py), in the environment it needs, and all are
@@ -44,7 +44,6 @@ SPARSE = 16
 
 def main() -> None:
     options = parse()
-    os.sched_setaffinity(0, {options.core})  # the ways inherit it
     texts = read_texts(options.file, options.texts)
     with ExitStack() as stack:
         ways = {name: stack.enter_context(way) for name, way in make_ways(options, texts).items()}
@@ -72,6 +71,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modelscope", type=Path, help="Python with modelscope[framework], transformers<5 and nerq")
     parser.add_argument("--openvino", type=Path, help="Python with openvino, nncf, onnx and nerq[worker]")
     parser.add_argument("--least", type=float, default=40.0)
+    parser.add_argument("--only", nargs="+", default=[], help="names of ways, or how they begin; ours is always there")
     return parser.parse_args()
 
 
@@ -84,22 +84,23 @@ def read_texts(file, count) -> list[str]:
 
 
 def make_ways(options, texts) -> dict[str, "Way"]:
-    here = Path(sys.executable)
-    ways = {
-        OURS: Way(here, texts, "onnx", base_package(FOLDER)),
-        "onnx, smoothed": Way(here, texts, "onnx", base_package(FOLDER.with_name("base-smooth"), "smooth")),
-        "onnx, by token": Way(here, texts, "onnx", base_package(FOLDER.with_name("base-token"), "token")),
-        "onnx, as they come": Way(here, texts, "onnx-arrival", FOLDER),
+    """Return the ways that are asked for and whose environments are given, by name."""
+    here, torch, openvino = Path(sys.executable), options.modelscope, options.openvino
+    base_package(FOLDER)
+    few = spread(texts, max(1, len(texts) // SPARSE))
+    table = {
+        OURS: (here, texts, "onnx", FOLDER),
+        "onnx, smoothed": (here, texts, "onnx", FOLDER.with_name("base-smooth")),
+        "onnx, by token": (here, texts, "onnx", FOLDER.with_name("base-token")),
+        "onnx, as they come": (here, texts, "onnx-arrival", FOLDER),
+        "OpenVINO, in our batches": (openvino, texts, "openvino", FOLDER),
+        "torch INT8, as they come": (torch, texts[::2], "torch-int8", FOLDER),
+        "torch FP32, as they come": (torch, texts[::4], "torch-fp32", FOLDER),
+        MODELSCOPE: (torch, few, "modelscope", FOLDER),
     }
-    if options.openvino:
-        ways["OpenVINO, in our batches"] = Way(options.openvino, texts, "openvino", FOLDER)
-    if options.modelscope:
-        ways |= {
-            "torch INT8, as they come": Way(options.modelscope, texts[::2], "torch-int8", FOLDER),
-            "torch FP32, as they come": Way(options.modelscope, texts[::4], "torch-fp32", FOLDER),
-            MODELSCOPE: Way(options.modelscope, spread(texts, len(texts) // SPARSE), "modelscope", FOLDER),
-        }
-    return ways
+    wanted = (OURS, *options.only) if options.only else ("",)
+    chosen = {name: way for name, way in table.items() if way[0] and name.startswith(wanted)}
+    return {name: Way(*way, options.core) for name, way in chosen.items()}
 
 
 def spread(texts, count) -> list[str]:
@@ -111,8 +112,8 @@ def spread(texts, count) -> list[str]:
 class Way:
     """A process that works on the same texts each time it is told to."""
 
-    def __init__(self, python, texts, name, package) -> None:
-        self._command = [str(python), str(WAY), name, str(package)]
+    def __init__(self, python, texts, name, package, core) -> None:
+        self._command = [str(python), str(WAY), name, str(package), str(core)]
         self._texts = texts
 
     def __enter__(self):

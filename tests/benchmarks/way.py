@@ -1,6 +1,6 @@
 """One way to find entities at BERT-base's size, for throughput_base.py: reads texts, then works on them when told to.
 
-    python way.py NAME PACKAGE
+    python way.py NAME PACKAGE CORE
 
 In: a JSON list of texts, then lines that say `run`. Out: one JSON object a line, first when it is ready, then per run
 the characters worked on and the seconds of CPU time it took. Each way imports what it needs and nothing else: they run
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nerq_models.smooth import SMOOTHING
 from nerq_worker.engine.base import Batch
 from nerq_worker.pipeline import Recogniser
 from nerq_worker.store import MODEL, open_package
-from support.base_package import BASE, keep, layers, weights_of
+from support.base_package import BASE, base_package, keep, layers, weights_of
 from support.packages import BIO
 
 ARRIVAL = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
@@ -26,11 +27,13 @@ ARRIVAL = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
 
 
 def main() -> None:
-    name, path = sys.argv[1:]
+    name, path, core = sys.argv[1:]
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print
     texts = json.loads(sys.stdin.readline())
     work = WAYS[name](Path(path), texts)
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {int(core)})
     print("{}", file=out, flush=True)
     for _ in sys.stdin:
         began = time.process_time()
@@ -42,7 +45,8 @@ def main() -> None:
 def onnx(path, texts):
     from nerq_worker.engine.onnx import OnnxEngine
 
-    package = open_package(path)
+    scheme = path.name.removeprefix("base-")
+    package = open_package(base_package(path, scheme) if scheme in SMOOTHING else path)
     return waiting(Recogniser(package, OnnxEngine(package)), texts)
 
 
