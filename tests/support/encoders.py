@@ -1,13 +1,16 @@
 """A small BERT tagger with random weights, and BERT's arithmetic in plain numpy to compare graphs with."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from nerq_models.graph import Shape
+from nerq_models.graph import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
 
 ERF = np.vectorize(math.erf)
 SHAPE = Shape(layers=2, heads=2, max_length=32)
+WITH_BIGRAMS = replace(SHAPE, bigrams=True)
 HIDDEN, INNER, VOCABULARY, LABELS = 32, 64, 50, 7
 
 
@@ -31,6 +34,8 @@ def random_weights(seed=0, *, shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabular
         **norm("embeddings.LayerNorm"),
         **linear("linear", hidden, LABELS),
     }
+    if shape.bigrams:
+        weights |= {BIGRAM_TABLE: matrix(61, 8), BIGRAM_PROJECTION: matrix(hidden, 16)}
     for number in range(shape.layers):
         layer = f"encoder.layer.{number}"
         for part in ("query", "key", "value"):
@@ -56,6 +61,10 @@ def reference(weights, ids):
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][: len(ids)]
+    if BIGRAM_TABLE in w:
+        ends = [0, *ids, 0]
+        rows = [w[BIGRAM_TABLE][(int(a) * BIGRAM_FACTOR + int(b)) % 61] for a, b in itertools.pairwise(ends)]
+        x += np.array([np.concatenate(pair) for pair in itertools.pairwise(rows)]) @ w[BIGRAM_PROJECTION].T
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
     for number in range(SHAPE.layers):
         layer = f"encoder.layer.{number}"

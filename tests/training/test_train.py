@@ -42,9 +42,16 @@ def data(tmp_path):
 CONFIG = TrainConfig.model_validate(
     {
         "name": "small",
-        "encoder": {"hidden": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 32},
+        "encoder": {"hidden": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 32, "bigram_rows": 97},
         "gazetteers": {"PER": ["names.txt"]},
-        "pretrain": {"texts": ["text.txt", "a.jsonl:2"], "steps": 5, "batch_tokens": 128, "length": 32, "warmup": 2},
+        "pretrain": {
+            "texts": ["text.txt", "a.jsonl:2"],
+            "steps": 5,
+            "batch_tokens": 128,
+            "length": 32,
+            "warmup": 2,
+            "words": True,
+        },
         "tag": {
             "corpora": ["a.jsonl"],
             "auxiliary": ["a.jsonl:0.5"],
@@ -52,6 +59,7 @@ CONFIG = TrainConfig.model_validate(
             "steps": 6,
             "batch_tokens": 256,
             "evaluate_every": 3,
+            "words": 0.3,
         },
         "checkpoint_every": 2,
         "licences": [{"data": "made here", "licence": "Apache-2.0"}],
@@ -111,16 +119,17 @@ def test_the_crf_is_a_distribution_over_paths():
     torch.testing.assert_close(total.detach(), torch.tensor(1.0), atol=1e-5, rtol=0)
 
 
-def test_the_written_graph_is_the_trained_network():
+@pytest.mark.parametrize("bigrams", [0, 97])
+def test_the_written_graph_is_the_trained_network(bigrams):
     torch.manual_seed(0)
-    shape = EncoderConfig(hidden=32, layers=2, heads=2, feed_forward=64, max_length=32)
+    shape = EncoderConfig(hidden=32, layers=2, heads=2, feed_forward=64, max_length=32, bigram_rows=bigrams)
     tagger = Tagger(build_encoder(shape, 60), 7).eval()
     ids = torch.randint(0, 60, (3, 20))
     mask = (torch.arange(20) < torch.tensor([20, 7, 3])[:, None]).long()
     weights = {k.removeprefix("encoder."): v.detach().numpy() for k, v in tagger.encoder.state_dict().items()}
     weights = {k if k.startswith("embeddings") else f"encoder.{k}": v for k, v in weights.items()}
     weights |= {f"linear.{k}": v.detach().numpy() for k, v in tagger.head.linear.state_dict().items()}
-    model = build(weights, Shape(layers=2, heads=2, max_length=32), Float()).SerializeToString()
+    model = build(weights, Shape(layers=2, heads=2, max_length=32, bigrams=bool(bigrams)), Float()).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
     expected = tagger(ids, mask).detach().numpy()

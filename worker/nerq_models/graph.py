@@ -17,7 +17,12 @@ Weights = Mapping[str, NDArray[np.float32]]
 """Parameters by the names of transformers' BertModel, and `linear.weight`, `linear.bias` of the head."""
 
 _OPSET = 17
+_END = 2**62
+"""As the end of a slice: up to the last."""
 CONTRIB = "com.microsoft"
+BIGRAM_FACTOR = 31_337
+"""Turns a bigram into a row of the table of bigrams, see encoder.py; a prime."""
+BIGRAM_TABLE, BIGRAM_PROJECTION = "embeddings.bigrams.table.weight", "embeddings.bigrams.projection.weight"
 _MASKED = np.float32(-10000.0)
 """Added to the attention scores of padding: exp() of it is exactly 0 in FP32."""
 
@@ -30,6 +35,8 @@ class Shape:
     heads: int
     epsilon: float = 1e-12
     max_length: int = 512
+    bigrams: bool = False
+    """Whether tokens also have vectors of their bigrams, see encoder.py."""
 
 
 class Linear(Protocol):
@@ -44,8 +51,8 @@ class Linear(Protocol):
         """Multiply what `quantise` returned by `weight` [in, out], add `bias` [out], return the output's name."""
         ...
 
-    def embed(self, graph: "Graph", ids: str, table: NDArray[np.float32]) -> str:
-        """Look up rows of `table` [vocabulary, hidden]."""
+    def embed(self, graph: "Graph", ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
+        """Look up rows of `table` [rows, width]; `name` is put before the names of its nodes."""
         ...
 
 
@@ -96,9 +103,9 @@ class Float:
         product = graph.node("MatMul", [source[0], graph.constant(f"{name}.weight", weight)], f"{name}.product")
         return graph.node("Add", [product, graph.constant(f"{name}.bias", bias)], name)
 
-    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
         """Gather rows of the FP32 table."""
-        return graph.node("Gather", [graph.constant("embeddings.table", table), ids], "embeddings.words")
+        return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], f"{name}.words")
 
 
 def parameter_names(shape: Shape) -> set[str]:
@@ -110,6 +117,8 @@ def parameter_names(shape: Shape) -> set[str]:
         dense |= {f"{layer}.attention.self.{part}" for part in ("query", "key", "value")}
         dense |= {f"{layer}.{part}" for part in ("attention.output.dense", "intermediate.dense", "output.dense")}
     tables = {f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")}
+    if shape.bigrams:
+        tables |= {BIGRAM_TABLE, BIGRAM_PROJECTION}
     return tables | {f"{name}.{part}" for name in norms | dense for part in ("weight", "bias")}
 
 
@@ -141,6 +150,8 @@ class _Writer:
     def _embeddings(self) -> str:
         graph, weights = self.graph, self.weights
         words = self.linear.embed(graph, "input_ids", weights["embeddings.word_embeddings.weight"])
+        if self.shape.bigrams:
+            words = graph.node("Add", [words, self._bigrams()], "embeddings.both")
         # All tokens are of type 0: its vector is added to the positions once, here.
         positions = weights["embeddings.position_embeddings.weight"][: self.shape.max_length]
         positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
@@ -149,6 +160,27 @@ class _Writer:
         zero = graph.constant("zero", np.array([0], dtype=np.int64))
         used = graph.node("Slice", [table, zero, size, zero], "embeddings.used")
         return self._norm("embeddings.LayerNorm", graph.node("Add", [words, used], "embeddings.sum"))
+
+    def _bigrams(self) -> str:
+        """Do as encoder.Bigrams: look up the row of each token with its left neighbour, and that with its right one."""
+        graph, weights = self.graph, self.weights
+        name = "embeddings.bigrams"
+        kept = graph.node("Mul", ["input_ids", "attention_mask"], f"{name}.kept")
+        ends = graph.node("Pad", [kept, graph.constant("bigrams.pads", np.array([0, 1, 0, 1]))], f"{name}.ends")
+        first = graph.node("Mul", [self._cut(ends, 0, -1), graph.constant("bigrams.factor", np.int64(BIGRAM_FACTOR))],
+                           f"{name}.first")  # fmt: skip
+        key = graph.node("Add", [first, self._cut(ends, 1, _END)], f"{name}.key")
+        rows = graph.constant("bigrams.rows", np.int64(len(weights[BIGRAM_TABLE])))
+        vectors = self.linear.embed(graph, graph.node("Mod", [key, rows], f"{name}.hash"), weights[BIGRAM_TABLE], name)
+        sides = [self._cut(vectors, 0, -1), self._cut(vectors, 1, _END)]
+        both = graph.node("Concat", sides, f"{name}.sides", axis=-1)
+        projection = graph.constant(f"{name}.projection", weights[BIGRAM_PROJECTION].T)
+        return graph.node("MatMul", [both, projection], f"{name}.projected")
+
+    def _cut(self, source: str, start: int, end: int) -> str:
+        """Slice `source` along its second axis."""
+        bounds = [self.graph.constant(f"cut.{i}", np.array([i], dtype=np.int64)) for i in (start, end, 1)]
+        return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
 
     def _mask(self) -> str:
         """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, 1, length]."""

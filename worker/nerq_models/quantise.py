@@ -26,14 +26,12 @@ def quantise_columns(weight: NDArray[np.float32], limit: int) -> tuple[NDArray[n
     return np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8), scales.astype(np.float32)
 
 
-def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32], name: str) -> str:
     """Look up rows of an INT8 table with one scale per row."""
     values, scales = quantise_columns(table.T, 127)
-    rows = graph.node("Gather", [graph.constant("embeddings.table", values.T), ids], "embeddings.rows")
-    scale = graph.node("Gather", [graph.constant("embeddings.scales", scales[:, None]), ids], "embeddings.scale")
-    return graph.node(
-        "Mul", [graph.node("Cast", [rows], "embeddings.cast", to=TensorProto.FLOAT), scale], "embeddings.words"
-    )
+    rows = graph.node("Gather", [graph.constant(f"{name}.table", values.T), ids], f"{name}.rows")
+    scale = graph.node("Gather", [graph.constant(f"{name}.scales", scales[:, None]), ids], f"{name}.scale")
+    return graph.node("Mul", [graph.node("Cast", [rows], f"{name}.cast", to=TensorProto.FLOAT), scale], f"{name}.words")
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,9 @@ class StaticInt8:
         ]
         return graph.node("MatMulIntegerToFloat", inputs, name, domain=CONTRIB)
 
-    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
         """Look up INT8 rows."""
-        return embed_int8(graph, ids, table)
+        return embed_int8(graph, ids, table, name)
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,9 @@ class TokenInt8:
         scaled = graph.node("Mul", [product, scale], f"{name}.scaled")
         return graph.node("Add", [scaled, graph.constant(f"{name}.bias", bias)], name)
 
-    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
         """Look up INT8 rows."""
-        return embed_int8(graph, ids, table)
+        return embed_int8(graph, ids, table, name)
 
 
 class _Recorded(Float):

@@ -1,7 +1,5 @@
 """The FP32 model that a package is compared with: transformers' own BertModel in torch, where both are installed."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,11 +23,13 @@ class TorchReference:
         import torch  # noqa: PLC0415
         import transformers  # noqa: PLC0415
 
+        from nerq_models.encoder import encoder_of  # noqa: PLC0415
+
         self._torch = torch
         self.name = f"torch {torch.__version__.partition('+')[0]}, transformers {transformers.__version__}"
         weights = {name: torch.from_numpy(value) for name, value in source.weights.items()}
         self._linear = weights["linear.weight"], weights["linear.bias"]
-        self._model = transformers.BertModel(_config(source, transformers.BertConfig), add_pooling_layer=False).eval()
+        self._model = encoder_of(source.weights, source.shape)
         encoder = {name: value for name, value in weights.items() if name.startswith(("embeddings.", "encoder."))}
         self._model.load_state_dict(encoder)
 
@@ -43,19 +43,3 @@ class TorchReference:
             ).last_hidden_state
             scores: NDArray[np.float32] = torch.nn.functional.linear(states, *self._linear).numpy()
         return scores
-
-
-def _config(source: Source, kind: Any) -> Any:
-    weights, shape = source.weights, source.shape
-    vocabulary, hidden = weights["embeddings.word_embeddings.weight"].shape
-    return kind(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=len(weights["encoder.layer.0.intermediate.dense.bias"]),
-        max_position_embeddings=len(weights["embeddings.position_embeddings.weight"]),
-        type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
-        layer_norm_eps=shape.epsilon,
-        hidden_act="gelu",
-    )

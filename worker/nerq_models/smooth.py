@@ -60,9 +60,9 @@ class Smooth:
         """Multiply by weights whose rows have taken the factors over."""
         return self.linear.multiply(graph, name, source, weight * self._used[source][:, None], bias)
 
-    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32]) -> str:
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
         """Look up rows as the layers behind do."""
-        return self.linear.embed(graph, ids, table)
+        return self.linear.embed(graph, ids, table, name)
 
 
 def smoothed(source: str) -> str:

@@ -30,7 +30,8 @@ from nerq_worker.store import MODEL, ModelPackage, ModelPackageError
 try:
     import torch
     from torch.ao.quantization import quantize_dynamic
-    from transformers import BertConfig, BertModel
+
+    from nerq_models.encoder import encoder_of
 except ModuleNotFoundError as error:
     raise ImportError(
         f"there is no {error.name}; the engine needs torch (releases up to 2.13 have torch.ao.quantization) and "
@@ -105,20 +106,8 @@ class TorchEngine:
 
 def build_network(weights: Weights, shape: Shape) -> Any:
     """Return a torch module with `encoder`, a BertModel without pooler, and `linear`, in FP32 and ready to infer."""
-    vocabulary, hidden = weights["embeddings.word_embeddings.weight"].shape
-    config = BertConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=len(weights["encoder.layer.0.intermediate.dense.bias"]),
-        max_position_embeddings=shape.max_length,
-        type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
-        layer_norm_eps=shape.epsilon,
-        attn_implementation="sdpa",
-    )
-    head = torch.nn.Linear(hidden, len(weights["linear.bias"]))
-    network = torch.nn.ModuleDict({"encoder": BertModel(config, add_pooling_layer=False), "linear": head})
+    head = torch.nn.Linear(weights["linear.weight"].shape[1], len(weights["linear.bias"]))
+    network = torch.nn.ModuleDict({"encoder": encoder_of(weights, shape), "linear": head})
     state = {k if k.startswith("linear.") else f"encoder.{k}": _tensor(v) for k, v in weights.items()}
     network.load_state_dict(state, assign=True)
     return network.eval()

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from nerq_models.graph import Shape
+from nerq_models.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
 
 
 class NotOurs(ValueError):  # noqa: N818 - named for what is wrong
@@ -38,14 +38,18 @@ class _Reader:
 
     def read(self) -> tuple[dict[str, NDArray[np.float32]], Shape]:
         positions = self._array("embeddings.positions")
-        shape = Shape(self._layers(), int(self._array("attention.heads")[3]), self._epsilon(), len(positions))
+        heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
+        shape = Shape(self._layers(), heads, self._epsilon(), len(positions), bigrams)
         weights = {
-            "embeddings.word_embeddings.weight": self._table(),
+            "embeddings.word_embeddings.weight": self._table("embeddings"),
             "embeddings.position_embeddings.weight": positions,
             "embeddings.token_type_embeddings.weight": np.zeros((1, positions.shape[1]), dtype=np.float32),
             **self._plain("embeddings.LayerNorm"),
             **self._dense("linear"),
         }
+        if bigrams:
+            weights[BIGRAM_TABLE] = self._table("embeddings.bigrams")
+            weights[BIGRAM_PROJECTION] = self._array("embeddings.bigrams.projection").T
         for number in range(shape.layers):
             layer = f"encoder.layer.{number}"
             weights |= self._attention(f"{layer}.attention.self", shape.heads)
@@ -69,10 +73,10 @@ class _Reader:
                 return float(next(helper.get_attribute_value(a) for a in node.attribute if a.name == "epsilon"))
         raise NotOurs("has no LayerNormalization")
 
-    def _table(self) -> NDArray[np.float32]:
-        table: NDArray[np.float32] = self._array("embeddings.table")
+    def _table(self, name: str) -> NDArray[np.float32]:
+        table: NDArray[np.float32] = self._array(f"{name}.table")
         if table.dtype == np.int8:
-            table = table * self._array("embeddings.scales")
+            table = table * self._array(f"{name}.scales")
         return table
 
     def _plain(self, name: str) -> dict[str, NDArray[np.float32]]:

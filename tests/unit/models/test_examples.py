@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nerq_models.labelled import Sentence, Span
-from nerq_models.train import pretrain
+from nerq_models.train import pretrain, words
 from nerq_models.train.config import PretrainConfig, TagConfig
 from nerq_models.train.examples import LABELS, Corpus, Examples, encode
 from nerq_models.train.vocabulary import build_tokenizer, special_ids
@@ -89,12 +89,24 @@ def test_batches_hold_to_their_budget_and_both_heads_get_some(tokenizer):
 def test_masking_hides_a_share_of_the_tokens_and_asks_for_exactly_those(tokenizer):
     config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
     streams = [pretrain.tokenise(tokenizer, TEXTS * 50, 1.0)]
-    ids, targets = pretrain.batch(streams, config, tokenizer, np.random.default_rng(0))
-    assert ids.shape == targets.shape == (128, 64)
-    asked = targets != pretrain.IGNORED
+    ids, targets, tags = pretrain.batch(streams, config, tokenizer, np.random.default_rng(0))
+    assert ids.shape == targets.shape == tags.shape == (128, 64)
+    assert (tags == words.IGNORED).all()
+    asked = targets != words.IGNORED
     assert 0.14 < asked.mean() < 0.26
     hidden = ids == special_ids(tokenizer)["[MASK]"]
     assert (hidden <= asked).all()
     assert 0.7 < hidden.sum() / asked.sum() < 0.9
     special = special_ids(tokenizer)
     assert not np.isin(targets, [special["[CLS]"], special["[SEP]"], special["[PAD]"]]).any()
+
+
+def test_tags_of_words_stand_where_their_tokens_do(tokenizer):
+    config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
+    plain, tagged = (pretrain.tokenise(tokenizer, TEXTS * 50, 1.0, with_words=on) for on in (False, True))
+    separators = plain.ids == special_ids(tokenizer)["[SEP]"]
+    assert ((tagged.words == words.IGNORED) == separators).all()
+    ids, targets, tags = pretrain.batch([tagged], config, tokenizer, np.random.default_rng(0))
+    whole = np.where(targets == words.IGNORED, ids, targets)
+    special = [special_ids(tokenizer)[name] for name in ("[CLS]", "[SEP]", "[PAD]")]
+    assert ((tags == words.IGNORED) == np.isin(whole, special)).all()

@@ -9,9 +9,10 @@ from nerq_models.graph import Float, build
 from nerq_models.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
 from nerq_worker.engine.base import Batch
 from nerq_worker.engine.onnx import GRAPH_OPTIMISATION
-from support.encoders import SHAPE, VOCABULARY, random_weights, reference
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, random_weights, reference
 
-WEIGHTS = random_weights()
+SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS}
+WEIGHTS = {name: random_weights(shape=shape) for name, shape in SHAPES.items()}
 
 
 def batch(lengths, seed=1):
@@ -21,11 +22,11 @@ def batch(lengths, seed=1):
     return Batch(ids, np.array(lengths))
 
 
-def session(linear):
+def session(kind, linear):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = GRAPH_OPTIMISATION
-    model = build(WEIGHTS, SHAPE, linear).SerializeToString()
+    model = build(WEIGHTS[kind], SHAPES[kind], linear).SerializeToString()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -34,31 +35,37 @@ def run(opened, texts):
     return opened.run(["logits"], {"input_ids": texts.input_ids, "attention_mask": mask})[0]
 
 
+@pytest.fixture(scope="module", params=SHAPES)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def ranges():
-    return calibrate(WEIGHTS, SHAPE, [batch([32] * 8, seed) for seed in range(8)])
+def ranges(kind):
+    return calibrate(WEIGHTS[kind], SHAPES[kind], [batch([32] * 8, seed) for seed in range(8)])
 
 
-def test_fp32_is_bert():
+def test_fp32_is_bert(kind):
     texts = batch([32, 5, 17, 3])
-    logits = run(session(Float()), texts)
+    logits = run(session(kind, Float()), texts)
     for row, length in enumerate(texts.lengths):
-        np.testing.assert_allclose(logits[row, :length], reference(WEIGHTS, texts.input_ids[row, :length]), atol=2e-5)
+        expected = reference(WEIGHTS[kind], texts.input_ids[row, :length])
+        np.testing.assert_allclose(logits[row, :length], expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("scheme", ["static", "token"])
-def test_int8_is_close_to_fp32(scheme, ranges):
+def test_int8_is_close_to_fp32(scheme, kind, ranges):
     texts = batch([32, 5, 17, 3], seed=99)
     linear = StaticInt8(ranges) if scheme == "static" else TokenInt8()
-    exact, rough = run(session(Float()), texts), run(session(linear), texts)
+    exact, rough = run(session(kind, Float()), texts), run(session(kind, linear), texts)
     inside = np.arange(32) < texts.lengths[:, None]
     error = np.abs(exact - rough)[inside]
     assert 0 < error.mean() < 0.03 * exact[inside].std()
 
 
 @pytest.mark.parametrize("scheme", ["float", "static", "token"])
-def test_a_text_scores_the_same_in_every_batch(scheme, ranges):
-    opened = session({"float": Float(), "static": StaticInt8(ranges), "token": TokenInt8()}[scheme])
+def test_a_text_scores_the_same_in_every_batch(scheme, kind, ranges):
+    opened = session(kind, {"float": Float(), "static": StaticInt8(ranges), "token": TokenInt8()}[scheme])
     rng = np.random.default_rng(5)
     for seed in range(10):
         texts = batch(rng.integers(3, 33, 12).tolist(), seed)
@@ -68,16 +75,17 @@ def test_a_text_scores_the_same_in_every_batch(scheme, ranges):
             np.testing.assert_array_equal(together[row, :length], alone[0])
 
 
-def test_the_graph_holds_to_onnx_and_is_the_same_every_time(ranges):
-    model = build(WEIGHTS, SHAPE, StaticInt8(ranges))
+def test_the_graph_holds_to_onnx_and_is_the_same_every_time(kind, ranges):
+    model = build(WEIGHTS[kind], SHAPES[kind], StaticInt8(ranges))
     onnx.checker.check_model(model)
-    assert model.SerializeToString() == build(WEIGHTS, SHAPE, StaticInt8(ranges)).SerializeToString()
+    assert model.SerializeToString() == build(WEIGHTS[kind], SHAPES[kind], StaticInt8(ranges)).SerializeToString()
 
 
-def test_no_large_tensor_of_int8_is_left_in_fp32(ranges):
-    kinds = {t.name: t.data_type for t in build(WEIGHTS, SHAPE, StaticInt8(ranges)).graph.initializer}
-    tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight")) or name == "embeddings.table"}
-    assert len(tables) == 4 * SHAPE.layers + 1
+def test_no_large_tensor_of_int8_is_left_in_fp32(kind, ranges):
+    graph = build(WEIGHTS[kind], SHAPES[kind], StaticInt8(ranges)).graph
+    kinds = {t.name: t.data_type for t in graph.initializer}
+    tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight", ".table"))}
+    assert len(tables) == 4 * SHAPE.layers + (2 if kind == "bigrams" else 1)
     assert {kinds[name] for name in tables} == {onnx.TensorProto.INT8}
 
 
@@ -88,9 +96,9 @@ def test_columns_are_quantised_each_by_its_largest_value():
     np.testing.assert_allclose(values * scales, weight, atol=float(scales.max()) / 2 + 1e-7)
 
 
-def test_calibration_leaves_padding_out_and_needs_text(ranges):
-    padded = calibrate(WEIGHTS, SHAPE, [batch([32] * 8, seed) for seed in range(8)] + [batch([3, 32], 0)])
+def test_calibration_leaves_padding_out_and_needs_text(kind, ranges):
+    padded = calibrate(WEIGHTS[kind], SHAPES[kind], [batch([32] * 8, seed) for seed in range(8)] + [batch([3, 32], 0)])
     assert padded.keys() == ranges.keys()
     assert len(ranges) == 4 * SHAPE.layers
     with pytest.raises(ValueError, match="at least one batch"):
-        calibrate(WEIGHTS, SHAPE, [])
+        calibrate(WEIGHTS[kind], SHAPES[kind], [])

@@ -1,5 +1,7 @@
 """What a graph was built from can be read back out of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL
-from support.encoders import SHAPE, VOCABULARY, random_weights
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, random_weights
 
 
 def folded(weights):
@@ -22,19 +24,19 @@ def folded(weights):
     }
 
 
-def static(weights):
+def static(weights, shape):
     ids = np.arange(20).reshape(1, 20) % VOCABULARY
-    return StaticInt8(calibrate(weights, SHAPE, [Batch(ids, np.array([20]))]))
+    return StaticInt8(calibrate(weights, shape, [Batch(ids, np.array([20]))]))
 
 
 @pytest.mark.parametrize(
-    ("linear", "exact"), [(lambda _: Float(), 1e-6), (static, 0.02), (lambda _: TokenInt8(), 0.02)]
+    ("linear", "exact"), [(lambda *_: Float(), 1e-6), (static, 0.02), (lambda *_: TokenInt8(), 0.02)]
 )
-def test_the_weights_come_back(linear, exact):
-    weights = random_weights()
-    found, shape = read_weights(build(weights, SHAPE, linear(weights)))
-    assert (shape.layers, shape.heads, shape.max_length) == (SHAPE.layers, SHAPE.heads, SHAPE.max_length)
-    assert shape.epsilon == pytest.approx(SHAPE.epsilon)
+@pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS], ids=["plain", "bigrams"])
+def test_the_weights_come_back(linear, exact, shape):
+    weights = random_weights(shape=shape)
+    found, back = read_weights(build(weights, shape, linear(weights, shape)))
+    assert back == replace(shape, epsilon=pytest.approx(shape.epsilon))
     assert found.keys() == weights.keys()
     for name, value in folded(weights).items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=exact * np.abs(value).max() + 1e-7, err_msg=name)

@@ -100,6 +100,7 @@ def _shape(folder: Path, config: dict[str, Any]) -> Shape:
         heads=_number(folder, config, "num_attention_heads"),
         epsilon=float(epsilon),
         max_length=positions,
+        bigrams=bool(config.get("bigram_rows")),
     )
 
 
@@ -118,6 +119,9 @@ def _sizes(folder: Path, config: dict[str, Any], weights: dict[str, Any], labels
         positions=_number(folder, config, "max_position_embeddings", 512),
         types=_number(folder, config, "type_vocab_size", found("embeddings.token_type_embeddings.weight", 0)),
         labels=labels,
+        bigrams=(_number(folder, config, "bigram_rows"), _number(folder, config, "bigram_width"))
+        if config.get("bigram_rows")
+        else (0, 0),
     )
     if sizes.hidden % config["num_attention_heads"]:
         raise ConversionError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from nerq_models.graph import Shape, parameter_names
+from nerq_models.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape, parameter_names
 from nerq_models.source.base import ConversionError
 
 CRF = ("start_transitions", "end_transitions", "transitions")
@@ -49,10 +49,16 @@ class Sizes:
     positions: int
     types: int
     labels: int
+    bigrams: tuple[int, int] = (0, 0)
+    """Rows and width of the table of bigrams, which only nerq's own models have."""
 
     def of(self, name: str) -> tuple[int, ...]:
         """Return the shape that the weight `name` must have."""
         part, kind = name.rsplit(".", 1)
+        if name == BIGRAM_TABLE:
+            return self.bigrams
+        if name == BIGRAM_PROJECTION:
+            return self.hidden, 2 * self.bigrams[1]
         tables = {"word": self.vocabulary, "position": self.positions, "token_type": self.types}
         for table, rows in tables.items():
             if part == f"embeddings.{table}_embeddings":

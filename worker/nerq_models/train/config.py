@@ -25,6 +25,9 @@ class EncoderConfig(_Part):
     heads: int = 4
     feed_forward: int = 1024
     max_length: int = 512
+    bigram_rows: int = 0
+    """Rows of the table of hashed bigrams, see nerq_models.encoder; 0: none."""
+    bigram_width: int = 64
 
 
 class PretrainConfig(_Part):
@@ -36,6 +39,8 @@ class PretrainConfig(_Part):
     batch_tokens: int = 8192
     length: int = 128
     mask_share: float = 0.2
+    words: bool = False
+    """Whether the encoder also learns to tell a dictionary's words and their parts of speech, see words.py."""
     learning_rate: float = 1e-3
     warmup: int = 200
 
@@ -54,6 +59,8 @@ class TagConfig(_Part):
     crf_learning_rate: float = 5e-3
     warmup: int = 200
     dropout: float = 0.1
+    words: float = 0.0
+    """Weight of the loss of a head that goes on telling words, as in pretraining, and is dropped; 0: no such head."""
     join_share: float = 0.2
     """Share of the rows that join several sentences in a row, so that long windows are seen."""
     join_chars: int = 240

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from nerq_models.labelled import Sentence
+from nerq_models.train import words
 from nerq_models.train.augment import Names, add_noise, fill, join, replace_names
 from nerq_models.train.config import TagConfig
 from nerq_models.train.vocabulary import special_ids
@@ -19,11 +20,15 @@ LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 
 
 class Rows(NamedTuple):
-    """One batch: int64 `input_ids` and `attention_mask` [rows, length], `tags` [rows, length - 2]."""
+    """One batch: int64 `input_ids` and `attention_mask` [rows, length], `tags` and `words` [rows, length - 2].
+
+    `words` are the tags of the words the tokens belong to, see words.py; IGNORED where there is none.
+    """
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
     tags: NDArray[np.int64]
+    words: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class Corpus:
     auxiliary: bool
 
 
-def encode(tokenizer: Tokenizer, sentences: Sequence[Sentence], *, most: int) -> Rows:
-    """Tokenise and tag; rows are cut at `most` tokens, special ones included."""
+def encode(tokenizer: Tokenizer, sentences: Sequence[Sentence], *, most: int, with_words: bool = False) -> Rows:
+    """Tokenise and tag; rows are cut at `most` tokens, special ones included. Words are tagged if asked to."""
     ids = special_ids(tokenizer)
     texts = [normalise(s.text, half_width=True, lowercase=True) for s in sentences]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -45,13 +50,16 @@ def encode(tokenizer: Tokenizer, sentences: Sequence[Sentence], *, most: int) ->
     input_ids = np.full((len(texts), length), ids["[PAD]"], dtype=np.int64)
     mask = np.zeros_like(input_ids)
     tags = np.zeros((len(texts), length - 2), dtype=np.int64)
+    parts = np.full_like(tags, words.IGNORED)
     input_ids[:, 0] = ids["[CLS]"]
     for row, (sentence, encoding, count) in enumerate(zip(sentences, encodings, counts, strict=True)):
         input_ids[row, 1 : count + 1] = encoding.ids[:count]
         input_ids[row, count + 1] = ids["[SEP]"]
         mask[row, : count + 2] = 1
         _tag(tags[row], sentence, encoding.offsets[:count])
-    return Rows(input_ids, mask, tags)
+        if with_words:
+            parts[row, :count] = words.tag(texts[row], encoding.offsets[:count])
+    return Rows(input_ids, mask, tags, parts)
 
 
 def _tag(tags: NDArray[np.int64], sentence: Sentence, offsets: Sequence[tuple[int, int]]) -> None:
@@ -101,7 +109,8 @@ class Examples:
         auxiliary, sentences = self._plan[number - self._first]
         rng = random.Random(f"{self.seed} step {number}")  # noqa: S311
         changed = [self._change(sentence, rng) for sentence in sentences]
-        return encode(self.tokenizer, changed, most=self.max_length), auxiliary
+        with_words = self.config.words > 0
+        return encode(self.tokenizer, changed, most=self.max_length, with_words=with_words), auxiliary
 
     def _change(self, sentence: Sentence, rng: random.Random) -> Sentence:
         if sentence.spans and rng.random() < self.config.replace_share:

@@ -4,13 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig
 
+from nerq_models.encoder import make_encoder
 from nerq_models.train.config import EncoderConfig
 
 
 def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -> Any:
-    """Return a fresh BertModel without pooler.
+    """Return a fresh encoder.
 
     Attention has no dropout: PyTorch's fused attention on CPU takes none, and small encoders do not miss it.
     """
@@ -25,34 +26,46 @@ def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=0.0,
         attn_implementation="sdpa",
+        bigram_rows=shape.bigram_rows,
+        bigram_width=shape.bigram_width,
     )
-    return BertModel(config, add_pooling_layer=False)
+    return make_encoder(config)
 
 
 class MaskedLanguageModel(nn.Module):
-    """Encoder and BERT's prediction head, its output table tied to the input table."""
+    """Encoder and BERT's prediction head, its output table tied to the input table; and a head for words, see words.py.
 
-    def __init__(self, encoder: Any) -> None:
+    Args:
+        encoder: to pretrain.
+        word_tags: how many tags the head for words tells apart; 0: there is none.
+    """
+
+    def __init__(self, encoder: Any, word_tags: int = 0) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = encoder.config.hidden_size
         self.transform = nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.LayerNorm(hidden))
         self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+        self.words = nn.Linear(hidden, word_tags) if word_tags else None
 
-    def loss(self, input_ids: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the masked positions.
+    def loss(self, input_ids: Tensor, targets: Tensor, words: Tensor) -> Tensor:
+        """Return the mean cross-entropy over the masked positions, plus that of the words' tags over all positions.
 
         Args:
             input_ids: [rows, length], masked.
             targets: [rows, length], the true ids where masked and -100 elsewhere.
+            words: [rows, length], the tags of the words the tokens belong to, -100 where there are none.
         """
-        states = self.encoder(input_ids=input_ids).last_hidden_state
+        hidden = self.encoder(input_ids=input_ids).last_hidden_state
         chosen = targets != -100
-        states = self.transform(states[chosen])
+        states = self.transform(hidden[chosen])
         logits = nn.functional.linear(
             states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype)
         )
-        return nn.functional.cross_entropy(logits.float(), targets[chosen])
+        loss = nn.functional.cross_entropy(logits.float(), targets[chosen])
+        if self.words is None:
+            return loss
+        return loss + nn.functional.cross_entropy(self.words(hidden).float().flatten(0, 1), words.flatten())
 
 
 class Crf(nn.Module):
@@ -95,25 +108,62 @@ class Head(nn.Module):
 
 
 class Tagger(nn.Module):
-    """Encoder and two heads: `head` is kept, `auxiliary` learns other guidelines and is dropped at the end."""
+    """Encoder and its heads: `head` is kept; `auxiliary` learns other guidelines and is dropped, and so is `words`.
 
-    def __init__(self, encoder: Any, labels: int, dropout: float = 0.1) -> None:
+    Args:
+        encoder: a pretrained one.
+        labels: how many there are.
+        dropout: share of the encoder's outputs that the heads do not see.
+        word_tags: how many tags of words `words` tells apart; 0: there is no such head.
+        word_share: weight of its loss.
+    """
+
+    def __init__(
+        self, encoder: Any, labels: int, dropout: float = 0.1, *, word_tags: int = 0, word_share: float = 0.0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.head = Head(encoder.config.hidden_size, labels)
         self.auxiliary = Head(encoder.config.hidden_size, labels)
+        self.words = nn.Linear(encoder.config.hidden_size, word_tags) if word_tags else None
+        self.word_share = word_share
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, *, auxiliary: bool = False) -> Tensor:
-        """Return float32 emissions [rows, length, labels], special positions included."""
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        emissions: Tensor = (self.auxiliary if auxiliary else self.head).linear(self.dropout(states))
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return float32 emissions of `head` [rows, length, labels], special positions included."""
+        emissions: Tensor = self.head.linear(self._states(input_ids, attention_mask))
         return emissions.float()
 
-    def loss(self, input_ids: Tensor, attention_mask: Tensor, tags: Tensor, *, auxiliary: bool) -> Tensor:
-        """Return the mean negative log-likelihood of a token; `tags` [rows, length - 2] leaves out [CLS] and [SEP]."""
-        emissions = self(input_ids, attention_mask, auxiliary=auxiliary)[:, 1:-1]
+    def _states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.dropout(states)
+
+    def loss(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        tags: Tensor,
+        words: Tensor,
+        *,
+        auxiliary: bool,
+    ) -> Tensor:
+        """Return the mean negative log-likelihood of a token, plus a share of that of its word's tag.
+
+        Args:
+            input_ids: [rows, length].
+            attention_mask: [rows, length].
+            tags: [rows, length - 2], without [CLS] and [SEP].
+            words: [rows, length - 2], see words.py.
+            auxiliary: whether the tags are the auxiliary head's.
+        """
+        states = self._states(input_ids, attention_mask)[:, 1:-1]
+        head = self.auxiliary if auxiliary else self.head
         lengths = attention_mask.sum(1) - 2
+        emissions = head.linear(states).float()
         with torch.autocast(emissions.device.type, enabled=False):
-            summed: Tensor = (self.auxiliary if auxiliary else self.head).crf.loss(emissions, tags, lengths)
-        return summed / lengths.sum()
+            loss: Tensor = head.crf.loss(emissions, tags, lengths) / lengths.sum()
+        if self.words is None:
+            return loss
+        return loss + self.word_share * nn.functional.cross_entropy(
+            self.words(states).float().flatten(0, 1), words.flatten()
+        )

@@ -7,30 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from nerq_models.train import words
 from nerq_models.train.config import PretrainConfig
 from nerq_models.train.vocabulary import special_ids
+from nerq_models.train.words import IGNORED
 
-IGNORED = -100
 _SPAN_LENGTHS = np.array([1, 1, 2, 2, 2, 3])
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One source of running text, tokenised: paragraphs end with [SEP]; `weight` is its share of an epoch."""
+    """One source of running text, tokenised: paragraphs end with [SEP].
+
+    Attributes:
+        ids: of the tokens.
+        words: the tags of the words they belong to, see words.py; IGNORED at [SEP], or everywhere.
+        weight: its share of an epoch.
+    """
 
     ids: NDArray[np.int32]
+    words: NDArray[np.int8]
     weight: float
 
 
-def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float) -> Stream:
-    """Tokenise normalised paragraphs into one long row."""
+def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float, *, with_words: bool = False) -> Stream:
+    """Tokenise normalised paragraphs into one long row, and tag their words if asked to."""
     separator = special_ids(tokenizer)["[SEP]"]
     parts: list[NDArray[np.int32]] = []
+    tags: list[NDArray[np.int8]] = []
     block: list[str] = []
 
     def flush() -> None:
         encodings = tokenizer.encode_batch(block, add_special_tokens=False)
-        parts.extend(np.array([*encoding.ids, separator], dtype=np.int32) for encoding in encodings)
+        for text, encoding in zip(block, encodings, strict=True):
+            parts.append(np.array([*encoding.ids, separator], dtype=np.int32))
+            tags.append(np.full(len(encoding.ids) + 1, IGNORED, dtype=np.int8))
+            if with_words:
+                tags[-1][:-1] = words.tag(text, encoding.offsets)
         block.clear()
 
     for text in texts:
@@ -38,25 +51,27 @@ def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float) -> Strea
         if len(block) == 2048:
             flush()
     flush()
-    return Stream(np.concatenate(parts), weight)
+    return Stream(np.concatenate(parts), np.concatenate(tags), weight)
 
 
 def batch(
     streams: list[Stream], config: PretrainConfig, tokenizer: Tokenizer, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw one batch: masked ids and targets, both [rows, length]."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Draw one batch: masked ids, targets and tags of words, all [rows, length]."""
     ids = special_ids(tokenizer)
     rows = config.batch_tokens // config.length
     sizes = np.array([len(stream.ids) * stream.weight for stream in streams])
     input_ids = np.empty((rows, config.length), dtype=np.int64)
+    tags = np.full_like(input_ids, IGNORED)
     for row, source in enumerate(rng.choice(len(streams), size=rows, p=sizes / sizes.sum())):
-        text = streams[source].ids
-        start = int(rng.integers(0, max(1, len(text) - config.length + 2)))
-        piece = text[start : start + config.length - 2]
+        stream = streams[source]
+        start = int(rng.integers(0, max(1, len(stream.ids) - config.length + 2)))
+        piece = stream.ids[start : start + config.length - 2]
         input_ids[row, 0] = ids["[CLS]"]
         input_ids[row, 1:] = ids["[SEP]"]
         input_ids[row, 1 : 1 + len(piece)] = piece
-    return mask(input_ids, config.mask_share, tokenizer, rng)
+        tags[row, 1 : 1 + len(piece)] = stream.words[start : start + config.length - 2]
+    return *mask(input_ids, config.mask_share, tokenizer, rng), tags
 
 
 def mask(

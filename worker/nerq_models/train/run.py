@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from nerq_models.labelled import read_texts, weighted
-from nerq_models.train import pretrain, start
+from nerq_models.train import pretrain, start, words
 from nerq_models.train.config import TrainConfig
 from nerq_models.train.loop import Log, Phase, device, optimiser
 from nerq_models.train.model import MaskedLanguageModel, build_encoder
@@ -47,7 +47,8 @@ class Run:
         tokenizer = self.tokenizer()
         encoder = build_encoder(self.config.encoder, tokenizer.get_vocab_size())
         self._start(encoder, tokenizer)
-        self._pretrain(MaskedLanguageModel(encoder), tokenizer, log)
+        word_tags = words.TAGS if self.config.pretrain.words else 0
+        self._pretrain(MaskedLanguageModel(encoder, word_tags), tokenizer, log)
         return Tagging(self.config, self.data, self.folder, tokenizer, log).train(encoder)
 
     def tokenizer(self) -> Tokenizer:
@@ -83,15 +84,17 @@ class Run:
         if phase.start >= part.steps:
             return
         streams = [
-            pretrain.tokenise(tokenizer, (normal(t) for t in read_texts(self.data / name)), weight)
+            pretrain.tokenise(
+                tokenizer, (normal(t) for t in read_texts(self.data / name)), weight, with_words=part.words
+            )
             for name, weight in map(weighted, part.texts)
         ]
         log.write(phase="pretrain", tokens={name: len(s.ids) for name, s in zip(part.texts, streams, strict=True)})
 
         def step(number: int) -> torch.Tensor:
             rng = np.random.default_rng((self.config.seed, number))
-            input_ids, targets = pretrain.batch(streams, part, tokenizer, rng)
-            return model.loss(torch.from_numpy(input_ids).to(device()), torch.from_numpy(targets).to(device()))
+            arrays = pretrain.batch(streams, part, tokenizer, rng)
+            return model.loss(*(torch.from_numpy(array).to(device()) for array in arrays))
 
         phase.run(step, steps=part.steps, warmup=part.warmup, save_every=self.config.checkpoint_every)
 

@@ -15,12 +15,15 @@ from nerq_models.convert import read_source, recogniser, write_package
 from nerq_models.evaluate import evaluate
 from nerq_models.graph import Float
 from nerq_models.labelled import read_names, read_sentences, weighted
+from nerq_models.train import words
 from nerq_models.train.config import TrainConfig
 from nerq_models.train.examples import LABELS, Corpus, Examples
 from nerq_models.train.loop import Average, Log, Phase, device, optimiser
 from nerq_models.train.model import Tagger
 from nerq_worker.store import Manifest
 
+_DROPPED = ("auxiliary.", "words.")
+"""Heads that only teach the encoder."""
 KNOWN = Path(__file__).parent / "names"
 """Names that everyone knows, by type, the best known first: what newcomers try, and the corpora are too old for."""
 
@@ -47,10 +50,13 @@ class Tagging:
         """Train from the pretrained `encoder` and return the folder of the finished tagger."""
         part = self.config.tag
         _set_dropout(encoder, part.dropout)
-        tagger = Tagger(encoder, len(LABELS), part.dropout).to(device())
+        word_tags = words.TAGS if part.words else 0
+        tagger = Tagger(encoder, len(LABELS), part.dropout, word_tags=word_tags, word_share=part.words).to(device())
         groups = [(tagger.encoder, part.learning_rate)]
         groups += [(head.linear, part.learning_rate) for head in (tagger.head, tagger.auxiliary)]
         groups += [(head.crf, part.crf_learning_rate) for head in (tagger.head, tagger.auxiliary)]
+        if tagger.words is not None:
+            groups.append((tagger.words, part.learning_rate))
         phase = Phase("tag", self.folder, tagger, optimiser(groups), self.log)
         average = phase.average = Average(tagger, part.average_decay)
         phase.restore()
@@ -58,8 +64,8 @@ class Tagging:
 
         def step(number: int) -> torch.Tensor:
             rows, auxiliary = examples.step(number)
-            input_ids, mask, tags = (torch.from_numpy(array).to(device()) for array in rows)
-            return tagger.loss(input_ids, mask, tags, auxiliary=auxiliary)
+            tensors = (torch.from_numpy(array).to(device()) for array in rows)
+            return tagger.loss(*tensors, auxiliary=auxiliary)
 
         def every(number: int) -> None:
             if number % part.evaluate_every == 0 or number == part.steps:
@@ -79,7 +85,7 @@ class Tagging:
             weights: its parameters, or their average.
         """
         out.mkdir(parents=True, exist_ok=True)
-        kept = {k: v.detach().float().cpu().contiguous() for k, v in weights.items() if not k.startswith("auxiliary.")}
+        kept = {k: v.detach().float().cpu().contiguous() for k, v in weights.items() if not k.startswith(_DROPPED)}
         save_file(kept, out / "model.safetensors")
         self.tokenizer.save(str(out / "tokenizer.json"), pretty=False)
         described = tagger.encoder.config.to_dict() | {
