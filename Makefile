@@ -8,12 +8,13 @@ BROWSER := $(VENV)/.browser
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
 SPACY := .venv-spacy
+OPENVINO := .venv-openvino
 CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
-	chaos chaos-stock clean
+	bench-throughput chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,12 +40,10 @@ format: $(DEV) ## format and mend what can be mended
 
 test-training: $(DEV) ## test the training of models; installs torch
 	$(BIN)/pip install --quiet --editable '.[models]'
-	$(BIN)/pytest tests/training
+	$(BIN)/pytest --timeout 3600 tests/training
 
-test-modelscope: pyproject.toml ## compare with ModelScope's own pipeline, in an environment of its own
-	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
-	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
-	$(MODELSCOPE)/bin/pytest tests/modelscope
+test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline, in an environment of its own
+	$(MODELSCOPE)/bin/pytest --timeout 3600 tests/modelscope
 
 test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
 	$(BIN)/pytest tests/browser
@@ -68,6 +67,11 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
+
+bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
+		--modelscope $(MODELSCOPE)/bin/python --openvino $(OPENVINO)/bin/python
 
 chaos: $(DEV) ## kill, freeze and fill everything under load, and count; about an hour. PLANS="poison fuzz" runs some
 	PYTHONPATH=tests $(BIN)/python -m chaos $(PLANS)
@@ -77,7 +81,8 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -100,4 +105,14 @@ $(BROWSER): pyproject.toml | $(BIN)/python
 	@{ command -v chromium && fc-list | grep -i emoji; } >/dev/null || $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM) || { \
 		$(AS_ROOT) apt-get update --quiet && $(AS_ROOT) apt-get install --yes --quiet $(CHROMIUM); } || { \
 		echo "install a Chromium and fonts for Chinese and emoji; on Debian: apt-get install $(CHROMIUM)" >&2; exit 1; }
+	@touch $@
+
+$(MODELSCOPE)/.ready: pyproject.toml
+	test -x $(MODELSCOPE)/bin/python || $(PYTHON) -m venv $(MODELSCOPE)
+	$(MODELSCOPE)/bin/pip install --quiet 'modelscope[framework]' 'transformers>=4.57,<5' 'torch==2.13.0' --editable '.[all,dev]'
+	@touch $@
+
+$(OPENVINO)/.ready: pyproject.toml
+	test -x $(OPENVINO)/bin/python || $(PYTHON) -m venv $(OPENVINO)
+	$(OPENVINO)/bin/pip install --quiet openvino nncf onnx --editable '.[worker]'
 	@touch $@

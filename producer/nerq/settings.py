@@ -36,6 +36,9 @@ class Settings(BaseModel):
     engine: str = Field(
         "onnx", min_length=1, description="what runs the model: a name of `nerq.engines`, or module:attribute"
     )
+    dictionary: str = Field(
+        "", description="file of terms that override the model, `term TAB type` a line; empty: none"
+    )
     cache_ttl: int = Field(
         0, ge=0, description="seconds the entities of a text are kept for when it comes again; 0: off"
     )

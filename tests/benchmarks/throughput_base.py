@@ -1,151 +1,165 @@
-"""Characters per second on one core at BERT-base's size: the default engine against PyTorch's ways, in one run.
+"""Characters per second on one core at BERT-base's size, texts to entities: nerq and what it stands in for, in one run.
 
-    PYTHONPATH=tests python tests/benchmarks/throughput_base.py TEXTS.jsonl [--texts 256] [--rounds 5] [--openvino]
+    make bench-throughput [TEXTS=FILE.jsonl]
 
-Needs `nerq[models]` (PyTorch). TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in
-docs/engine.md are from. All ways take turns on the same texts, so that they see the same machine; each tokenises,
-infers and decodes. Time is the process's CPU time, which other work on the machine lengthens less than it does the
-clock's; everything has one thread. Prints medians and the ratio of the default engine to each.
+or, with environments of your own,
 
-- `onnx, our batches`: grouped by length out of 128 waiting texts, as the worker does with its defaults;
-- `onnx, arrival order`: 32 texts as they come, padded to the longest;
-- `torch-int8, arrival order`: the textbook recipe, NERQ_ENGINE=torch, the same batches;
-- `torch FP32, arrival order`: the same without quantisation;
-- `torch FP32, alone, 512`: one text at a time, padded to 512 tokens: the forward pass as ModelScope's pipeline does it,
-  without what the pipeline adds. On an eighth of the texts;
-- `OpenVINO`, with --openvino and `pip install openvino nncf`: the same network with INT8 weights, in our batches.
-  Activations are quantised in groups of 128 on the way. Preparing it takes a minute.
+    PYTHONPATH=tests python tests/benchmarks/throughput_base.py [TEXTS.jsonl] [--texts 128] [--rounds 5] [--core 0]
+        [--modelscope PYTHON] [--openvino PYTHON] [--least 40] [--only NAME …]
+
+TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in docs/engine.md are from. Without it
+the built-in sentences are used. Each way is a process of its own (way.py), in the environment it needs, and all are
+bound to the same core. They take turns, one run each a round, so that noise hits all alike; slow ways get fewer texts,
+spread evenly over the lengths. Time is the process's CPU time, which other work on the machine lengthens less than it
+does the clock's; everything has one thread. Prints medians, and the median over rounds of how many times faster nerq's
+default is than each. Exits 1 when that is under --least for ModelScope's pipeline.
+
+- `onnx, in our batches`: the default engine, texts grouped by length out of 128 waiting ones as the worker does;
+- `… smoothed`, `… by token`: the same with the other two INT8 schemes, for models that static scales do not suit;
+- `onnx, as they come`: 32 texts as they come, padded to the longest;
+- `OpenVINO`: the same network, INT8 weights, activations quantised in groups of 128 on the way, in our batches;
+- `torch INT8`: the textbook recipe, NERQ_ENGINE=torch, 32 texts as they come;
+- `torch FP32`: the same without quantisation;
+- `ModelScope`: its own pipeline with its own model class, one text at a time, as its configuration pads it.
 """
 
 import argparse
 import json
 import os
 import statistics
-import time
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import numpy as np
-import onnx
-import torch
-
-from nerq_models.torch_engine import TorchEngine, build_network, infer
-from nerq_models.unbuild import read_weights
-from nerq_worker.engine.base import Batch
-from nerq_worker.engine.onnx import OnnxEngine
-from nerq_worker.pipeline import Recogniser
-from nerq_worker.store import MODEL, open_package
+from nerq_models.texts import built_in_sentences
 from support.base_package import FOLDER, base_package
 
-WAITING = 128
-ALONE = 8
-"""One in so many texts is run alone: that way is slow."""
+WAY = Path(__file__).with_name("way.py")
+OURS = "onnx, in our batches"
+MODELSCOPE = "ModelScope, one by one"
+SPARSE = 16
+"""One text in so many is given to ModelScope, one in 2 to 4 to PyTorch: they are slow."""
 
 
 def main() -> None:
+    options = parse()
+    texts = read_texts(options.file, options.texts)
+    with ExitStack() as stack:
+        ways = {name: stack.enter_context(way) for name, way in make_ways(options, texts).items()}
+        for way in ways.values():
+            way.wait()
+        rates = {name: [] for name in ways}
+        for number in range(options.rounds + 1):
+            for name, way in ways.items():
+                rate = way.run()
+                if number:  # the first round warms up
+                    rates[name].append(rate)
+            print(f"round {number} of {options.rounds}", file=sys.stderr)
+        print(f"{len(texts)} texts of {sum(map(len, texts)) / len(texts):.0f} characters, {options.rounds} rounds")
+        faster = show(rates)
+    if faster.get(MODELSCOPE, options.least) < options.least:
+        sys.exit(f"less than {options.least:g} times ModelScope's pipeline")
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--texts", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--package", type=Path, default=FOLDER)
-    parser.add_argument("--openvino", action="store_true")
-    options = parser.parse_args()
-    lines = options.file.read_text("utf-8").splitlines()
-    texts = [json.loads(line)["text"] for line in lines[:: max(1, len(lines) // options.texts)]][: options.texts]
-    ways = make_ways(open_package(base_package(options.package)), openvino=options.openvino)
-    rates = {name: [] for name in ways}
-    for number in range(options.rounds + 1):
-        for name, (recogniser, slab, share) in ways.items():
-            rate = characters_per_second(recogniser, texts[::share], slab)
-            if number:  # the first round warms up
-                rates[name].append(rate)
-    print(
-        f"{len(texts)} texts of {sum(map(len, texts)) / len(texts):.0f} characters, {options.rounds} rounds, one core"
-    )
-    print(f"{'':<28} characters/s   ours is faster by")
-    ours = statistics.median(rates["onnx, our batches"])
-    for name, each in rates.items():
-        median = statistics.median(each)
-        print(f"{name:<28} {median:>12,.0f} {ours / median:>16.1f}x")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--modelscope", type=Path, help="Python with modelscope[framework], transformers<5 and nerq")
+    parser.add_argument("--openvino", type=Path, help="Python with openvino, nncf, onnx and nerq[worker]")
+    parser.add_argument("--least", type=float, default=40.0)
+    parser.add_argument("--only", nargs="+", default=[], help="names of ways, or how they begin; ours is always there")
+    return parser.parse_args()
 
 
-def make_ways(package, *, openvino):
-    """Return by name: a recogniser, how many texts it is given at once, and one text in how many it gets."""
-    reference = TorchEngine(package, device="cpu")  # first, for it sets PyTorch's threads
-    network = build_network(*read_weights(onnx.load_model_from_string(package.read(MODEL))))
-    arrival = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
-    ways = {
-        "onnx, our batches": (Recogniser(package, OnnxEngine(package)), WAITING, 1),
-        "onnx, arrival order": (Recogniser(package, OnnxEngine(package), **arrival), 32, 1),
-        "torch-int8, arrival order": (Recogniser(package, reference, **arrival), 32, 1),
-        "torch FP32, arrival order": (Recogniser(package, Plain(network), **arrival), 32, 1),
-        "torch FP32, alone, 512": (Recogniser(package, Padded(network), **arrival), 1, ALONE),
+def read_texts(file, count) -> list[str]:
+    """Return so many texts in the file's order, spread over it."""
+    texts = built_in_sentences()
+    if file is not None:
+        texts = [json.loads(line)["text"] for line in file.read_text("utf-8").splitlines()]
+    return texts[:: max(1, len(texts) // count)][:count]
+
+
+def make_ways(options, texts) -> dict[str, "Way"]:
+    """Return the ways that are asked for and whose environments are given, by name."""
+    here, torch, openvino = Path(sys.executable), options.modelscope, options.openvino
+    base_package(FOLDER)
+    few = spread(texts, max(1, len(texts) // SPARSE))
+    table = {
+        OURS: (here, texts, "onnx", FOLDER),
+        "onnx, smoothed": (here, texts, "onnx", FOLDER.with_name("base-smooth")),
+        "onnx, by token": (here, texts, "onnx", FOLDER.with_name("base-token")),
+        "onnx, as they come": (here, texts, "onnx-arrival", FOLDER),
+        "OpenVINO, in our batches": (openvino, texts, "openvino", FOLDER),
+        "torch INT8, as they come": (torch, texts[::2], "torch-int8", FOLDER),
+        "torch FP32, as they come": (torch, texts[::4], "torch-fp32", FOLDER),
+        MODELSCOPE: (torch, few, "modelscope", FOLDER),
     }
-    if openvino:
-        ways["OpenVINO, our batches"] = (Recogniser(package, OpenVino(network)), WAITING, 1)
-    return ways
+    wanted = (OURS, *options.only) if options.only else ("",)
+    chosen = {name: way for name, way in table.items() if way[0] and name.startswith(wanted)}
+    return {name: Way(*way, options.core) for name, way in chosen.items()}
 
 
-class Plain:
-    """PyTorch in FP32."""
-
-    def __init__(self, network):
-        self._network = network
-
-    def run(self, batch):
-        with torch.inference_mode():
-            return infer(self._network, batch).numpy()
+def spread(texts, count) -> list[str]:
+    """Return so many texts, one from the middle of each equal part of their lengths."""
+    ordered = sorted(texts, key=len)
+    return [ordered[int((n + 0.5) * len(ordered) / count)] for n in range(count)]
 
 
-class Padded(Plain):
-    """The same, every batch padded to 512 tokens."""
+class Way:
+    """A process that works on the same texts each time it is told to."""
 
-    def run(self, batch):
-        ids = np.zeros((len(batch.lengths), 512), dtype=np.int64)
-        ids[:, : batch.input_ids.shape[1]] = batch.input_ids
-        return super().run(Batch(ids, batch.lengths))[:, : batch.input_ids.shape[1]]
+    def __init__(self, python, texts, name, package, core) -> None:
+        self._command = [str(python), str(WAY), name, str(package), str(core)]
+        self._texts = texts
+
+    def __enter__(self):
+        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            self._command,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "MODELSCOPE_LOG_LEVEL": "40"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._process.stdin.write(json.dumps(self._texts) + "\n")
+        self._process.stdin.flush()
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        self._answer()
+
+    def run(self) -> float:
+        """Return characters per second of CPU time."""
+        self._process.stdin.write("run\n")
+        answer = self._answer()
+        return answer["characters"] / answer["seconds"]
+
+    def _answer(self):
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{' '.join(self._command)} ended with {self._process.wait()}")
+        return json.loads(line)
 
 
-class OpenVino:
-    """OpenVINO's CPU plugin: INT8 weights, activations quantised on the way."""
-
-    def __init__(self, network):
-        import nncf  # noqa: PLC0415 - optional, and only here
-        import openvino  # noqa: PLC0415
-
-        example = {"ids": torch.ones(2, 8, dtype=torch.long), "mask": torch.ones(2, 8, dtype=torch.long)}
-        model = nncf.compress_weights(openvino.convert_model(Traced(network), example_input=example))
-        settings = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128,
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-
-    def run(self, batch):
-        mask = (np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]).astype(np.int64)
-        return self._request.infer([batch.input_ids, mask])[0].copy()
-
-
-class Traced(torch.nn.Module):
-    """Encoder and head as one module with two tensors as input."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, ids, mask):
-        states = self.network["encoder"](input_ids=ids, attention_mask=mask).last_hidden_state
-        return self.network["linear"](states)
-
-
-def characters_per_second(recogniser, texts, slab) -> float:
-    began = time.process_time()
-    for start in range(0, len(texts), slab):
-        recogniser.run(texts[start : start + slab])
-    return sum(map(len, texts)) / (time.process_time() - began)
+def show(rates) -> dict[str, float]:
+    """Print the table; return by name how many times faster ours is."""
+    print(f"{'':<26} characters/s   ours is faster by")
+    faster = {}
+    for name, each in rates.items():
+        faster[name] = statistics.median(ours / other for ours, other in zip(rates[OURS], each, strict=True))
+        print(f"{name:<26} {statistics.median(each):>12,.0f} {faster[name]:>16.2f}x")
+    return faster
 
 
 if __name__ == "__main__":

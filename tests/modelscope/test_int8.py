@@ -1,7 +1,8 @@
 """INT8 against ModelScope's pipeline on a trained checkpoint: random weights put labels at a hair's breadth.
 
 A small tagger of ModelScope's own class learns from the corpus beside the repository for a minute. Another trained one
-in its layout can be given instead: NERQ_CHECKPOINT=FOLDER.
+can be given instead, NERQ_CHECKPOINT=FOLDER: in ModelScope's layout, or one of `nerq model train`, which is brought
+into it. NERQ_TEXTS says how many texts are compared.
 """
 
 import json
@@ -16,7 +17,7 @@ from nerq_models.convert import convert, recogniser
 from nerq_models.labelled import read_sentences
 from nerq_models.source import read_source
 from nerq_worker.text.tokens import TextTokenizer
-from support.modelscope_folders import BIOES, DATA, open_pipeline, write_folder, write_weights
+from support.modelscope_folders import BIOES, DATA, bring_over, open_pipeline, write_folder, write_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -27,7 +28,12 @@ CORPUS = DATA / "ner" / "msra.train.jsonl"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, vocabulary):
     if given := os.environ.get("NERQ_CHECKPOINT"):
-        return Path(given)
+        given = Path(given)
+        if (given / "configuration.json").exists():
+            return given
+        if read_source(given).shape.bigrams:
+            pytest.skip(f"{given} has vectors of bigrams, which no model of ModelScope's can hold")
+        return bring_over(given, tmp_path_factory.mktemp("trained") / "model")
     if not CORPUS.is_file():
         pytest.skip("there is no corpus to learn from; give its folder with NERQ_DATA, or a model with NERQ_CHECKPOINT")
     preprocessor = {"is_split_into_words": True, "padding": False}
@@ -85,8 +91,10 @@ def labels(sentence):
 
 
 def test_int8_finds_what_modelscope_finds(trained, tmp_path, corpus, capsys):
-    package = convert(read_source(trained), tmp_path / "out", name="trained")
-    texts = [text for text in corpus[::4] if text.strip() and len(text) < 500]
+    source = read_source(trained)
+    package = convert(source, tmp_path / "out", name="trained")
+    texts = [text for text in corpus if text.strip() and len(text) < source.options.max_length - 12]
+    texts = texts[:: max(1, len(texts) // int(os.environ.get("NERQ_TEXTS", "600")))]
     pipeline = open_pipeline(trained)
     theirs = [pipeline(text) for text in texts]
     ours = [[(e.type, e.start, e.end) for e in found] for found in recogniser(package).extract(texts)]

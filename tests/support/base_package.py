@@ -16,9 +16,10 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nerq_models.graph import Float, Shape, build
-from nerq_models.quantise import StaticInt8, calibrate
+from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
+from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_worker.engine.base import Batch
-from nerq_worker.store import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, open_package, seal
+from nerq_worker.store import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
 
@@ -38,35 +39,52 @@ BASE = Size(Shape(layers=12, heads=12, max_length=512), 768, 3072, 21_128)
 SMALL = Size(Shape(layers=2, heads=2, max_length=64), 32, 64, 7500)
 
 
-def base_package(folder=FOLDER) -> Path:
+def base_package(folder=FOLDER, scheme="static") -> Path:
     """Return `folder` with the package of BERT-base's size in it, written if it is not there."""
-    folder = Path(folder)
+    return keep(Path(folder), lambda scratch: write_random_package(scratch, BASE, scheme))
+
+
+def keep(folder, write) -> Path:
+    """Return `folder`; if it is not there, `write` makes another and it gets the name once it is complete."""
     if not folder.exists():
         scratch = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(scratch, ignore_errors=True)
-        write_random_package(scratch, BASE).rename(folder)
-    return open_package(folder).path
+        write(scratch)
+        scratch.rename(folder)
+    return folder
 
 
-def write_random_package(folder, size=SMALL, *, int8=True) -> Path:
-    """Write a package into `folder`, which is made, and return its path; `int8=False` leaves the graph in FP32."""
+def write_random_package(folder, size=SMALL, scheme="static") -> Path:
+    """Write a package into `folder`, which is made, and return its path.
+
+    `scheme` is fp32, or one of INT8 as `nerq model convert` names them: static, smooth, token.
+    """
     folder.mkdir(parents=True)
     weights = weights_of(size)
-    linear = Float()
-    if int8:
-        ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
-        linear = StaticInt8(calibrate(weights, size.shape, [Batch(ids, np.full(8, 48))]))
+    linear = layers(weights, size, scheme)
     (folder / MODEL).write_bytes(build(weights, size.shape, linear).SerializeToString())
     (folder / CRF).write_bytes(tiny_crf(len(BIO), np.random.default_rng(0)).to_bytes())
     character_tokenizer(size.vocabulary).save(str(folder / TOKENIZER))
     manifest = Manifest(
-        name=f"random-{size.hidden}-{'int8' if int8 else 'fp32'}",
+        name=f"random-{size.hidden}-{scheme}",
         source="tests/support/base_package.py",
         revision="0",
         labels=BIO,
         tokenizer=TokenizerOptions(lowercase=True, half_width=False, max_length=size.shape.max_length),
     )
     return seal(folder, manifest).path
+
+
+def layers(weights, size, scheme):
+    """Return what writes linear layers of a scheme; ranges are taken from random tokens."""
+    if scheme == "fp32":
+        return Float()
+    ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
+    sample = [Batch(ids, np.full(8, 48))]
+    if scheme == "static":
+        return StaticInt8(calibrate(weights, size.shape, sample))
+    found = calibrate_smooth(weights, size.shape, sample, strength=SMOOTHING[scheme])
+    return Smooth(TokenInt8() if scheme == "token" else StaticInt8(found.ranges), found.factors)
 
 
 def weights_of(size):

@@ -59,6 +59,28 @@ def write_weights(folder, model="ModelForTokenClassificationWithCRF", seed=0):
     return folder
 
 
+def bring_over(tagger, folder):
+    """Write a tagger of `nerq model train`, whose weights have ModelScope's names already, into ModelScope's layout."""
+    import torch
+    from safetensors.torch import load_file
+
+    config = json.loads((tagger / "config.json").read_text("utf-8"))
+    tokens = json.loads((tagger / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    labels = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps")
+    names += ("max_position_embeddings", "type_vocab_size")
+    preprocessor = {"is_split_into_words": True, "padding": False, "max_length": config["max_position_embeddings"]}
+    write_folder(
+        folder,
+        sorted(tokens, key=tokens.get),
+        labels=labels,
+        preprocessor=preprocessor,
+        **{n: config[n] for n in names},
+    )
+    torch.save(load_file(tagger / "model.safetensors"), folder / "pytorch_model.bin")
+    return folder
+
+
 def open_pipeline(folder, **options):
     """Open ModelScope's pipeline and return text -> [(type, start, end)]."""
     with warnings.catch_warnings():

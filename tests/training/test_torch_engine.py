@@ -33,7 +33,7 @@ def kept(batch):
 
 
 def test_in_fp32_the_network_is_the_graph(tmp_path, batch):
-    package = open_package(write_random_package(tmp_path / "fp32", int8=False))
+    package = open_package(write_random_package(tmp_path / "fp32", scheme="fp32"))
     weights = weights_of(SMALL)
     with torch.inference_mode():
         ours = infer(build_network(weights, SMALL.shape), batch).numpy()

@@ -24,6 +24,7 @@ from nerq_worker.batching.strategy import PREFORK_ONLY
 from nerq_worker.cache import Keys
 from nerq_worker.delivery.ledger import Ledger
 from nerq_worker.delivery.transport import LEDGER, install
+from nerq_worker.dictionary.hangup import Reloader, ignore
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ class Opener:
         self._ledger = ledger
         self._settings = settings
         self._load = load
+        self._reloader = Reloader()
 
     def on_worker_init(self, sender: Any, **_: Any) -> None:
         """Refuse what cannot work, then open the model."""
@@ -146,12 +148,17 @@ class Opener:
     def on_process_init(self, **_: Any) -> None:
         """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
         self._open_or_stop()
+        if held().dictionary is not None:
+            ignore()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         """Say in one line what this worker does."""
         if sender.app is not self._app:
             return
-        settings = held().settings
+        settings, dictionary = held().settings, held().dictionary
+        if dictionary is not None:
+            self._reloader.install(dictionary)
+            logger.info("opened: %s; SIGHUP reloads it", dictionary)
         logger.info(
             "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
             held().model,

@@ -34,17 +34,20 @@ class Keys:
         engine: name of the engine; others round differently.
         lowercase: the model makes no difference between cases.
         half_width: the model makes no difference between widths.
+        dictionary: digest of the dictionary that overrides the model, if there is one.
     """
 
     model: str
     engine: str
     lowercase: bool
     half_width: bool
+    dictionary: str = ""
 
     def of(self, text: str) -> str:
         """Return the key of a text."""
         text = normalise(text, half_width=self.half_width, lowercase=self.lowercase)
-        return PREFIX + hashlib.sha256(f"{FORMAT}\0{self.model}\0{self.engine}\0{text}".encode()).hexdigest()
+        found_by = f"{FORMAT}\0{self.model}\0{self.engine}\0{self.dictionary}"
+        return PREFIX + hashlib.sha256(f"{found_by}\0{text}".encode()).hexdigest()
 
 
 class Cache:

@@ -13,16 +13,21 @@ FIRST = "马云在杭州阿里巴巴总部发表演讲"
 """Run once when a model is opened: one that cannot is not ready, and no real text pays for first steps."""
 
 
-def load(path: str | Path | None = None, *, settings: Settings | None = None) -> Recogniser:
+def load(
+    path: str | Path | None = None, *, dictionary: str | Path | None = None, settings: Settings | None = None
+) -> Recogniser:
     """Open the model package in `path`; by default the one that NERQ_MODEL names, else the bundled one.
 
     Args:
         path: folder of a model package.
+        dictionary: file of terms that override the model, `term TAB type` on each line; by default the one that
+            NERQ_DICTIONARY names.
         settings: engine and batch limits; read from NERQ_* by default.
 
     Raises:
         InvalidSettings: a setting cannot be used.
         ModelPackageError: the package is missing, damaged or does not fit together.
+        DictionaryError: the dictionary cannot be read, or a line of it cannot be used.
         ModelFailed: the model cannot be run on a first text.
     """
     settings = settings or Settings.from_env()
@@ -36,6 +41,7 @@ def load(path: str | Path | None = None, *, settings: Settings | None = None) ->
         batch_tokens=settings.batch_tokens,
         max_padding=settings.max_padding,
         max_text_chars=settings.max_text_chars,
+        dictionary=dictionary or settings.dictionary or None,
     )
     if not getattr(engine, "late", False):
         recogniser.run([FIRST])

@@ -5,8 +5,9 @@ Pure but for the engine and the clock that times the stages.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,14 @@ from nerq.contract import DEFAULT_MAX_TEXT_CHARS, Entity, text_fault
 from nerq.errors import InvalidText, ModelFailed
 from nerq_worker.batching.group import group_by_length
 from nerq_worker.decode.spans import Span, decode, gather, merge, to_entities, to_tokens
+from nerq_worker.dictionary.source import Fold
 from nerq_worker.engine.base import Batch, Engine
 from nerq_worker.store import ModelPackage
-from nerq_worker.text.tokens import Tokens
+from nerq_worker.text.tokens import TextTokenizer, Tokens
 from nerq_worker.text.windows import Window, cut, sentence_ends
+
+if TYPE_CHECKING:
+    from nerq_worker.dictionary.live import Dictionary
 
 SPECIALS = 2
 """Tokens around every window: [CLS] and [SEP]."""
@@ -74,6 +79,7 @@ class Recogniser:
 
     Attributes:
         package: the model package in use.
+        dictionary: the terms that override it, if there are any.
     """
 
     def __init__(  # noqa: PLR0913  limits, each with its default
@@ -86,6 +92,7 @@ class Recogniser:
         max_padding: float = 0.1,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         overlap: int = OVERLAP,
+        dictionary: str | Path | None = None,
     ) -> None:
         """Read tokenizer and CRF of `package`.
 
@@ -97,9 +104,11 @@ class Recogniser:
             max_padding: largest share of a batch's tokens that may be padding.
             max_text_chars: longest text `extract` takes, in code points.
             overlap: tokens a window reads beyond its own on either side; at most a quarter of a window.
+            dictionary: file of terms that override the model.
 
         Raises:
             ModelPackageError: the package was changed since it was opened.
+            DictionaryError: the dictionary cannot be used.
         """
         self.package = package
         self._engine = engine
@@ -111,6 +120,7 @@ class Recogniser:
         self._limits = {"max_rows": batch_texts, "max_tokens": batch_tokens}
         self._max_padding = max_padding
         self._max_text_chars = max_text_chars
+        self.dictionary = _open_dictionary(dictionary, self._tokenizer) if dictionary else None
 
     @property
     def batch_texts(self) -> int:
@@ -154,7 +164,7 @@ class Recogniser:
             prepared = perf_counter()
             total += RunStats(tokenise=prepared - before) + self._infer(slab)
             before = perf_counter()
-            entities += [to_entities(item.text, item.tokens, merge(item.windows, item.found)) for item in slab]
+            entities += map(self._finish, slab)
             after = perf_counter()
             total += RunStats(decode=after - before)
             before = after
@@ -227,6 +237,11 @@ class Recogniser:
             window, tokens = item.windows[number], item.tokens
             item.found[number] = to_tokens(spans, tokens.labelled, window, len(tokens)) if masked else spans
 
+    def _finish(self, item: _Prepared) -> list[Entity]:
+        """Return the entities of a text whose windows are done."""
+        entities = to_entities(item.text, item.tokens, merge(item.windows, item.found))
+        return entities if self.dictionary is None else self.dictionary.apply(item.text, entities)
+
     def _batch(self, places: list[tuple[_Prepared, int]]) -> Batch:
         lengths = np.array([len(item.windows[number]) + SPECIALS for item, number in places], dtype=np.int64)
         ids = np.zeros((len(places), int(lengths.max())), dtype=np.int64)
@@ -236,3 +251,11 @@ class Recogniser:
             ids[row, 1 : 1 + len(window)] = item.tokens.ids[window.start : window.end]
             ids[row, 1 + len(window)] = self._tokenizer.sep_id
         return Batch(ids, lengths)
+
+
+def _open_dictionary(path: str | Path, tokenizer: TextTokenizer) -> "Dictionary":
+    """Open a dictionary that makes no difference where the model makes none, by its options or in its tokenizer."""
+    from nerq_worker.dictionary.live import Dictionary  # noqa: PLC0415 - few have one
+
+    fold = Fold(lowercase=tokenizer.is_same("ABC", "abc"), half_width=tokenizer.is_same("ａｂｃ１", "abc1"))
+    return Dictionary(path, fold)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery
@@ -20,6 +20,9 @@ from nerq_worker.cache import Cache, Keys
 from nerq_worker.delivery.ledger import Ledger
 from nerq_worker.memory import give_back
 from nerq_worker.results import NotStored, Record, ResultStore, Standing
+
+if TYPE_CHECKING:
+    from nerq_worker.dictionary.live import Dictionary
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +50,17 @@ class Held:
     ledger: Ledger
 
     def cache(self) -> Cache | None:
-        """Return a cache for one batch, if the settings want one."""
-        ttl = self.settings.cache_ttl
-        return Cache(lambda: self.app.backend.client, self.keys, ttl) if ttl else None
+        """Return a cache for one batch, if the settings want one; a dictionary reloaded meanwhile counts from here."""
+        ttl, keys = self.settings.cache_ttl, self.keys
+        if self.dictionary is not None:
+            self.dictionary.refresh()
+            keys = replace(keys, dictionary=self.dictionary.digest)
+        return Cache(lambda: self.app.backend.client, keys, ttl) if ttl else None
+
+    @property
+    def dictionary(self) -> "Dictionary | None":
+        """The terms that override the model, if there are any."""
+        return getattr(self.recogniser, "dictionary", None)
 
     def answerer(self, memory: Memory | None = None) -> Answerer:
         """Return what answers requests with this model."""

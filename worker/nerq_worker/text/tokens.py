@@ -95,6 +95,10 @@ class TextTokenizer:
             self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
             self._of_character = lru_cache(maxsize=_CHARACTERS)(self._encode_character)
 
+    def is_same(self, one: str, other: str) -> bool:
+        """Tell whether the model sees no difference between two texts."""
+        return np.array_equal(self.encode(one).ids, self.encode(other).ids)
+
     def encode(self, text: str) -> Tokens:
         """Return the tokens of `text`; a blank text has none, unless it is split into characters."""
         prepared = normalise(text, half_width=self._options.half_width, lowercase=self._options.lowercase)

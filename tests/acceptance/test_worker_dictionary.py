@@ -1,0 +1,112 @@
+"""The real worker with a dictionary: SIGHUP reloads it under load, a bad one stops the start or changes nothing."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from support.servers import redis_server
+from support.workers import foreign_app, worker
+
+TEXT = "马云在杭州"
+
+
+@pytest.fixture
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def app(server):
+    with foreign_app(server.url) as app:
+        yield app
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "terms.tsv"
+    path.write_text("马云在杭州\tONE\n", "utf-8")
+    return path
+
+
+def running(server, source, tiny_package, **env):
+    environment = {"NERQ_MODEL": str(tiny_package), "NERQ_DICTIONARY": str(source), **env}
+    return worker(server.url, "-c", "2", app="nerq_worker", env=environment)
+
+
+def send(app, text=TEXT):
+    return app.send_task("nerq.extract", [text])
+
+
+def types(result):
+    return [entity["type"] for entity in result.get(timeout=60)["entities"]]
+
+
+def test_sighup_reloads_it_without_a_restart_and_loses_nothing(server, app, source, tiny_package):
+    with running(server, source, tiny_package) as here:
+        parent = psutil.Process(here.process.pid)
+        processes = {child.pid for child in parent.children()}
+        assert types(send(app)) == ["ONE"]
+        source.write_text("马云在杭州\tTWO\n", "utf-8")
+        results = [send(app) for _ in range(50)]
+        here.process.send_signal(signal.SIGHUP)
+        results += [send(app) for _ in range(50)]
+        here.wait_for("reloaded: dictionary")
+        after = [send(app) for _ in range(20)]
+        assert {kind for result in results for kind in types(result)} <= {"ONE", "TWO"}
+        assert all(len(types(result)) == 1 for result in results)
+        assert [types(result) for result in after] == [["TWO"]] * 20
+        assert {child.pid for child in parent.children()} == processes
+        source.write_text("马云在杭州 THREE\n", "utf-8")
+        here.process.send_signal(signal.SIGHUP)
+        here.wait_for("the dictionary stays as it was: line 1 of the dictionary")
+        assert types(send(app)) == ["TWO"]
+        assert here.stop() == 0
+        assert "Restarting" not in here.output
+
+
+def test_a_process_that_replaces_a_killed_one_has_the_reloaded_terms(server, app, source, tiny_package):
+    with running(server, source, tiny_package) as here:
+        source.write_text("马云在杭州\tTWO\n", "utf-8")
+        here.process.send_signal(signal.SIGHUP)
+        here.wait_for("reloaded: dictionary")
+        for child in psutil.Process(here.process.pid).children():
+            os.kill(child.pid, signal.SIGKILL)
+        assert types(send(app)) == ["TWO"]
+
+
+def test_pool_processes_ignore_it(server, app, source, tiny_package):
+    with running(server, source, tiny_package) as here:
+        assert types(send(app)) == ["ONE"]
+        parent = psutil.Process(here.process.pid)
+        children = parent.children()
+        for child in children:
+            child.send_signal(signal.SIGHUP)
+        assert types(send(app)) == ["ONE"]
+        assert parent.children() == children
+        assert here.stop() == 0
+
+
+def test_cached_entities_of_an_older_dictionary_are_not_given_out(server, app, source, tiny_package):
+    with running(server, source, tiny_package, NERQ_CACHE_TTL="60") as here:
+        assert types(send(app)) == types(send(app)) == ["ONE"]
+        here.wait_for("1 cached")
+        source.write_text("马云在杭州\tTWO\n", "utf-8")
+        here.process.send_signal(signal.SIGHUP)
+        here.wait_for("reloaded: dictionary")
+        assert types(send(app)) == types(send(app)) == ["TWO"]
+        here.wait_for("1 cached", times=2)
+
+
+def test_a_bad_dictionary_stops_the_start_with_one_sentence(server, source, tiny_package):
+    source.write_text("马云\tPER\n杭州\n", "utf-8")
+    with worker(
+        server.url,
+        app="nerq_worker",
+        ready=False,
+        env={"NERQ_MODEL": str(tiny_package), "NERQ_DICTIONARY": str(source)},
+    ) as here:
+        assert here.wait() == 1
+        assert f"nerq: line 2 of the dictionary {source} has no TAB; write `term TAB type`" in here.output

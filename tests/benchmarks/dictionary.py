@@ -1,0 +1,100 @@
+"""What a dictionary costs: a million terms in memory, seconds to load them, and how much slower texts become.
+
+    PYTHONPATH=tests python tests/benchmarks/dictionary.py [--terms 1000000] [--texts 256] [--rounds 5] [--slower 0.1]
+
+Terms are random: 2 to 8 Chinese characters, of 20 types, every tenth suppressed. They are compiled as a worker does it,
+in a process of its own, whose peak is measured too. Then a parent that opened the bundled model forks 4 processes; each
+works on texts with the dictionary, and their memory is summed as PSS (shared pages counted once) with and without it.
+Speed is CPU time over the built-in sentences, both ways in turn. Prints medians. Exits 1 when texts are slower by more
+than --slower.
+"""
+
+import argparse
+import os
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from nerq.settings import Settings
+from nerq_models.texts import built_in_sentences
+from nerq_worker import load
+
+PROCESSES = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--terms", type=int, default=1_000_000)
+    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slower", type=float, default=0.1)
+    options = parser.parse_args()
+    texts = (built_in_sentences() * options.texts)[: options.texts]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = write_terms(Path(scratch) / "terms.tsv", options.terms)
+        plain = load(settings=Settings())
+        began, cpu = time.perf_counter(), children_cpu()
+        named = load(settings=Settings(), dictionary=path)
+        seconds, cpu = time.perf_counter() - began, children_cpu() - cpu
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        size = named.dictionary._compiled.stat().st_size / 1e6
+        print(f"{options.terms:,} terms, {path.stat().st_size / 1e6:.1f} MB as text, {size:.1f} MB compiled")
+        print(f"compiling: {cpu:.1f} s of CPU time, a process of {peak:.0f} MB; ready after {seconds:.1f} s")
+        without, with_ = (memory(each, texts) for each in (plain, named))
+        print(f"parent and {PROCESSES} processes: {without:.0f} MB without, {with_:.0f} MB with it (PSS)")
+        rates = {each: [] for each in (plain, named)}
+        for _ in range(options.rounds):
+            for each, found in rates.items():
+                began = time.process_time()
+                each.run(texts)
+                found.append(len(texts) / (time.process_time() - began))
+        slower = statistics.median(a / b - 1 for a, b in zip(*rates.values(), strict=True))
+        before, after = map(statistics.median, rates.values())
+        print(f"{before:,.0f} texts/s without, {after:,.0f} with it: {slower:.1%} slower")
+    sys.exit(slower > options.slower)
+
+
+def write_terms(path, count) -> Path:
+    rng = random.Random(0)
+    characters = [chr(0x4E00 + int(rng.paretovariate(0.4)) % 6000) for _ in range(5000)]
+    terms = set()
+    while len(terms) < count:
+        terms.add("".join(rng.choices(characters, k=rng.randint(2, 8))))
+    kinds = ["-", "-", *(f"TYPE{number}" for number in range(18))]
+    path.write_text("".join(f"{term}\t{rng.choice(kinds)}\n" for term in sorted(terms)), "utf-8")
+    return path
+
+
+def children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def memory(recogniser, texts) -> float:
+    """Return MB of this process and of so many forked from it, each of which has worked on the texts."""
+    done, go = os.pipe(), os.pipe()
+    children = []
+    for _ in range(PROCESSES):
+        if (pid := os.fork()) == 0:
+            recogniser.run(texts)
+            os.write(done[1], b".")
+            os.read(go[0], 1)
+            os._exit(0)
+        children.append(pid)
+    for _ in children:
+        os.read(done[0], 1)
+    total = sum(psutil.Process(pid).memory_full_info().pss for pid in (os.getpid(), *children)) / 1e6
+    os.write(go[1], b"." * PROCESSES)
+    for pid in children:
+        os.waitpid(pid, 0)
+    return total
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""One way to find entities at BERT-base's size, for throughput_base.py: reads texts, then works on them when told to.
+
+    python way.py NAME PACKAGE CORE
+
+In: a JSON list of texts, then lines that say `run`. Out: one JSON object a line, first when it is ready, then per run
+the characters worked on and the seconds of CPU time it took. Each way imports what it needs and nothing else: they run
+in different environments.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nerq_models.smooth import SMOOTHING
+from nerq_worker.engine.base import Batch
+from nerq_worker.pipeline import Recogniser
+from nerq_worker.store import MODEL, open_package
+from support.base_package import BASE, base_package, keep, layers, weights_of
+from support.packages import BIO
+
+ARRIVAL = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
+"""Texts as they come: 32 a batch, padded to the longest."""
+
+
+def main() -> None:
+    name, path, core = sys.argv[1:]
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print
+    texts = json.loads(sys.stdin.readline())
+    work = WAYS[name](Path(path), texts)
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {int(core)})
+    print("{}", file=out, flush=True)
+    for _ in sys.stdin:
+        began = time.process_time()
+        work()
+        seconds = time.process_time() - began
+        print(json.dumps({"characters": sum(map(len, texts)), "seconds": seconds}), file=out, flush=True)
+
+
+def onnx(path, texts):
+    from nerq_worker.engine.onnx import OnnxEngine
+
+    scheme = path.name.removeprefix("base-")
+    package = open_package(base_package(path, scheme) if scheme in SMOOTHING else path)
+    return waiting(Recogniser(package, OnnxEngine(package)), texts)
+
+
+def onnx_arrival(path, texts):
+    from nerq_worker.engine.onnx import OnnxEngine
+
+    package = open_package(path)
+    return arriving(Recogniser(package, OnnxEngine(package), **ARRIVAL), texts)
+
+
+def openvino(path, texts):
+    package = open_package(path)
+    return waiting(Recogniser(package, OpenVino(path.with_name("base-openvino"))), texts)
+
+
+def torch_int8(path, texts):
+    from nerq_models.torch_engine import TorchEngine
+
+    package = open_package(path)
+    return arriving(Recogniser(package, TorchEngine(package, device="cpu"), **ARRIVAL), texts)
+
+
+def torch_fp32(path, texts):
+    package = open_package(path)
+    return arriving(Recogniser(package, TorchFp32(package), **ARRIVAL), texts)
+
+
+def modelscope(path, texts):
+    from support.modelscope_folders import open_pipeline
+
+    extract = open_pipeline(keep(path.with_name("base-modelscope"), write_checkpoint))
+    return lambda: [extract(text) for text in texts]
+
+
+WAYS = {
+    "onnx": onnx,
+    "onnx-arrival": onnx_arrival,
+    "openvino": openvino,
+    "torch-int8": torch_int8,
+    "torch-fp32": torch_fp32,
+    "modelscope": modelscope,
+}
+
+
+def waiting(recogniser, texts, slab=128):
+    """Give the recogniser so many texts at once, to group as it likes."""
+    return lambda: [recogniser.run(texts[start : start + slab]) for start in range(0, len(texts), slab)]
+
+
+def arriving(recogniser, texts):
+    return waiting(recogniser, texts, 32)
+
+
+class TorchFp32:
+    """PyTorch in FP32."""
+
+    def __init__(self, package):
+        import onnx
+        import torch
+
+        from nerq_models.torch_engine import build_network, infer
+        from nerq_models.unbuild import read_weights
+
+        torch.set_num_threads(1)
+        self._torch, self._infer = torch, infer
+        self._network = build_network(*read_weights(onnx.load_model_from_string(package.read(MODEL))))
+
+    def run(self, batch):
+        with self._torch.inference_mode():
+            return self._infer(self._network, batch).numpy()
+
+
+class OpenVino:
+    """OpenVINO's CPU plugin: INT8 weights, activations quantised on the way, in groups of 128 channels."""
+
+    def __init__(self, folder):
+        import openvino as ov
+
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        model = keep(folder, write_openvino) / "model.xml"
+        self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def run(self, batch: Batch):
+        mask = (np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]).astype(np.int64)
+        return self._request.infer({"input_ids": batch.input_ids, "attention_mask": mask})["logits"].copy()
+
+
+def write_openvino(folder):
+    """Turn the FP32 graph into OpenVINO's form with INT8 weights; that takes a minute, so it is kept."""
+    import nncf
+    import openvino as ov
+
+    from nerq_models.graph import build
+
+    folder.mkdir(parents=True)
+    weights = weights_of(BASE)
+    graph = folder / "fp32.onnx"
+    graph.write_bytes(build(weights, BASE.shape, layers(weights, BASE, "fp32")).SerializeToString())
+    ov.save_model(nncf.compress_weights(ov.convert_model(graph)), folder / "model.xml", compress_to_fp16=False)
+    graph.unlink()
+
+
+def write_checkpoint(folder):
+    """Write a checkpoint of the same size as ModelScope does, with its own class; random weights."""
+    from nerq_worker.store import TOKENIZER
+    from support.modelscope_folders import write_folder, write_weights
+
+    tokens = json.loads((folder.with_name("base-int8") / TOKENIZER).read_text("utf-8"))["model"]["vocab"]
+    sizes = {"hidden_size": BASE.hidden, "intermediate_size": BASE.inner, "initializer_range": 0.02}
+    heads = {"num_hidden_layers": BASE.shape.layers, "num_attention_heads": BASE.shape.heads}
+    write_weights(write_folder(folder, sorted(tokens, key=tokens.get), labels=BIO, **sizes, **heads))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""A dictionary in use: opened, reloaded, taken anew by whoever holds it, and left as it was by a bad file."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nerq.errors import NerqError
+from nerq.settings import Settings
+from nerq_worker import load
+from nerq_worker.dictionary.hangup import Reloader
+from nerq_worker.dictionary.live import Dictionary
+from nerq_worker.dictionary.source import DictionaryError, Fold
+from support.packages import write_tiny_package
+
+FOLD = Fold(lowercase=True, half_width=True)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "terms.tsv"
+    path.write_text("马云\tPER\n", "utf-8")
+    return path
+
+
+def found(dictionary, text):
+    return [(e.text, e.type) for e in dictionary.apply(text, [])]
+
+
+def test_a_reload_brings_new_terms_and_a_new_digest(source):
+    dictionary = Dictionary(source, FOLD)
+    before = dictionary.digest
+    assert found(dictionary, "马云在杭州") == [("马云", "PER")]
+    source.write_text("杭州\tLOC\n", "utf-8")
+    assert found(dictionary, "马云在杭州") == [("马云", "PER")]
+    dictionary.reload()
+    assert found(dictionary, "马云在杭州") == [("杭州", "LOC")]
+    assert dictionary.digest != before
+    assert str(dictionary) == f"dictionary {source}, 1 terms of 1 types"
+
+
+def test_a_forked_process_goes_over_when_it_refreshes_and_leaves_the_file_when_it_ends(source):
+    dictionary = Dictionary(source, FOLD)
+    ours, theirs = os.pipe()
+    go, gone = os.pipe()
+    if (pid := os.fork()) == 0:
+        seen = []
+        for _ in range(2):
+            os.read(go, 1)
+            dictionary.refresh()
+            seen.append(found(dictionary, "马云在杭州"))
+        os.write(theirs, json.dumps(seen).encode())
+        dictionary._compiled = None
+        del dictionary
+        os._exit(0)
+    os.write(gone, b".")
+    source.write_text("杭州\tLOC\n", "utf-8")
+    dictionary.reload()
+    os.write(gone, b".")
+    os.waitpid(pid, 0)
+    first, second = json.loads(os.read(ours, 1000))
+    assert first in ([["马云", "PER"]], [["杭州", "LOC"]])
+    assert second == [["杭州", "LOC"]]
+    dictionary.reload()
+    for end in (ours, theirs, go, gone):
+        os.close(end)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("马云 PER\n", "utf-8")])
+def test_a_reload_that_fails_changes_nothing(source, spoil):
+    dictionary = Dictionary(source, FOLD)
+    before = dictionary.digest
+    spoil(source)
+    with pytest.raises(DictionaryError, match=r"terms\.tsv"):
+        dictionary.reload()
+    dictionary.refresh()
+    assert dictionary.digest == before
+    assert found(dictionary, "马云") == [("马云", "PER")]
+
+
+def test_what_is_mapped_outlives_its_file(source):
+    dictionary = Dictionary(source, FOLD)
+    dictionary._compiled.unlink()
+    dictionary.refresh()
+    assert found(dictionary, "马云") == [("马云", "PER")]
+
+
+def test_the_compiled_file_goes_with_the_dictionary(source):
+    dictionary = Dictionary(source, FOLD)
+    folder = dictionary._compiled.parent
+    assert folder.is_dir()
+    del dictionary
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, kind):
+    path = tmp_path if kind == "a folder" else tmp_path / "none.tsv"
+    with pytest.raises(DictionaryError, match=r"cannot be read .*; set NERQ_DICTIONARY"):
+        Dictionary(path, FOLD)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(source, tmp_path, monkeypatch):
+    code = "from nerq_worker.dictionary.build import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(tmp_path / "no" / "place")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("cannot be written (No such file or directory); make room, or set TMPDIR\n")
+
+
+def test_load_takes_a_dictionary_or_the_settings_one(source, tiny_package):
+    text = "马云在杭州"
+    assert ("马云", "PER", 1.0) in [
+        (e.text, e.type, e.score) for e in load(tiny_package, dictionary=source).extract([text])[0]
+    ]
+    other = source.with_name("other.tsv")
+    other.write_text("在杭\tODD\n", "utf-8")
+    settings = Settings(dictionary=str(other))
+    assert [e.text for e in load(tiny_package, settings=settings).extract([text])[0] if e.type == "ODD"] == ["在杭"]
+    assert not [
+        e for e in load(tiny_package, settings=settings, dictionary=source).extract([text])[0] if e.type == "ODD"
+    ]
+    with pytest.raises(NerqError, match="cannot be read"):
+        load(tiny_package, dictionary="none.tsv")
+
+
+def test_a_cased_model_has_a_cased_dictionary(tmp_path, source):
+    source.write_text("IBM\tODD\n", "utf-8")
+    folded = load(write_tiny_package(tmp_path / "folded"), dictionary=source)
+    assert folded.dictionary._fold == Fold(lowercase=True, half_width=True)
+    assert [e.text for e in folded.extract(["在ｉbm"])[0] if e.type == "ODD"] == ["ｉbm"]
+
+
+class Counted:
+    """A dictionary that counts its reloads."""
+
+    def __init__(self, error=None):
+        self.reloads = 0
+        self.error = error
+
+    def reload(self):
+        self.reloads += 1
+        if self.error:
+            raise self.error
+
+
+def test_a_bad_file_is_said_in_the_log_and_nothing_else_happens(caplog):
+    reloader = Reloader()
+    reloader._dictionary = Counted(DictionaryError("line 3 of the dictionary x has no TAB"))
+    reloader._latest = 1
+    with caplog.at_level(logging.INFO):
+        reloader._reload(1)
+    assert "the dictionary stays as it was: line 3" in caplog.text
+
+
+def test_of_several_signals_the_last_one_counts():
+    reloader = Reloader()
+    reloader._dictionary = counted = Counted()
+    reloader._latest = 3
+    for number in (1, 2, 3):
+        reloader._reload(number)
+    assert counted.reloads == 1
+
+
+@pytest.mark.parametrize(("terminal", "reloads"), [(True, 1), (False, 0)])
+def test_a_worker_ends_with_its_terminal_and_only_then(monkeypatch, terminal, reloads):
+    reloader = Reloader()
+    counted = Counted()
+    reloader._ends_with_terminal = True
+    monkeypatch.setattr("nerq_worker.dictionary.hangup._has_terminal", lambda: terminal)
+    ended = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+        reloader.install(counted)
+        signal.raise_signal(signal.SIGHUP)
+        for thread in threading.enumerate():
+            if thread.name == "dictionary":
+                thread.join(10)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert counted.reloads == reloads
+    assert bool(ended) is not terminal

@@ -1,0 +1,1 @@
+"""A user's own terms, which override the model: read, compiled, matched, reloaded."""
