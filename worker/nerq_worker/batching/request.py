@@ -13,7 +13,7 @@ from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.estimate import Size, estimate
 from nerq_worker.batching.job import dead_letter
 from nerq_worker.batching.policy import Item
-from nerq_worker.delivery.transport import DEATHS
+from nerq_worker.delivery.held import DEATHS
 from nerq_worker.results import Record, ResultStore
 
 logger = logging.getLogger(__name__)
