@@ -83,7 +83,7 @@ class Run:
             with self.producer:
                 self.plan.fault(self)
                 self.producer.allow(self.texts)
-                self.producer.wait_sent(PATIENCE)
+                self._wait_sent()
                 self.ledger.wait_all(self.plan.settle)
                 counted = audit(self.client, self.ledger, self.observer.announced, self.journal.begun)
                 self.unmeant += [f"{worker.name} ended with {worker.status}" for worker in self.fleet.died()]
@@ -103,6 +103,12 @@ class Run:
             self.unmeant,
             self.notes,
         )
+
+    def _wait_sent(self):
+        """Wait until all texts are sent, for as long as there is progress."""
+        seen = -1
+        while not self.producer.wait_sent(PATIENCE) and seen < (seen := len(self.ledger.entries)):
+            pass
 
     def _start(self):
         enter = self._ends.enter_context
