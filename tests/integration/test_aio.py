@@ -40,7 +40,7 @@ def test_a_thousand_at_once(server, worker):
         assert ner._outbox.plain.link.listener.awaited == 0
 
     before = threading.active_count()
-    in_loop(body, server)
+    in_loop(body, server, timeout=120)
     assert threading.active_count() <= before + 8
 
 
