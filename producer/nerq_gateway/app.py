@@ -9,7 +9,7 @@ from typing import Any
 
 from celery.signals import before_task_publish
 from fastapi import FastAPI, Security
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
@@ -94,7 +94,9 @@ def make_app(settings: Settings) -> FastAPI:
 
 def _serve_page(app: FastAPI) -> None:
     async def index() -> FileResponse:
+        """Return the page on which texts are highlighted as one types."""
         return FileResponse(PAGE / "index.html")
 
-    app.add_api_route("/", index, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/", index, summary="The page", tags=["page"], response_class=HTMLResponse)
+    app.add_api_route("/", index, methods=["HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=PAGE), name="static")

@@ -142,14 +142,22 @@ def translated(error: Exception) -> NerqError:
     return BrokerUnreachable("Redis does not answer the gateway; try again, and see whether it runs")
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := _methods(request)):
+        headers["Allow"] = allowed  # of all routes with this path; Starlette names those of the first
     detail = {
         404: "there is nothing here; /docs lists what there is",
         405: "this address does not know this method; /docs lists what it knows",
         413: TOO_LONG,
     }.get(error.status_code, str(error.detail))
-    return problem(error.status_code, detail, headers=error.headers)
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _methods(request: Request) -> str:
+    path = getattr(request.scope.get("route"), "path", None)
+    return ", ".join(sorted(map(str.upper, request.app.openapi()["paths"].get(path, ()))))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

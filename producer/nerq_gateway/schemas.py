@@ -32,7 +32,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     types: list[str] | None = Field(None, description="Types to keep, such as PER, LOC and ORG; all by default.")
-    min_score: float = Field(0.0, ge=0, le=1, description="Least score of an entity that is kept.")
+    min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Least score of an entity that is kept.")
     offsets: Unit = Field(Unit.CODEPOINT, description="What `start` and `end` count.")
 
 
@@ -170,7 +170,7 @@ class HuggingFaceParameters(BaseModel):
         None, description="`none` gives one element per character, with B- and I- labels; all others whole entities."
     )
     ignore_labels: list[str] | None = Field(None, description="Types to leave out.")
-    stride: int | None = Field(None, description="Accepted and ignored: long texts are always read whole.")
+    stride: int | None = Field(None, strict=True, description="Accepted and ignored: long texts are always read whole.")
 
 
 class HuggingFaceRequest(BaseModel):

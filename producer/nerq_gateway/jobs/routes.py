@@ -1,6 +1,7 @@
 """/api/v1/jobs: create, look, listen, revoke."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -113,6 +114,8 @@ def _form(form: FormData) -> tuple[UploadFile, Options]:
     if not isinstance(upload, UploadFile):
         raise ProblemError(422, "the form has no file; put it into the field `file`")
     given: dict[str, Any] = {name: form[name] for name in ("min_score", "offsets") if name in form}
+    with contextlib.suppress(ValueError, TypeError, KeyError):  # a form knows no numbers; what is none is named below
+        given["min_score"] = float(given["min_score"])
     if "types" in form:
         given["types"] = [kind for value in form.getlist("types") for kind in str(value).split(",") if kind]
     try:

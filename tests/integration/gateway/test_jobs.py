@@ -54,7 +54,9 @@ def test_one_text_and_options(site, worker):
 def test_an_uploaded_file(site, worker, name):
     lines = TEXTS if name.endswith("txt") else [json.dumps({"text": text}) for text in TEXTS]
     upload = {"file": (name, "\n".join(lines).encode())}
-    job = created(site.http.post("/api/v1/jobs", files=upload, data={"types": "PER,LOC", "offsets": "byte"}))
+    job = created(
+        site.http.post("/api/v1/jobs", files=upload, data={"types": "PER,LOC", "offsets": "byte", "min_score": "0.5"})
+    )
     assert starts(finished(site, job["id"])) == [3 * (n % 5) for n in range(100)]
 
 

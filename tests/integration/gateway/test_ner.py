@@ -62,6 +62,7 @@ FAULTS = (
     {"text": "a", "texts": ["b"]},
     {"text": "a", "offsets": "x"},
     {"text": "a", "min_score": 2},
+    {"text": "a", "min_score": False},
     {"text": "a", "more": 1},
 )
 
@@ -100,6 +101,8 @@ def test_what_is_not_there(site):
     response = site.http.put("/api/v1/ner")
     refused(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+    assert site.http.put("/api/v1/jobs/" + "0" * 32).headers["allow"] == "DELETE, GET"
+    assert site.http.put("/").headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(
