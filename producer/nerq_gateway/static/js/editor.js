@@ -6,6 +6,8 @@ import { Overlay } from "./overlay.js";
 import { difference, entityAt, fits, shifted } from "./spans.js";
 import { labelOf, slotOf } from "./types.js";
 
+const UNDOABLE_LINES = 50; // browsers insert line by line, which takes seconds for hundreds of lines
+
 export class Editor extends EventTarget {
   /**
    * Fires `change` when the text changed (detail: `held`, true while an input method composes), `entities` when what is
@@ -21,6 +23,7 @@ export class Editor extends EventTarget {
     this.hidden = new Set();
     this.composing = null;
     this.active = null;
+    this.edited = false; // whether there is something to undo
     textarea.addEventListener("input", (event) => this.typed(event));
     textarea.addEventListener("compositionstart", () => this.compose(""));
     textarea.addEventListener("compositionupdate", (event) => this.compose(event.data ?? ""));
@@ -36,7 +39,7 @@ export class Editor extends EventTarget {
   /** Replace the whole text, as by an example. */
   setText(text) {
     this.entities = [];
-    if (this.text) this.replace(text);
+    if (this.edited && text.split("\n").length <= UNDOABLE_LINES) this.replace(text);
     else this.textarea.value = text;
     this.sync();
     this.scroller.scrollTop = 0;
@@ -125,6 +128,7 @@ export class Editor extends EventTarget {
   }
 
   typed(event) {
+    this.edited = true;
     if (!event.isComposing) this.composing = null;
     this.sync(event.isComposing);
   }

@@ -1,6 +1,6 @@
 /** What was found: a filter by type with counts, and the list of entities, equal ones as one line. */
 import { element } from "./dom.js";
-import { t } from "./i18n.js";
+import { number, t } from "./i18n.js";
 import { countsByType, grouped } from "./spans.js";
 import { nameOf, shapeOf, slotOf } from "./types.js";
 
@@ -59,7 +59,7 @@ export class Found {
     for (const button of this.filter.children) {
       const { type } = button.dataset;
       button.setAttribute("aria-pressed", String(!hidden.has(type)));
-      button.lastElementChild.textContent = String(counts.get(type));
+      button.lastElementChild.textContent = number(counts.get(type));
       button.classList.toggle("none", counts.get(type) === 0);
     }
   }
@@ -130,7 +130,7 @@ export class Found {
       element("span", { class: "shape", "aria-hidden": "true" }, shapeOf(type)),
       element("span", { class: "item-text", lang: "zh-CN" }, text),
       element("span", { class: "item-type" }, nameOf(type)),
-      places.length > 1 ? element("span", { class: "item-count" }, `×${places.length}`) : null,
+      places.length > 1 ? element("span", { class: "item-count" }, `×${number(places.length)}`) : null,
     );
     return element("li", {}, button);
   }
