@@ -25,6 +25,7 @@ class Audit:
         exempt: such texts that nobody promised to keep; see Entry.exempt.
         hung: callers who wait although the end of their text is stored.
         twice: texts whose end was announced more than once, or whose caller was told more than once.
+        deaths: the most processes that died under one dead letter.
         repeated: texts that the model was given more than once.
         examples: a few of the lost and hung.
     """
@@ -39,21 +40,25 @@ class Audit:
     exempt: int = 0
     hung: int = 0
     twice: int = 0
+    deaths: int = 0
     repeated: int = 0
     examples: list[str] = field(default_factory=list)
 
 
 def audit(client, ledger, announced, begun):
     """Count. `client` is a redis client that decodes; the system is at rest or its workers are dead."""
-    counted = Audit(sent=len(ledger.entries))
+    entries = list(ledger.entries.values())
+    counted = Audit(sent=len(entries))
     outcomes = ledger.outcomes()
     counted.answered = outcomes.pop("answered", 0)
     counted.wrong = outcomes.pop("wrong", 0)
     counted.failed = dict(outcomes)
-    ids = {entry.task_id for entry in ledger.entries.values()}
-    counted.dead = len(ids & set(client.hkeys(DEAD)))
-    counted.twice = sum(e.tellings > 1 or (announced[e.task_id] > 1 and not e.rewound) for e in ledger.entries.values())
-    counted.repeated = sum(len(begun[serial]) > 1 for serial in ledger.entries)
+    ids = {entry.task_id for entry in entries}
+    letters = [json.loads(letter) for task_id, letter in client.hgetall(DEAD).items() if task_id in ids]
+    counted.dead = len(letters)
+    counted.deaths = max((letter.get("deaths", 0) for letter in letters), default=0)
+    counted.twice = sum(e.tellings > 1 or (announced[e.task_id] > 1 and not e.rewound) for e in entries)
+    counted.repeated = sum(len(begun[entry.serial]) > 1 for entry in entries)
     waiting = held(client)
     for entry in list(ledger.open.values()):
         if client.exists(f"{PREFIX}{entry.task_id}"):

@@ -56,7 +56,7 @@ _ALL = [
     Plan("stop-while-away", "SIGTERM while there is no Redis", faults.stop_while_away, 4_000),
     Plan("frozen-worker", "SIGSTOP beyond the lease, SIGCONT", faults.frozen_worker, 10_000),
     Plan("redis-stop", "Redis stopped and started", faults.redis_stop, 10_000),
-    Plan("redis-kill", "Redis killed and started, everysec", faults.redis_kill, 20_000),
+    Plan("redis-kill", "Redis killed and started, everysec", faults.redis_kill, 10_000),
     Plan(
         "redis-kill-always",
         "Redis killed and started, always",

@@ -46,6 +46,8 @@ def remarks(row):
     a = row.audit
     if a.failed:
         yield f"named errors: {a.failed}"
+    if a.deaths:
+        yield f"processes that died under one dead letter: at most {a.deaths}"
     if a.wrong:
         yield f"WRONG answers: {a.wrong}"
     if row.refused:

@@ -22,7 +22,7 @@ def run(name, scale, seed=1):
 def test_a_bit_of_everything_loses_nothing():
     row = run("medley", 1)
     assert row.audit.failed == {"worker_lost": 1, "model_failed": 1}
-    assert row.audit.dead == 2
+    assert (row.audit.dead, row.audit.deaths) == (2, 3)
 
 
 def test_a_worker_frozen_beyond_its_lease_overwrites_nothing():
