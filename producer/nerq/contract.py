@@ -61,10 +61,7 @@ class Failure(BaseModel):
 
 
 class Document(BaseModel):
-    """What became of one text: its entities, sorted and never overlapping, or its error.
-
-    A notebook shows it with the entities highlighted.
-    """
+    """What became of one text: its entities, sorted and never overlapping, or its error."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -70,13 +70,14 @@ def test_only_what_has_followers_carries_celerys_whole_request(request_of):
     assert "秘密" not in canvas["argsrepr"]
 
 
-def test_a_redelivery_brings_its_acknowledgement_and_another_copy_is_acknowledged_too(request_of):
-    request, redelivered, copy = request_of(["甲"]), request_of(["甲"]), request_of(["甲"], tag="other")
-    request.adopt(redelivered)
-    request.adopt(copy)
+def test_all_messages_of_a_request_are_acknowledged_once(request_of):
+    request, copies = request_of(["甲"], tag="1"), [request_of(["甲"], tag="2"), request_of(["甲"], tag="3")]
+    for copy in copies:
+        request.adopt(copy)
+    assert request.tags == ["1", "2", "3"]
     request.acknowledge()
     request.acknowledge()
-    assert (request.said, redelivered.said, copy.said) == ([], ["ack"], ["ack"])
+    assert [each.said for each in (request, *copies)] == [["ack"]] * 3
 
 
 def test_nothing_is_said_on_a_closed_channel(request_of):
