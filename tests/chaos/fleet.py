@@ -83,14 +83,14 @@ class Fleet:
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }
-        # A thread's end would end the nursery, so it is started here and not where a worker is asked for.
-        self._nursery = subprocess.Popen(
-            [system.python, "-m", "chaos.nursery", *system.imports],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self._folder / "nursery.log").open("wb"),
-        )
+        with (self._folder / "nursery.log").open("wb") as log:
+            self._nursery = subprocess.Popen(
+                [system.python, "-m", "chaos.nursery", *system.imports],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self._app = system.app
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

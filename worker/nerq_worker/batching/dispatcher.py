@@ -93,6 +93,8 @@ class Dispatcher:
         for request in self._requests.values():
             request.move(channel)
         self._ledger.put_back(self._backend.client, self.busy())
+        for flight in self._flights:
+            flight.doubtful = True
         self._connection = self._consumer.connection
         self._scheduled = self._looking = False
         self._schedule()
@@ -222,6 +224,11 @@ class Dispatcher:
         """Take note that a process is free again."""
         self._flights.discard(flight)
         self._schedule()
+
+    def put_back(self, tags: Iterable[str]) -> None:
+        """Put messages back into the queue, those of them that are still held."""
+        for tag in tags:
+            self._qos.reject(tag, requeue=True)
 
     def ended(self, requests: Iterable[BatchRequest]) -> None:
         """Take note that requests have ended."""

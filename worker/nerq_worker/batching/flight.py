@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 class Flight:
-    """One batch on its way: a single job of the pool, its callbacks fanned out to the requests."""
+    """One batch on its way: a single job of the pool, its callbacks fanned out to the requests.
+
+    Attributes:
+        doubtful: the connection was lost meanwhile. A Redis that lost its last second may have taken back what it
+            said had ended; then the messages are held again, and go back to the queue when the report is here.
+    """
 
     def __init__(self, dispatcher: "Dispatcher", number: int, requests: list[BatchRequest], now: float) -> None:
         self.requests = requests
@@ -27,6 +32,7 @@ class Flight:
         self._number = number
         self._waits = [now - request.arrived for request in requests]
         self._job: Any = None
+        self.doubtful = False
         self._hard = self._limit(0, "time_limit")
 
     def _limit(self, position: int, default: str) -> float | None:
@@ -86,6 +92,8 @@ class Flight:
             logger.warning("batch %d: %d requests belong to another worker by now", self._number, len(lost))
         for request in lost:
             self._dispatcher.lost(request)
+        if self.doubtful:
+            self._dispatcher.put_back([tag for request, _ in live if request not in again for tag in request.tags])
         guarded(self._tell, report)
 
     def _tell_end(self, request: BatchRequest, outcome: Outcome, waited: float, runtime: float) -> None:
