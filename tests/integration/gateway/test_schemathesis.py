@@ -24,6 +24,7 @@ def test_the_live_document_holds(server, worker, tmp_path, run):
         command = [
             COMMAND, "run", f"{site.url}/openapi.json",
             "--header", f"Authorization: Bearer {KEY}",
+            "--checks", "all",
             "--max-examples", "20",
             "--max-time", "60",
             "--seed", "1",
