@@ -71,7 +71,7 @@ async def create(request: Request) -> Response:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == MULTIPART:
-        async with request.form(max_files=1, max_fields=16) as form:
+        async with request.form(max_files=1, max_fields=1000) as form:
             upload, options = _form(form)
             # JSON escapes a character beyond the basic plane in twelve bytes.
             longest = 12 * State.of(request).settings.max_text_chars + 65_536
@@ -156,7 +156,7 @@ async def _whole(store: JobStore, progress: JobProgress) -> AsyncIterator[bytes]
     responses={
         200: {
             "description": "Events `progress`, each with a JobProgress, and at last `end`: done, or `revoked`.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         },
         **responses(401, 404, 422, 429, 503),
     },
