@@ -25,7 +25,7 @@ def finetune(
     lora: Annotated[
         bool, typer.Option("--lora", help="Train low-rank adapters and the head, not all weights.")
     ] = False,
-    epochs: Annotated[float | None, typer.Option(help="Times each sentence is seen.", show_default="10")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times each sentence is seen.", show_default="5")] = None,
     steps: Annotated[int | None, typer.Option(help="Batches to learn from, instead of --epochs.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Highest learning rate.", show_default="by method and width of the encoder")

@@ -57,7 +57,7 @@ class Options:
 
     def total(self, epoch_steps: int) -> int:
         """Return how many steps to run."""
-        return self.steps or max(1, round((self.epochs or 10) * epoch_steps))
+        return self.steps or max(1, round((self.epochs or 5) * epoch_steps))
 
     def examples(self, most: int) -> TagConfig:
         """Return how batches are drawn for a model that takes at most so many tokens."""
