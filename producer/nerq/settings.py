@@ -50,7 +50,7 @@ class Settings(BaseModel):
     batch_tokens: int = Field(2048, ge=1, description="budget of one batch, in tokens after padding: longest x count")
     max_padding: float = Field(0.1, ge=0, lt=1, description="largest share of a batch's tokens that may be padding")
     max_wait_ms: float = Field(
-        500.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy"
+        200.0, ge=0, description="longest a text is overtaken by later ones while all processes are busy"
     )
     api_keys: SecretStr = Field(
         SecretStr(""), description="keys the gateway asks for, with commas: each a key, or `sha256:` and its hex digest"

@@ -52,7 +52,7 @@ def test_ten_thousand_awaited_by_threads(server):
             job.expect()
         while subscriptions(server) != [JOBS + 1]:
             pass
-        assert len(connections(server)) == 2
+        assert len(connections(server)) <= 2  # the second one is there as soon as something is read
         store_all(server, ids)
         assert [job.result() for job in jobs] == [[]] * JOBS
 
