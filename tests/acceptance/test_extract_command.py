@@ -6,25 +6,10 @@ import pty
 import subprocess
 import sys
 
-import pytest
-
-from support.servers import redis_server
-from support.stub_worker import StubWorker, failed
+from support.stub_worker import failed
 
 TEXT = "昨天马云在杭州"
 FOUND = {"text": "马云", "type": "PER", "start": 2, "end": 4, "score": 0.9}
-
-
-@pytest.fixture
-def broker():
-    with redis_server() as server:
-        yield server.url
-
-
-@pytest.fixture
-def worker(broker):
-    with StubWorker(broker) as stub:
-        yield stub
 
 
 def nerq(*arguments, broker, given=b"", **options):

@@ -13,23 +13,8 @@ import termios
 
 import pytest
 
-from support.servers import redis_server
-from support.stub_worker import StubWorker
-
 LINES = 3000
 COMMAND = [sys.executable, "-c", "from nerq.cli import main; main()", "extract"]
-
-
-@pytest.fixture
-def broker():
-    with redis_server() as server:
-        yield server.url
-
-
-@pytest.fixture
-def worker(broker):
-    with StubWorker(broker) as stub:
-        yield stub
 
 
 @pytest.fixture

@@ -2,18 +2,16 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import urllib.request
 
 import psutil
 import pytest
 
+from support.commands import command
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 
@@ -33,30 +31,9 @@ def free_port():
 
 
 @contextlib.contextmanager
-def command(*arguments, **env):
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from nerq.cli import main; main()", "gateway", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, **env},
-    )
-    watchdog = threading.Timer(120, process.kill)
-    watchdog.start()
-    try:
-        yield process
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@contextlib.contextmanager
 def running(server, *arguments, **env):
     port = str(free_port())
-    with command("--port", port, *arguments, NERQ_BROKER_URL=server.url, **env) as process:
+    with command("gateway", "--port", port, *arguments, env={"NERQ_BROKER_URL": server.url, **env}) as process:
         for line in process.stdout:
             if "Application startup complete" in line:
                 break
@@ -121,7 +98,7 @@ def test_a_listener_does_not_keep_it_from_stopping(server):
     ],
 )
 def test_settings_that_cannot_be_used_are_one_sentence(env, words, code):
-    with command("--port", str(free_port()), **env) as process:
+    with command("gateway", "--port", str(free_port()), env=env) as process:
         said = process.stdout.read()
         assert process.wait(60) == code
     assert words in said
@@ -133,7 +110,7 @@ def test_a_port_in_use_is_named():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        with command("--port", port) as process:
+        with command("gateway", "--port", port) as process:
             said = process.stdout.read()
             assert process.wait(60) == 1
     assert said.startswith(f"nerq: port {port} of 127.0.0.1 cannot be used")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from support.howto import blocks
-from support.servers import redis_server
 from support.stub_worker import StubWorker
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
@@ -65,12 +64,6 @@ assert [error if isinstance(error, str) else None for error in articles["error"]
 assert entities.to_dict("records") == [{"row": 0, "text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9}]
 """,
 }
-
-
-@pytest.fixture
-def server():
-    with redis_server() as running:
-        yield running
 
 
 def test_every_guide_is_run():

@@ -1,39 +1,20 @@
 """`nerq up` and `nerq demo` as a user runs them, with the real worker and a tiny model whose entities mean nothing."""
 
-import contextlib
-import os
 import re
 import signal
-import subprocess
 import sys
-import threading
 
 import psutil
 import pytest
 
 from nerq import Client
+from support.commands import command
 from support.servers import redis_server
 
 
-@contextlib.contextmanager
-def command(*arguments, env=None):
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from nerq.cli import main; main()", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "NERQ_CONCURRENCY": "1", "NERQ_BROKER_URL": "", **(env or {})},
-    )
-    watchdog = threading.Timer(100, process.kill)
-    watchdog.start()
-    try:
-        yield process
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.wait()
-        process.stdout.close()
+def alone(*arguments, env=None):
+    """Run with one process and no broker from outside."""
+    return command(*arguments, env={"NERQ_CONCURRENCY": "1", "NERQ_BROKER_URL": "", **(env or {})})
 
 
 def read_until(process, words):
@@ -52,7 +33,7 @@ def descendants(process):
 @pytest.fixture
 def up(tiny_package, tmp_path):
     """A running `nerq up`, its address, and all processes under it."""
-    with command("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
+    with alone("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
         said = read_until(process, "Ctrl-C stops")
         url = re.search(r"redis://\S+", said)[0]
         yield process, url, descendants(process)
@@ -93,7 +74,7 @@ def test_a_worker_that_dies_is_reported_with_its_last_lines(up):
 
 
 def test_a_worker_that_cannot_start_is_reported(tmp_path):
-    with command("up", "--data", str(tmp_path), "--model", str(tmp_path / "missing")) as process:
+    with alone("up", "--data", str(tmp_path), "--model", str(tmp_path / "missing")) as process:
         said = process.stdout.read()
         assert process.wait(60) == 1
     assert "nerq: the worker did not start" in said
@@ -103,7 +84,7 @@ def test_a_worker_that_cannot_start_is_reported(tmp_path):
 def test_a_given_redis_is_used_and_left_running(tiny_package, tmp_path):
     with redis_server() as server:
         arguments = ("up", "--broker", server.url, "--data", str(tmp_path), "--model", str(tiny_package))
-        with command(*arguments, env={"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}) as process:
+        with alone(*arguments, env={"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}) as process:
             assert f"{server.url} (given)" in read_until(process, "Ctrl-C stops")
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
@@ -111,7 +92,7 @@ def test_a_given_redis_is_used_and_left_running(tiny_package, tmp_path):
 
 
 def test_the_demo_shows_everything_and_judges_the_model(tiny_package):
-    with command("demo", "--burst", "50", "--model", str(tiny_package)) as process:
+    with alone("demo", "--burst", "50", "--model", str(tiny_package)) as process:
         said = process.stdout.read()
         code = process.wait(60)
     assert "3,208 characters in all" in said

@@ -1,23 +1,8 @@
 """The real worker with its cache on: a text that comes again is not inferred again, by whatever process."""
 
-import pytest
-
-from support.servers import redis_server
-from support.workers import Events, foreign_app, runs, worker
+from support.workers import Events, runs, worker
 
 ON = {"NERQ_CACHE_TTL": "60"}
-
-
-@pytest.fixture
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def app(server):
-    with foreign_app(server.url) as app:
-        yield app
 
 
 def ask(app, *texts):

@@ -12,36 +12,7 @@ import psutil
 import pytest
 
 from support.gate import gate
-from support.servers import redis_server
-from support.workers import Events, foreign_app, runs, worker
-
-QUICK = {"NERQ_LEASE": "1"}
-
-
-@pytest.fixture
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def app(server):
-    with foreign_app(server.url) as app:
-        yield app
-
-
-@pytest.fixture
-def events(app):
-    with Events(app) as events:
-        yield events
-
-
-def found(result):
-    return len(result.get(timeout=30)["entities"])
-
-
-def held(client):
-    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
+from support.workers import SHORT_LEASE, found, held, runs, worker
 
 
 def signal_all(running, number):
@@ -54,7 +25,10 @@ def children(running):
 
 
 def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, events):
-    with worker(server.url, "-c", "1", env=QUICK) as first, worker(server.url, "-c", "1", "-n", "two", env=QUICK):
+    with (
+        worker(server.url, "-c", "1", env=SHORT_LEASE) as first,
+        worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE),
+    ):
         blocked = [app.send_task("nerq.extract", [f"!wait:gate{n}"]) for n in range(2)]
         for _ in blocked:
             assert server.client.blpop(["waiting"], timeout=30)
@@ -73,13 +47,13 @@ def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, e
 def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
     poison = None
     for death in range(3):
-        with worker(server.url, "-c", "1", env=QUICK) as running:
+        with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
             poison = poison or app.send_task("nerq.extract", ["!wait:never"])
             assert server.client.blpop(["waiting"], timeout=30)
             assert server.client.hget("nerq:nerq:deaths", poison.id) == (str(death) if death else None)
             signal_all(running, signal.SIGKILL)
             running.wait()
-    with worker(server.url, "-c", "1", env=QUICK):
+    with worker(server.url, "-c", "1", env=SHORT_LEASE):
         with pytest.raises(Exception, match="died each time"):
             poison.get(timeout=30)
         letter = json.loads(server.client.hget("nerq:nerq:dead", poison.id))
@@ -90,7 +64,7 @@ def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
 
 
 def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
-    with worker(server.url, "-c", "1", env=QUICK) as running:
+    with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
         with gate(app, server, events) as send:
             results = send(
                 "马云一。。。。。", "马云二。。。。。", "!wait:it"
@@ -98,20 +72,20 @@ def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
         assert server.client.blpop(["waiting"], timeout=30)
         signal_all(running, signal.SIGKILL)
         running.wait()
-    with worker(server.url, "-c", "1", env=QUICK):
+    with worker(server.url, "-c", "1", env=SHORT_LEASE):
         server.client.rpush("it", 1)
         assert [found(result) for result in results] == [1, 1, 0]
     assert [len(run) for run in runs(server.client)] == [1, 3, 1, 1, 1]
 
 
 def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
-    with worker(server.url, "-c", "1", env=QUICK) as first:
+    with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
         result = app.send_task("nerq.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         while not any(client["cmd"] == "blpop" for client in server.client.client_list()):
             pass  # its model does not wait yet
         signal_all(first, signal.SIGSTOP)
-        with worker(server.url, "-c", "1", "-n", "two", env=QUICK) as second:
+        with worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE) as second:
             assert server.client.blpop(["waiting"], timeout=30)  # it has taken over
             (tag,) = held(server.client)
             server.client.lpush("gate", 1)  # for the frozen one, which waits in front

@@ -6,22 +6,9 @@ import signal
 import psutil
 import pytest
 
-from support.servers import redis_server
-from support.workers import foreign_app, worker
+from support.workers import worker
 
 TEXT = "马云在杭州"
-
-
-@pytest.fixture
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def app(server):
-    with foreign_app(server.url) as app:
-        yield app
 
 
 @pytest.fixture

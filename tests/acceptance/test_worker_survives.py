@@ -8,27 +8,7 @@ import pytest
 
 from support.gate import gate
 from support.servers import redis_server
-from support.workers import Events, foreign_app, runs, worker
-
-IMPATIENT = {"NERQ_LEASE": "1"}
-
-
-@pytest.fixture
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture
-def app(server):
-    with foreign_app(server.url) as app:
-        yield app
-
-
-@pytest.fixture
-def events(app):
-    with Events(app) as events:
-        yield events
+from support.workers import SHORT_LEASE, Events, foreign_app, found, held, runs, worker
 
 
 def alike(text):
@@ -36,17 +16,8 @@ def alike(text):
     return text.ljust(20, "。")
 
 
-def held(client):
-    """Return the tags of all that workers hold."""
-    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
-
-
 def nothing_is_left(client):
     return not held(client) and not client.exists("unacked", "nerq", "nerq:nerq:deaths")
-
-
-def found(result):
-    return len(result.get(timeout=30)["entities"])
 
 
 def error_of(result):
@@ -136,7 +107,7 @@ def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
 
 
 def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
-    with worker(server.url, "-c", "1", env=IMPATIENT) as first:
+    with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
         running = app.send_task("nerq.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         waiting = app.send_task("nerq.extract", ["马云一"])
@@ -145,7 +116,7 @@ def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
         first.wait()
     assert len(held(server.client)) == 2
     assert not server.client.exists(f"celery-task-meta-{running.id}")
-    with worker(server.url, "-c", "1", env=IMPATIENT) as second:
+    with worker(server.url, "-c", "1", env=SHORT_LEASE) as second:
         assert server.client.blpop(["waiting"], timeout=30)
         server.client.rpush("gate", 1)
         assert (found(running), found(waiting)) == (0, 1)

@@ -11,6 +11,8 @@ from pathlib import Path
 from celery import Celery
 
 TESTS = Path(__file__).parents[1]
+SHORT_LEASE = {"NERQ_LEASE": "1"}
+"""Environment of a worker whose silence is noticed soon."""
 
 
 class Worker:
@@ -159,3 +161,13 @@ class Events:
 def runs(client):
     """Lengths of the texts of every run of the model so far."""
     return [json.loads(run) for run in client.lrange("runs", 0, -1)]
+
+
+def held(client):
+    """Return the tags of all that workers hold."""
+    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
+
+
+def found(result):
+    """Wait for a result and return how many entities it has."""
+    return len(result.get(timeout=30)["entities"])

@@ -1,0 +1,32 @@
+"""The `nerq` command as a subprocess that is watched: it is killed when the test ends, or hangs."""
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+PATIENCE = 120
+"""Seconds until a command that hangs is killed."""
+
+
+@contextmanager
+def command(*arguments, env=None):
+    """Start `nerq` with `arguments` and yield the process; stdout has what it says on both."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", "from nerq.cli import main; main()", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **(env or {})},
+    )
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
