@@ -107,16 +107,15 @@ class TorchFp32:
         import onnx
         import torch
 
-        from nerq_models.torch_engine import build_network, infer
+        from nerq_models.encoder import build_network, infer
         from nerq_models.unbuild import read_weights
 
         torch.set_num_threads(1)
-        self._torch, self._infer = torch, infer
+        self._infer = infer
         self._network = build_network(*read_weights(onnx.load_model_from_string(package.read(MODEL))))
 
     def run(self, batch):
-        with self._torch.inference_mode():
-            return self._infer(self._network, batch).numpy()
+        return self._infer(self._network, batch).numpy()
 
 
 class OpenVino:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nerq_models.torch_engine import GPU_BUDGET, TorchEngine, build_network, infer
+from nerq_models.encoder import build_network, infer
+from nerq_models.torch_engine import GPU_BUDGET, TorchEngine
 from nerq_worker import load
 from nerq_worker.engine.base import Batch
 from nerq_worker.engine.find import open_engine

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from nerq_models.graph import BIGRAM_FACTOR, BIGRAM_TABLE, Shape, Weights
+from nerq_worker.engine.base import Batch
 
 
 class Bigrams(nn.Module):
@@ -60,7 +61,7 @@ def make_encoder(config: BertConfig) -> Any:
 
 
 def encoder_of(weights: Weights, shape: Shape) -> Any:
-    """Return an encoder of the shape of these weights, which it does not have yet, ready to infer."""
+    """Return the encoder of these weights, copied, in FP32 and ready to infer."""
     vocabulary, hidden = weights["embeddings.word_embeddings.weight"].shape
     rows, width = weights[BIGRAM_TABLE].shape if shape.bigrams else (0, 0)
     config = BertConfig(
@@ -77,4 +78,26 @@ def encoder_of(weights: Weights, shape: Shape) -> Any:
         bigram_rows=rows,
         bigram_width=width,
     )
-    return make_encoder(config).eval()
+    encoder = make_encoder(config)
+    _take(encoder, weights)
+    return encoder.eval()
+
+
+def build_network(weights: Weights, shape: Shape) -> Any:
+    """Return a torch module with `encoder`, without pooler, and `linear`, in FP32 and ready to infer."""
+    head = nn.Linear(weights["linear.weight"].shape[1], len(weights["linear.bias"]))
+    _take(head, {part: weights[f"linear.{part}"] for part in ("weight", "bias")})
+    return nn.ModuleDict({"encoder": encoder_of(weights, shape), "linear": head}).eval()
+
+
+def infer(network: Any, batch: Batch, device: str = "cpu") -> Any:
+    """Return logits [rows, length, labels] of a batch, padded to its longest, as a tensor on `device`."""
+    ids = torch.from_numpy(batch.input_ids).to(device)
+    mask = torch.arange(ids.shape[1], device=device) < torch.from_numpy(batch.lengths).to(device)[:, None]
+    with torch.inference_mode():
+        return network["linear"](network["encoder"](input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+
+
+def _take(module: nn.Module, weights: Weights) -> None:
+    # Copied: arrays out of a graph cannot be written to. Assigned, so that a large model is not there twice.
+    module.load_state_dict({name: torch.tensor(weights[name]) for name in module.state_dict()}, assign=True)

@@ -22,7 +22,6 @@ import onnx
 from numpy.typing import NDArray
 
 from nerq.errors import ModelFailed
-from nerq_models.graph import Shape, Weights
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch, Budget
 from nerq_worker.store import MODEL, ModelPackage, ModelPackageError
@@ -31,7 +30,7 @@ try:
     import torch
     from torch.ao.quantization import quantize_dynamic
 
-    from nerq_models.encoder import encoder_of
+    from nerq_models.encoder import build_network, infer
 except ModuleNotFoundError as error:
     raise ImportError(
         f"there is no {error.name}; the engine needs torch (releases up to 2.13 have torch.ao.quantization) and "
@@ -89,8 +88,7 @@ class TorchEngine:
         rows, length = batch.input_ids.shape
         try:
             self._place()
-            with torch.inference_mode():
-                scores: NDArray[np.float32] = infer(self._network, batch, self.device).float().cpu().numpy()
+            scores: NDArray[np.float32] = infer(self._network, batch, self.device).float().cpu().numpy()
         except RuntimeError as error:
             raise ModelFailed(f"the model failed on a batch of {rows} x {length} tokens: {error}") from error
         if scores.shape != (rows, length, self._labels):
@@ -104,15 +102,6 @@ class TorchEngine:
             self._placed = True
 
 
-def build_network(weights: Weights, shape: Shape) -> Any:
-    """Return a torch module with `encoder`, a BertModel without pooler, and `linear`, in FP32 and ready to infer."""
-    head = torch.nn.Linear(weights["linear.weight"].shape[1], len(weights["linear.bias"]))
-    network = torch.nn.ModuleDict({"encoder": encoder_of(weights, shape), "linear": head})
-    state = {k if k.startswith("linear.") else f"encoder.{k}": _tensor(v) for k, v in weights.items()}
-    network.load_state_dict(state, assign=True)
-    return network.eval()
-
-
 def quantised(network: Any) -> Any:
     """Return the textbook's INT8: Linear layers only, one scale per weight, one per batch of activations, on the way.
 
@@ -124,18 +113,6 @@ def quantised(network: Any) -> Any:
         warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
         return quantize_dynamic(network, {torch.nn.Linear}, dtype=torch.qint8)
-
-
-def infer(network: Any, batch: Batch, device: str = _CPU) -> Any:
-    """Return logits [rows, length, labels] of a batch, padded to its longest, as a tensor on `device`."""
-    ids = torch.from_numpy(batch.input_ids).to(device)
-    mask = torch.arange(ids.shape[1], device=device) < torch.from_numpy(batch.lengths).to(device)[:, None]
-    states = network["encoder"](input_ids=ids, attention_mask=mask.long()).last_hidden_state
-    return network["linear"](states)
-
-
-def _tensor(array: NDArray[np.float32]) -> Any:
-    return torch.from_numpy(np.array(array, dtype=np.float32))  # a copy: those of the graph cannot be written to
 
 
 def _has_gpu() -> bool:

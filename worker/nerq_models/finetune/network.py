@@ -24,14 +24,12 @@ class Tuned(nn.Module):
 
     def __init__(self, source: Source, *, dropout: float, lora: bool) -> None:
         super().__init__()
-        state = {name: torch.tensor(value) for name, value in source.weights.items()}
         encoder = encoder_of(source.weights, source.shape)
-        encoder.load_state_dict({name: state[name] for name in encoder.state_dict()})
         set_dropout(encoder, dropout)
         self.encoder = adapted(encoder) if lora else encoder
         self.dropout = nn.Dropout(dropout)
         self.head = Head(encoder.config.hidden_size, len(source.labels))
-        self.head.load_state_dict({name: state[name] for name in self.head.state_dict()})
+        self.head.load_state_dict({name: torch.tensor(source.weights[name]) for name in self.head.state_dict()})
 
     def loss(self, input_ids: Tensor, attention_mask: Tensor, tags: Tensor) -> Tensor:
         """Return the mean negative log-likelihood of a labelled token; `tags` [rows, length - 2], negative for none."""
