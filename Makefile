@@ -9,12 +9,17 @@ MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
 SPACY := .venv-spacy
 OPENVINO := .venv-openvino
+STACK := $(VENV)/.stack
+PINS := compose/requirements
+LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url \
+	--excludes $(PINS)/without.txt --custom-compile-command 'make lock' $(UPGRADE)
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -f compose/compose.yaml
 CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
-	bench-throughput chaos chaos-stock clean
+	bench-throughput chaos chaos-stock stack stack-down stack-test lock sbom clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +85,31 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
+stack: ## build the images and bring the stack up in containers; make stack-down stops it
+	$(COMPOSE) build
+	$(COMPOSE) up --detach
+	$(PYTHON) compose/await.py $(COMPOSE)
+
+stack-down: ## stop the stack; its data stays, and goes with VOLUMES=--volumes
+	$(COMPOSE) down --remove-orphans $(VOLUMES)
+
+stack-test: $(STACK) ## bring the stack up, test it from outside, and take everything of it away
+	$(BIN)/pytest --timeout 600 tests/stack
+
+lock: $(STACK) ## pin what the images install, with hashes; what is pinned stays unless UPGRADE=--upgrade
+	$(LOCK) --extra worker --extra gateway --extra flower --extra models pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock --extra worker --extra cli pyproject.toml -o $(PINS)/worker.txt
+	$(LOCK) -c requirements.lock --extra gateway pyproject.toml -o $(PINS)/gateway.txt
+	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o $(PINS)/flower.txt
+	$(LOCK) -c requirements.lock --extra models pyproject.toml -o $(PINS)/models.txt
+	$(LOCK) $(PINS)/build.in -o $(PINS)/build.txt
+
+sbom: $(STACK) ## write what each image is made of to build/sbom, as CycloneDX
+	mkdir -p build/sbom
+	for image in worker gateway flower models; do $(BIN)/cyclonedx-py requirements $(PINS)/$$image.txt \
+		--pyproject pyproject.toml --mc-type application --output-reproducible --of JSON \
+		-o build/sbom/$$image.cdx.json || exit 1; done
+
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache dist build
@@ -99,6 +129,10 @@ $(DEMO): pyproject.toml | $(BIN)/python
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@ $(DEMO)
+
+$(STACK): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all,dev,stack]'
+	@touch $@
 
 $(BROWSER): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,browser]'

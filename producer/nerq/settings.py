@@ -1,10 +1,13 @@
 """All settings of client and worker: one frozen object, read from NERQ_* when asked, never at import.
 
+NERQ_…_FILE names a file that holds the value, for secrets that are mounted into a container.
+
 The README's table is made from this file by `python -m nerq.settings`.
 """
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -13,6 +16,8 @@ from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from nerq.errors import InvalidSettings
 
 PREFIX = "NERQ_"
+IN_FILE = "_FILE"
+"""What the name of a variable ends with that names a file with the value in it."""
 
 
 class Settings(BaseModel):
@@ -69,19 +74,32 @@ class Settings(BaseModel):
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
         """Read the settings from `environ` (the process's own by default); `overrides` win.
 
+        A variable that is empty counts as not given; one that is given wins over its file.
+
         Raises:
-            InvalidSettings: a variable cannot be used; the sentence names it.
+            InvalidSettings: a variable, or the file it names, cannot be used; the sentence names it.
         """
         source = os.environ if environ is None else environ
-        values: dict[str, object] = {
-            name: source[variable(name)] for name in cls.model_fields if source.get(variable(name), "") != ""
-        }
+        found = {name: _given(variable(name), source) for name in cls.model_fields if name not in overrides}
+        values: dict[str, object] = {name: value for name, value in found.items() if value}
         try:
             return cls.model_validate(values | overrides)
         except ValidationError as error:
             first = error.errors()[0]
             name = variable(str(first["loc"][0])) if first["loc"] else "a setting"
             raise InvalidSettings(f"{name} cannot be used: {first['msg']} (got {first['input']!r})") from None
+
+
+def _given(name: str, source: Mapping[str, str]) -> str:
+    """Return a variable's value, or what its file holds without the white space around it; empty if there is none."""
+    path = source.get(name + IN_FILE, "")
+    if source.get(name) or not path:
+        return source.get(name, "")
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidSettings(f"{name}{IN_FILE} cannot be used: {path} cannot be read ({reason})") from None
 
 
 def variable(name: str) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from nerq import Client
@@ -137,3 +138,32 @@ def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
 def test_a_shell_completes_commands_and_choices(words, number, expected, server):
     result = nerq(server=server, _NERQ_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
     assert expected <= set(result.stdout.split())
+
+
+def test_a_probe_is_answered_by_this_worker_and_leaves_nothing_in_the_queue(server, worker):
+    before = worker.output
+    result = nerq("probe", "--timeout", "30", server=server, NERQ_QUEUE="mine")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"nerq-\d+@\S+ answers, \d+ ms\n", result.stdout)
+    assert "batch 1" not in worker.output.removeprefix(before)
+
+
+def test_a_probe_names_what_does_not_answer(server, worker):
+    result = nerq("probe", "--host", "nowhere", "--timeout", "0.3", server=server)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "no worker of nowhere answers" in result.stderr
+    result = nerq("probe", "--broker", "redis://:geheim@127.0.0.1:1/0", server=server)
+    assert result.returncode == 1
+    assert "Redis does not answer at redis://:**@127.0.0.1:1/0" in result.stderr
+
+
+def test_a_worker_whose_process_hangs_fails_the_probe(server, worker):
+    process = psutil.Process(worker.process.pid).children()[0]
+    process.suspend()
+    try:
+        result = nerq("probe", "--timeout", "1", server=server)
+    finally:
+        process.resume()
+    assert result.returncode == 1
+    assert "no process of it answered a text in time" in result.stderr
+    assert nerq("probe", "--timeout", "30", server=server).returncode == 0

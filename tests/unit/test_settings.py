@@ -49,6 +49,23 @@ def test_values_that_cannot_be_used_are_named(monkeypatch, name, value):
         Client()
 
 
+def test_a_value_in_a_file(tmp_path):
+    secret = tmp_path / "broker-url"
+    secret.write_text("redis://worker:geheim@redis:6379/0\n")
+    environ = {"NERQ_BROKER_URL": "", "NERQ_BROKER_URL_FILE": str(secret)}
+    assert Settings.from_env(environ).broker_url == "redis://worker:geheim@redis:6379/0"
+    assert Settings.from_env(environ | {"NERQ_BROKER_URL": "redis://h/1"}).broker_url == "redis://h/1"
+    assert Settings.from_env(environ, broker_url="redis://h/2").broker_url == "redis://h/2"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InvalidSettings, match=r"NERQ_API_KEYS_FILE cannot be used: .*/keys cannot be read \(No such"):
+        Settings.from_env({"NERQ_API_KEYS_FILE": str(tmp_path / "keys")})
+    (tmp_path / "keys").write_bytes(b"\xff")
+    with pytest.raises(InvalidSettings, match="not UTF-8"):
+        Settings.from_env({"NERQ_API_KEYS_FILE": str(tmp_path / "keys")})
+
+
 def test_unknown_settings_are_named():
     with pytest.raises(InvalidSettings, match="NERQ_SPEED"):
         Client(speed=11)

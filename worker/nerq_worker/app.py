@@ -17,7 +17,7 @@ from nerq.contract import EXTRACT, EXTRACT_MANY
 from nerq.errors import NerqError
 from nerq.keys import QueueKeys
 from nerq.settings import Settings
-from nerq_worker import about  # noqa: F401 - registers a command of the remote control
+from nerq_worker import about, probe  # noqa: F401 - each registers a command of the remote control
 from nerq_worker.batching.answers import Recogniser, Work
 from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY

@@ -1,18 +1,27 @@
-"""`nerq worker`: Celery's worker with the options that nerq wants. Anything after `--` goes to Celery as it stands."""
+"""`nerq worker`: Celery's worker with the options that nerq wants; what follows `--` goes to Celery as it stands.
+
+`nerq probe`: whether the worker of this host answers, for health checks of containers.
+"""
 
 import importlib.util
 import os
 import socket
 import sys
+import time
 from typing import Annotated, Any
 
 import typer
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from nerq.broker import make_celery, shown
 from nerq.cli.stack import foreign, worker_command
 from nerq.errors import NerqError
 from nerq.settings import Settings, variable
 
 NEEDED = ("numpy", "onnxruntime", "tokenizers", "safetensors")
+LOOK = 0.05
+"""Seconds between two looks at whether a probe was answered."""
 
 
 def worker(  # noqa: PLR0913 - options are typer's parameters
@@ -40,3 +49,55 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
     command = worker_command(name, "--loglevel", loglevel.upper(), *(celery or []))
     sys.stdout.flush()
     os.execve(command[0], command, environment)  # noqa: S606 - no shell
+
+
+def probe(
+    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of NERQ_BROKER_URL.")] = None,
+    host: Annotated[str | None, typer.Option(help="Host of the worker; this one when not given.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds in which it must answer.", min=0.1)] = 5.0,
+) -> None:
+    """Let the worker of this host answer a text in one of its processes, apart from the queue.
+
+    Exit code 0: it did. 1: it did not, or Redis cannot be reached: then restarting the worker mends nothing.
+    """
+    settings = Settings.from_env(**({} if broker is None else {"broker_url": broker}))
+    host = host or socket.gethostname()
+    app = make_celery(settings)
+    began = time.monotonic()
+    try:
+        name = _probed(app, host, began + timeout)
+    except (RedisError, OperationalError, OSError) as error:
+        raise NerqError(f"Redis does not answer at {shown(settings.broker_url)}: {error}") from None
+    finally:
+        app.close()
+    print(f"{name} answers, {(time.monotonic() - began) * 1000:.0f} ms")  # noqa: T201
+
+
+def _probed(app: Any, host: str, until: float) -> str:
+    """Return the name of the worker that has answered a probe.
+
+    Raises:
+        NerqError: none did in time.
+    """
+    first: dict[str, int] = {}
+    while (left := until - time.monotonic()) > 0:
+        for reply in app.control.broadcast(
+            "nerq_probe",
+            arguments={"start": not first},
+            pattern=f"*@{host}",
+            matcher="glob",
+            reply=True,
+            timeout=left,
+            limit=1,
+        ):
+            for name, told in reply.items():
+                number = first.setdefault(name, int(told["asked"]))
+                if told["answered"] >= number:
+                    return str(name)
+                if told["failed"] >= number:
+                    raise NerqError(f"{name} is there, and its process failed on a text; see its log")
+        if first:
+            time.sleep(LOOK)
+    if first:
+        raise NerqError(f"{', '.join(first)} is there, and no process of it answered a text in time")
+    raise NerqError(f"no worker of {host} answers; one on another host is probed by --host")

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from nerq.checkup import Finding, fail, ok, warn
 from nerq.cli.stack import foreign
 from nerq.errors import InvalidSettings
-from nerq.settings import PREFIX, Settings, variable
+from nerq.settings import IN_FILE, PREFIX, Settings, variable
 
 OLDEST = (3, 11)
 NOT_FOR_USERS = {"dev", "all"}
@@ -75,7 +75,7 @@ def _judge(requirement: Requirement, version_of: Callable[[str], str]) -> tuple[
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Find NERQ_ variables that nothing reads, and those of Celery that win over nerq's."""
-    known = [variable(name) for name in Settings.model_fields]
+    known = [variable(name) + end for name in Settings.model_fields for end in ("", IN_FILE)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
     for name in unknown:
