@@ -88,7 +88,7 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery
 stack: ## build the images and bring the stack up in containers; make stack-down stops it
 	$(COMPOSE) build
 	$(COMPOSE) up --detach
-	$(PYTHON) compose/await.py $(COMPOSE)
+	$(PYTHON) compose/wait.py $(COMPOSE)
 
 stack-down: ## stop the stack; its data stays, and goes with VOLUMES=--volumes
 	$(COMPOSE) down --remove-orphans $(VOLUMES)

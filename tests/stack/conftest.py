@@ -1,0 +1,30 @@
+"""The stack, brought up once from a fresh clone and taken away in the end with all that it left."""
+
+import os
+
+import pytest
+
+from support.engine import Engine, clone, composes, engine_answers
+
+SERVICES = ("redis", "worker", "gateway", "flower")
+
+
+@pytest.fixture(scope="session")
+def fresh_clone(tmp_path_factory):
+    return clone(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="session")
+def stack(fresh_clone):
+    if not (composes() and engine_answers()):
+        pytest.skip("no Docker engine, or no Compose")
+    engine = Engine(fresh_clone, f"nerqtest{os.getpid()}")
+    try:
+        engine.compose("build")
+        engine.compose("up", "--detach")
+        seconds = engine.wait_healthy(*SERVICES)
+        print(f"healthy {seconds:.0f} s after `up` returned")  # noqa: T201 - a figure, with -s
+        yield engine
+    finally:
+        engine.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
+    assert engine.leftovers() == []

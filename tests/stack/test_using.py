@@ -1,0 +1,101 @@
+"""What a user does with the stack: the page, the curl line, the client, Flower, one worker more."""
+
+import json
+import subprocess
+import urllib.error
+
+import pytest
+
+from nerq import Client
+from support.engine import get, run
+
+TEXT = "马云在杭州阿里巴巴总部发表演讲"
+
+
+def test_the_curl_line_of_the_readme(stack):
+    done = subprocess.run(
+        [
+            *("curl", "--fail", "--silent", stack.url("gateway", "/api/v1/ner")),
+            *("-H", "Content-Type: application/json", "-d", json.dumps({"text": TEXT})),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)["entities"]
+    assert {"text": "马云", "type": "PER"}.items() <= found[0].items()
+
+
+def test_the_page_is_there(stack):
+    assert "<html" in get(stack.url("gateway", "/"))
+    assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
+
+
+def test_a_program_outside_uses_the_client(stack):
+    with Client(stack.broker_url(), timeout=60) as ner:
+        assert ner.extract(TEXT)[0].text == "马云"
+
+
+def test_redis_asks_everyone_who_they_are(stack):
+    port = str(stack.ports["redis"])
+    assert "NOAUTH" in answer_of_redis(port, b"LLEN nerq\r\n")
+    assert "WRONGPASS" in answer_of_redis(port, b"AUTH default x\r\n")
+    assert "NOPERM" in answer_of_redis(port, b"AUTH health x\r\nLLEN nerq\r\n")
+
+
+def answer_of_redis(port, lines):
+    return subprocess.run(
+        ["curl", "--silent", "--max-time", "3", f"telnet://127.0.0.1:{port}"],
+        input=lines + b"QUIT\r\n",
+        capture_output=True,
+        check=False,
+    ).stdout.decode()
+
+
+def test_users_of_redis_may_not_destroy_it(stack):
+    url = stack.broker_url()
+    with Client(url) as ner:
+        ner.extract(TEXT)
+    program = """
+import redis, sys
+client = redis.Redis.from_url(open("/run/secrets/nerq/broker-url").read().strip())
+for command in ("FLUSHALL", "CONFIG GET dir", "DEBUG SLEEP 0", "SHUTDOWN", "KEYS *", "ACL LIST", "REPLICAOF a 1"):
+    try:
+        client.execute_command(*command.split())
+    except redis.exceptions.NoPermissionError:
+        print(command)
+"""
+    refused = stack.execute("worker", "python", "-c", program).splitlines()
+    assert len(refused) == 7, refused
+
+
+def test_flower_lists_the_request_and_asks_for_a_password(stack):
+    with Client(stack.broker_url(), timeout=60) as ner:
+        job = ner.submit(TEXT)
+        job.result()
+    url = stack.url("flower", f"/api/task/info/{job.id}")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        get(url)
+    auth = ("nerq", stack.execute("flower", "cat", "/run/secrets/nerq/password").strip())
+    told = json.loads(get(url, auth))
+    assert (told["name"], told["state"]) == ("nerq.extract", "SUCCESS")
+    assert TEXT not in json.dumps(told, ensure_ascii=False)
+
+
+def test_no_password_is_told_in_logs_or_in_what_docker_shows(stack):
+    secrets = [
+        stack.execute("worker", "cat", "/run/secrets/nerq/broker-url").strip().split(":")[2].partition("@")[0],
+        stack.execute("flower", "cat", "/run/secrets/nerq/password").strip(),
+    ]
+    shown = stack.compose("logs", "--no-color")
+    shown += json.dumps([stack.inspect(name) for name in ("redis", "worker", "gateway", "flower")])
+    for secret in secrets:
+        assert len(secret) >= 24
+        assert secret not in shown
+
+
+def test_passwords_outlive_another_start(stack):
+    before = stack.broker_url()
+    stack.compose("up", "--detach", "init")
+    run("docker", "wait", stack.compose("ps", "-aq", "init").split()[0])
+    assert stack.broker_url() == before
