@@ -70,6 +70,10 @@ class Settings(BaseModel):
     max_upload_bytes: int = Field(100_000_000, ge=1024, description="longest body of a job, a file too")
     max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
 
+    flower_password_file: str = Field(
+        "", description="file with Flower's password, made up if it is not there; empty: one in `nerq flower`'s --data"
+    )
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
         """Read the settings from `environ` (the process's own by default); `overrides` win.
