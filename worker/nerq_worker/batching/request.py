@@ -8,7 +8,7 @@ from typing import Any
 from celery.worker import state
 from celery.worker.request import Request
 
-from nerq.contract import REQUEST_ID, masked
+from nerq.contract import HEADER, REQUEST_ID, masked
 from nerq.errors import NerqError
 from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.estimate import Size, estimate
@@ -65,6 +65,13 @@ class BatchRequest(Request):  # type: ignore[misc]
         """What its sender calls the request that it belongs to, such as the gateway's request id; fit for logs."""
         name = self.request_dict.get(REQUEST_ID)
         return name if isinstance(name, str) and CALLER.fullmatch(name) else None
+
+    @property
+    def sent_at(self) -> float | None:
+        """Unix time at which nerq's client sent it; None if its sender did not say."""
+        said = self.request_dict.get(HEADER)
+        sent = said.get("sent_at") if isinstance(said, dict) else None
+        return float(sent) if isinstance(sent, float | int) else None
 
     @property
     def item(self) -> Item:
