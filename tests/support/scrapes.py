@@ -17,7 +17,7 @@ class Scrape:
 
     def __init__(self, text):
         self.text = text
-        families = text_string_to_metric_families(text)
+        self._families = families = list(text_string_to_metric_families(text))
         found = [(s.name, tuple(sorted(s.labels.items())), s.value) for family in families for s in family.samples]
         twice = [key for key, count in Counter((name, labels) for name, labels, _ in found).items() if count > 1]
         assert not twice, twice
@@ -29,6 +29,16 @@ class Scrape:
     @property
     def names(self):
         return {name for name, _ in self.samples}
+
+    def table(self, prefixes):
+        """Return rows of Markdown, one for each metric of ours; histograms without the suffixes of their series."""
+        rows = []
+        for family in sorted(self._families, key=lambda family: family.name):
+            if family.name.startswith(prefixes) and not family.name.endswith("_created"):
+                labels = sorted({name for sample in family.samples for name in sample.labels} - {"le"})
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+        return "\n".join(rows)
 
 
 def scrape(address):

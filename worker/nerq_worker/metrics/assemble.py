@@ -3,7 +3,7 @@
 from importlib import metadata
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from nerq_worker.batching.job import Held
 from nerq_worker.metrics.endpoint import Endpoint
@@ -22,6 +22,7 @@ def assemble(consumer: Any, held: Held) -> tuple[Recorder, Endpoint]:
         InvalidSettings: nobody can listen at the address that the settings name.
     """
     settings, backend = held.settings, held.app.backend
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, and nobody asks for them
     registry = CollectorRegistry()  # of its own, so that nothing of other libraries is told unasked
     tell_model(registry, metadata.version("nerq"), held.model, settings.engine, settings.queue)
     recorder = Recorder(registry)
