@@ -18,8 +18,8 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
-	bench-throughput chaos chaos-stock stack stack-down stack-test lock sbom clean
+.PHONY: help demo up test test-training test-modelscope test-browser test-monitoring test-spacy screenshots bench-page \
+	check format bench bench-throughput chaos chaos-stock stack stack-down stack-test lock sbom clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,10 @@ screenshots: $(BROWSER) ## take the pictures of the page under docs/screenshots 
 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
+
+test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped where there is none
+	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
+	$(BIN)/pytest tests/monitoring
 
 test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)

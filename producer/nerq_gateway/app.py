@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from nerq.aio import AsyncClient
 from nerq.settings import Settings
-from nerq_gateway import docs, huggingface, metrics, ner, openapi, problems, status
+from nerq_gateway import docs, huggingface, metrics, ner, openapi, problems, scrape, status
 from nerq_gateway.gate import Gate, Keys, RateLimit, rates
 from nerq_gateway.guard import Guard
 from nerq_gateway.jobs import routes as jobs
@@ -74,7 +74,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(jobs.router, dependencies=secured)
     app.include_router(huggingface.router, dependencies=secured)
     app.include_router(status.router)
-    app.include_router(metrics.router)
+    app.include_router(scrape.router)
     openapi.install(app)
     docs.install(app)
     _serve_page(app)

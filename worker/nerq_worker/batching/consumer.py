@@ -4,6 +4,7 @@ With strategy.py and request.py, all that knows Celery inside.
 """
 
 import os
+import sys
 import time
 from contextlib import suppress
 from types import MethodType
@@ -13,9 +14,13 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
+from nerq.errors import NerqError
 from nerq_worker.batching.job import held
+from nerq_worker.batching.watch import Watch
 from nerq_worker.delivery.keeper import Keeper
+from nerq_worker.delivery.ledger import Renewed
 from nerq_worker.delivery.meter import Meter
+from nerq_worker.observe import Start, observe
 
 NEIGHBOURS = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
@@ -38,7 +43,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self.nerq_meter = Meter(time.monotonic())
         self._lost = -RECONNECT_PAUSE
         self._ledger = held().ledger
-        self._keeper = Keeper(self._ledger, self._connect, self._about)
+        self.nerq_watch, self._watching = _observed(self)
+        self._keeper = Keeper(self._ledger, self._connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
@@ -46,6 +52,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def start(self) -> None:
         """Consume until the worker stops; the lease is kept from here on."""
         self._keeper.start()
+        for watching in self._watching:
+            watching.start()
         super().start()
 
     def on_close(self) -> None:
@@ -72,6 +80,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def _connect(self) -> Any:
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
+
+    def _taken_back(self, renewed: Renewed) -> None:
+        self.nerq_watch.again("lease_lapsed", renewed.taken_back)
+        self.nerq_watch.again("held_too_long", renewed.overdue)
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -101,6 +113,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         if time.monotonic() - self._lost < RECONNECT_PAUSE:
             time.sleep(RECONNECT_PAUSE)
         self._lost = time.monotonic()
+
+
+def _observed(consumer: Any) -> tuple[Watch, list[Start]]:
+    """Return who watches, or end the worker before it forks: what was asked for cannot be."""
+    try:
+        return observe(consumer, held())
+    except NerqError as error:
+        print(f"nerq: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
+        raise SystemExit(1) from None
 
 
 def _hello(step: Any, consumer: Any) -> dict[str, Any]:
