@@ -1,7 +1,7 @@
 """Make what the stack's parts must not share with the world: passwords, and Redis' list of users.
 
-Runs once before all else, in a container without a network. What is there is kept, so that a restart changes no password;
-the list of users is written anew each time, so that an upgrade may change what they are allowed.
+Runs once before all else, in a container without a network. What is there is kept, so that a restart changes no
+password; the list of users is written anew each time, so that an upgrade may change what they are allowed.
 """
 
 import hashlib

@@ -23,7 +23,7 @@ def stack(fresh_clone):
         engine.compose("build")
         engine.compose("up", "--detach")
         seconds = engine.wait_healthy(*SERVICES)
-        print(f"healthy {seconds:.0f} s after `up` returned")  # noqa: T201 - a figure, with -s
+        print(f"healthy {seconds:.0f} s after `up` returned")
         yield engine
     finally:
         engine.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")

@@ -96,7 +96,7 @@ def test_the_image_is_small(stack, service):
     image = stack.inspect(service)[0]["Image"]
     sizes = [json.loads(run("docker", "image", "inspect", name).stdout)[0]["Size"] for name in (image, base)]
     above = (sizes[0] - sizes[1]) / 1e6
-    print(f"{service}: {above:.0f} MB above {base}")  # noqa: T201 - a figure, with -s
+    print(f"{service}: {above:.0f} MB above {base}")
     assert above <= LIMIT_MB[service]
 
 
