@@ -24,7 +24,7 @@ ELSEWHERE = {"broker_url", "metrics_host", "metrics_port", "flower_password_file
 
 @pytest.fixture
 def make():
-    spec = importlib.util.spec_from_file_location("stack_secrets", COMPOSE / "init" / "secrets.py")
+    spec = importlib.util.spec_from_file_location("make_secrets", COMPOSE / "init" / "make_secrets.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.make
