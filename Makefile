@@ -95,7 +95,7 @@ stack: ## build the images and bring the stack up in containers; make stack-down
 	$(PYTHON) compose/wait.py $(COMPOSE)
 
 stack-down: ## stop the stack; its data stays, and goes with VOLUMES=--volumes
-	$(COMPOSE) down --remove-orphans $(VOLUMES)
+	$(COMPOSE) --profile monitoring down --remove-orphans $(VOLUMES)
 
 stack-test: $(STACK) ## bring the stack up, test it from outside, and take everything of it away
 	$(BIN)/pytest --timeout 600 tests/stack

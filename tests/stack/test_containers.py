@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +79,7 @@ def is_loopback(address):
 
 def test_what_is_open_on_this_machine_is_open_to_it_alone(stack):
     ports = {stack.ports[name] for name in ("gateway", "flower", "redis")}
-    rows = [line.split() for line in open("/proc/net/tcp").read().splitlines()[1:]]  # noqa: PTH123, SIM115
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     listening = [row[1].split(":") for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) in ports]
     assert len(listening) == 3
     assert all(is_loopback(address) for address, _ in listening)
