@@ -32,8 +32,9 @@ def main(compose: list[str]) -> int:
         found = states(compose)
         if found and set(found.values()) == {"healthy"}:
             print(f"The stack is up: {len(found)} containers, healthy after {time.monotonic() - began:.0f} s.")
-            print("  page and API  http://127.0.0.1:8000/")
-            print("  Flower        http://127.0.0.1:5555/ user nerq, password:")
+            page, flower = (output(*compose, "port", *of).strip() for of in (("gateway", "8000"), ("flower", "5555")))
+            print(f"  page and API  http://{page}/")
+            print(f"  Flower        http://{flower}/ user nerq, password:")
             print(f"                {' '.join(compose)} exec flower cat /run/secrets/nerq/password")
             return 0
         time.sleep(LOOK)
