@@ -60,7 +60,8 @@ def probe(
 
     Exit code 0: it did. 1: it did not, or Redis cannot be reached: then restarting the worker mends nothing.
     """
-    settings = Settings.from_env(**({} if broker is None else {"broker_url": broker}))
+    given: dict[str, Any] = {} if broker is None else {"broker_url": broker}
+    settings = Settings.from_env(**given)
     host = host or socket.gethostname()
     app = make_celery(settings)
     began = time.monotonic()
