@@ -20,7 +20,7 @@ from nerq_worker.batching.watch import Watch
 from nerq_worker.delivery.keeper import Keeper
 from nerq_worker.delivery.ledger import Renewed
 from nerq_worker.delivery.meter import Meter
-from nerq_worker.observe import Start, observe
+from nerq_worker.observe import Service, observe
 
 NEIGHBOURS = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
@@ -43,7 +43,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self.nerq_meter = Meter(time.monotonic())
         self._lost = -RECONNECT_PAUSE
         self._ledger = held().ledger
-        self.nerq_watch, self._watching = _observed(self)
+        self.nerq_watch, self._services = _observed(self)
         self._keeper = Keeper(self._ledger, self._connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
@@ -52,8 +52,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def start(self) -> None:
         """Consume until the worker stops; the lease is kept from here on."""
         self._keeper.start()
-        for watching in self._watching:
-            watching.start()
+        for service in self._services:
+            service.start()
         super().start()
 
     def on_close(self) -> None:
@@ -74,6 +74,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Close the connection, give back all that is left, and end the lease."""
         super().shutdown()
         self._keeper.stop()
+        for service in self._services:
+            service.stop()
         with suppress(RedisError, OSError), self._connect() as client:
             self._ledger.leave(client)
 
@@ -115,7 +117,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._lost = time.monotonic()
 
 
-def _observed(consumer: Any) -> tuple[Watch, list[Start]]:
+def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
     """Return who watches, or end the worker before it forks: what was asked for cannot be."""
     try:
         return observe(consumer, held())

@@ -1,6 +1,6 @@
 """Counts batches and requests, in the parent process. A batch is recorded at once, so a request costs little."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celery import signals
@@ -99,7 +99,7 @@ class Recorder(Watch):
             self._lost[flown.lost].inc()
             self._again[flown.lost].inc(flown.again)
             return
-        waits = list(_waits(flown))
+        waits = flown.total_waits()
         self._waits.observe(waits)
         self._latencies.observe([wait + flown.runtime for wait in waits])
         self._count_outcomes(flown)
@@ -162,11 +162,3 @@ def tell_model(registry: CollectorRegistry, version: str, model: str, engine: st
         "nerq_model_info", "Always 1; the model that a worker holds.", ["model", "engine", "queue"], registry=registry
     )
     about.labels(model, engine, queue).set(1)
-
-
-def _waits(flown: Flown) -> Iterator[float]:
-    """Yield for how many seconds each request had waited in all; in this worker, if that is all that is known."""
-    for request, waited in zip(flown.requests, flown.waits, strict=True):
-        sent = request.sent_at
-        # The sender's clock may be ahead, and anybody may send.
-        yield flown.left - sent if sent is not None and 0 < sent <= flown.left - waited else waited
