@@ -87,6 +87,7 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     """
     install()
     app = make_celery(settings)
+    app.events_cls = "nerq_worker.batching.events:Events"
     ledger = Ledger(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
         worker_pool="prefork",
