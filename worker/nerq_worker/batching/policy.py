@@ -20,6 +20,7 @@ class Item(NamedTuple):
         longest: tokens of the longest window, at least 1.
         arrived: when it came, in seconds of the caller's clock.
         alone: it must not share a batch (it may have killed a process).
+        bulk: nobody waits for it; see lanes.py.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Item(NamedTuple):
     longest: int
     arrived: float
     alone: bool = False
+    bulk: bool = False
 
     @property
     def area(self) -> int:

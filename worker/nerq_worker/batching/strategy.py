@@ -107,6 +107,7 @@ class Strategy:
             log_text=self._held.settings.log_text,
             arrived=self._dispatcher.clock(),
             max_length=self._held.max_length,
+            bulk=self._held.ledger.is_bulk(str(message.delivery_tag)),
             on_ack=ack,
             on_reject=reject,
             app=self._app,
