@@ -5,9 +5,9 @@ import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery
@@ -84,8 +84,7 @@ class Ending(Enum):
     """Another worker has it now; this one says nothing about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a request ended; `summary` goes into events and logs, `code` is its error's, or ANSWERED_BEFORE."""
 
     ending: Ending
@@ -93,8 +92,7 @@ class Outcome:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What the parent learns of a batch.
 
     Attributes:
@@ -105,7 +103,7 @@ class Report:
 
     outcomes: list[Outcome]
     runtime: float
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float]
 
 
 ANSWERED_BEFORE = "answered_before"
