@@ -84,8 +84,8 @@ def test_what_is_no_traceparent_is_none():
 
 
 def headers_sent():
-    letterhead = Letterhead("nerq", log_text=False)
-    return letterhead.message("id", EXTRACT, "马云", now=1.0)._headers
+    letterhead = Letterhead(log_text=False)
+    return letterhead.message("id", EXTRACT, "马云", queue="q", now=1.0)._headers
 
 
 def test_the_trace_at_hand_travels_in_the_message():
@@ -102,7 +102,7 @@ def test_the_trace_at_hand_travels_in_the_message():
 def test_a_client_does_not_import_opentelemetry():
     code = (
         "import sys, nerq; from nerq.message import Letterhead\n"
-        "Letterhead('q', log_text=False).message('i', 'nerq.extract', 't', now=1.0)\n"
+        "Letterhead(log_text=False).message('i', 'nerq.extract', 't', queue='q', now=1.0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
