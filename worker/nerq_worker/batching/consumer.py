@@ -5,7 +5,9 @@ With strategy.py and request.py, all that knows Celery inside.
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -13,6 +15,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
+from nerq_worker.batching.events import GATHER
 from nerq_worker.batching.job import held
 from nerq_worker.delivery.keeper import Keeper
 from nerq_worker.delivery.meter import Meter
@@ -63,11 +66,36 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             dispatcher.hand_back()
 
     def shutdown(self) -> None:
-        """Close the connection, give back all that is left, and end the lease."""
+        """Send the last events, close the connection, give back all that is left, and end the lease."""
+        with suppress(*self.connection_errors, *self.channel_errors):
+            self._flush_events()
         super().shutdown()
         self._keeper.stop()
         with suppress(RedisError, OSError), self._connect() as client:
             self._ledger.leave(client)
+
+    def on_send_event_buffered(self) -> None:
+        """Send the events that wait, and those that come until then, in a moment."""
+        self.hub.call_later(GATHER, self._flush_events)
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what is called for every message: ours go to their strategy straight away.
+
+        Celery's own makes two promises for each, to acknowledge and to reject it; of ours hardly any need them.
+        """
+        usual = super().create_task_handler(*args, **options)
+        strategies, soon, callbacks = self.strategies, self.call_soon_ack, self.on_task_message
+
+        def on_message(message: Any) -> None:
+            name = message.headers.get("task")
+            handler: Any = strategies.get(name) if isinstance(name, str) else None
+            if getattr(handler, "batched", False):
+                ack, reject = partial(soon, message.ack_log_error), partial(soon, message.reject_log_error)
+                handler(message, None, ack, reject, callbacks)
+            else:
+                usual(message)
+
+        return on_message
 
     def _connect(self) -> Any:
         backend = self.app.backend
