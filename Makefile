@@ -13,8 +13,8 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser test-monitoring test-spacy screenshots \
-	bench-page check format bench bench-throughput bench-queue chaos chaos-stock clean
+.PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+	screenshots bench-page check format bench bench-throughput bench-queue chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,7 +48,10 @@ test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline,
 test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
 	$(BIN)/pytest tests/browser
 
-screenshots: $(BROWSER) ## take the pictures of the page under docs/screenshots anew
+test-flower: $(BROWSER) ## test what Flower shows of a thousand requests, in a real Chromium; a minute
+	$(BIN)/pytest tests/monitor
+
+screenshots: $(BROWSER) ## take the pictures of the page and of Flower under docs/screenshots anew
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine

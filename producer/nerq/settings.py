@@ -72,6 +72,10 @@ class Settings(BaseModel):
     )
     max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
 
+    flower_password_file: str = Field(
+        "", description="file with Flower's password, made up if it is not there; empty: one in `nerq flower`'s --data"
+    )
+
     @field_validator("queue")
     @classmethod
     def _not_bulk(cls, name: str) -> str:

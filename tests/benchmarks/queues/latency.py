@@ -11,11 +11,12 @@ DRAIN = 20.0
 """Seconds to wait for the last answers."""
 
 
-def open_loop(client, messages, rate):
+def open_loop(client, queue, messages, rate):
     """Push so many messages a second; return every message's latency in ms, in the order of the answers.
 
     Args:
         client: of Redis.
+        queue: the worker's list.
         messages: as a client has sent them.
         rate: messages per second.
     """
@@ -31,7 +32,7 @@ def open_loop(client, messages, rate):
             elapsed = time.perf_counter() - began
             ready = min(len(messages), int(elapsed * rate) + 1)
             if ready > sent:
-                client.lpush("nerq", *messages[sent:ready])
+                client.lpush(queue, *messages[sent:ready])
                 sent = ready
             rest = sent / rate - elapsed if sent < len(messages) else 0.1
             answer = pubsub.get_message(timeout=max(0.0, rest))

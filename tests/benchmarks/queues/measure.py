@@ -106,7 +106,7 @@ def at_load(rig, contender, send, rate, seconds):
     """Return latencies in ms at LOAD of a rate in texts per second."""
     requests = max(20, int(rate * LOAD * seconds / contender.texts))
     send(compose(requests * contender.texts))
-    return open_loop(rig.client, rig.take(), rate * LOAD / contender.texts)
+    return open_loop(rig.client, *rig.take(), rate * LOAD / contender.texts)
 
 
 def compose(count):

@@ -92,11 +92,11 @@ class Rig:
             pipeline.execute()
 
     def take(self):
-        """Remove what waits; return it, in the order in which it was sent."""
-        (name,) = self.lists()
+        """Remove what waits; return the worker's list that it is for, and it, in the order in which it was sent."""
+        ((name, queue),) = self.lists().items()
         messages = self.client.lrange(name, 0, -1)
         self.client.delete(name)
-        return messages[::-1]
+        return queue, messages[::-1]
 
     def answered(self):
         """Return how many results there are; reads every key."""

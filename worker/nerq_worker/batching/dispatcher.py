@@ -210,7 +210,7 @@ class Dispatcher:
         """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""
         if len(requests) > 1:
             for request in requests:
-                self.again(request, alone=True)
+                self.again(request, "its batch could not be sent to a process", alone=True)
         else:
             self._discard(requests[0], error)
 
@@ -256,10 +256,10 @@ class Dispatcher:
         for request in requests:
             self._requests.pop(request.id, None)
 
-    def again(self, request: BatchRequest, *, alone: bool) -> None:
+    def again(self, request: BatchRequest, reason: str, *, alone: bool) -> None:
         """Let a request that did not end wait once more, here or, if this worker stops, in the queue."""
         request.alone = request.alone or alone
-        request.step_back()
+        request.step_back(reason)
         if self._is_open():
             self._policy.add(request.item)
             self._schedule()
@@ -270,7 +270,7 @@ class Dispatcher:
     def lost(self, request: BatchRequest) -> None:
         """Drop a request that another worker took over, unless it came once more to this one."""
         if request.follow():
-            self.again(request, alone=False)
+            self.again(request, "another worker had taken it over", alone=False)
         else:
             self._forget(request)
 

@@ -37,6 +37,8 @@ class Flight:
         self._job: Any = None
         self.doubtful = False
         self._hard = self._limit(0, "time_limit")
+        for request, waited in zip(requests, self._waits, strict=True):
+            request.board(number, len(requests), waited)
 
     def _limit(self, position: int, default: str) -> float | None:
         """Return the smallest time limit of the requests, in seconds; position 0 is hard, 1 is soft."""
@@ -82,15 +84,15 @@ class Flight:
     def _on_report(self, report: Report) -> None:
         self._dispatcher.landed(self)
         live = []
-        for request, outcome, waited in zip(self.requests, report.outcomes, self._waits, strict=True):
+        for request, outcome in zip(self.requests, report.outcomes, strict=True):
             if not request.over:
                 live.append((request, outcome))
-                self._tell_end(request, outcome, waited, report.runtime)
+                self._tell_end(request, outcome, report.runtime)
         again = [request for request, outcome in live if outcome.ending is Ending.OUT_OF_TIME]
         lost = [request for request, outcome in live if outcome.ending is Ending.LOST]
         self._dispatcher.ended(request for request in self.requests if request not in again and request not in lost)
         for request in again:
-            self._dispatcher.again(request, alone=True)
+            self._dispatcher.again(request, "the soft time limit of its batch passed", alone=True)
         if lost:
             logger.warning("batch %d: %d requests belong to another worker by now", self._number, len(lost))
         for request in lost:
@@ -99,12 +101,11 @@ class Flight:
             self._dispatcher.put_back([tag for request, _ in live if request not in again for tag in request.tags])
         guarded(self._tell, report)
 
-    def _tell_end(self, request: BatchRequest, outcome: Outcome, waited: float, runtime: float) -> None:
+    def _tell_end(self, request: BatchRequest, outcome: Outcome, runtime: float) -> None:
         """Tell one request how it ended, if it did."""
         if outcome.ending is Ending.ANSWERED:
-            place = f"batch {self._number} of {len(self.requests)}, waited {waited * 1000:.1f} ms"
             request.settle()
-            guarded(request.answered, f"{outcome.summary}, {place}", runtime)
+            guarded(request.answered, outcome.summary, runtime)
         elif outcome.ending is Ending.FAILED:
             request.settle()
             guarded(request.failed, outcome.summary)
@@ -126,7 +127,7 @@ class Flight:
             # The process was killed for one request; the others have done nothing.
             lost = "terminated"
             for request in live:
-                self._dispatcher.again(request, alone=False)
+                self._dispatcher.again(request, "its process was ended for another request", alone=False)
         elif isinstance(error, TimeLimitExceeded):
             lost = "time_limit"
             self._on_out_of_time(live)
@@ -152,7 +153,7 @@ class Flight:
                 self._dispatcher.ended([request])
                 guarded(request.set_aside, error, self._dispatcher.store)
             else:
-                self._dispatcher.again(request, alone=True)
+                self._dispatcher.again(request, f"its process died ({error.code})", alone=True)
 
     def _tell(self, report: Report) -> None:
         """Describe the batch in one log line and one event; no word of its texts."""

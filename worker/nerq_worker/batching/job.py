@@ -19,7 +19,7 @@ from nerq.settings import Settings
 from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
 from nerq_worker.cache import Cache, Keys
 from nerq_worker.delivery.ledger import Ledger
-from nerq_worker.memory import give_back
+from nerq_worker.memory import Returns
 from nerq_worker.results import NotStored, Record, ResultStore, Standing
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ ANSWERED_BEFORE = "answered_before"
 
 _held: list[Held] = []
 _known: dict[str, Answer] = {}
+_returns = Returns()
 
 
 def hold(held_: Held) -> None:
@@ -140,7 +141,7 @@ def run_batch(owner: str, works: bytes) -> Report:
     if here.ledger.owner != owner:  # a process that was not forked made its own
         here = replace(here, ledger=replace(here.ledger, owner=owner))
     report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
-    give_back(collect=False)
+    _returns.after_batch()
     return report
 
 
