@@ -52,6 +52,7 @@ class Recorder(Watch):
 
         self._requests = counters("requests", "Requests that ended, by how.", "outcome", OUTCOMES)
         self._texts = counter("texts", "Texts in finished batches.")
+        self._characters = counter("text_characters", "Characters of those texts.")
         self._failed = counter("texts_failed", "Texts that got an error of their own.")
         self._repeated = counter("texts_repeated", "Texts that another text of their batch was the same as.")
         self._cached = counter("cache_hits", "Texts answered from the cache of NERQ_CACHE_TTL.")
@@ -125,6 +126,7 @@ class Recorder(Watch):
         texts = sum(request.size.texts for request in flown.requests)
         tokens, padded = figures.get("tokens", 0), figures.get("padded_tokens", 0)
         self._texts.inc(texts)
+        self._characters.inc(sum(request.size.characters for request in flown.requests))
         self._failed.inc(figures.get("failed", 0))
         self._repeated.inc(figures.get("repeated", 0))
         self._cached.inc(figures.get("cached", 0))
