@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from nerq.errors import InvalidSettings
+from nerq.keys import BULK
 
 PREFIX = "NERQ_"
 IN_FILE = "_FILE"
@@ -26,12 +27,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     broker_url: str = Field("redis://localhost:6379/0", description="Redis or Valkey that holds queue and results")
-    queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue")
+    queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; what is bulk waits in NAME.bulk")
     timeout: float = Field(30.0, gt=0, description="seconds a client waits for a result")
     connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
     result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
     max_queue: int = Field(
-        100_000, ge=0, description="most requests that may wait in the queue; more are refused; 0: no limit"
+        100_000, ge=0, description="most requests of each priority that may wait; more are refused; 0: no limit"
     )
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="longest text taken, in code points")
     log_text: bool = Field(
@@ -79,6 +80,13 @@ class Settings(BaseModel):
     flower_password_file: str = Field(
         "", description="file with Flower's password, made up if it is not there; empty: one in `nerq flower`'s --data"
     )
+
+    @field_validator("queue")
+    @classmethod
+    def _not_bulk(cls, name: str) -> str:
+        if name.endswith(BULK):
+            raise ValueError(f"names that end in {BULK} are those of the second lists; name it otherwise")
+        return name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:

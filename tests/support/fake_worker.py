@@ -2,7 +2,7 @@
 
 `马云` is found as PER wherever it stands. `!raise` fails the model, `!die` kills the process, `!die-once:NAME` only the
 first time, `!die-until:NAME` until there is a key NAME, `!wait:NAME` blocks until something is pushed to the list
-NAME. Each run is noted in the list `runs`.
+NAME. Each run is noted in the list `runs`, and its process in `runners`.
 """
 
 import json
@@ -44,7 +44,10 @@ class FakeRecogniser:
         # A model does not care whether Redis is there, so this one waits for it.
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
         with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
-            client.rpush("runs", json.dumps([len(text) for text in texts]))
+            with client.pipeline() as pipe:
+                pipe.rpush("runs", json.dumps([len(text) for text in texts]))
+                pipe.rpush("runners", os.getpid())
+                pipe.execute()
             for text in texts:
                 self._obey(text, client)
         longest = max(map(len, texts))

@@ -30,7 +30,7 @@ def test_a_spread_is_the_histogram_that_prometheus_would_make(batches):
 
 
 def request(sent_at=None, texts=1):
-    return SimpleNamespace(sent_at=sent_at, size=SimpleNamespace(texts=texts))
+    return SimpleNamespace(sent_at=sent_at, size=SimpleNamespace(texts=texts, characters=10 * texts))
 
 
 def recorded(*flown):
@@ -85,6 +85,7 @@ def test_a_batch_of_known_texts_has_no_padding_and_no_stages():
     ran = {"tokens": 90, "padded_tokens": 100, "windows": 2, "tokenise": 0.1, "infer": 0.2, "decode": 0.3, "failed": 1}
     value = recorded(cached, flown([request(texts=2)], [Outcome(Ending.ANSWERED)], figures=ran))
     assert (value("cache_hits_total"), value("texts_total"), value("texts_failed_total")) == (3, 5, 1)
+    assert value("text_characters_total") == 50
     assert (value("tokens_total"), value("padding_tokens_total")) == (90, 10)
     assert value("batch_padding_ratio_count") == 1
     assert math.isclose(value("batch_padding_ratio_sum"), 0.1)

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "max_tasks": 20_000,  # 4 kB each in memory; saving them holds Flower up for about half a second
     "state_save_interval": 300_000,  # ms; what kill -9 may cost
     "purge_offline_workers": 600,  # s; every start of a worker has another name
-    "tasks_columns": "name,uuid,state,args,result,received,started,runtime,worker",
+    "tasks_columns": "name,uuid,state,args,runtime,worker,received,started",
 }
 DATABASE = "flower"
 LOOK = 5.0

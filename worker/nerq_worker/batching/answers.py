@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from traceback import format_tb
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nerq.contract import EXTRACT, Entity, masked, text_fault, texts_fault
 from nerq.errors import InvalidText, ModelFailed, NerqError
@@ -36,8 +36,7 @@ class Memory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """One request on its way to a pool process.
 
     Attributes:
@@ -68,8 +67,7 @@ class Work:
         return f"<{self.task}[{self.id}]{masked(self.args)}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The end of one request.
 
     Attributes:

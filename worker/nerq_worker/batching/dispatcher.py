@@ -17,7 +17,8 @@ from nerq.errors import InvalidText
 from nerq_worker.batching.consumer import channel_of
 from nerq_worker.batching.flight import Flight, guarded
 from nerq_worker.batching.job import Held
-from nerq_worker.batching.policy import Limits, Policy
+from nerq_worker.batching.lanes import Lanes
+from nerq_worker.batching.policy import Limits
 from nerq_worker.batching.request import BatchRequest
 from nerq_worker.delivery.transport import LOOK
 from nerq_worker.results import ResultStore
@@ -54,7 +55,7 @@ class Dispatcher:
         self._ledger = held.ledger
         self._backend = held.app.backend
         self._model = held.model
-        self._policy = Policy(
+        self._policy = Lanes(
             Limits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
         self._requests: dict[str, BatchRequest] = {}  # all that wait or run

@@ -1,14 +1,13 @@
 """How large a request will be once it is tokenised, guessed without a tokenizer. Pure: no I/O, no clock."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SPECIAL = 2
 """Tokens every window has besides its text: one opens it, one closes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """What a request costs the model.
 
     Attributes:

@@ -5,9 +5,9 @@ import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery
@@ -19,7 +19,7 @@ from nerq.settings import Settings
 from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
 from nerq_worker.cache import Cache, Keys
 from nerq_worker.delivery.ledger import Ledger
-from nerq_worker.memory import give_back
+from nerq_worker.memory import Returns
 from nerq_worker.results import NotStored, Record, ResultStore, Standing
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class Ending(Enum):
     """Another worker has it now; this one says nothing about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a request ended; `summary` goes into events and logs, `code` is its error's, or ANSWERED_BEFORE."""
 
     ending: Ending
@@ -93,8 +92,7 @@ class Outcome:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What the parent learns of a batch.
 
     Attributes:
@@ -105,7 +103,7 @@ class Report:
 
     outcomes: list[Outcome]
     runtime: float
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float]
 
 
 ANSWERED_BEFORE = "answered_before"
@@ -113,6 +111,7 @@ ANSWERED_BEFORE = "answered_before"
 
 _held: list[Held] = []
 _known: dict[str, Answer] = {}
+_returns = Returns()
 
 
 def hold(held_: Held) -> None:
@@ -142,7 +141,7 @@ def run_batch(owner: str, works: bytes) -> Report:
     if here.ledger.owner != owner:  # a process that was not forked made its own
         here = replace(here, ledger=replace(here.ledger, owner=owner))
     report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
-    give_back(collect=False)
+    _returns.after_batch()
     return report
 
 

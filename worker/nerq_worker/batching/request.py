@@ -35,12 +35,13 @@ class BatchRequest(Request):  # type: ignore[misc]
         deaths: processes that died while they worked on it.
         alone: it must not share a batch any more.
         place: fields of its events: the batch that it is in, or was in last; see `board`.
+        bulk: it came from the bulk queue.
     """
 
     time_start: float | None
 
     def __init__(  # Celery's own options, and where and when it came
-        self, message: Any, *, log_text: bool, arrived: float, max_length: int, **options: Any
+        self, message: Any, *, log_text: bool, arrived: float, max_length: int, bulk: bool = False, **options: Any
     ) -> None:
         super().__init__(message, **options)
         self.arrived = arrived
@@ -48,6 +49,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.deaths = int((message.properties or {}).get(DEATHS, 0))
         self.alone = self.deaths > 0
         self.place: dict[str, float] = {}
+        self.bulk = bulk
         self._log_text = log_text
         self._copies: list[BatchRequest] = []
         if not log_text:
@@ -104,7 +106,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     def item(self) -> Item:
         """The request as the policy sees it."""
         size = self.size
-        return Item(self.id, size.rows, size.longest, self.arrived, self.alone)
+        return Item(self.id, size.rows, size.longest, self.arrived, self.alone, self.bulk)
 
     @property
     def work(self) -> Work:

@@ -40,6 +40,14 @@ class Flown:
     lost: str = ""
     again: int = 0
 
+    def total_waits(self) -> list[float]:
+        """Return the seconds that each request had waited since it was sent; in this worker, if no more is known."""
+        return [
+            # The sender's clock may be ahead, and anybody may send.
+            self.left - sent if (sent := request.sent_at) is not None and 0 < sent <= self.left - waited else waited
+            for request, waited in zip(self.requests, self.waits, strict=True)
+        ]
+
 
 class Watch:
     """Listens to nothing. Called from the event loop, `again` also from the keeper's thread: be quick."""

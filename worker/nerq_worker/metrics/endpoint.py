@@ -41,6 +41,9 @@ class Endpoint:
         forks.register(self)
         logger.info("metrics: http://%s:%d/metrics", self._host, self._port)
 
+    def stop(self) -> None:
+        """Do nothing: the page is there to the end."""
+
     def after_fork(self) -> None:
         """Let go of the port in a process that replaces one: it may outlive the parent."""
         if self._socket is not None:

@@ -1,6 +1,6 @@
 """Counts batches and requests, in the parent process. A batch is recorded at once, so a request costs little."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celery import signals
@@ -52,6 +52,7 @@ class Recorder(Watch):
 
         self._requests = counters("requests", "Requests that ended, by how.", "outcome", OUTCOMES)
         self._texts = counter("texts", "Texts in finished batches.")
+        self._characters = counter("text_characters", "Characters of those texts.")
         self._failed = counter("texts_failed", "Texts that got an error of their own.")
         self._repeated = counter("texts_repeated", "Texts that another text of their batch was the same as.")
         self._cached = counter("cache_hits", "Texts answered from the cache of NERQ_CACHE_TTL.")
@@ -99,7 +100,7 @@ class Recorder(Watch):
             self._lost[flown.lost].inc()
             self._again[flown.lost].inc(flown.again)
             return
-        waits = list(_waits(flown))
+        waits = flown.total_waits()
         self._waits.observe(waits)
         self._latencies.observe([wait + flown.runtime for wait in waits])
         self._count_outcomes(flown)
@@ -125,6 +126,7 @@ class Recorder(Watch):
         texts = sum(request.size.texts for request in flown.requests)
         tokens, padded = figures.get("tokens", 0), figures.get("padded_tokens", 0)
         self._texts.inc(texts)
+        self._characters.inc(sum(request.size.characters for request in flown.requests))
         self._failed.inc(figures.get("failed", 0))
         self._repeated.inc(figures.get("repeated", 0))
         self._cached.inc(figures.get("cached", 0))
@@ -162,11 +164,3 @@ def tell_model(registry: CollectorRegistry, version: str, model: str, engine: st
         "nerq_model_info", "Always 1; the model that a worker holds.", ["model", "engine", "queue"], registry=registry
     )
     about.labels(model, engine, queue).set(1)
-
-
-def _waits(flown: Flown) -> Iterator[float]:
-    """Yield for how many seconds each request had waited in all; in this worker, if that is all that is known."""
-    for request, waited in zip(flown.requests, flown.waits, strict=True):
-        sent = request.sent_at
-        # The sender's clock may be ahead, and anybody may send.
-        yield flown.left - sent if sent is not None and 0 < sent <= flown.left - waited else waited
