@@ -73,7 +73,7 @@ def encoder_of(weights: Weights, shape: Shape) -> Any:
         max_position_embeddings=len(weights["embeddings.position_embeddings.weight"]),
         type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
         layer_norm_eps=shape.epsilon,
-        hidden_act="gelu",
+        hidden_act=shape.activation,
         attn_implementation="sdpa",
         bigram_rows=rows,
         bigram_width=width,

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nerq.errors import NerqError
+from nerq_models.graph import Activation
 
 
 class ConfigError(NerqError):
@@ -24,6 +25,8 @@ class EncoderConfig(_Part):
     layers: int = 6
     heads: int = 4
     feed_forward: int = 1024
+    activation: Activation = "gelu"
+    """Between the feed-forward layers; relu costs nothing in INT8 with static scales."""
     max_length: int = 512
     bigram_rows: int = 0
     """Rows of the table of hashed bigrams, see nerq_models.encoder; 0: none."""
