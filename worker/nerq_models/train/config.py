@@ -62,6 +62,8 @@ class TagConfig(_Part):
     crf_learning_rate: float = 5e-3
     warmup: int = 200
     dropout: float = 0.1
+    bigrams_hidden: float = 0.0
+    """Share of the tokens whose bigrams the encoder does not see while it is trained."""
     words: float = 0.0
     """Weight of the loss of a head that goes on telling words, as in pretraining, and is dropped; 0: no such head."""
     join_share: float = 0.2
