@@ -134,7 +134,8 @@ class TextTokenizer:
             return table
         # Where runs of characters that are words, and of those that are not, begin; each odd cut ends an unknown run.
         cuts = np.flatnonzero(np.diff(known, prepend=True, append=True)).tolist()
-        tables, after = [], 0
+        tables: list[NDArray[np.int64]] = []
+        after = 0
         for first, last in zip(cuts[::2], cuts[1::2], strict=True):
             tables += (table[after:first], self._encode_run(text[first:last], first))
             after = last
@@ -143,7 +144,8 @@ class TextTokenizer:
     def _encode_run(self, text: str, start: int) -> NDArray[np.int64]:
         """Do as `_words` with the tokenizer itself, for text that begins at `start`."""
         table = self._of_run(text) if len(text) <= _SHORT else self._encode(text)
-        return table + np.array((0, start, start, start))
+        shifted: NDArray[np.int64] = table + np.array((0, start, start, start))
+        return shifted
 
     def _encode(self, text: str) -> NDArray[np.int64]:
         tables = [np.zeros((0, 4), dtype=np.int64)]
