@@ -20,7 +20,7 @@ from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
 from nerq.keys import QUEUES
 from nerq.message import Letterhead
 from nerq.outcomes import Meta, read_meta
-from nerq.publisher import FullError, Publisher, Ticket
+from nerq.publisher import FullError, Publisher, Reach, Ticket
 from nerq.pubsub import key
 from nerq.results import ResultListener
 from nerq.routes import Destination, Priority, queue_of, read_routes, unknown
@@ -48,6 +48,7 @@ class Link:
         self._store: Any = self._app.backend.client
         self.listener = ResultListener(self._store, where=self.where, patience=settings.connect_timeout)
         self._publishers: dict[str, Publisher] = {}
+        self._reach = Reach()
         self._making = threading.Lock()
         self._default = Destination(settings.queue, Priority.INTERACTIVE)
         self._routes = read_routes(settings.routes)
@@ -80,8 +81,8 @@ class Link:
             self._check_open()
             if (known := self._publishers.get(where.list)) is None:
                 connect = self._store.connection_pool.make_connection
-                limit, patience = self.settings.max_queue, self._patience
-                known = self._publishers[where.list] = Publisher(connect, where.list, limit=limit, patience=patience)
+                limits: Any = {"limit": self.settings.max_queue, "patience": self._patience}
+                known = self._publishers[where.list] = Publisher(connect, where.list, **limits, reach=self._reach)
             return known
 
     def destination(self, priority: str, model: str | None) -> Destination:
@@ -174,11 +175,7 @@ class Link:
 
     def passing(self, error: NerqError) -> bool:
         """Say whether what refused a request may pass: a full queue, and a Redis that has been there before."""
-        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._reached)
-
-    @property
-    def _reached(self) -> bool:
-        return any(publisher.reached for publisher in list(self._publishers.values()))
+        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._reach.there)
 
     def revoke(self, *task_ids: str) -> None:
         """Tell every worker not to begin with these requests.

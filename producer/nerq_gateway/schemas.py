@@ -133,6 +133,8 @@ class Queue(BaseModel):
 
     depth: int = Field(ge=0, description="Messages that no worker has taken yet.")
     oldest_seconds: float | None = Field(None, description="How long the oldest of them has waited, if known.")
+    bulk: int = Field(0, ge=0, description="How many of them are bulk; workers take those after all others.")
+    held: int = Field(0, ge=0, description="Messages that workers hold and have not answered yet.")
 
 
 class Worker(BaseModel):
