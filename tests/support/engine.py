@@ -1,5 +1,6 @@
 """The stack in containers, as a user brings it up from a fresh clone: compose files, and what Docker says of them."""
 
+import base64
 import json
 import os
 import shutil
@@ -135,11 +136,9 @@ class Engine:
 
 
 def get(url, auth=None, timeout=30):
-    """Fetch a page; return its text."""
-    opener = urllib.request.build_opener()
+    """Fetch a page, as a user with a password if `auth` has both; return its text."""
+    request = urllib.request.Request(url)
     if auth:
-        manager = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        manager.add_password(None, url, *auth)
-        opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(manager))
-    with opener.open(url, timeout=timeout) as answer:
+        request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
         return answer.read().decode()
