@@ -92,6 +92,14 @@ def test_spans_are_sent_to_the_collector_that_the_environment_names(server):
     assert (span.trace_id.hex(), span.span_id.hex()) == (trace_id, span_id)
 
 
+def test_no_process_outlives_a_killed_gateway(server):
+    with running(server, "--processes", "2") as (process, _):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.kill()
+        assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
 def test_a_listener_does_not_keep_it_from_stopping(server):
     with running(server) as (process, url):
         created = curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/jobs")
