@@ -88,6 +88,7 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     """
     install()
     app = make_celery(settings)
+    app.events_cls = "nerq_worker.batching.events:Events"
     ledger = Ledger(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
         # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.

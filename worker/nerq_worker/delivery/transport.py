@@ -53,10 +53,19 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         self._not_before = self._next_look = 0.0
         self._identified: Any = None  # the socket whose client's id is known
         self._client_id = 0
+        self._pooled: Any = None
         super().__init__(*args, **kwargs)
         self.ledger: Ledger = self.connection.client.transport_options[LEDGER]
         self.waker = Waker(self)
         self.handlers[WAKE] = self.waker.on_readable
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        """Return a client; the one of the pool is kept, for making it takes longer than what it is asked for."""
+        if asynchronous:
+            return super()._create_client(asynchronous)
+        if self._pooled is None or self._pooled.connection_pool is not self.pool:
+            self._pooled = super()._create_client()
+        return self._pooled
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
         """Consume from a queue; one without acknowledgement goes kombu's own way."""
