@@ -10,9 +10,9 @@ STYLE = (
 )
 
 
-def curve(rows, engines):
-    """Return the plot of texts a second over workers, with what Redis alone could do."""
-    most = 10 ** math.ceil(math.log10(max(row["limit"] for row in rows)))
+def curve(rows, engines, full):
+    """Return the plot of texts a second over workers, and where Redis' core is full."""
+    most = 100_000
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -26,22 +26,22 @@ def curve(rows, engines):
         series.setdefault((row["engine"], row["kind"]), []).append(row)
     for number, (name, told) in enumerate(series.items()):
         colour, rate = COLOURS[name], engines[name[0]]
-        limit = told[-1]["limit"]
-        label = f"{name[0]}, {name[1]}: measured; dotted: Redis alone, {limit:,.0f}/s"
+        end = full[name]
+        label = f"{name[0]}, {name[1]}: measured; dotted: until Redis is full, {end:.0f} workers, {end * rate:,.0f}/s"
         parts += [
-            line([(1, rate, most), (64, min(64 * rate, most), most)], 'class="ideal" fill="none"'),
+            line([(1, rate, most), (end, end * rate, most)], f'stroke="{colour}" fill="none" stroke-dasharray="2 5"'),
+            dot(end, end * rate, most, colour),
             line(
                 [(row["workers"], row["rate"], most) for row in told],
                 f'stroke="{colour}" fill="none" stroke-width="2.5"',
             ),
-            line([(1, limit, most), (64, limit, most)], f'stroke="{colour}" fill="none" stroke-dasharray="2 5"'),
             f'<text x="{LEFT + 12}" y="{TOP + 18 + 18 * number}" style="fill:{colour}">{label}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
 
 
 def axes(most):
-    for workers in (1, 2, 4, 8, 16, 32, 64):
+    for workers in tuple(2**n for n in range(10)):
         x, _ = place(workers, 1, most)
         yield f'<text x="{x:.0f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{workers}</text>'
     for power in range(1, int(math.log10(most)) + 1):
@@ -54,9 +54,14 @@ def axes(most):
 
 def place(workers, rate, most):
     """Return where a point is, in pixels."""
-    x = LEFT + (WIDTH - LEFT - RIGHT) * math.log2(workers) / 6
+    x = LEFT + (WIDTH - LEFT - RIGHT) * math.log2(workers) / 9
     share = (math.log10(max(rate, 10)) - 1) / (math.log10(most) - 1)
     return x, HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+
+def dot(workers, rate, most, colour):
+    x, y = place(workers, rate, most)
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>'
 
 
 def line(points, style):
