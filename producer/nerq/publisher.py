@@ -94,17 +94,28 @@ class Depth:
         return limit >= SMALL and now - self.told_at < FRESH and 2 * (self.length + count) <= limit
 
 
+@dataclass(slots=True)
+class Reach:
+    """Whether Redis has ever answered; publishers of one client share it."""
+
+    there: bool = False
+
+
 class Publisher:
-    """Pushes messages to the queue's list. Threads may share it.
+    """Pushes messages to one list. Threads may share it.
 
     Args:
         connect: Makes a connection of redis-py's, not yet opened.
         queue: The list.
         limit: Most messages that may wait in it; 0 is no limit.
         patience: Seconds for which attempts go on while Redis restarts, loads its data or fails over.
+        reach: Shared with the client's other publishers.
     """
 
-    def __init__(self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach | None = None
+    ) -> None:
+        self._reach = reach or Reach()
         self._connect = connect
         self._queue = queue
         self._limit = limit
@@ -116,7 +127,6 @@ class Publisher:
         """Start over, as in a forked child; connections are left alone."""
         self._closed = threading.Event()
         self._connection: Any = None
-        self._reached = False
         self._depth = Depth()
         self._turn = threading.Lock()
         self._lock = threading.Lock()
@@ -127,7 +137,7 @@ class Publisher:
     @property
     def reached(self) -> bool:
         """Whether Redis has ever answered."""
-        return self._reached
+        return self._reach.there
 
     def put(self, message: bytes) -> None:
         """Push a message; return when Redis has it.
@@ -258,7 +268,7 @@ class Publisher:
             return True
         if isinstance(error, ResponseError):
             return str(error).startswith(PASSING)
-        return isinstance(error, ConnectionError | TimeoutError | OSError) and (used or self._reached)
+        return isinstance(error, ConnectionError | TimeoutError | OSError) and (used or self._reach.there)
 
     def _push(self, messages: Sequence[bytes]) -> tuple[int, int]:
         if self._connection is None:
@@ -269,7 +279,7 @@ class Publisher:
             taken, length = len(messages), int(self._ask("LPUSH", self._queue, *messages))
         else:
             taken, length = map(int, self._eval(messages))
-        self._reached = True
+        self._reach.there = True
         self._depth = Depth(length, time.monotonic())
         return taken, length
 

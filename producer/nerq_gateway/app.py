@@ -23,7 +23,7 @@ from nerq_gateway.guard import Guard
 from nerq_gateway.jobs import routes as jobs
 from nerq_gateway.jobs.runner import Runner
 from nerq_gateway.jobs.store import JobStore
-from nerq_gateway.redis import connect
+from nerq_gateway.redis import close, connect
 from nerq_gateway.request_id import HEADER, stamp
 from nerq_gateway.state import State
 
@@ -61,7 +61,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-        await redis.aclose()
+        await close(redis)
         metrics.leave()
         if provider is not None:
             await asyncio.to_thread(tracing.end, provider)

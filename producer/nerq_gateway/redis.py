@@ -46,3 +46,11 @@ def _by_sentinel(urls: list[str], master: str, options: dict[str, Any]) -> Redis
         master, db=int(database), **login, **options
     )
     return found
+
+
+async def close(redis: Redis) -> None:
+    """Close a client of `connect`, and with it the connections to sentinels, which redis-py leaves open."""
+    await redis.aclose()
+    manager = getattr(redis.connection_pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager is not None else ():
+        await sentinel.aclose()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -196,3 +197,15 @@ def test_a_full_queue_says_how_long_for_each_priority(server):
         assert (bulk.value.seconds, interactive.value.seconds) == (11.0, 1.0)
         backlog = ner.backlog()
         assert (backlog.depth, backlog.texts, backlog.bulk, backlog.bulk_texts) == (4, 22, 2, 20)
+
+
+def test_the_second_list_is_as_patient_as_the_first_while_redis_is_away(running_server, server):
+    """What has answered for one list counts for the other: its first message is tried again too."""
+    with Client(server.url, connect_timeout=20) as ner:
+        ner.submit("一")
+        running_server.stop(kill=True)
+        with ThreadPoolExecutor(1) as threads:
+            sending = threads.submit(ner.submit, "一", priority="bulk")
+            running_server.start()
+            assert sending.result(20).id
+        assert server.client.llen(BULK) == 1

@@ -41,6 +41,12 @@ class FakeRecogniser:
         self._url = url
 
     def run(self, texts):
+        if not self._url.startswith("sentinel:"):  # a moving master is the test then, and nothing is noted
+            self._note(texts)
+        longest = max(map(len, texts))
+        return [find(text) for text in texts], Stats(len(texts), sum(map(len, texts)), longest * len(texts))
+
+    def _note(self, texts):
         # A model does not care whether Redis is there, so this one waits for it.
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
         with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
@@ -50,8 +56,6 @@ class FakeRecogniser:
                 pipe.execute()
             for text in texts:
                 self._obey(text, client)
-        longest = max(map(len, texts))
-        return [find(text) for text in texts], Stats(len(texts), sum(map(len, texts)), longest * len(texts))
 
     def _obey(self, text, client):
         command, _, name = text.partition(":")

@@ -78,7 +78,11 @@ def test_status_tells_of_queue_and_workers(server, site):
     server.client.hset(keys.owner("w1"), mapping=described)
     found = site.http.get("/api/v1/status").json()
     kept = {name: value for name, value in described.items() if name not in {"started", "texts"}}
-    assert found == {"queue": {"depth": 2, "oldest_seconds": None}, "workers": [kept], "rate": 12.5}
+    assert found == {
+        "queue": {"depth": 2, "oldest_seconds": None, "bulk": 0, "held": kept["held"]},
+        "workers": [kept],
+        "rate": 12.5,
+    }
 
 
 def metrics(site):

@@ -1,0 +1,78 @@
+"""A master, a replica and a sentinel: client, worker and gateway follow the master wherever it goes."""
+
+import threading
+
+import pytest
+
+from chaos.sentinels import SentinelSet
+from nerq import BrokerUnreachable, Client
+from support.gateways import gateway
+from support.servers import need_server
+from support.workers import SHORT_LEASE, worker
+
+
+@pytest.fixture
+def sentinels(tmp_path):
+    need_server()
+    servers = SentinelSet(tmp_path)
+    try:
+        yield servers.start()
+    finally:
+        servers.close()
+
+
+def test_nothing_is_lost_when_master_and_replica_are_swapped_under_load(sentinels):
+    """The replica catches up first, so all that was accepted is there. Texts go on meanwhile, over HTTP too."""
+    with (
+        worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
+        Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
+        gateway(sentinels.url, timeout=60, connect_timeout=30) as site,
+    ):
+        assert len(ner.extract("马云")) == 1  # a Redis that was never reached is not waited for
+        job = site.http.post("/api/v1/jobs", json={"texts": ["马云"] * 600}).json()
+        sent, moved = [], threading.Event()
+
+        def swap():
+            sentinels.failover(coordinated=True)
+            moved.set()
+
+        swapping = threading.Thread(target=swap)
+        swapping.start()
+        while not moved.is_set() or len(sent) < 300:
+            sent.append(ner.submit("马云", priority="bulk" if len(sent) % 2 else "interactive"))
+        swapping.join()
+        assert all(len(one.result()) == 1 for one in sent)
+        assert len(site.ner(text="马云").json()["entities"]) == 1
+        assert site.events(job["id"])[-1][0] == "end"
+        documents = site.job(job["id"]).json()["documents"]
+        assert [len(document["entities"]) for document in documents] == [1] * 600
+        assert ner.backlog().depth == 0
+
+
+def test_a_lost_master_is_replaced_and_work_goes_on(sentinels):
+    with (
+        worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
+        Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
+    ):
+        assert len(ner.extract("马云")) == 1
+        sentinels.kill_master()
+        assert [len(ner.extract("马云")) for _ in range(20)] == [1] * 20
+        assert len(list(ner.stream(["马云"] * 200))) == 200
+
+
+def test_a_master_without_its_replica_accepts_nothing_if_it_is_told_so(sentinels):
+    """With min-replicas-to-write what is accepted is on its way to a replica; a cut-off master says no instead."""
+    replica = next(server for server in sentinels.servers if server is not sentinels.master)
+    sentinels.client.config_set("min-replicas-to-write", 1)
+    with Client(sentinels.url, connect_timeout=1) as ner:
+        ner.submit("马云")
+        replica.kill()
+        while sentinels.client.info("replication")["connected_slaves"]:
+            pass
+        with pytest.raises(BrokerUnreachable, match=r"NOREPLICAS|Not enough good replicas"):
+            ner.submit("马云")
+        assert sentinels.client.llen("nerq") == 1
+        replica.start()
+        while not sentinels.client.info("replication").get("min_slaves_good_slaves"):
+            pass
+        ner.submit("马云")

@@ -1,0 +1,150 @@
+"""A Redis that speaks TLS: a server that can, where one is installed, else one behind what ends TLS for it."""
+
+import contextlib
+import os
+import select
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from nerq import children
+from support.servers import redis_server
+
+PASSWORD = "hush"
+
+
+@dataclass(frozen=True)
+class TlsServer:
+    """Where it is, and the certificate that vouches for it, which is its own."""
+
+    port: int
+    certificate: Path
+    password: str
+
+    @property
+    def url(self):
+        return f"{self.bare_url}?ssl_ca_certs={self.certificate}"
+
+    @property
+    def bare_url(self):
+        """Without a word on who is trusted: then the system's authorities are, who do not know this server."""
+        return f"rediss://:{self.password}@127.0.0.1:{self.port}/0"
+
+
+def make_certificate(folder):
+    """Write cert.pem and key.pem for 127.0.0.1."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=redis"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@contextlib.contextmanager
+def tls_server(folder):
+    """Run it. NERQ_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
+    certificate, key = make_certificate(folder)
+    wanted = os.environ.get("NERQ_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+    if wanted:
+        with _native(wanted, folder, certificate, key) as server:
+            if server is not None:
+                yield server
+                return
+    with redis_server() as plain, _Terminator(plain.port, certificate, key) as terminator:
+        plain.client.config_set("requirepass", PASSWORD)
+        yield TlsServer(terminator.port, certificate, PASSWORD)
+
+
+@contextlib.contextmanager
+def _native(program, folder, certificate, key):
+    """Run a server with TLS alone; yield None if it was built without."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {
+        "port": 0, "tls-port": port, "bind": "127.0.0.1", "dir": folder, "requirepass": PASSWORD, "save": "",
+        "tls-cert-file": certificate, "tls-key-file": key, "tls-auth-clients": "no",
+    }  # fmt: skip
+    command = [program, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
+    with (folder / "server.log").open("wb") as log:
+        process = children.start(command, output=log, env=dict(os.environ))
+    server = TlsServer(port, certificate, PASSWORD)
+    try:
+        while process.poll() is None:
+            with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(server.url) as client:
+                client.ping()
+                break
+        yield server if process.poll() is None else None
+    finally:
+        children.stop(process, patience=10)
+
+
+class _Terminator:
+    """Ends TLS in front of a port, one thread per connection."""
+
+    def __init__(self, port, certificate, key):
+        self._upstream = port
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open = set()
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self):
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        self._listener.close()
+        for one in list(self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(one,))
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, one):
+        self._open.add(one)
+        try:
+            with self._context.wrap_socket(one, server_side=True) as near:
+                self._open.discard(one)
+                self._open.add(near)
+                with socket.create_connection(("127.0.0.1", self._upstream)) as far:
+                    _pass_on(near, far)
+                self._open.discard(near)
+        except OSError:  # whoever called did not like the certificate, or hung up
+            self._open.discard(one)
+            one.close()
+
+
+def _pass_on(near, far):
+    while True:
+        if not near.pending():
+            readable, _, _ = select.select([near, far], [], [])
+            if far in readable:
+                data = far.recv(65536)
+                if not data:
+                    return
+                near.sendall(data)
+            if near not in readable:
+                continue
+        data = near.recv(65536)
+        if not data:
+            return
+        far.sendall(data)

@@ -1,0 +1,128 @@
+"""The manifests in compose/k8s: valid, hardened, and about the same lists and endpoints as the code."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from nerq.keys import QueueKeys
+from nerq.settings import Settings, variable
+from nerq_gateway.openapi import KEPT
+
+FOLDER = Path(__file__).parents[2] / "compose" / "k8s"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
+DOCUMENTS = [
+    document
+    for name in KUSTOMIZATION["resources"]
+    for document in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))
+]
+FOREIGN = {"ScaledObject", "TriggerAuthentication"}
+"""Kinds of KEDA's, of which the schemas of Kubernetes know nothing."""
+TRIGGERS = {
+    "redis": (
+        {"listName", "listLength", "activationListLength", "databaseIndex", "enableTLS"},
+        {"listName", "listLength"},
+    ),
+    "metrics-api": (
+        {"url", "format", "valueLocation", "targetValue", "activationTargetValue"},
+        {"url", "valueLocation", "targetValue"},
+    ),
+}
+"""Of the fields that KEDA's documentation has for a trigger: those used here, and those it needs."""
+
+
+def one(kind, name):
+    (found,) = [d for d in DOCUMENTS if d["kind"] == kind and d["metadata"]["name"] == name]
+    return found
+
+
+def container(name):
+    (found,) = one("Deployment", name)["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: f"{d['kind']}-{d['metadata']['name']}")
+def test_each_document_is_what_kubernetes_takes(document):
+    if document["kind"] in FOREIGN:
+        assert document["apiVersion"] == "keda.sh/v1alpha1"
+    else:
+        kubernetes_validate.validate(document, "1.33", strict=True)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_kustomize_puts_them_together():
+    command = ["kubectl", "kustomize", str(FOLDER)]
+    rendered = list(yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    assert len(rendered) == len(DOCUMENTS) + 1  # the settings
+    assert all(d["kind"] == "Namespace" or d["metadata"]["namespace"] == "nerq" for d in rendered)
+
+
+@pytest.mark.parametrize("name", ["nerq-worker", "nerq-gateway"])
+def test_containers_can_do_no_more_than_they_must(name):
+    pod, has = one("Deployment", name)["spec"]["template"]["spec"], container(name)
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    assert has["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {probe for probe in has if probe.endswith("Probe")} == {"startupProbe", "readinessProbe", "livenessProbe"}
+    assert has["resources"]["limits"]["memory"]
+    assert pod["terminationGracePeriodSeconds"] >= 60
+    assert one("PodDisruptionBudget", name)["spec"]["selector"] == one("Deployment", name)["spec"]["selector"]
+
+
+def test_secrets_stand_in_no_file():
+    assert not [document for document in DOCUMENTS if document["kind"] == "Secret"]
+    for name in ("nerq-worker", "nerq-gateway"):
+        secret = {e["name"] for e in container(name)["env"] if "secretKeyRef" in e.get("valueFrom", {})}
+        assert "NERQ_BROKER_URL" in secret
+        assert all("value" not in e for e in container(name)["env"] if e["name"] in secret)
+
+
+def test_the_settings_are_ours():
+    (generated,) = KUSTOMIZATION["configMapGenerator"]
+    names = {literal.partition("=")[0] for literal in generated["literals"]}
+    assert names <= {variable(name) for name in Settings.model_fields}
+
+
+def test_triggers_have_the_fields_that_keda_knows():
+    for trigger in one("ScaledObject", "nerq-worker")["spec"]["triggers"]:
+        known, needed = TRIGGERS[trigger["type"]]
+        assert needed <= trigger["metadata"].keys() <= known
+        assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA takes strings alone
+
+
+def test_triggers_see_both_lists_and_what_is_in_flight():
+    spec = one("ScaledObject", "nerq-worker")["spec"]
+    by_name = {trigger["name"]: trigger for trigger in spec["triggers"]}
+    keys = QueueKeys("nerq")
+    assert by_name["interactive"]["metadata"]["listName"] == keys.queue
+    assert by_name["bulk"]["metadata"]["listName"] == keys.bulk
+    told = by_name["in-flight"]["metadata"]
+    path = "/api/v1/status"
+    assert told["url"].endswith(path)
+    document = json.loads(KEPT.read_text("utf-8"))
+    answer = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert answer == "#/components/schemas/Status"
+    place = document["components"]["schemas"]["Status"]
+    for name in told["valueLocation"].split("."):
+        place = place["properties"][name]
+        place = document["components"]["schemas"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
+    assert place["type"] == "integer"
+    assert spec["scaleTargetRef"]["name"] == "nerq-worker"
+    assert "replicas" not in one("Deployment", "nerq-worker")["spec"]  # or each `apply` would undo what KEDA set
+    secret = one("TriggerAuthentication", "nerq-redis")["spec"]["secretTargetRef"]
+    assert {each["parameter"] for each in secret} == {"address", "username", "password"}
+
+
+def test_the_service_and_the_policies_lead_to_pods_that_are_there():
+    labels = [one("Deployment", n)["spec"]["template"]["metadata"]["labels"] for n in ("nerq-worker", "nerq-gateway")]
+    assert one("Service", "nerq-gateway")["spec"]["selector"] == labels[1]
+    assert one("NetworkPolicy", "to-gateway")["spec"]["podSelector"]["matchLabels"] == labels[1]
+    assert one("NetworkPolicy", "default-deny")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
