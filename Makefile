@@ -15,7 +15,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
-	bench-peers bench-parts bench-throughput chaos chaos-stock clean
+	bench-peers bench-parts bench-render bench-throughput chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself,
 bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 12 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
+
+bench-render: $(BENCH) ## write docs/benchmarks.md anew from what was measured
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end --render
 
 bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$NERQ_BENCH
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments

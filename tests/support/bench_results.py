@@ -9,7 +9,7 @@ MACHINE = {
     "python": "3.11.7",
     "server": "valkey-server",
     "packages": {"celery": "5.7.0"},
-    "load_before": 0.1,
+    "busy_before": 0.01,
 }
 TEXTS = {"source": "cut from the demo's article", "count": 4000, "mean": 48.4, "longest": 507}
 

@@ -7,17 +7,19 @@ FILE has a JSON object with `text` on each line (.jsonl), or a text on each line
 What is measured goes into FOLDER/benchmarks/results.json section by section; sections that are not measured this time
 stay as they were. Page, plots and, with the usual FOLDER, the READMEs' figures are made from that file; --render makes
 them anew and measures nothing. `make bench-peers` makes the peers' environments; a peer without one is told to be
-missing.
+missing. What `make bench-queue` left in FOLDER/benchmarks, as queue.json and queue.svg, is shown too.
 """
 
 import argparse
 import datetime as dt
-import json
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.end_to_end import cold, compare, latency, throughput
+from benchmarks.end_to_end.checks import checks
 from benchmarks.end_to_end.files import DOCS, Files
 from benchmarks.end_to_end.machine import describe
 from benchmarks.end_to_end.plan import Plan, cores, read_texts
@@ -32,10 +34,12 @@ SECTIONS = {
 
 def main() -> None:
     options = parse()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is stopped
     files = Files(options.out)
-    if not options.render:
+    if options.render:
+        files.render()
+    else:
         measure(options, files)
-    files.render()
 
 
 def parse() -> argparse.Namespace:
@@ -62,7 +66,10 @@ def measure(options, files) -> None:
         at = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
         section = {"at": at, "took_s": round(took), "scale": options.scale, "machine": machine}
         files.keep(name, section | {"texts": plan.about_texts(), "data": data})
-        print(f"{name}: {took:.0f} s\n{json.dumps(data, ensure_ascii=False)[:1500]}", flush=True)
+        files.render()
+        print(f"{name}: {took:.0f} s", flush=True)
+    for check in checks(files.read()):
+        print(f"{'holds' if check.good else 'DOES NOT HOLD':<14}{check.what}: {check.measured} ({check.wanted})")
 
 
 if __name__ == "__main__":

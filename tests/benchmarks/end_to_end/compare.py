@@ -91,6 +91,7 @@ def take_turns(plan, size, engines, field) -> list[dict[str, float]]:
                 continue
             with field.tried(system.name), awake(system):
                 turn[system.name] = asyncio.run(full_load(plan, size, system)).rate
+        print(f"  {size.name}: {turn}", flush=True)
         turns.append({name: round(rate, 2) for name, rate in turn.items()})
     return turns
 

@@ -61,6 +61,7 @@ async def under_load(plan, system) -> dict:
         for share in LOADS:
             rate = flow.rate * share / 100
             times = await open_loop(asker.ask, texts, rate=rate, seconds=max(2, SECONDS * plan.scale), seed=share)
+            print(f"  {share} % load, {rate:,.0f} texts/s: {summary(times)}", flush=True)
             rows.append({"load": share, "rate": round(rate, 1)} | summary(times) | {"batches": await log.batches()})
     return {"capacity": round(flow.rate, 1), "full": full, "loads": rows}
 

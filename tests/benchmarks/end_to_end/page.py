@@ -7,8 +7,8 @@ from benchmarks.end_to_end.checks import ALONE, MANY, ONE, checks, rate, share
 
 SHORT = 0.9
 """Runs of a smaller share of the usual time are marked."""
-BUSY = 0.5
-"""A machine whose load was higher before a section began was not idle."""
+BUSY = 0.05
+"""A machine of whose cores other work took a larger share before a section began was not idle."""
 HEAD = """\
 # Benchmarks
 
@@ -92,8 +92,8 @@ def warnings(results: Mapping) -> list[str]:
     for name, section in results.items():
         if section.get("scale", 1) < SHORT:
             found.append(f"> {TITLES[name]}: a short run, {section['scale']:g} of the usual time; its figures vary.\n")
-        if (load := section.get("machine", {}).get("load_before", 0)) > BUSY:
-            found.append(f"> {TITLES[name]}: the machine was busy before (load {load:g}); figures are too slow.\n")
+        if (busy := section.get("machine", {}).get("busy_before", 0)) > BUSY:
+            found.append(f"> {TITLES[name]}: other work took {busy:.0%} of the machine; figures are too slow.\n")
     return found
 
 
@@ -111,7 +111,7 @@ def machines(results: Mapping) -> str:
     """Describe the machine; more than one if sections were measured on several."""
     described = []
     for section in results.values():
-        facts = {k: v for k, v in section.get("machine", {}).items() if k != "load_before"}
+        facts = {k: v for k, v in section.get("machine", {}).items() if k != "busy_before"}
         if facts and facts not in described:
             described.append(facts)
     return "".join(["## The machine\n\n" if described else "", *map(machine, described)])

@@ -33,6 +33,7 @@ def measure_one(plan: Plan, size: Size, processes: int) -> dict:
             flows[ALONE], engine = engines.run(size.seconds, size.slab)
             flows[ONE], one = asyncio.run(watched(system, singles, size.window, size.seconds))
             flows[MANY], several = asyncio.run(watched(system, many, 3 * processes, size.seconds))
+            say(f"{size.name}, {processes} processes", flows)
             rounds.append({name: [round(f.rate, 2), round(f.characters / f.seconds, 1)] for name, f in flows.items()})
             cpu.append({ALONE: {"engine": engine}, ONE: one, MANY: several})
         peak = Peak(system.process.pid)
@@ -48,6 +49,10 @@ def measure_one(plan: Plan, size: Size, processes: int) -> dict:
         "cpu_ms": mean_cpu(cpu),
         "memory": {"idle": idle, "peak": peak.highest},
     }
+
+
+def say(what, flows) -> None:
+    print(f"  {what}: {', '.join(f'{name} {flow.rate:,.1f}' for name, flow in flows.items())} texts/s", flush=True)
 
 
 async def watched(system, requests, window, seconds):

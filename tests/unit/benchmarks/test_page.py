@@ -47,7 +47,7 @@ def test_peers_stand_beside_nerq_by_turns_that_both_had():
     ("facts", "said"),
     [
         ({"scale": 0.2}, "a short run"),
-        ({"machine": small.MACHINE | {"load_before": 3.2}}, "the machine was busy before (load 3.2)"),
+        ({"machine": small.MACHINE | {"busy_before": 0.32}}, "other work took 32% of the machine"),
     ],
 )
 def test_figures_that_say_little_are_marked(facts, said):
