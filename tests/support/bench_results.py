@@ -64,7 +64,7 @@ def latency_data():
 
 def system(memory, rate=None):
     once = {"count": 100, "unanswered": 0, "p50": 5.0, "p95": 6.0, "p99": 7.0}
-    found = {"cold": 1.5, "memory": [memory], "idle": once}
+    found = {"cpu_ms": 2.5, "cold": 1.5, "memory": [memory], "idle": once}
     return found | ({"at_rate": once} if rate else {})
 
 

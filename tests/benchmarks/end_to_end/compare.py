@@ -6,8 +6,9 @@ import statistics
 
 from benchmarks.end_to_end import environments, systems
 from benchmarks.end_to_end.engines import Engines
-from benchmarks.end_to_end.load import alone, closed, open_loop, summary
+from benchmarks.end_to_end.load import alone, open_loop, summary
 from benchmarks.end_to_end.plan import Plan, Size
+from benchmarks.end_to_end.throughput import watched
 from benchmarks.memory import Peak
 from nerq.cli.demo_texts import FIRST
 
@@ -44,7 +45,9 @@ def measure_one(plan: Plan, size: Size, extra=()) -> dict:
         found = {}
         for system in list(field.running):
             with field.tried(system.name), awake(system):
-                found[system.name] = look_at(plan, size, system, rate, turns)
+                looked = look_at(plan, size, system, rate, turns)
+                cost = round(statistics.median(field.cpu_ms[system.name]), 3)
+                found[system.name] = {"cpu_ms": cost} | looked
     return {
         "size": size.name,
         "model": engines.model,
@@ -64,6 +67,7 @@ class Field:
     def __init__(self) -> None:
         self.running: list[systems.System] = []
         self.not_run: list[dict[str, str]] = []
+        self.cpu_ms: dict[str, list[float]] = {}
 
     def drop(self, name, why) -> None:
         self.running = [system for system in self.running if system.name != name]
@@ -82,7 +86,7 @@ class Field:
 
 
 def take_turns(plan, size, engines, field) -> list[dict[str, float]]:
-    """Return texts per second by name for each round, at full load."""
+    """Return texts per second by name for each round, at full load; what a text costs is noted in the field."""
     turns = []
     for number in range(min(ROUNDS, plan.rounds)):
         turn = {"engine alone": engines.run(size.seconds, size.slab)[0].rate}
@@ -90,7 +94,9 @@ def take_turns(plan, size, engines, field) -> list[dict[str, float]]:
             if system.name == SLOW and number:
                 continue
             with field.tried(system.name), awake(system):
-                turn[system.name] = asyncio.run(full_load(plan, size, system)).rate
+                flow, cost = asyncio.run(full_load(plan, size, system))
+                turn[system.name] = flow.rate
+                field.cpu_ms.setdefault(system.name, []).append(1000 * (sum(cost.values()) - cost["client"]))
         print(f"  {size.name}: {turn}", flush=True)
         turns.append({name: round(rate, 2) for name, rate in turn.items()})
     return turns
@@ -99,8 +105,7 @@ def take_turns(plan, size, engines, field) -> list[dict[str, float]]:
 async def full_load(plan, size, system):
     slow = system.name == SLOW
     window, length = (2 * plan.cores, SLOW_SECONDS * plan.scale) if slow else (WINDOW, size.seconds)
-    async with system.connect() as asker:
-        return await closed(asker.ask, plan.singles(), window=window, seconds=length)
+    return await watched(system, plan.singles(), window, length)
 
 
 def look_at(plan, size, system, rate, turns) -> dict:
