@@ -61,7 +61,8 @@ PEERS = """\
 - `plain Celery`: one text per task, prefork, the model opened before the fork, `-O fair`, prefetch 16, no events;
   nerq's client drives it, which costs less than Celery's own.
 - `ModelScope + Flask`: ModelScope's own pipeline and model class with random weights of base size, FP32, one text at a
-  time, behind gunicorn with sync workers of one thread each. It has {slow} requests under way, in one turn.
+  time, behind gunicorn with sync workers of one thread each. It has {slow} requests under way, in one turn, and
+  gets only texts of whose characters its vocabulary has all: its tokenizer raises an error at others.
 """
 
 
