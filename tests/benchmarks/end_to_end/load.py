@@ -12,7 +12,9 @@ from typing import Any
 
 Ask = Callable[[Any], Awaitable[object]]
 PATIENCE = 30.0
-"""Seconds for which answers are waited for that are late."""
+"""Seconds after the last arrival for which answers are waited for."""
+LONGEST = 120.0
+"""Seconds for which LEAST answers are waited for."""
 LEAST = 10
 """Answers from which a rate is taken."""
 
@@ -52,7 +54,7 @@ async def closed(ask: Ask, requests: Iterator[Any], *, window: int, seconds: flo
     multiple of that until LEAST answers are there.
 
     Raises:
-        TooFewError: LEAST answers did not come in PATIENCE seconds.
+        TooFewError: LEAST answers did not come in LONGEST seconds.
         Exception: what the first request that fails raised.
     """
     span = Span(time.perf_counter() + warm_up, seconds)
@@ -77,7 +79,7 @@ class Span:
 
     def over(self, now: float) -> bool:
         """Say whether it has ended; it is made longer if too few answers have come."""
-        while now >= self._end and self._answers < LEAST and self._end < self._began + PATIENCE:
+        while now >= self._end and self._answers < LEAST and self._end < self._began + LONGEST:
             self._end += self._seconds
         return now >= self._end
 
