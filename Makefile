@@ -60,7 +60,7 @@ test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself,
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
-bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 12 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
+bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 14 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 

@@ -1,4 +1,4 @@
-"""Measure end to end and write docs/benchmarks.md: about 12 minutes on two cores, with the peers' environments there.
+"""Measure end to end and write docs/benchmarks.md: about 14 minutes on two cores, with the peers' environments there.
 
     make bench [TEXTS=FILE] [ONLY="throughput latency"] [SCALE=0.2]
     PYTHONPATH=tests python -m benchmarks.end_to_end [--texts FILE] [--only SECTION ...] [--scale 0.2] [--out FOLDER]
