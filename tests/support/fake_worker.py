@@ -1,8 +1,8 @@
 """The real worker with a pretended model: `celery -A support.fake_worker worker`. What texts say decides what happens.
 
 `马云` is found as PER wherever it stands. `!raise` fails the model, `!die` kills the process, `!die-once:NAME` only the
-first time, `!wait:NAME` blocks until something is pushed to the list NAME. Each run is noted in the list `runs`, and
-its process in `runners`.
+first time, `!die-until:NAME` until there is a key NAME, `!wait:NAME` blocks until something is pushed to the list
+NAME. Each run is noted in the list `runs`, and its process in `runners`.
 """
 
 import json
@@ -57,7 +57,8 @@ class FakeRecogniser:
         command, _, name = text.partition(":")
         if command == "!raise":
             raise ValueError(text)
-        if command == "!die" or (command == "!die-once" and client.setnx(f"died:{name}", 1)):
+        once = command == "!die-once" and client.setnx(f"died:{name}", 1)
+        if command == "!die" or once or (command == "!die-until" and not client.exists(name)):
             client.rpush("deaths", text)
             os.kill(os.getpid(), signal.SIGKILL)
         if command == "!wait":

@@ -29,6 +29,9 @@ PREFORK_ONLY = (
     "nerq's worker needs Celery's prefork pool and event loop; start it without --pool, or with --pool prefork"
 )
 
+LOST = "what it ran in was lost; it is tried again"
+"""What the events say of a request that comes again after it had begun."""
+
 Handler = Callable[[Any, Any, Any, Any, Any], None]
 
 
@@ -80,12 +83,12 @@ class Strategy:
             return
         if self._is_repeated(request):
             return
+        self._announce(request)  # before its end, which does not say what it was
         if (request.expires or request.id in state.revoked) and request.revoked():
             return
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
         signals.task_received.send(sender=self._consumer, request=request)
-        self._announce(request)
         if request.deaths >= MAX_DEATHS:
             request.set_aside(WorkerLost(), self._dispatcher.store)
             return
@@ -130,6 +133,8 @@ class Strategy:
         return False
 
     def _announce(self, request: BatchRequest) -> None:
+        if request.deaths:  # the worker that it ran in may have had no time to say so
+            request.retried(LOST)
         request.send_event(
             "task-received",
             name=request.name,
@@ -137,7 +142,7 @@ class Strategy:
             kwargs=request.kwargsrepr,
             root_id=request.root_id,
             parent_id=request.parent_id,
-            retries=request.request_dict.get("retries", 0),
+            retries=request.retries,
             eta=request.eta and request.eta.isoformat(),
             expires=request.expires and request.expires.isoformat(),
         )
