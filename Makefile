@@ -87,8 +87,8 @@ bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dic
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
-bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--plot queue.svg"
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues $(OPTIONS)
+bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--rounds 5"
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues --json docs/benchmarks/queue.json --plot docs/benchmarks/queue.svg $(OPTIONS)
 
 bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
