@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 BROWSER := $(VENV)/.browser
+BENCH := $(VENV)/.bench
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
 SPACY := .venv-spacy
@@ -19,8 +20,8 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
-	screenshots bench-page check format bench bench-throughput bench-queue chaos chaos-stock \
-	stack stack-down stack-test lock sbom clean
+	screenshots bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
+	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,8 +73,17 @@ test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself,
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
-bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
-	$(BIN)/python tests/benchmarks/latency.py
+bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 14 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
+
+bench-render: $(BENCH) ## write docs/benchmarks.md anew from what was measured
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end --render
+
+bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$NERQ_BENCH
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments
+
+bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dictionary
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
 	$(BIN)/python tests/benchmarks/memory.py
 	$(BIN)/python tests/benchmarks/gateway.py
@@ -82,9 +92,8 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
-bench-queue: $(DEV) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--plot queue.svg"
-	$(BIN)/pip install --quiet --editable '.[bench]'
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues $(OPTIONS)
+bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--rounds 5"
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues --json docs/benchmarks/queue.json --plot docs/benchmarks/queue.svg $(OPTIONS)
 
 bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
@@ -106,7 +115,7 @@ stack-down: ## stop the stack; its data stays, and goes with VOLUMES=--volumes
 	$(COMPOSE) --profile monitoring down --remove-orphans $(VOLUMES)
 
 stack-test: $(STACK) ## bring the stack up, test it from outside, and take everything of it away
-	$(BIN)/pytest --timeout 600 tests/stack
+	$(BIN)/pytest --timeout 1800 tests/stack
 
 lock: $(STACK) ## pin what the images install, with hashes; what is pinned stays unless UPGRADE=--upgrade
 	$(LOCK) --extra worker --extra gateway --extra flower --extra models pyproject.toml -o requirements.lock
@@ -123,7 +132,7 @@ sbom: $(STACK) ## write what each image is made of to build/sbom, as CycloneDX
 		-o build/sbom/$$image.cdx.json || exit 1; done
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
@@ -145,6 +154,10 @@ $(DEV): pyproject.toml | $(BIN)/python
 $(STACK): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,stack]'
 	@touch $@
+
+$(BENCH): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all,bench]'
+	@touch $@ $(DEV) $(DEMO)
 
 $(BROWSER): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,browser]'

@@ -30,6 +30,23 @@ def inject(headers: MutableMapping[str, Any]) -> None:
         TraceContextTextMapPropagator().inject(headers)
 
 
+def at_hand() -> str:
+    """Return the trace at hand as a `traceparent`, to go on with later; empty if there is none."""
+    headers: dict[str, str] = {}
+    inject(headers)
+    return headers.get("traceparent", "")
+
+
+def adopt(traceparent: str) -> None:
+    """Go on, in this task and those it starts, with a trace that `at_hand` told of; without one, with none."""
+    if traceparent:
+        try:
+            from opentelemetry.context import attach  # noqa: PLC0415
+        except ImportError:  # the gateway that took the job in had it
+            return
+        attach(extract({"traceparent": traceparent}))
+
+
 def extract(headers: Mapping[str, Any]) -> "Context":
     """Return the trace that a message, or an HTTP request, belongs to; an empty one if it says none. Needs the API."""
     from opentelemetry.context import Context  # noqa: PLC0415

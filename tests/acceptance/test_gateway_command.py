@@ -13,6 +13,7 @@ import pytest
 
 from support.commands import command
 from support.servers import redis_server
+from support.spans import collector
 from support.stub_worker import StubWorker
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -76,6 +77,19 @@ def test_several_processes_share_port_and_metrics(server):
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.wait(60) == 0
+
+
+def test_spans_are_sent_to_the_collector_that_the_environment_names(server):
+    with collector() as sent_to, StubWorker(server.url) as stub:
+        with running(server, OTEL_EXPORTER_OTLP_ENDPOINT=sent_to.url) as (process, url):
+            curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
+            process.send_signal(signal.SIGTERM)  # the last spans are sent when it ends
+            process.stdout.read()
+            assert process.wait(60) == 0
+        ((service, span),) = sent_to.wait_for(1)
+        _, trace_id, span_id, _ = stub.requests[0]["headers"]["traceparent"].split("-")
+    assert (service, span.name) == ("nerq-gateway", "POST /api/v1/ner")
+    assert (span.trace_id.hex(), span.span_id.hex()) == (trace_id, span_id)
 
 
 def test_no_process_outlives_a_killed_gateway(server):

@@ -71,6 +71,18 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
     }
 
 
+def test_a_job_s_parcels_belong_to_the_call_that_made_it(server, sent_to):
+    provider, exporter = kept()
+    with worker(server.url, "-c", "1", env=env(sent_to)), gateway(server.url, provider=provider) as site:
+        answer = site.http.post("/api/v1/jobs", json={"texts": ["马云"] * 40}, headers={"traceparent": CALLER})
+        assert site.events(answer.json()["id"])[-1][0] == "end"
+        told = [span for _, span in sent_to.wait_for(3)]  # two parcels, in one batch or two
+    call = next(span for span in exporter.get_finished_spans() if span.name == "POST /api/v1/jobs")
+    parcels = [span for span in told if span.name.startswith("process nerq")]
+    assert {span.parent_span_id.hex() for span in parcels} == {f"{call.context.span_id:016x}"}
+    assert {span.trace_id.hex() for span in told} == {CALLER.split("-")[1]}
+
+
 def test_probes_are_not_traced_and_errors_are(server):
     provider, exporter = kept()
     with gateway(server.url, provider=provider, timeout=0.2) as site:

@@ -169,7 +169,7 @@ def test_a_redis_whose_disk_fails_is_named_and_streams_wait(server):
             with pytest.raises(BrokerUnreachable, match=r"refuses the request \(MISCONF.*its disk"):
                 ner.submit("马云")
             client.config_set("stop-writes-on-bgsave-error", "no")
-            ner.submit("马云")
+            ner.submit("马云", priority="bulk")  # where the stream goes; a new connection would not get in
             client.config_set("stop-writes-on-bgsave-error", "yes")
             client.config_resetstat()
             streaming = threads.submit(lambda: list(ner.stream(["马云"])))

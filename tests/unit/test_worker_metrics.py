@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
+from nerq.errors import InvalidText, QueueFull, WorkerLost
 from nerq_worker.batching.job import Ending, Outcome
 from nerq_worker.batching.watch import Flown, Watch, Watches
-from nerq_worker.metrics.recorder import AGAIN, OUTCOMES, Recorder
+from nerq_worker.metrics.recorder import AGAIN, DEAD, OUTCOMES, Recorder
 from nerq_worker.metrics.spread import Spread
+from nerq_worker.results import Record
 
 BOUNDS = (0.5, 1.0, 2.0)
 
@@ -71,6 +73,26 @@ def test_each_end_is_counted_as_what_it_is():
     again = {name: value("redeliveries_total", reason=name) for name in AGAIN}
     assert {name: count for name, count in again.items() if count} == {"not_stored": 1, "time_limit": 1}
     assert value("dead_letters_total", code="model_failed") == 1
+
+
+def test_what_the_parent_ends_itself_is_counted_by_its_error():
+    registry = CollectorRegistry()
+    recorder = Recorder(registry)
+    letter = {"id": "a"}
+    recorder.ended([Record("a", WorkerLost(), letter=letter), Record("b", InvalidText("no"))])
+    recorder.ended([Record("c", QueueFull(), letter=letter), Record("d", ValueError())])  # neither is ever expected
+    counts = {
+        (name, label): registry.get_sample_value(f"nerq_worker_{name}_total", {key: label})
+        for name, key, labels in (("requests", "outcome", OUTCOMES), ("dead_letters", "code", DEAD))
+        for label in map(str, labels)
+    }
+    assert {pair: count for pair, count in counts.items() if count} == {
+        ("requests", "worker_lost"): 1,
+        ("requests", "invalid_text"): 1,
+        ("requests", "internal_error"): 2,
+        ("dead_letters", "worker_lost"): 1,
+        ("dead_letters", "internal_error"): 1,
+    }
 
 
 def test_a_lost_batch_counts_as_such_and_as_nothing_else():

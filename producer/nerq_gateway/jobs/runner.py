@@ -11,6 +11,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from nerq import tracing
 from nerq.aio import AsyncClient
 from nerq.contract import Document
 from nerq.errors import BrokerUnreachable, ModelFailed, NerqError, QueueFull, WorkerLost
@@ -91,6 +92,7 @@ class Runner:
     async def _work(self, claim: Claim) -> None:
         """Work on a job until it is done, gone, or Redis is away; in the last case somebody takes it again."""
         request_id.adopt(claim.request_id)
+        tracing.adopt(claim.traceparent)  # for this task and the parcels' own
         log.info("job %s begins [%s]", claim.id, claim.request_id)
         try:
             numbers = iter(await self._store.pending(claim.id))

@@ -3,10 +3,10 @@
 NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 
 OPEN = """
--- unfinished jobs, ended jobs, the job | most, ttl, id, total, options, request id
+-- unfinished jobs, ended jobs, the job | most, ttl, id, total, options, request id, traceparent
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[3], 'state', 'queued', 'done', 0, 'failed', 0, 'total', ARGV[4],
-  'options', ARGV[5], 'request_id', ARGV[6])
+  'options', ARGV[5], 'request_id', ARGV[6], 'traceparent', ARGV[7])
 redis.call('EXPIRE', KEYS[3], ARGV[2])
 redis.call('ZADD', KEYS[1], 0, ARGV[3])
 return 1
@@ -23,8 +23,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
     redis.call('ZADD', KEYS[1], now + ARGV[3], id)
     redis.call('HSET', job, 'state', 'running', 'owner', ARGV[2])
     redis.call('PUBLISH', job, 'running')
-    local found = redis.call('HMGET', job, 'options', 'request_id')
-    return {{id, found[1], found[2]}}
+    local found = redis.call('HMGET', job, 'options', 'request_id', 'traceparent')
+    return {{id, found[1], found[2], found[3] or ''}}
   end
 end
 return false

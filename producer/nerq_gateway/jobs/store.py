@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nerq import tracing
 from nerq.contract import Document
 from nerq_gateway.jobs import scripts
 from nerq_gateway.problems import ProblemError
@@ -36,12 +37,14 @@ class Claim:
         owner: This process's, for this lease.
         options: What is to be done with what is found.
         request_id: Of the request that made the job.
+        traceparent: The trace that this request belongs to; empty if none does.
     """
 
     id: str
     owner: str
     options: Options
     request_id: str
+    traceparent: str = ""
 
 
 class JobStore:
@@ -91,6 +94,7 @@ class JobStore:
         if await self.unfinished() >= self._most:
             raise self._full()
         job_id = uuid.uuid4().hex
+        trace = tracing.at_hand()
         count = total = 0
         try:
             async for several in parcels:
@@ -101,7 +105,7 @@ class JobStore:
                     await pipe.execute()
                 count += len(several)
                 total += sum(map(len, several))
-            arguments: list[Any] = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id]
+            arguments: list[Any] = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id, trace]
             opened = await self._open(keys=[*self._sets, self.key(job_id)], args=arguments)
         except BaseException:
             await self._redis.unlink(self.key(job_id, "texts"))
@@ -121,8 +125,8 @@ class JobStore:
         found = await self._claim(keys=self._sets[:1], args=[self._prefix, owner, LEASE_MS])
         if not found:
             return None
-        job_id, options, request_id = (part.decode() for part in found)
-        return Claim(job_id, owner, Options.model_validate_json(options), request_id)
+        job_id, options, request_id, trace = (part.decode() for part in found)
+        return Claim(job_id, owner, Options.model_validate_json(options), request_id, trace)
 
     async def renew(self, claim: Claim, lease_ms: int = LEASE_MS) -> bool:
         """Prolong the lease; 0 gives it back. False when the job is gone, or another's."""

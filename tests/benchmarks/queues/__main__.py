@@ -40,6 +40,8 @@ def main():
     print(table(rows))
     for line in ratios(rows):
         print(line)
+    for path in filter(None, (options.json, options.plot)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if options.json:
         content = {"rows": [row.as_json() for row in rows], "ratios": ratios(rows), "cores": os.cpu_count()}
         options.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -14,6 +14,8 @@ from nerq_worker.metrics.spread import Spread
 from nerq_worker.results import Record
 
 OK: Final = "ok"
+INTERNAL: Final = "internal_error"
+"""What has no code of the contract."""
 OUTCOMES: Final = (
     OK,
     ErrorCode.INVALID_TEXT,
@@ -22,10 +24,10 @@ OUTCOMES: Final = (
     ErrorCode.WORKER_LOST,
     ErrorCode.EXPIRED,
     ErrorCode.REVOKED,
-    "internal_error",
+    INTERNAL,
     ANSWERED_BEFORE,
 )
-DEAD: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST)
+DEAD: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST, INTERNAL)
 LOST: Final = ("process_died", "time_limit", "terminated")
 AGAIN: Final = (*LOST, "not_stored", "lease_lapsed", "held_too_long", "connection_lost")
 STAGES: Final = ("tokenise", "infer", "decode")
@@ -112,9 +114,8 @@ class Recorder(Watch):
             if outcome.ending is Ending.ANSWERED and not outcome.code:
                 answered += 1
             elif outcome.ending in {Ending.ANSWERED, Ending.FAILED}:
-                self._requests[outcome.code].inc()
-                if outcome.code == ErrorCode.MODEL_FAILED:  # set aside in the step that stored it
-                    self._dead[outcome.code].inc()
+                # A failure of the model was set aside in the step that stored it.
+                self._end(outcome.code, dead=outcome.code == ErrorCode.MODEL_FAILED)
             elif outcome.ending is Ending.UNSTORED:
                 self._again["not_stored"].inc()
             elif outcome.ending is Ending.OUT_OF_TIME:
@@ -144,10 +145,14 @@ class Recorder(Watch):
     def ended(self, records: Sequence[Record]) -> None:
         """Record requests that the parent ended itself: dead letters, and what is no request."""
         for record in records:
-            code = str(getattr(record.result, "code", None) or "internal_error")
-            self._requests[code].inc()
-            if record.letter is not None:
-                self._dead[code].inc()
+            code = getattr(record.result, "code", None)
+            self._end(INTERNAL if code is None else str(code), dead=record.letter is not None)
+
+    def _end(self, code: str, *, dead: bool) -> None:
+        """Count a request that has no answer. Nothing may fail here: its end is stored already."""
+        self._requests.get(code, self._requests[INTERNAL]).inc()
+        if dead:
+            self._dead.get(code, self._dead[INTERNAL]).inc()
 
     def again(self, reason: str, requests: int) -> None:
         """Record requests that go back to the queue."""

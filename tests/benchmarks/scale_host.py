@@ -1,0 +1,93 @@
+"""Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each does to Redis what a worker does, and rests.
+
+A stub has one process's pace. It waits, takes, begins, finishes and renews its lease by the worker's own Ledger and
+scripts, and looks at the queue as often. Where a model would run it sleeps, so that the processor is left to Redis.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections import deque
+
+import redis
+
+from nerq.keys import QueueKeys
+from nerq_worker.delivery.keeper import RENEWALS
+from nerq_worker.delivery.ledger import End, Ledger, Want
+from nerq_worker.delivery.scripts import TAKE
+from nerq_worker.delivery.transport import LOOK
+
+AHEAD, BATCH = 128, 32
+"""Requests a worker of one process holds, and most texts of a batch."""
+ENTITIES = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.998}] * 2
+
+
+class Stub:
+    def __init__(self, url, rate):
+        self._client = redis.Redis.from_url(url)
+        self._keys = QueueKeys("nerq")
+        self.ledger = Ledger(self._keys, 5.0)
+        self._rate = rate
+        self._waiting = deque()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            if not self._waiting:
+                self._client.blmove("nerq", "nerq", 1, "RIGHT", "RIGHT")
+                self._take(idle=True)
+                continue
+            batch, texts = [], 0
+            while self._waiting and (not batch or texts + self._waiting[0][2] <= BATCH):
+                batch.append(self._waiting.popleft())
+                texts += batch[-1][2]
+            self._take(idle=False)
+            self._work(batch, texts)
+
+    def _take(self, *, idle):
+        room = AHEAD - len(self._waiting)
+        if room <= 0:
+            return
+        wants = [Want(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
+        for tag, raw in Ledger.taken(TAKE(self._client, *self.ledger.take_command(*wants))).messages:
+            headers = json.loads(raw)["headers"]
+            self._waiting.append((tag, headers["id"], headers["nerq"]["texts"]))
+
+    def _work(self, batch, texts):
+        until = time.monotonic() + texts / self._rate
+        results = [f"celery-task-meta-{task_id}" for _, task_id, _ in batch]
+        self.ledger.begin(self._client, [tag for tag, _, _ in batch], [one for _, one, _ in batch], results)
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK, left))
+            if left > LOOK:
+                self._take(idle=False)
+        ends = [
+            End(tag, task_id, key, answer(task_id, count), 3600)
+            for (tag, task_id, count), key in zip(batch, results, strict=True)
+        ]
+        self.ledger.finish(self._client, ends)
+
+
+def answer(task_id, texts):
+    """Return a result as the worker stores it."""
+    found = {"entities": ENTITIES}
+    result = found if texts == 1 else {"documents": [found] * texts}
+    meta = {"status": "SUCCESS", "result": result | {"model": "stub@00000000"}, "traceback": None, "children": []}
+    return json.dumps(meta | {"date_done": "2026-01-01T00:00:00+00:00", "task_id": task_id})
+
+
+def main():
+    url, workers, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    stubs = [Stub(url, rate) for _ in range(workers)]
+    about = {"host": "stub", "pid": 1, "processes": 1, "model": "stub@00000000", "started": 1, "texts": 0, "rate": rate}
+    with redis.Redis.from_url(url) as client:
+        print("ready", flush=True)
+        while True:
+            for stub in stubs:
+                stub.ledger.renew(client, about | {"batch_texts": BATCH, "latency_ms": 1})
+            time.sleep(5.0 / RENEWALS)
+
+
+if __name__ == "__main__":
+    main()
