@@ -26,5 +26,5 @@ def stack(fresh_clone):
         print(f"healthy {seconds:.0f} s after `up` returned")
         yield engine
     finally:
-        engine.compose("down", "--volumes", "--remove-orphans", "--timeout", "60")
+        engine.compose("--profile", "monitoring", "down", "--volumes", "--remove-orphans", "--timeout", "60")
     assert engine.leftovers() == []
