@@ -16,7 +16,7 @@ class QueueAsker:
         self.url = url
 
     async def __aenter__(self):
-        self._client = AsyncClient(self.url, max_queue=0, timeout=120)
+        self._client = AsyncClient(self.url, timeout=120)
         return self
 
     async def __aexit__(self, *_):
