@@ -14,8 +14,9 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser test-spacy screenshots bench-page check format bench \
-	bench-peers bench-parts bench-render bench-throughput chaos chaos-stock clean
+.PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+	screenshots bench-page check format bench bench-peers bench-parts bench-render bench-throughput bench-queue chaos \
+	chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,11 +50,18 @@ test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline,
 test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
 	$(BIN)/pytest tests/browser
 
-screenshots: $(BROWSER) ## take the pictures of the page under docs/screenshots anew
+test-flower: $(BROWSER) ## test what Flower shows of a thousand requests, in a real Chromium; a minute
+	$(BIN)/pytest tests/monitor
+
+screenshots: $(BROWSER) ## take the pictures of the page and of Flower under docs/screenshots anew
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
+
+test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped where there is none
+	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
+	$(BIN)/pytest tests/monitoring
 
 test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
@@ -79,6 +87,10 @@ bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dic
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
+bench-queue: $(DEV) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--plot queue.svg"
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues $(OPTIONS)
+
 bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
 		--modelscope $(MODELSCOPE)/bin/python --openvino $(OPENVINO)/bin/python
@@ -100,7 +112,7 @@ $(BIN)/python:
 
 $(BATCHES)/bin/celery:
 	$(PYTHON) -m venv $(BATCHES)
-	$(BATCHES)/bin/pip install --quiet celery-batches packaging 'redis[hiredis]'
+	$(BATCHES)/bin/pip install --quiet 'celery>=5.6,<5.7' celery-batches packaging 'redis[hiredis]'
 
 $(DEMO): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all]'

@@ -1,14 +1,20 @@
-"""Takes the pictures of the page that the README shows: `make screenshots`.
+"""Takes the pictures of the page and of Flower that the documents show: `make screenshots`.
 
-Everything in them is real: Redis, the worker with the bundled model, the gateway, a headless Chromium.
+Everything in them is real: Redis, the worker with the bundled model, the gateway, Flower, a headless Chromium.
 """
 
 import base64
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
+from celery.states import READY_STATES
+
+from nerq import Client
 from nerq.cli.stack import running
+from support.flowers import flower
 from support.page import Desk, chromium, gateway
+from support.workers import foreign_app
 
 HERE = Path(__file__).parent
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"}
@@ -19,6 +25,7 @@ PHONE = {
     "has_touch": True,
     "device_scale_factor": 2,
 }
+OPERATORS = {"viewport": {"width": 1780, "height": 760}, "locale": "en-GB"}
 LONG = 4
 """The example that is shown."""
 TEXTS = (
@@ -39,6 +46,7 @@ def main():
     ):
         desktop(browser, address)
         phone(browser, address)
+        operators(browser, stack.settings.broker_url)
 
 
 def desktop(browser, address):
@@ -72,6 +80,38 @@ def phone(browser, address):
     desk.page.context.close()
 
 
+def operators(browser, broker):
+    """Take those of Flower: its list, and one request's page."""
+    with tempfile.TemporaryDirectory() as folder, flower(broker, folder) as monitor:
+        monitor.hears()
+        tasks = _fates(monitor, broker)
+        secret = {"username": monitor.user, "password": monitor.password}
+        page = browser.new_context(http_credentials=secret, **OPERATORS).new_page()
+        page.goto(f"{monitor.url}/tasks")
+        page.locator("#tasks-table tbody tr").nth(len(TEXTS)).wait_for()
+        _keep(page, "flower")
+        page.goto(f"{monitor.url}/task/{tasks[1]}")
+        page.locator(".detail-row", has_text="Batch size").wait_for()
+        _keep(page, "flower-task", full_page=True)
+        page.context.close()
+
+
+def _fates(monitor, broker):
+    """Send requests of several fates; return their ids when Flower knows how they ended."""
+    with Client(broker) as ner, foreign_app(broker) as app:
+        revoked = str(uuid4())
+        app.control.revoke(revoked, reply=True, limit=1, timeout=5)
+        jobs = [ner.submit(text) for text in TEXTS] + [ner.submit_many(TEXTS)]
+        odd = [app.send_task("nerq.extract", [7]), app.send_task("nerq.extract", [TEXTS[0]], task_id=revoked)]
+        for job in jobs:
+            job.wait()
+        for result in odd:
+            result.get(propagate=False)
+        tasks = [one.id for one in (*jobs, *odd)]
+        monitor.wait_for(lambda known: all(known.get(i, {}).get("state") in READY_STATES for i in tasks))
+    return tasks
+
+
 def _open(browser, address, options):
     return Desk(browser.new_context(reduced_motion="reduce", **options).new_page()).open(address)
 
@@ -83,11 +123,15 @@ def _settle(desk):
 
 
 def _shoot(desk, name):
+    _keep(desk.page, name)
+
+
+def _keep(page, name, **options):
     """Keep the picture as WebP, which Chromium itself writes, small."""
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / "page.png"
-        desk.page.screenshot(path=png)
-        converted = desk.page.context.browser.new_page()
+        page.screenshot(path=png, **options)
+        converted = page.context.browser.new_page()
         converted.goto("about:blank")
         data = converted.evaluate(
             """async (url) => {

@@ -10,8 +10,9 @@ from nerq.aiostream import Stream
 from nerq.backlog import Backlog
 from nerq.contract import Document, Entity
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
-from nerq.outbox import Outbox
+from nerq.outbox import Outbox, Request
 from nerq.parcels import WINDOW
+from nerq.routes import PriorityName
 from nerq.settings import Settings
 
 T = TypeVar("T")
@@ -65,27 +66,39 @@ class AsyncClient:
         """The settings in use."""
         return self._outbox.plain.settings
 
-    async def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
+    async def extract(
+        self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive"
+    ) -> list[Entity]:
         """Return the entities of one text; see `Client.extract`. Being cancelled revokes the request."""
-        return await self._outbox.ask(self._outbox.plain.one(text), timeout)
+        return await self._outbox.ask(self._one(text, priority), timeout)
 
-    async def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
+    async def extract_many(
+        self,
+        texts: list[str] | tuple[str, ...],
+        timeout: Timeout = DEFAULT,
+        *,
+        priority: PriorityName = "interactive",
+    ) -> list[Document]:
         """Return one document per text, in order; see `Client.extract_many`. Being cancelled revokes the request."""
         parcel = self._outbox.plain.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        documents = await self._outbox.ask(self._outbox.plain.parcel(parcel), timeout)
+        request = self._outbox.plain.parcel(parcel, self._outbox.plain.where(priority))
+        documents = await self._outbox.ask(request, timeout)
         return parcel.fill(documents)
 
-    async def submit(self, text: str, *, expires: float | None = None) -> AsyncJob[list[Entity]]:
+    async def submit(
+        self, text: str, *, expires: float | None = None, priority: PriorityName = "interactive"
+    ) -> AsyncJob[list[Entity]]:
         """Send one text and return at once; see `Client.submit`."""
-        return AsyncJob(self._outbox, await self._outbox.send(self._outbox.plain.one(text), expires))
+        return AsyncJob(self._outbox, await self._outbox.send(self._one(text, priority), expires))
 
     async def submit_many(
-        self, texts: list[str] | tuple[str, ...], *, expires: float | None = None
+        self, texts: list[str] | tuple[str, ...], *, expires: float | None = None, priority: PriorityName = "bulk"
     ) -> AsyncJob[list[Document]]:
         """Send up to 256 texts in one request and return at once; see `Client.submit_many`."""
-        return AsyncJob(self._outbox, await self._outbox.send(self._outbox.plain.many(texts), expires))
+        request = self._outbox.plain.many(texts, self._outbox.plain.where(priority))
+        return AsyncJob(self._outbox, await self._outbox.send(request, expires))
 
     @overload
     def job(self, task_id: str) -> AsyncJob[list[Entity]]: ...
@@ -96,14 +109,20 @@ class AsyncClient:
         return AsyncJob(self._outbox, self._outbox.plain.job(task_id, many=many))
 
     def stream(
-        self, texts: Iterable[str] | AsyncIterable[str], *, window: int = WINDOW, timeout: Timeout = DEFAULT
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        *,
+        window: int = WINDOW,
+        timeout: Timeout = DEFAULT,
+        priority: PriorityName = "bulk",
     ) -> AsyncIterator[Document]:
         """Yield one document per text, in order, from a source of any length; see `Client.stream`.
 
         While an async source is waited for, answers are given out. A plain iterable should not block.
         """
-        limit = seconds(timeout, self._outbox.plain.link)
-        return Stream(self._outbox, self._outbox.plain.bounds(window), limit).run(texts)
+        plain = self._outbox.plain
+        limit = seconds(timeout, plain.link)
+        return Stream(self._outbox, plain.bounds(window), limit, plain.where(priority)).run(texts)
 
     async def backlog(self) -> Backlog:
         """Say what waits in the queue and which workers are there; see `Client.backlog`."""
@@ -112,3 +131,6 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
         await asyncio.to_thread(self._outbox.close)
+
+    def _one(self, text: str, priority: str) -> Request[list[Entity]]:
+        return self._outbox.plain.one(text, self._outbox.plain.where(priority))

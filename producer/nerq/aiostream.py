@@ -13,6 +13,7 @@ from nerq.inbox import Inbox
 from nerq.jobs import Job
 from nerq.outbox import answers
 from nerq.parcels import Bounds, Parcel
+from nerq.routes import Destination
 from nerq.slowdown import Slowdown
 
 NOTHING: Any = object()
@@ -28,9 +29,11 @@ class Stream:
         outbox: Sends parcels.
         bounds: How large a parcel gets, and how much may be in flight.
         limit: Seconds to wait for the next document; None waits for ever.
+        where: Where parcels go.
     """
 
-    def __init__(self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None) -> None:
+    def __init__(self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None, where: Destination) -> None:
+        self._where = where
         self._outbox = outbox
         self._link = outbox.plain.link
         self._bounds = bounds
@@ -88,7 +91,7 @@ class Stream:
         job: Job[list[Document]] | None = None
         if self._gathered.texts:
             try:
-                job = await self._outbox.send(self._outbox.plain.parcel(self._gathered))
+                job = await self._outbox.send(self._outbox.plain.parcel(self._gathered, self._where))
             except NerqError as error:
                 if not self._link.passing(error):
                     raise

@@ -18,7 +18,8 @@ SAMPLE: Final = 16
 """Messages whose headers are read to learn how many texts the waiting requests hold."""
 
 # Bodies hold the texts, may be large, and are not needed: of a message only what follows its body is returned.
-# KEYS: dead letters, leases, lists. ARGV: the owners' key without the id, messages to sample.
+# KEYS: dead letters, leases, lists. ARGV: the owners' key without the id, messages to sample, the first bulk list.
+# Returns the time, depth and a sample of each kind, the oldest of each list, dead letters, workers.
 LOOK: Final = """
 local now = redis.call('TIME')
 local function tail(list, index)
@@ -26,14 +27,15 @@ local function tail(list, index)
     local start = message and string.find(message, '"headers":', 1, true)
     return start and string.sub(message, start) or ''
 end
-local depth, oldest, sample = 0, {}, {}
+local depth, oldest, sample = {0, 0}, {{}, {}}, {{}, {}}
 for k = 3, #KEYS do
-    local length = redis.call('LLEN', KEYS[k])
-    depth = depth + length
+    local length, kind = redis.call('LLEN', KEYS[k]), k < tonumber(ARGV[3]) and 1 or 2
+    depth[kind] = depth[kind] + length
     if length > 0 then
-        oldest[#oldest + 1] = tail(KEYS[k], -1)
-        for i = 0, math.min(length, tonumber(ARGV[2])) - 1 do
-            sample[#sample + 1] = tail(KEYS[k], math.floor(i * length / math.min(length, tonumber(ARGV[2]))))
+        oldest[kind][#oldest[kind] + 1] = tail(KEYS[k], -1)
+        local many = math.min(length, tonumber(ARGV[2]))
+        for i = 0, many - 1 do
+            sample[kind][#sample[kind] + 1] = tail(KEYS[k], math.floor(i * length / many))
         end
     end
 end
@@ -92,7 +94,11 @@ class Backlog(BaseModel):
     Attributes:
         depth: Requests that wait; those a worker holds are not among them.
         texts: Texts in them; estimated from a sample where requests hold several.
-        oldest_seconds: How long the oldest has waited; None when nothing waits or its sender did not say when.
+        bulk: How many of these requests are bulk, which workers take only when no interactive ones wait.
+        bulk_texts: Texts in those.
+        oldest_seconds: How long the oldest of all has waited; None when nothing waits or its sender did not say when.
+        interactive_oldest_seconds: The same of the interactive ones.
+        bulk_oldest_seconds: The same of the bulk ones.
         held: Requests that workers hold and have not answered yet.
         dead: Dead letters.
         rate: Texts a second of all workers together, of late.
@@ -103,7 +109,11 @@ class Backlog(BaseModel):
 
     depth: int = 0
     texts: int = 0
+    bulk: int = 0
+    bulk_texts: int = 0
     oldest_seconds: float | None = None
+    interactive_oldest_seconds: float | None = None
+    bulk_oldest_seconds: float | None = None
     held: int = 0
     dead: int = 0
     rate: float = 0.0
@@ -114,19 +124,32 @@ class Backlog(BaseModel):
         """How long what waits will take at this rate; None when no rate is known."""
         return self.texts / self.rate if self.rate > 0 else None
 
+    @property
+    def interactive_seconds(self) -> float | None:
+        """The same of what is not bulk, which goes first."""
+        return (self.texts - self.bulk_texts) / self.rate if self.rate > 0 else None
+
 
 def read_backlog(redis: Redis, queue: str) -> Backlog:
     """Look at a queue. Errors of redis-py pass through."""
     keys = QueueKeys(queue)
     names = [keys.dead, keys.leases, *keys.lists]
     look: Any = redis.register_script(LOOK)
-    now, depth, oldest, sample, dead, workers = look(keys=names, args=[keys.owner(""), SAMPLE])
+    bulk_from = names.index(keys.bulk) + 1
+    now, depths, oldest, samples, dead, workers = look(keys=names, args=[keys.owner(""), SAMPLE, bulk_from])
+    texts = [
+        _texts(depth, [_told(tail)["texts"] for tail in sample]) for depth, sample in zip(depths, samples, strict=True)
+    ]
     known = sorted((_worker(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
-    sent = [told["sent_at"] for told in map(_told, oldest) if told["sent_at"]]
+    ages = [_age(float(now), tails) for tails in oldest]
     return Backlog(
-        depth=depth,
-        texts=_texts(depth, [_told(tail)["texts"] for tail in sample]),
-        oldest_seconds=max(0.0, float(now) - min(sent)) if sent else None,
+        depth=sum(depths),
+        texts=sum(texts),
+        bulk=depths[1],
+        bulk_texts=texts[1],
+        oldest_seconds=max((age for age in ages if age is not None), default=None),
+        interactive_oldest_seconds=ages[0],
+        bulk_oldest_seconds=ages[1],
         held=sum(worker.held for worker in known),
         dead=dead,
         rate=sum(worker.rate for worker in known),
@@ -134,16 +157,20 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
     )
 
 
-def full(why: str, backlog: Backlog) -> QueueFull:
-    """Return the error for a queue that takes no more: `why`, how long what waits will take, and what to do."""
-    if backlog.seconds is not None:
-        when = f"at {backlog.rate:,.0f} texts/s the workers need about {duration(backlog.seconds)} for what waits"
+def full(why: str, backlog: Backlog, *, bulk: bool = False) -> QueueFull:
+    """Return the error for a queue that takes no more: `why`, how long what waits will take, and what to do.
+
+    For a bulk request all that waits goes before it, for an interactive one only what is interactive.
+    """
+    seconds = backlog.seconds if bulk else backlog.interactive_seconds
+    if seconds is not None:
+        when = f"at {backlog.rate:,.0f} texts/s the workers need about {duration(seconds)} for what waits"
     elif backlog.workers:
         when = "the workers have not said yet how fast they are"
     else:
         when = "no worker runs"
     error = QueueFull(f"the queue is full: {why}; {when}. Wait and send again, use stream(), or start more workers")
-    error.seconds = backlog.seconds
+    error.seconds = seconds
     return error
 
 
@@ -157,6 +184,12 @@ def duration(seconds: float) -> str:
         parts.append(f"{count} {name}" if count else "")
     first = next(number for number, part in enumerate(parts) if part)
     return " ".join(part for part in parts[first : first + 2] if part)
+
+
+def _age(now: float, tails: Sequence[bytes | str]) -> float | None:
+    """Return for how many seconds the oldest of these messages has waited, if one says when it was sent."""
+    sent = [told["sent_at"] for told in map(_told, tails) if told["sent_at"]]
+    return max(0.0, now - min(sent)) if sent else None
 
 
 def _texts(depth: int, sample: Sequence[int]) -> int:

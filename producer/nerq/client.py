@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, Literal, Self, overload
 
 from nerq.backlog import Backlog
@@ -11,6 +12,7 @@ from nerq.errors import NerqError, QueueFull, TimedOut
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
 from nerq.outbox import Outbox, answers
 from nerq.parcels import WINDOW, Bounds, Parcel
+from nerq.routes import Destination, PriorityName
 from nerq.settings import Settings
 from nerq.slowdown import Slowdown
 
@@ -47,24 +49,32 @@ class Client:
         """The settings in use."""
         return self._outbox.settings
 
-    def extract(self, text: str, timeout: Timeout = DEFAULT) -> list[Entity]:
+    def extract(self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive") -> list[Entity]:
         """Return the entities of one text, sorted, never overlapping.
 
         Args:
             text: The text; start and end of each entity count its code points.
             timeout: Seconds to wait; None waits for ever; `Settings.timeout` when not given. No worker begins with
                 the text later than a minute after that.
+            priority: "interactive" goes before "bulk", whatever its age.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
             NerqError: its child that names why there is no answer.
         """
-        return self._outbox.send(self._outbox.one(text), self._outbox.lifetime(timeout)).result(timeout)
+        request = self._outbox.one(text, self._outbox.where(priority))
+        return self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout)
 
-    def extract_many(self, texts: list[str] | tuple[str, ...], timeout: Timeout = DEFAULT) -> list[Document]:
+    def extract_many(
+        self,
+        texts: list[str] | tuple[str, ...],
+        timeout: Timeout = DEFAULT,
+        *,
+        priority: PriorityName = "interactive",
+    ) -> list[Document]:
         """Return one document per text, in order, by one request of at most 256 texts.
 
-        A text that cannot be worked on fails alone: its document has an `error`.
+        A text that cannot be worked on fails alone: its document has an `error`. Arguments are those of `extract`.
 
         Raises:
             InvalidText: `texts` is no list, empty, or too long.
@@ -73,32 +83,37 @@ class Client:
         parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        request = self._outbox.parcel(parcel)
+        request = self._outbox.parcel(parcel, self._outbox.where(priority))
         return parcel.fill(self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout))
 
-    def submit(self, text: str, *, expires: float | None = None) -> Job[list[Entity]]:
+    def submit(
+        self, text: str, *, expires: float | None = None, priority: PriorityName = "interactive"
+    ) -> Job[list[Entity]]:
         """Send one text and return at once.
 
         Args:
             text: The text.
             expires: Seconds after which a worker need no longer begin with it; the job then raises Expired.
+            priority: "interactive" goes before "bulk", whatever its age.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
             QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.send(self._outbox.one(text), expires)
+        return self._outbox.send(self._outbox.one(text, self._outbox.where(priority)), expires)
 
-    def submit_many(self, texts: list[str] | tuple[str, ...], *, expires: float | None = None) -> Job[list[Document]]:
-        """Send up to 256 texts in one request and return at once.
+    def submit_many(
+        self, texts: list[str] | tuple[str, ...], *, expires: float | None = None, priority: PriorityName = "bulk"
+    ) -> Job[list[Document]]:
+        """Send up to 256 texts in one request and return at once. Arguments are those of `submit`.
 
         Raises:
             InvalidText: one of the texts cannot be worked on; nothing was sent.
             QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.send(self._outbox.many(texts), expires)
+        return self._outbox.send(self._outbox.many(texts, self._outbox.where(priority)), expires)
 
     @overload
     def job(self, task_id: str) -> Job[list[Entity]]: ...
@@ -108,7 +123,14 @@ class Client:
         """Return the job of a request sent earlier, perhaps by another process; `many` for one of `submit_many`."""
         return self._outbox.job(task_id, many=many)
 
-    def stream(self, texts: Iterable[str], *, window: int = WINDOW, timeout: Timeout = DEFAULT) -> Iterator[Document]:
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        window: int = WINDOW,
+        timeout: Timeout = DEFAULT,
+        priority: PriorityName = "bulk",
+    ) -> Iterator[Document]:
         """Yield one document per text, in order, from a source of any length.
 
         Texts travel in requests of up to 64. At most `window` texts have been taken from the source and not yet been
@@ -122,14 +144,15 @@ class Client:
             texts: Any iterable; it is asked for more only while there is room.
             window: Most texts in flight.
             timeout: Seconds to wait for the next document.
+            priority: "interactive" goes before "bulk", whatever its age.
 
         Raises:
-            InvalidSettings: the window is not positive.
+            InvalidSettings: the window is not positive, or there is no such priority.
             BrokerUnreachable: Redis does not answer.
             QueueFull: the queue had no room for too long.
             TimedOut: no document came for too long.
         """
-        return self._stream(iter(texts), self._outbox.bounds(window), timeout)
+        return self._stream(iter(texts), self._outbox.bounds(window), timeout, self._outbox.where(priority))
 
     def backlog(self) -> Backlog:
         """Say what waits in the queue and which workers are there.
@@ -143,7 +166,10 @@ class Client:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
         self._outbox.link.close()
 
-    def _stream(self, source: Iterator[str], bounds: Bounds, timeout: Timeout) -> Iterator[Document]:
+    def _stream(
+        self, source: Iterator[str], bounds: Bounds, timeout: Timeout, where: Destination
+    ) -> Iterator[Document]:
+        launch = partial(self._launch, where)
         flights: deque[_Flight] = deque()
         slowdown = Slowdown(seconds(timeout, self._outbox.link))
         try:
@@ -153,14 +179,14 @@ class Client:
                 slow = time.monotonic() - asked > SLOW
                 gathered.add(text, bounds.max_chars)
                 if slow or bounds.complete(gathered):
-                    yield from self._launch(gathered, flights, slowdown)
+                    yield from launch(gathered, flights, slowdown)
                     gathered = Parcel()
                 while flights and (flights[0].landed() or bounds.full([*(f.parcel for f in flights), gathered])):
                     yield from flights[0].documents(timeout)
                     flights.popleft()
                 asked = time.monotonic()
             if gathered.slots:
-                yield from self._launch(gathered, flights, slowdown)
+                yield from launch(gathered, flights, slowdown)
             while flights:
                 yield from flights[0].documents(timeout)
                 flights.popleft()
@@ -171,11 +197,13 @@ class Client:
             for flight in flights:
                 flight.abandon()
 
-    def _launch(self, parcel: Parcel, flights: "deque[_Flight]", slowdown: Slowdown) -> Iterator[Document]:
+    def _launch(
+        self, where: Destination, parcel: Parcel, flights: "deque[_Flight]", slowdown: Slowdown
+    ) -> Iterator[Document]:
         """Send a parcel; while it is refused, wait, and give out what is answered."""
         while True:
             try:
-                job = self._outbox.send(self._outbox.parcel(parcel)) if parcel.texts else None
+                job = self._outbox.send(self._outbox.parcel(parcel, where)) if parcel.texts else None
                 break
             except NerqError as error:
                 if not self._outbox.link.passing(error):

@@ -41,6 +41,7 @@ class DeadLetter:
         deaths: How many processes died under it.
         at: When it was set aside, unix seconds.
         message: The queue's message as it stood, so that it can be sent again unchanged. It holds the text.
+        list: The list that it came from; empty if an older worker set it aside.
     """
 
     id: str
@@ -50,6 +51,7 @@ class DeadLetter:
     deaths: int
     at: float
     message: str
+    list: str = ""
 
     @classmethod
     def load(cls, task_id: str, payload: bytes | str) -> Self:
@@ -68,6 +70,7 @@ class DeadLetter:
                 deaths=int(stored["deaths"]),
                 at=float(stored["at"]),
                 message=str(stored["message"]),
+                list=str(stored.get("list", "")),
             )
         except (ValueError, LookupError, TypeError) as error:
             raise NerqError(f"the dead letter {task_id} cannot be read ({error!r}); purge it, or update nerq") from None
@@ -109,13 +112,14 @@ class DeadLetters:
                     yield DeadLetter.load(task_id, payload)
 
     def retry(self, ids: Iterable[str]) -> int:
-        """Put requests back into the queue as they were, with their ids; return how many of them were still there.
+        """Put requests back to where they came from, with their ids; return how many of them were still there.
 
         Each leaves the dead letters in the same step in which it enters the queue.
         """
         keys, moved = self._keys, 0
         for letter in self.letters(ids):
-            names = [keys.dead, keys.dead_index, keys.deaths, key(letter.id), keys.queue]
+            where = letter.list if letter.list in keys.lists else keys.queue
+            names = [keys.dead, keys.dead_index, keys.deaths, key(letter.id), where]
             moved += int(self._retry(keys=names, args=[letter.id, letter.message]))
         return moved
 

@@ -1,10 +1,16 @@
 """Names of the Redis keys beside a queue: who holds its messages, who died under them, what was set aside.
 
-The queue itself is a list of kombu's, named as the queue is; results lie where Celery's Redis backend puts them.
+The queue itself is two lists of kombu's, NAME for what somebody waits for and NAME.bulk for the rest; results lie where
+Celery's Redis backend puts them.
 All times are Redis' own, so that no machine's clock matters.
 """
 
 from dataclasses import dataclass
+
+BULK = ".bulk"
+"""What the name of a queue's second list ends in."""
+SEPARATOR = "\x06\x16"
+"""What kombu puts between a queue's name and the step of a priority; it has 3, 6 and 9, the highest being 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +24,28 @@ class QueueKeys:
     queue: str
 
     @property
+    def bulk(self) -> str:
+        """Name of the queue's second list, for what nobody sits and waits for."""
+        return f"{self.queue}{BULK}"
+
+    @property
+    def interactive_lists(self) -> list[str]:
+        """The lists that go first: the queue itself, and kombu's own for messages with a priority."""
+        return _steps(self.queue)
+
+    @property
+    def bulk_lists(self) -> list[str]:
+        """The same of the bulk queue."""
+        return _steps(self.bulk)
+
+    @property
     def lists(self) -> list[str]:
-        """The lists in which messages wait: the queue itself, and kombu's own for messages with a priority."""
-        return [self.queue, *(f"{self.queue}\x06\x16{step}" for step in (3, 6, 9))]
+        """All lists in which messages wait."""
+        return self.interactive_lists + self.bulk_lists
+
+    def is_bulk(self, name: str) -> bool:
+        """Tell whether a list is one of `bulk_lists`."""
+        return name.partition(SEPARATOR)[0] == self.bulk
 
     @property
     def leases(self) -> str:
@@ -57,8 +82,9 @@ class QueueKeys:
     def dead(self) -> str:
         """Hash: task id -> dead letter, a JSON object.
 
-        id, task, code, reason, deaths, at (Unix time, s, a float), message (the raw queue message as it stood, a
-        string). To try one again: delete its result, remove it here and in `dead_index`, and push the message.
+        id, task, code, reason, deaths, at (Unix time, s, a float), list (where the message came from), message (the raw
+        queue message as it stood, a string). To try one again: delete its result, remove it here and in `dead_index`,
+        and push the message to its list.
         The result has to go because the first answer to a task id stays.
         """
         return f"nerq:{self.queue}:dead"
@@ -67,6 +93,10 @@ class QueueKeys:
     def dead_index(self) -> str:
         """Sorted set: task id -> `at` of its dead letter."""
         return f"nerq:{self.queue}:dead:index"
+
+
+def _steps(name: str) -> list[str]:
+    return [name, *(f"{name}{SEPARATOR}{step}" for step in (3, 6, 9))]
 
 
 def as_text(value: bytes | str) -> str:

@@ -1,6 +1,7 @@
 """One client's link to Redis: publish, revoke, peek, listen. Opens its connections when they are first needed."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -21,6 +22,7 @@ from nerq.outcomes import Meta, read_meta
 from nerq.publisher import FullError, Publisher, Ticket
 from nerq.pubsub import key
 from nerq.results import ResultListener
+from nerq.routes import Destination, Priority
 from nerq.settings import Settings
 
 REVOKERS = 4
@@ -44,12 +46,9 @@ class Link:
         self._app = make_celery(settings)
         self._store: Any = self._app.backend.client
         self.listener = ResultListener(self._store, where=self.where, patience=settings.connect_timeout)
-        self._publisher = Publisher(
-            self._store.connection_pool.make_connection,
-            settings.queue,
-            limit=settings.max_queue,
-            patience=settings.connect_timeout,
-        )
+        self._publishers: dict[str, Publisher] = {}
+        self._making = threading.Lock()
+        self._default = Destination(settings.queue, Priority.INTERACTIVE)
         self._closed = False
         self._fresh()
         forks.register(self)
@@ -62,30 +61,45 @@ class Link:
         self._mailbox: Any = Mailbox(  # type: ignore[no-untyped-call]
             app.conf.control_exchange, type="fanout", accept=["json"], serializer="json"
         )
-        self._letterhead = Letterhead(self.settings.queue, log_text=self.settings.log_text)
-        self._looked = float("-inf"), Backlog()
+        self._letterhead = Letterhead(log_text=self.settings.log_text)
+        self._looked: dict[Destination, tuple[float, Backlog]] = {}
 
     def after_fork(self) -> None:
         """Use connections of our own in a forked child."""
-        self._publisher.fresh()
+        self._making = threading.Lock()
+        for publisher in self._publishers.values():
+            publisher.fresh()
         self._fresh()
 
-    def send(self, task: str, argument: str | Sequence[str], *, expires: float | None = None) -> str:
+    def _publisher(self, where: Destination) -> Publisher:
+        """Return what pushes to a list; each has a connection of its own, opened with its first message."""
+        with self._making:
+            self._check_open()
+            if (known := self._publishers.get(where.list)) is None:
+                connect = self._store.connection_pool.make_connection
+                limit, patience = self.settings.max_queue, self._patience
+                known = self._publishers[where.list] = Publisher(connect, where.list, limit=limit, patience=patience)
+            return known
+
+    def send(
+        self, task: str, argument: str | Sequence[str], where: Destination, *, expires: float | None = None
+    ) -> str:
         """Put one request into the queue; return its id. The argument has been checked.
 
         Args:
             task: A name of the contract.
             argument: The text, or the texts.
+            where: The queue, and which of its lists.
             expires: Seconds after which a worker need not begin with it.
 
         Raises:
             BrokerUnreachable: Redis did not take it within `connect_timeout` seconds.
-            QueueFull: `max_queue` requests wait, or Redis is at its memory limit.
+            QueueFull: `max_queue` requests wait in that list, or Redis is at its memory limit.
         """
         task_id: str = uuid()
-        message = self._letterhead.message(task_id, task, argument, now=time.time(), expires=expires)
-        with self.translated():
-            self._publisher.put(message.dump())
+        message = self._letterhead.message(task_id, task, argument, queue=where.list, now=time.time(), expires=expires)
+        with self.translated(where):
+            self._publisher(where).put(message.dump())
         message.sent()
         return task_id
 
@@ -93,6 +107,7 @@ class Link:
         self,
         task: str,
         argument: str | Sequence[str],
+        where: Destination,
         *,
         expires: float | None,
         tell: Callable[[NerqError | None], None],
@@ -102,6 +117,7 @@ class Link:
         Args:
             task: A name of the contract.
             argument: The text, or the texts.
+            where: The queue, and which of its lists.
             expires: Seconds after which a worker need not begin with it.
             tell: Gets None when Redis has it, else what `send` would raise.
 
@@ -109,18 +125,18 @@ class Link:
             The request's id, and what `withdraw` takes.
         """
         task_id: str = uuid()
-        message = self._letterhead.message(task_id, task, argument, now=time.time(), expires=expires)
+        message = self._letterhead.message(task_id, task, argument, queue=where.list, now=time.time(), expires=expires)
 
         def told(error: Exception | None) -> None:
             if error is None:
                 message.sent()
-            tell(None if error is None else self._translation(error))
+            tell(None if error is None else self._translation(error, where))
 
-        return task_id, self._publisher.post(message.dump(), told)
+        return task_id, self._publisher(where).post(message.dump(), told)
 
     def withdraw(self, ticket: Ticket) -> bool:
         """Take back what was posted; False when it is being sent or has been."""
-        return self._publisher.withdraw(ticket)
+        return any(publisher.withdraw(ticket) for publisher in list(self._publishers.values()))
 
     @property
     def redis(self) -> Redis:
@@ -130,7 +146,11 @@ class Link:
 
     def passing(self, error: NerqError) -> bool:
         """Say whether what refused a request may pass: a full queue, and a Redis that has been there before."""
-        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._publisher.reached)
+        return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._reached)
+
+    @property
+    def _reached(self) -> bool:
+        return any(publisher.reached for publisher in list(self._publishers.values()))
 
     def revoke(self, *task_ids: str) -> None:
         """Tell every worker not to begin with these requests.
@@ -179,7 +199,10 @@ class Link:
             return
         self._closed = True
         self.listener.close()
-        self._publisher.close()
+        with self._making:
+            publishers = list(self._publishers.values())
+        for publisher in publishers:
+            publisher.close()
         self._connections.force_close_all()
         self._store.close()
         self._store.connection_pool.disconnect()
@@ -202,33 +225,36 @@ class Link:
                 raise
 
     @contextlib.contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn the libraries' errors into ours, for whatever uses `redis`."""
+    def translated(self, where: Destination | None = None) -> Iterator[None]:
+        """Turn the libraries' errors into ours, for whatever uses `redis`; `where` a request was to go."""
         try:
             yield
         except (FullError, OutOfMemoryError) as error:
-            raise self._translation(error) from None
+            raise self._translation(error, where) from None
         except TROUBLE as error:
-            raise self._translation(error) from error
+            raise self._translation(error, where) from error
 
-    def _translation(self, error: Exception) -> NerqError:
+    def _translation(self, error: Exception, where: Destination | None) -> NerqError:
+        where = where or self._default
         if isinstance(error, FullError):
-            return self._full(f"{error.length:,} requests wait and NERQ_MAX_QUEUE allows {self.settings.max_queue:,}")
+            waiting = f"{error.length:,} {where.priority} requests wait in {where.queue!r}"
+            return self._full(f"{waiting} and NERQ_MAX_QUEUE allows {self.settings.max_queue:,}", where)
         if isinstance(error, OutOfMemoryError):
-            return self._full(f"Redis at {self.where} is at its memory limit ({error})")
+            return self._full(f"Redis at {self.where} is at its memory limit ({error})", where)
         if isinstance(error, NerqError):
             return error
         return self._unreachable(error)
 
-    def _full(self, why: str) -> QueueFull:
+    def _full(self, why: str, where: Destination) -> QueueFull:
         """Return the error for a queue that takes no more, with how long it will take."""
         now = time.monotonic()
-        if now - self._looked[0] > LOOK:  # else many who are refused at once would all ask
+        looked, backlog = self._looked.get(where, (float("-inf"), Backlog()))
+        if now - looked > LOOK:  # else many who are refused at once would all ask
             backlog = Backlog()
             with contextlib.suppress(*TROUBLE):
-                backlog = read_backlog(self._store, self.settings.queue)
-            self._looked = now, backlog
-        return full(why, self._looked[1])
+                backlog = read_backlog(self._store, where.queue)
+            self._looked[where] = now, backlog
+        return full(why, backlog, bulk=where.priority is Priority.BULK)
 
     def _unreachable(self, error: Exception) -> BrokerUnreachable:
         if isinstance(error, ResponseError):

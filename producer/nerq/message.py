@@ -14,6 +14,7 @@ from typing import Any, Final
 from celery.signals import after_task_publish, before_task_publish
 from celery.utils.saferepr import saferepr
 
+from nerq import tracing
 from nerq.contract import HEADER, masked
 
 REPR_CHARACTERS: Final = 1024
@@ -26,17 +27,22 @@ class Letterhead:
     """What all requests of one client have in common.
 
     Args:
-        queue: The queue's name.
         log_text: Whether texts may stand in what is logged.
     """
 
-    def __init__(self, queue: str, *, log_text: bool) -> None:
-        self._queue = queue
+    def __init__(self, *, log_text: bool) -> None:
         self._log_text = log_text
         self._origin = f"nerq{os.getpid()}@{socket.gethostname()}"
 
-    def message(
-        self, task_id: str, task: str, argument: str | Sequence[str], *, now: float, expires: float | None = None
+    def message(  # noqa: PLR0913 - what a message says
+        self,
+        task_id: str,
+        task: str,
+        argument: str | Sequence[str],
+        *,
+        queue: str,
+        now: float,
+        expires: float | None = None,
     ) -> "Message":
         """Return a message for the queue, and tell those who listen to Celery's `before_task_publish`.
 
@@ -44,6 +50,7 @@ class Letterhead:
             task_id: Its id, a UUID.
             task: A name of the contract.
             argument: The text, or the texts; they have been checked.
+            queue: The list that it goes to.
             now: Unix seconds.
             expires: Seconds from now after which a worker need not begin with it.
         """
@@ -74,11 +81,12 @@ class Letterhead:
             "correlation_id": task_id,
             "reply_to": "",
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": self._queue},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
             "body_encoding": "base64",
             "delivery_tag": task_id,  # any that no other message has
         }
+        tracing.inject(headers)
         message = Message(task, args, headers, properties)
         message.announce(before_task_publish, declare=[], properties=properties, retry_policy={})
         return message

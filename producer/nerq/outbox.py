@@ -12,6 +12,7 @@ from nerq.jobs import Job, Timeout, seconds
 from nerq.link import Link
 from nerq.parcels import Bounds, Parcel
 from nerq.publisher import Ticket
+from nerq.routes import Destination, Priority
 from nerq.settings import Settings
 
 T = TypeVar("T")
@@ -22,10 +23,11 @@ GRACE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """What may be sent: a task's name, its argument, and how to read the answer."""
+    """What may be sent: a task's name, its argument, where to, and how to read the answer."""
 
     task: str
     argument: str | list[str]
+    where: Destination
     read: Callable[[outcomes.Meta], T]
 
 
@@ -45,7 +47,15 @@ class Outbox:
         self.settings: Final = resolve(broker_url, settings, overrides)
         self.link: Final = Link(self.settings)
 
-    def one(self, text: str) -> Request[list[Entity]]:
+    def where(self, priority: str) -> Destination:
+        """Return where a request goes.
+
+        Raises:
+            InvalidSettings: there is no such priority.
+        """
+        return Destination(self.settings.queue, Priority.of(priority))
+
+    def one(self, text: str, where: Destination) -> Request[list[Entity]]:
         """Make a request of one text.
 
         Raises:
@@ -56,9 +66,9 @@ class Outbox:
         fault = text_fault(text, self.settings.max_text_chars)
         if fault is not None:
             raise InvalidText(fault)
-        return Request(EXTRACT, text, outcomes.entities)
+        return Request(EXTRACT, text, where, outcomes.entities)
 
-    def many(self, texts: Any) -> Request[list[Document]]:
+    def many(self, texts: Any, where: Destination) -> Request[list[Document]]:
         """Make a request of several texts.
 
         Raises:
@@ -68,7 +78,7 @@ class Outbox:
         for number, slot in enumerate(parcel.slots):
             if slot is not None and slot.error is not None:
                 raise InvalidText(f"text {number}: {slot.error.message}")
-        return self.parcel(parcel)
+        return self.parcel(parcel, where)
 
     def pack(self, texts: Any) -> Parcel:
         """Check a list of texts; those that cannot be worked on are set aside one by one.
@@ -84,10 +94,10 @@ class Outbox:
             parcel.add(text, self.settings.max_text_chars)
         return parcel
 
-    def parcel(self, parcel: Parcel) -> Request[list[Document]]:
+    def parcel(self, parcel: Parcel, where: Destination) -> Request[list[Document]]:
         """Make a request of the valid texts of a parcel, of which there is at least one."""
         expected = len(parcel.texts)
-        return Request(EXTRACT_MANY, parcel.texts, lambda meta: outcomes.documents(meta, expected))
+        return Request(EXTRACT_MANY, parcel.texts, where, lambda meta: outcomes.documents(meta, expected))
 
     def send(self, request: Request[T], expires: float | None = None) -> Job[T]:
         """Put a request into the queue.
@@ -100,11 +110,12 @@ class Outbox:
             BrokerUnreachable: Redis did not take it.
             QueueFull: the queue has no room.
         """
-        return Job(self.link, self.link.send(request.task, request.argument, expires=expires), request.read)
+        task_id = self.link.send(request.task, request.argument, request.where, expires=expires)
+        return Job(self.link, task_id, request.read)
 
     def post(self, request: Request[T], expires: float | None, tell: Tell) -> tuple[Job[T], Ticket]:
         """Have a thread do what `send` does, and tell what became of it; see `Link.post`."""
-        task_id, ticket = self.link.post(request.task, request.argument, expires=expires, tell=tell)
+        task_id, ticket = self.link.post(request.task, request.argument, request.where, expires=expires, tell=tell)
         return Job(self.link, task_id, request.read), ticket
 
     def job(self, task_id: str, *, many: bool) -> Job[Any]:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from nerq.errors import InvalidSettings
+from nerq.keys import BULK
 
 PREFIX = "NERQ_"
 
@@ -21,12 +22,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     broker_url: str = Field("redis://localhost:6379/0", description="Redis or Valkey that holds queue and results")
-    queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue")
+    queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; what is bulk waits in NAME.bulk")
     timeout: float = Field(30.0, gt=0, description="seconds a client waits for a result")
     connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
     result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
     max_queue: int = Field(
-        100_000, ge=0, description="most requests that may wait in the queue; more are refused; 0: no limit"
+        100_000, ge=0, description="most requests of each priority that may wait; more are refused; 0: no limit"
     )
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="longest text taken, in code points")
     log_text: bool = Field(
@@ -63,7 +64,24 @@ class Settings(BaseModel):
     )
     max_body_bytes: int = Field(10_000_000, ge=1024, description="longest body of a request to the gateway")
     max_upload_bytes: int = Field(100_000_000, ge=1024, description="longest body of a job, a file too")
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="address at which a worker serves its metrics; 0.0.0.0: all"
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port at which a worker serves /metrics for Prometheus; 0: none"
+    )
     max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
+
+    flower_password_file: str = Field(
+        "", description="file with Flower's password, made up if it is not there; empty: one in `nerq flower`'s --data"
+    )
+
+    @field_validator("queue")
+    @classmethod
+    def _not_bulk(cls, name: str) -> str:
+        if name.endswith(BULK):
+            raise ValueError(f"names that end in {BULK} are those of the second lists; name it otherwise")
+        return name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:

@@ -136,6 +136,13 @@ def test_inspect_shows_what_runs_and_what_waits_without_text(app, server, events
     waiting.get(timeout=20)
 
 
+def test_inspect_tells_settings_and_statistics(app):
+    inspect = app.control.inspect(timeout=5, limit=1)
+    ((name, stats),) = inspect.stats().items()
+    assert stats["pool"]["max-concurrency"] == 1
+    assert inspect.conf()[name]["worker_pool"] == "prefork"
+
+
 def test_link_chain_group_and_chord_work(app, server):
     extract, echo = app.signature("nerq.extract"), app.signature("test.echo")
     echoed = {"echo": {"entities": MA_YUN, "model": "fake@00000000"}}

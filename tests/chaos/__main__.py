@@ -8,19 +8,14 @@ run with the same plans, and celery-batches from an environment of its own (`mak
 
 import argparse
 import sys
-from pathlib import Path
 
-from chaos.fleet import NERQ, System
+from chaos.fleet import NERQ
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
+from support.systems import CELERY, CELERY_BATCHES
 
-BATCHES = Path(__file__).parents[2] / ".venv-batches" / "bin" / "python"
-SYSTEMS = {
-    "nerq": NERQ,
-    "celery": System("celery", "chaos.stock.plain"),
-    "celery-batches": System("celery-batches", "chaos.stock.batches", ("celery_batches",), str(BATCHES)),
-}
+SYSTEMS = {system.name: system for system in (NERQ, CELERY, CELERY_BATCHES)}
 
 
 def main():

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,22 +10,11 @@ from pathlib import Path
 import psutil
 
 from nerq import children
+from support.systems import nerq
 
 TESTS = Path(__file__).parents[1]
+NERQ = nerq("chaos.worker")
 PATIENCE = 60.0
-
-
-@dataclass(frozen=True)
-class System:
-    """A queue worker under test: its Celery app, the modules it imports, and the Python that runs it."""
-
-    name: str
-    app: str
-    imports: tuple[str, ...] = ()
-    python: str = sys.executable
-
-
-NERQ = System("nerq", "chaos.worker", ("nerq_worker.app", "nerq_worker.batching.strategy"))
 
 
 @dataclass(eq=False)
@@ -80,6 +68,7 @@ class Fleet:
             "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
             "NERQ_BROKER_URL": url,
             "CHAOS_JOURNAL": str(journal.path),
+            "STOCK_MODEL": "chaos.stub",
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }

@@ -54,6 +54,11 @@ def obey(text):
         threading.Event().wait(3600)
 
 
+def ready():
+    """Note that a worker consumes."""
+    note("ready")
+
+
 def note(what, *values):
     """Append one line: a moment (monotonic, the same clock for all processes), what, the process, values."""
     if JOURNAL is None:

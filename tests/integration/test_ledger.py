@@ -133,7 +133,7 @@ def test_a_dead_letter_carries_the_message_as_it_stood(client, ledger):
     ((tag, _),) = take(client, ledger).messages
     letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
     ledger.finish(client, [End(tag, "a", "result-a", "failure", 0, letter=letter)])
-    assert letters(client, ledger.keys) == [letter | {"message": raw.decode()}]
+    assert letters(client, ledger.keys) == [letter | {"message": raw.decode(), "list": "nerq"}]
     assert client.zscore(ledger.keys.dead_index, "a") == 12.5
     assert client.ttl("result-a") == -1
 

@@ -1,7 +1,8 @@
 """The real worker with a pretended model: `celery -A support.fake_worker worker`. What texts say decides what happens.
 
 `马云` is found as PER wherever it stands. `!raise` fails the model, `!die` kills the process, `!die-once:NAME` only the
-first time, `!wait:NAME` blocks until something is pushed to the list NAME. Each run is noted in the list `runs`.
+first time, `!die-until:NAME` until there is a key NAME, `!wait:NAME` blocks until something is pushed to the list
+NAME. Each run is noted in the list `runs`, and its process in `runners`.
 """
 
 import json
@@ -43,7 +44,10 @@ class FakeRecogniser:
         # A model does not care whether Redis is there, so this one waits for it.
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
         with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
-            client.rpush("runs", json.dumps([len(text) for text in texts]))
+            with client.pipeline() as pipe:
+                pipe.rpush("runs", json.dumps([len(text) for text in texts]))
+                pipe.rpush("runners", os.getpid())
+                pipe.execute()
             for text in texts:
                 self._obey(text, client)
         longest = max(map(len, texts))
@@ -53,7 +57,8 @@ class FakeRecogniser:
         command, _, name = text.partition(":")
         if command == "!raise":
             raise ValueError(text)
-        if command == "!die" or (command == "!die-once" and client.setnx(f"died:{name}", 1)):
+        once = command == "!die-once" and client.setnx(f"died:{name}", 1)
+        if command == "!die" or once or (command == "!die-until" and not client.exists(name)):
             client.rpush("deaths", text)
             os.kill(os.getpid(), signal.SIGKILL)
         if command == "!wait":

@@ -3,7 +3,7 @@
 import json
 
 from nerq.keys import QueueKeys
-from nerq_worker.delivery.ledger import Ledger
+from nerq_worker.delivery.ledger import Ledger, Want
 from nerq_worker.delivery.scripts import TAKE
 
 
@@ -17,9 +17,14 @@ def push(client, *ids, queue="nerq"):
         client.lpush(queue, f"message of {task_id}")
 
 
-def take(client, ledger, most=1000, lists=("nerq",), **options):
-    """Take as the transport does."""
-    return Ledger.taken(TAKE(client, *ledger.take_command(list(lists), most, **options)))
+def take(client, ledger, most=1000, lists=("nerq",), *, idle=True):
+    """Take as the transport does, of one kind."""
+    return take_kinds(client, ledger, Want(lists, most, idle))
+
+
+def take_kinds(client, ledger, *wants):
+    """Take as the transport does, of several kinds."""
+    return Ledger.taken(TAKE(client, *ledger.take_command(*wants)))
 
 
 def hold(client, ledger, *ids):

@@ -14,7 +14,7 @@ class StubWorker:
     """Finds 马云 in texts. Holds its answers back while `held`; answers otherwise when `behaviour` says so.
 
     Attributes:
-        requests: What has been taken from the queue: id, task, argument, headers.
+        requests: What has been taken from the queue: list, id, task, argument, headers, routing_key.
         behaviour: From a request to a meta (a dict), bytes to be stored as they are, or None for the usual answer.
     """
 
@@ -58,11 +58,11 @@ class StubWorker:
 
     def _run(self):
         while True:
-            queue, message = self._client.brpop([self._stop, self._queue], timeout=0)
+            queue, message = self._client.brpop([self._stop, self._queue, f"{self._queue}.bulk"], timeout=0)
             if queue.decode() == self._stop:
                 return
             with self._changed:
-                request = decoded(message)
+                request = decoded(message) | {"list": queue.decode()}
                 self.requests.append(request)
                 if self._holding:
                     self._held.append(request)
@@ -81,7 +81,14 @@ def decoded(message):
     (argument,), kwargs, embed = json.loads(base64.b64decode(message["body"]))
     assert kwargs == {}
     headers = message["headers"]
-    return {"id": headers["id"], "task": headers["task"], "argument": argument, "headers": headers, "embed": embed}
+    return {
+        "id": headers["id"],
+        "task": headers["task"],
+        "argument": argument,
+        "headers": headers,
+        "embed": embed,
+        "routing_key": message["properties"]["delivery_info"]["routing_key"],
+    }
 
 
 def usual(argument):

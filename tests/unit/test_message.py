@@ -17,8 +17,8 @@ TEXT = "昨天😀马云\u0000在杭州"
 
 
 def ours(argument=TEXT, *, log_text=False, **options):
-    letterhead = Letterhead("nerq", log_text=log_text)
-    return json.loads(letterhead.message(ID, "nerq.extract", argument, now=1e9, **options).dump())
+    letterhead = Letterhead(log_text=log_text)
+    return json.loads(letterhead.message(ID, "nerq.extract", argument, queue="nerq", now=1e9, **options).dump())
 
 
 def celerys(**options):
@@ -102,7 +102,7 @@ def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
     before_task_publish.connect(before)
     after_task_publish.connect(after)
     try:
-        message = Letterhead("nerq", log_text=False).message(ID, "nerq.extract", TEXT, now=1e9)
+        message = Letterhead(log_text=False).message(ID, "nerq.extract", TEXT, queue="nerq", now=1e9)
         assert json.loads(message.dump())["headers"]["trace"] == "abc"
         message.sent()
     finally:

@@ -1,8 +1,13 @@
 """What messages are taken, and that nothing of another shape comes as far as Celery's code."""
 
-import pytest
+import json
 
-from nerq_worker.batching.wire import check
+import pytest
+from kombu.exceptions import ContentDisallowed
+from kombu.message import Message
+
+from nerq_worker.batching import wire
+from nerq_worker.batching.wire import PLAIN, check, payload
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
@@ -72,3 +77,51 @@ def test_the_error_quotes_nothing_of_the_message():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         check({"id": "1", "shadow": ["马云"], "retries": "马云"}, EMBED)
     assert "马云" not in str(caught.value)
+
+
+USUAL_HEADERS = {
+    "id": "a", "root_id": "a", "parent_id": None, "group": None, "group_index": None, "shadow": None, "retries": 0,
+    "timelimit": [None, None], "ignore_result": False, "replaced_task_nesting": 0, "stamped_headers": None,
+    "stamps": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", USUAL_HEADERS)
+@pytest.mark.parametrize("value", [{}, [], "", "x" * 1001, "\ud800", -1.5, float("nan"), ["x"], b"x"])
+def test_the_short_way_lets_nothing_pass_that_the_long_way_refuses(name, value):
+    headers = USUAL_HEADERS | {name: value}
+    try:
+        wire._Headers.model_validate(headers)
+    except ValueError:
+        with pytest.raises(ValueError, match="validation error"):
+            check(headers, None)
+    else:
+        check(headers, None)
+
+
+def body_of(value, **options):
+    options = {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "accept": {"application/json"},
+        **options,
+    }
+    return Message(body=json.dumps(value, ensure_ascii=False).encode(), **options)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [["马云"], {}, PLAIN],
+        [[{"__type__": "uuid", "__value__": {"hex": "0" * 32}}], {}, None],
+        {"task": "nerq.extract", "args": ["马云"]},
+    ],
+)
+def test_a_body_is_decoded_as_kombu_does(value):
+    message = body_of(value)
+    assert payload(message) == body_of(value).payload
+
+
+def test_a_body_that_is_not_json_is_refused_as_kombu_does():
+    with pytest.raises(ContentDisallowed):
+        payload(body_of([], content_type="application/x-python-serialize"))

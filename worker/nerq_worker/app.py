@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol
 
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
+from kombu.entity import Exchange, Queue
 
 from nerq.broker import make_celery
 from nerq.contract import EXTRACT, EXTRACT_MANY
@@ -87,8 +88,14 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     """
     install()
     app = make_celery(settings)
+    app.events_cls = "nerq_worker.batching.events:Events"
     ledger = Ledger(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
+        # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.
+        task_queues=[
+            Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+            for name in (ledger.keys.queue, ledger.keys.bulk)
+        ],
         worker_pool="prefork",
         worker_consumer="nerq_worker.batching.consumer:Consumer",
         worker_concurrency=settings.concurrency or "auto",  # auto heeds the container's CPU quota

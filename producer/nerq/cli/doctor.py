@@ -19,6 +19,7 @@ from nerq.cli.local import local
 from nerq.cli.probe import PROBE
 from nerq.client import Client
 from nerq.errors import NerqError
+from nerq.keys import QueueKeys
 from nerq.settings import Settings
 
 PATIENCE = 1.5
@@ -88,7 +89,7 @@ def _far(app: Any, settings: Settings, timeout: float) -> Iterator[Finding]:
     before = time.time()
     seconds, micros = store.time()
     yield server.clock(seconds + micros / 1e6, before, time.time())
-    waiting = int(store.llen(settings.queue))
+    waiting = sum(int(store.llen(name)) for name in QueueKeys(settings.queue).lists)
     yield ok("queue", f"{settings.queue!r} holds {waiting:,} messages")
     before = time.time()
     replies = app.control.broadcast("nerq_about", reply=True, timeout=PATIENCE) or []

@@ -15,6 +15,7 @@ from nerq.cli.misuse import Misused
 from nerq.cli.outputs import Output, Pipe, Table
 from nerq.client import Client
 from nerq.contract import ErrorCode
+from nerq.routes import Priority
 
 
 def extract(
@@ -44,6 +45,10 @@ def extract(
     encoding: Annotated[str, typer.Option(help="Encoding of the files, such as gb18030.")] = "utf-8",
     broker: Annotated[str | None, typer.Option(help="Redis to use, in place of NERQ_BROKER_URL.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for an answer.", min=0.001)] = None,
+    priority: Annotated[
+        Priority | None,
+        typer.Option(help="Whether to go before bulk work; by default texts named here do, files do not."),
+    ] = None,
 ) -> None:
     """Print the entities of texts: a table in a terminal, one JSON document per line in a pipe.
 
@@ -66,7 +71,8 @@ def extract(
         reading = Reading(encoding, json_lines, member, whole=whole, max_chars=ner.settings.max_text_chars)
         out = _open(form, output, again=_Again(resume, force), brat_texts=1 if whole else BRAT_TEXTS)
         stack.callback(out.close)
-        extraction = Extraction(ner, items(given, sources, reading), out, form, output)
+        priority = priority or (Priority.BULK if sources else Priority.INTERACTIVE)
+        extraction = Extraction(ner, items(given, sources, reading), out, form, output, priority.value)
         total = None if given else total_bytes(sources)
         extraction.run(total, bar=bool(sources) and (output is not None or not terminal or form is FormatName.TABLE))
     if extraction.problems:

@@ -19,6 +19,7 @@ from nerq.cli.probe import model_of
 from nerq.client import Client
 from nerq.contract import Document, ErrorCode, Failure
 from nerq.errors import NerqError
+from nerq.routes import PriorityName
 
 
 class Extraction:
@@ -30,12 +31,22 @@ class Extraction:
         output: Where records go.
         form: The output's format.
         path: The output's file; None for stdout.
+        priority: Whether the texts go before bulk work.
 
     Attributes:
         problems: How many texts failed in this run, by code.
     """
 
-    def __init__(self, ner: Client, found: Iterator[Item], output: Output, form: FormatName, path: Path | None) -> None:
+    def __init__(
+        self,
+        ner: Client,
+        found: Iterator[Item],
+        output: Output,
+        form: FormatName,
+        path: Path | None,
+        priority: PriorityName,
+    ) -> None:
+        self._priority: PriorityName = priority
         self._ner = ner
         self._found = found
         self._output = output
@@ -92,7 +103,7 @@ class Extraction:
                 sent.append(item)
                 yield item.text if item.fault is None else None  # None is refused, in its place
 
-        for document in self._ner.stream(texts()):
+        for document in self._ner.stream(texts(), priority=self._priority):
             item = sent.popleft()
             if item.fault is None:
                 yield item, document

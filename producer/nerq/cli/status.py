@@ -71,6 +71,8 @@ def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     waiting = f"{backlog.depth:,}{limit} requests" if limit else counted(backlog.depth, "request")
     if backlog.texts != backlog.depth:
         waiting += f", about {counted(backlog.texts, 'text')}"
+    if backlog.bulk:
+        waiting += f"; {backlog.bulk:,} of them bulk"
     told = [
         ("queue", f"{settings.queue} at {shown(settings.broker_url)}"),
         ("waiting", waiting),

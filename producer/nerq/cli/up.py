@@ -13,6 +13,7 @@ from nerq.cli import http
 from nerq.cli.http import Listen
 from nerq.cli.stack import PROBE, Stack, Stopped, address, running, stopping
 from nerq.errors import NerqError
+from nerq.folders import home
 from nerq.settings import variable
 
 
@@ -36,7 +37,7 @@ def up(
 ) -> None:
     """Start everything and keep it running; Ctrl-C stops all of it."""
     broker = broker or os.environ.get(variable("broker_url")) or None
-    folder = data or _home()
+    folder = data or home()
     folder.mkdir(parents=True, exist_ok=True)
     listen = Listen(host, port) if (http.is_installed() if gateway is None else gateway) else None
     try:
@@ -48,10 +49,6 @@ def up(
     except Stopped:
         with contextlib.suppress(OSError):  # the terminal may be gone
             print("Stopped; no process is left.", file=sys.stderr)
-
-
-def _home() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nerq"
 
 
 def _addresses(stack: Stack) -> str:

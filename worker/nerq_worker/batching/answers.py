@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from traceback import format_tb
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nerq.contract import EXTRACT, Entity, masked, text_fault, texts_fault
 from nerq.errors import InvalidText, ModelFailed, NerqError
@@ -36,8 +36,7 @@ class Memory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """One request on its way to a pool process.
 
     Attributes:
@@ -68,8 +67,7 @@ class Work:
         return f"<{self.task}[{self.id}]{masked(self.args)}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The end of one request.
 
     Attributes:
@@ -102,11 +100,12 @@ class Answerer:
     memory: Memory | None = None
 
     def answer(self, works: Sequence[Work]) -> tuple[list[Answer], dict[str, float]]:
-        """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and two more.
+        """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and a few more.
 
         `repeated` counts texts that another text of the batch is the same as, `cached` those answered from memory
-        besides. A bad request fails alone. If the model fails on all texts together, halves of them are tried, and
-        halves of those, down to the text that it fails on.
+        besides, and `failed`, where there are any, those of sound requests that have no entities but an error. A bad
+        request fails alone. If the model fails on all texts together, halves of them are tried, and halves of those,
+        down to the text that it fails on.
         """
         requests: list[_Request | InvalidText] = []
         for work in works:
@@ -125,6 +124,8 @@ class Answerer:
         findings = self._find([request.texts[n] for request, n in places], figures)
         for request, n in places:
             request.findings[n] = findings[request.texts[n]]
+        if failed := sum(request.failed for request in requests if isinstance(request, _Request)):
+            figures["failed"] = failed
         return [self._close(request) for request in requests], dict(figures)
 
     def _find(self, texts: list[str], figures: Counter[str]) -> Mapping[str, list[Entity] | NerqError]:
@@ -221,6 +222,11 @@ class _Request:
         texts = [given] if work.task == EXTRACT else list(given)
         faults = [text_fault(text, max_chars) for text in texts]
         return cls(work.task, texts, [None if fault is None else InvalidText(fault) for fault in faults])
+
+    @property
+    def failed(self) -> int:
+        """Texts that have an error."""
+        return sum(isinstance(finding, NerqError) for finding in self.findings)
 
     def result(self, model: str) -> dict[str, Any]:
         """Return the document that is stored.

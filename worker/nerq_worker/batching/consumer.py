@@ -4,8 +4,11 @@ With strategy.py and request.py, all that knows Celery inside.
 """
 
 import os
+import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -13,9 +16,14 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
+from nerq.errors import NerqError
+from nerq_worker.batching.events import GATHER
 from nerq_worker.batching.job import held
+from nerq_worker.batching.watch import Watch
 from nerq_worker.delivery.keeper import Keeper
+from nerq_worker.delivery.ledger import Renewed
 from nerq_worker.delivery.meter import Meter
+from nerq_worker.observe import Service, observe
 
 NEIGHBOURS = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
@@ -38,7 +46,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self.nerq_meter = Meter(time.monotonic())
         self._lost = -RECONNECT_PAUSE
         self._ledger = held().ledger
-        self._keeper = Keeper(self._ledger, self._connect, self._about)
+        self.nerq_watch, self._services = _observed(self)
+        self._keeper = Keeper(self._ledger, self._connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
@@ -46,6 +55,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def start(self) -> None:
         """Consume until the worker stops; the lease is kept from here on."""
         self._keeper.start()
+        for service in self._services:
+            service.start()
         super().start()
 
     def on_close(self) -> None:
@@ -63,15 +74,46 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             dispatcher.hand_back()
 
     def shutdown(self) -> None:
-        """Close the connection, give back all that is left, and end the lease."""
+        """Send the last events, close the connection, give back all that is left, and end the lease."""
+        with suppress(*self.connection_errors, *self.channel_errors):
+            self._flush_events()
         super().shutdown()
         self._keeper.stop()
+        for service in self._services:
+            service.stop()
         with suppress(RedisError, OSError), self._connect() as client:
             self._ledger.leave(client)
+
+    def on_send_event_buffered(self) -> None:
+        """Send the events that wait, and those that come until then, in a moment."""
+        self.hub.call_later(GATHER, self._flush_events)
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what is called for every message: ours go to their strategy straight away.
+
+        Celery's own makes two promises for each, to acknowledge and to reject it; of ours hardly any need them.
+        """
+        usual = super().create_task_handler(*args, **options)
+        strategies, soon, callbacks = self.strategies, self.call_soon_ack, self.on_task_message
+
+        def on_message(message: Any) -> None:
+            name = message.headers.get("task")
+            handler: Any = strategies.get(name) if isinstance(name, str) else None
+            if getattr(handler, "batched", False):
+                ack, reject = partial(soon, message.ack_log_error), partial(soon, message.reject_log_error)
+                handler(message, None, ack, reject, callbacks)
+            else:
+                usual(message)
+
+        return on_message
 
     def _connect(self) -> Any:
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
+
+    def _taken_back(self, renewed: Renewed) -> None:
+        self.nerq_watch.again("lease_lapsed", renewed.taken_back)
+        self.nerq_watch.again("held_too_long", renewed.overdue)
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -101,6 +143,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         if time.monotonic() - self._lost < RECONNECT_PAUSE:
             time.sleep(RECONNECT_PAUSE)
         self._lost = time.monotonic()
+
+
+def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
+    """Return who watches, or end the worker before it forks: what was asked for cannot be."""
+    try:
+        return observe(consumer, held())
+    except NerqError as error:
+        print(f"nerq: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
+        raise SystemExit(1) from None
 
 
 def _hello(step: Any, consumer: Any) -> dict[str, Any]:

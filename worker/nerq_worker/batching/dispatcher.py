@@ -8,7 +8,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.bootsteps import RUN
 from redis.exceptions import RedisError
@@ -17,10 +17,14 @@ from nerq.errors import InvalidText
 from nerq_worker.batching.consumer import channel_of
 from nerq_worker.batching.flight import Flight, guarded
 from nerq_worker.batching.job import Held
-from nerq_worker.batching.policy import Limits, Policy
+from nerq_worker.batching.lanes import Lanes
+from nerq_worker.batching.policy import Limits
 from nerq_worker.batching.request import BatchRequest
 from nerq_worker.delivery.transport import LOOK
 from nerq_worker.results import ResultStore
+
+if TYPE_CHECKING:
+    from nerq_worker.batching.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +48,14 @@ class Dispatcher:
     def __init__(self, consumer: Any, held: Held, clock: Callable[[], float] = time.monotonic) -> None:
         settings = held.settings
         self.clock = clock
-        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait)
+        self.watch: Watch = consumer.nerq_watch
+        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait, told=self.watch.ended)
         self._consumer = consumer
         self._connection = consumer.connection
         self._ledger = held.ledger
         self._backend = held.app.backend
         self._model = held.model
-        self._policy = Policy(
+        self._policy = Lanes(
             Limits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
         self._requests: dict[str, BatchRequest] = {}  # all that wait or run
@@ -68,6 +73,21 @@ class Dispatcher:
     def is_idle(self) -> bool:
         """Tell whether a process waits for work."""
         return bool(self._consumer.pool.num_processes > len(self._flights))
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a batch."""
+        return len(self._policy)
+
+    @property
+    def flying(self) -> int:
+        """Batches on their way; each has a process."""
+        return len(self._flights)
+
+    @property
+    def at_hand(self) -> int:
+        """Requests that wait or run."""
+        return len(self._requests)
 
     def busy(self) -> set[str]:
         """Return the tags of messages whose requests a process works on."""
@@ -92,7 +112,7 @@ class Dispatcher:
         self._qos.adopt({request.tag: request.message for request in self._requests.values()})
         for request in self._requests.values():
             request.move(channel)
-        self._ledger.put_back(self._backend.client, self.busy())
+        self.watch.again("connection_lost", self._ledger.put_back(self._backend.client, self.busy()))
         for flight in self._flights:
             flight.doubtful = True
         self._connection = self._consumer.connection
@@ -190,7 +210,7 @@ class Dispatcher:
         """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""
         if len(requests) > 1:
             for request in requests:
-                self.again(request, alone=True)
+                self.again(request, "its batch could not be sent to a process", alone=True)
         else:
             self._discard(requests[0], error)
 
@@ -225,20 +245,21 @@ class Dispatcher:
         self._flights.discard(flight)
         self._schedule()
 
-    def put_back(self, tags: Iterable[str]) -> None:
+    def put_back(self, tags: Sequence[str]) -> None:
         """Put messages back into the queue, those of them that are still held."""
         for tag in tags:
             self._qos.reject(tag, requeue=True)
+        self.watch.again("connection_lost", len(tags))
 
     def ended(self, requests: Iterable[BatchRequest]) -> None:
         """Take note that requests have ended."""
         for request in requests:
             self._requests.pop(request.id, None)
 
-    def again(self, request: BatchRequest, *, alone: bool) -> None:
+    def again(self, request: BatchRequest, reason: str, *, alone: bool) -> None:
         """Let a request that did not end wait once more, here or, if this worker stops, in the queue."""
         request.alone = request.alone or alone
-        request.step_back()
+        request.step_back(reason)
         if self._is_open():
             self._policy.add(request.item)
             self._schedule()
@@ -249,7 +270,7 @@ class Dispatcher:
     def lost(self, request: BatchRequest) -> None:
         """Drop a request that another worker took over, unless it came once more to this one."""
         if request.follow():
-            self.again(request, alone=False)
+            self.again(request, "another worker had taken it over", alone=False)
         else:
             self._forget(request)
 

@@ -1,25 +1,26 @@
 """How large a request will be once it is tokenised, guessed without a tokenizer. Pure: no I/O, no clock."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SPECIAL = 2
 """Tokens every window has besides its text: one opens it, one closes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """What a request costs the model.
 
     Attributes:
         texts: texts, good or bad.
         rows: windows of text.
         longest: tokens of the longest window.
+        characters: code points of all texts together.
     """
 
     texts: int
     rows: int
     longest: int
+    characters: int = 0
 
 
 def estimate(texts: Iterable[object], max_length: int) -> Size:
@@ -33,11 +34,12 @@ def estimate(texts: Iterable[object], max_length: int) -> Size:
         max_length: tokens the model takes at once, special ones included; at least 3.
     """
     room = max_length - SPECIAL
-    count = rows = longest = 0
+    count = rows = longest = characters = 0
     for text in texts:
         length = len(text) if isinstance(text, str) else 0
         windows = max(1, -(-length // room))
         rows += windows
         longest = max(longest, min(length, room) + SPECIAL)
         count += 1
-    return Size(count, max(rows, 1), max(longest, SPECIAL))
+        characters += length
+    return Size(count, max(rows, 1), max(longest, SPECIAL), characters)

@@ -1,6 +1,7 @@
 """One batch on its way through the pool: what comes of it, told to each of its requests. Runs in the parent."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from celery.worker import state
 from nerq.errors import NerqError, TimedOut, WorkerLost
 from nerq_worker.batching.job import Ending, Outcome, Report, run_batch
 from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
+from nerq_worker.batching.watch import Flown
 
 if TYPE_CHECKING:
     from nerq_worker.batching.dispatcher import Dispatcher
@@ -30,10 +32,13 @@ class Flight:
         self.requests = requests
         self._dispatcher = dispatcher
         self._number = number
+        self._left = time.time()
         self._waits = [now - request.arrived for request in requests]
         self._job: Any = None
         self.doubtful = False
         self._hard = self._limit(0, "time_limit")
+        for request, waited in zip(requests, self._waits, strict=True):
+            request.board(number, len(requests), waited)
 
     def _limit(self, position: int, default: str) -> float | None:
         """Return the smallest time limit of the requests, in seconds; position 0 is hard, 1 is soft."""
@@ -79,15 +84,15 @@ class Flight:
     def _on_report(self, report: Report) -> None:
         self._dispatcher.landed(self)
         live = []
-        for request, outcome, waited in zip(self.requests, report.outcomes, self._waits, strict=True):
+        for request, outcome in zip(self.requests, report.outcomes, strict=True):
             if not request.over:
                 live.append((request, outcome))
-                self._tell_end(request, outcome, waited, report.runtime)
+                self._tell_end(request, outcome, report.runtime)
         again = [request for request, outcome in live if outcome.ending is Ending.OUT_OF_TIME]
         lost = [request for request, outcome in live if outcome.ending is Ending.LOST]
         self._dispatcher.ended(request for request in self.requests if request not in again and request not in lost)
         for request in again:
-            self._dispatcher.again(request, alone=True)
+            self._dispatcher.again(request, "the soft time limit of its batch passed", alone=True)
         if lost:
             logger.warning("batch %d: %d requests belong to another worker by now", self._number, len(lost))
         for request in lost:
@@ -96,12 +101,11 @@ class Flight:
             self._dispatcher.put_back([tag for request, _ in live if request not in again for tag in request.tags])
         guarded(self._tell, report)
 
-    def _tell_end(self, request: BatchRequest, outcome: Outcome, waited: float, runtime: float) -> None:
+    def _tell_end(self, request: BatchRequest, outcome: Outcome, runtime: float) -> None:
         """Tell one request how it ended, if it did."""
         if outcome.ending is Ending.ANSWERED:
-            place = f"batch {self._number} of {len(self.requests)}, waited {waited * 1000:.1f} ms"
             request.settle()
-            guarded(request.answered, f"{outcome.summary}, {place}", runtime)
+            guarded(request.answered, outcome.summary, runtime)
         elif outcome.ending is Ending.FAILED:
             request.settle()
             guarded(request.failed, outcome.summary)
@@ -121,12 +125,19 @@ class Flight:
             return
         if isinstance(error, Terminated) and len(live) < len(self.requests):
             # The process was killed for one request; the others have done nothing.
+            lost = "terminated"
             for request in live:
-                self._dispatcher.again(request, alone=False)
+                self._dispatcher.again(request, "its process was ended for another request", alone=False)
         elif isinstance(error, TimeLimitExceeded):
+            lost = "time_limit"
             self._on_out_of_time(live)
         else:
+            lost = "process_died"
             self._on_death(live, WorkerLost())
+        again = sum(self._dispatcher.known(request.id) is request for request in live)
+        runtime = time.time() - self._left
+        flown = Flown(self._number, self.requests, self._left, self._waits, runtime, lost=lost, again=again)
+        guarded(self._dispatcher.watch.batch, flown)
 
     def _on_out_of_time(self, live: list[BatchRequest]) -> None:
         hung = f"the time limit of {self._hard} s passed each time the text was tried; allow more, or shorten it"
@@ -142,7 +153,7 @@ class Flight:
                 self._dispatcher.ended([request])
                 guarded(request.set_aside, error, self._dispatcher.store)
             else:
-                self._dispatcher.again(request, alone=True)
+                self._dispatcher.again(request, f"its process died ({error.code})", alone=True)
 
     def _tell(self, report: Report) -> None:
         """Describe the batch in one log line and one event; no word of its texts."""
@@ -157,6 +168,9 @@ class Flight:
             logger.info("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.announce(batch)
         self._dispatcher.note(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
+        self._dispatcher.watch.batch(
+            Flown(self._number, self.requests, self._left, self._waits, report.runtime, report.outcomes, report.figures)
+        )
 
     def _described(self, report: Report) -> dict[str, float]:
         figures = report.figures

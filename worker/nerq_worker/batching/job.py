@@ -5,20 +5,21 @@ import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
+from nerq.contract import ErrorCode
 from nerq.errors import ModelFailed, NerqError
 from nerq.settings import Settings
 from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
 from nerq_worker.cache import Cache, Keys
 from nerq_worker.delivery.ledger import Ledger
-from nerq_worker.memory import give_back
+from nerq_worker.memory import Returns
 from nerq_worker.results import NotStored, Record, ResultStore, Standing
 
 if TYPE_CHECKING:
@@ -83,16 +84,15 @@ class Ending(Enum):
     """Another worker has it now; this one says nothing about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a request ended; `summary` goes into events and logs."""
+class Outcome(NamedTuple):
+    """How a request ended; `summary` goes into events and logs, `code` is its error's, or ANSWERED_BEFORE."""
 
     ending: Ending
     summary: str = ""
+    code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What the parent learns of a batch.
 
     Attributes:
@@ -103,11 +103,15 @@ class Report:
 
     outcomes: list[Outcome]
     runtime: float
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float]
 
+
+ANSWERED_BEFORE = "answered_before"
+"""Code of a request that came again although its result is stored."""
 
 _held: list[Held] = []
 _known: dict[str, Answer] = {}
+_returns = Returns()
 
 
 def hold(held_: Held) -> None:
@@ -137,7 +141,7 @@ def run_batch(owner: str, works: bytes) -> Report:
     if here.ledger.owner != owner:  # a process that was not forked made its own
         here = replace(here, ledger=replace(here.ledger, owner=owner))
     report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
-    give_back(collect=False)
+    _returns.after_batch()
     return report
 
 
@@ -194,7 +198,7 @@ class Batch:
                 self._outcomes[n] = Outcome(Ending.LOST)
             elif standing in {Standing.ANSWERED, Standing.FAILED}:
                 ending = Ending.ANSWERED if standing is Standing.ANSWERED else Ending.FAILED
-                over[n] = Outcome(ending, "answered before")
+                over[n] = Outcome(ending, "answered before", ANSWERED_BEFORE)
             else:
                 todo.append(n)
                 if standing is Standing.UNREADY:
@@ -210,8 +214,10 @@ class Batch:
             work = works[n]
             if work.canvas is not None and not self._trace_once(n, found):
                 continue
-            failed = isinstance(found.result, BaseException)
-            ends[n] = Outcome(Ending.FAILED if failed else Ending.ANSWERED, found.summary)
+            if isinstance(found.result, BaseException):
+                ends[n] = Outcome(Ending.FAILED, found.summary, code_of(found.result))
+            else:
+                ends[n] = Outcome(Ending.ANSWERED, found.summary)
             records.append(self._record(n, found))
         try:
             still = self._store.store(records)
@@ -259,6 +265,14 @@ def dead_letter(task_id: str, task: str, error: NerqError, deaths: int, at: floa
     """Return a dead letter but for its message; see QueueKeys.dead."""
     code = "" if error.code is None else str(error.code)
     return {"id": task_id, "task": task, "code": code, "reason": str(error), "deaths": deaths, "at": at}
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code of the error that a request failed with, of contract.py's closed set where it has one."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return str(ErrorCode.TIMED_OUT)
+    code = getattr(error, "code", None) if isinstance(error, NerqError) else None
+    return "internal_error" if code is None else str(code)
 
 
 @contextmanager

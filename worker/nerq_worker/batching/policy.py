@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 FULL = 0.9
 """A group that uses this share of a budget is full enough: among such groups the one that waited longest goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One request that waits.
 
     Attributes:
@@ -20,6 +20,7 @@ class Item:
         longest: tokens of the longest window, at least 1.
         arrived: when it came, in seconds of the caller's clock.
         alone: it must not share a batch (it may have killed a process).
+        bulk: nobody waits for it; see lanes.py.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Item:
     longest: int
     arrived: float
     alone: bool = False
+    bulk: bool = False
 
     @property
     def area(self) -> int:

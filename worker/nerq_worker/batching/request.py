@@ -8,7 +8,7 @@ from typing import Any
 from celery.worker import state
 from celery.worker.request import Request
 
-from nerq.contract import REQUEST_ID, masked
+from nerq.contract import HEADER, REQUEST_ID, masked
 from nerq.errors import NerqError
 from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.estimate import Size, estimate
@@ -34,16 +34,22 @@ class BatchRequest(Request):  # type: ignore[misc]
         size: what it will cost the model.
         deaths: processes that died while they worked on it.
         alone: it must not share a batch any more.
+        place: fields of its events: the batch that it is in, or was in last; see `board`.
+        bulk: it came from the bulk queue.
     """
 
+    time_start: float | None
+
     def __init__(  # Celery's own options, and where and when it came
-        self, message: Any, *, log_text: bool, arrived: float, max_length: int, **options: Any
+        self, message: Any, *, log_text: bool, arrived: float, max_length: int, bulk: bool = False, **options: Any
     ) -> None:
         super().__init__(message, **options)
         self.arrived = arrived
         self.size: Size = estimate(texts_of(self.type, self.args, self.kwargs), max_length)
         self.deaths = int((message.properties or {}).get(DEATHS, 0))
         self.alone = self.deaths > 0
+        self.place: dict[str, float] = {}
+        self.bulk = bulk
         self._log_text = log_text
         self._copies: list[BatchRequest] = []
         if not log_text:
@@ -66,11 +72,41 @@ class BatchRequest(Request):  # type: ignore[misc]
         name = self.request_dict.get(REQUEST_ID)
         return name if isinstance(name, str) and CALLER.fullmatch(name) else None
 
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
+        """Send an event; how large the request is and what batch it was in go with it."""
+        if type != "task-started":  # at once after what came before, and there is one for each
+            fields = {"characters": self.size.characters, **self.place, **fields}
+        super().send_event(type, **fields)
+
+    @property
+    def retries(self) -> int:
+        """How often it was tried before: by its sender, and by processes that died."""
+        return int(self.request_dict.get("retries") or 0) + self.deaths
+
+    def board(self, batch: int, size: int, waited: float) -> None:
+        """Take note of the batch that it leaves with: its number, its requests, seconds waited in this worker."""
+        self.place = {"batch": batch, "batch_size": size, "waited_ms": round(waited * 1000, 1)}
+
+    def _placed(self, summary: str) -> str:
+        """Return what the events say as the result, for those who see no other field."""
+        place = self.place
+        if not place:
+            return f"<{summary}>"
+        batch, size, waited = (place[name] for name in ("batch", "batch_size", "waited_ms"))
+        return f"<{summary}, batch {batch} of {size}, waited {waited:.1f} ms>"
+
+    @property
+    def sent_at(self) -> float | None:
+        """Unix time at which nerq's client sent it; None if its sender did not say."""
+        said = self.request_dict.get(HEADER)
+        sent = said.get("sent_at") if isinstance(said, dict) else None
+        return float(sent) if isinstance(sent, float | int) else None
+
     @property
     def item(self) -> Item:
         """The request as the policy sees it."""
         size = self.size
-        return Item(self.id, size.rows, size.longest, self.arrived, self.alone)
+        return Item(self.id, size.rows, size.longest, self.arrived, self.alone, self.bulk)
 
     @property
     def work(self) -> Work:
@@ -153,10 +189,16 @@ class BatchRequest(Request):  # type: ignore[misc]
             super().reject(requeue=requeue)
         self._acknowledge_copies()  # one of them is enough to run it again
 
-    def step_back(self) -> None:
+    def step_back(self, reason: str) -> None:
         """Return from running to waiting; a later `terminate` must not hit whoever runs in its process then."""
+        if self.time_start:
+            self.retried(reason)
         self.time_start = self.worker_pid = None
         state.active_requests.discard(self)
+
+    def retried(self, reason: str) -> None:
+        """Say that it waits again, after it had begun; else it would seem to run until it begins once more."""
+        self.send_event("task-retried", exception=reason, traceback="", retries=self.retries)
 
     def leave(self) -> None:
         """Forget it without a word to anybody: it is in the queue again, or another worker has it."""
@@ -166,13 +208,14 @@ class BatchRequest(Request):  # type: ignore[misc]
         """End it: its result is stored. `runtime` is in seconds."""
         state.task_ready(self, successful=True)
         self.acknowledge()
-        self.send_event("task-succeeded", result=f"<{summary}>", runtime=runtime)
+        self.send_event("task-succeeded", result=self._placed(summary), runtime=runtime)
 
     def failed(self, error: str) -> None:
         """End it: its failure is stored. `error` is fit for events."""
         state.task_ready(self)
         self.acknowledge()
-        self.send_event("task-failed", exception=error, traceback="")
+        told = self._placed(f"failed, {self.size.characters} characters")
+        self.send_event("task-failed", exception=error, traceback="", result=told)
         logger.warning("%s[%s] failed: %s", self.name, self.id, error)
 
     def unstored(self) -> None:

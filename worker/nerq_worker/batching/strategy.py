@@ -21,13 +21,16 @@ from nerq_worker.batching.consumer import notice_deaths
 from nerq_worker.batching.dispatcher import Dispatcher
 from nerq_worker.batching.job import held
 from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
-from nerq_worker.batching.wire import check
+from nerq_worker.batching.wire import check, payload
 
 logger = logging.getLogger(__name__)
 
 PREFORK_ONLY = (
     "nerq's worker needs Celery's prefork pool and event loop; start it without --pool, or with --pool prefork"
 )
+
+LOST = "what it ran in was lost; it is tried again"
+"""What the events say of a request that comes again after it had begun."""
 
 Handler = Callable[[Any, Any, Any, Any, Any], None]
 
@@ -40,7 +43,7 @@ def start(task: Any, app: Any, consumer: Any, **_: Any) -> Handler:
     """
     if consumer.hub is None or not isinstance(consumer.pool, TaskPool):
         raise ImproperlyConfigured(PREFORK_ONLY)
-    return Strategy(task, app, consumer, _dispatcher(consumer)).on_message
+    return Strategy(task, app, consumer, _dispatcher(consumer))
 
 
 def _dispatcher(consumer: Any) -> Dispatcher:
@@ -55,7 +58,13 @@ def _dispatcher(consumer: Any) -> Dispatcher:
 
 
 class Strategy:
-    """Turns the messages of one task into requests that wait for their batch."""
+    """Turns the messages of one task into requests that wait for their batch.
+
+    Attributes:
+        batched: tells the consumer that this is no strategy of Celery's.
+    """
+
+    batched = True
 
     def __init__(self, task: Any, app: Any, consumer: Any, dispatcher: Dispatcher) -> None:
         self._task = task
@@ -63,8 +72,9 @@ class Strategy:
         self._consumer = consumer
         self._dispatcher = dispatcher
         self._held = held()
+        self._utc = app.uses_utc_timezone()
 
-    def on_message(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
+    def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Receive one message: received event, then its ETA or the queue for a batch."""
         try:
             request = self._request(message, body, ack, reject)
@@ -73,11 +83,12 @@ class Strategy:
             return
         if self._is_repeated(request):
             return
+        self._announce(request)  # before its end, which does not say what it was
         if (request.expires or request.id in state.revoked) and request.revoked():
             return
-        logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
         signals.task_received.send(sender=self._consumer, request=request)
-        self._announce(request)
         if request.deaths >= MAX_DEATHS:
             request.set_aside(WorkerLost(), self._dispatcher.store)
             return
@@ -88,10 +99,10 @@ class Strategy:
     def _request(self, message: Any, body: Any, ack: Any, reject: Any) -> BatchRequest:
         if body is not None:  # protocol 1
             body, headers, _, utc = proto1_to_proto2(message, body)
-        elif "args" in message.payload:
-            body, headers, _, utc = hybrid_to_proto2(message, message.payload)
         else:
-            body, headers, utc = message.payload, message.headers, self._app.uses_utc_timezone()
+            body, headers, utc = payload(message), message.headers, self._utc
+            if "args" in body:
+                body, headers, _, utc = hybrid_to_proto2(message, body)
         _, _, embed = body
         check(headers, embed)
         return BatchRequest(
@@ -99,6 +110,7 @@ class Strategy:
             log_text=self._held.settings.log_text,
             arrived=self._dispatcher.clock(),
             max_length=self._held.max_length,
+            bulk=self._held.ledger.is_bulk(str(message.delivery_tag)),
             on_ack=ack,
             on_reject=reject,
             app=self._app,
@@ -121,6 +133,8 @@ class Strategy:
         return False
 
     def _announce(self, request: BatchRequest) -> None:
+        if request.deaths:  # the worker that it ran in may have had no time to say so
+            request.retried(LOST)
         request.send_event(
             "task-received",
             name=request.name,
@@ -128,7 +142,7 @@ class Strategy:
             kwargs=request.kwargsrepr,
             root_id=request.root_id,
             parent_id=request.parent_id,
-            retries=request.request_dict.get("retries", 0),
+            retries=request.retries,
             eta=request.eta and request.eta.isoformat(),
             expires=request.expires and request.expires.isoformat(),
         )

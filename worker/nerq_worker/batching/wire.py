@@ -4,11 +4,14 @@ Celery reads headers as it finds them, and some of it runs in the event loop, wh
 message goes back to the queue and ends the next one. So everything that is used later is checked on arrival.
 """
 
+import json
+from operator import itemgetter
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Id = Annotated[str, Field(min_length=1, max_length=1000)]
+LONGEST_ID = 1000
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Limits = Annotated[list[Seconds | None], Field(min_length=2, max_length=2)]
 
@@ -43,12 +46,47 @@ class _Embed(_Strict):
     chord: _Signature | None = None
 
 
+_ids = itemgetter("id", "root_id")
+_rest = itemgetter(
+    "parent_id", "group", "group_index", "shadow", "retries", "timelimit", "ignore_result", "replaced_task_nesting",
+    "stamped_headers", "stamps",
+)  # fmt: skip
+USUAL: tuple[Any, ...] = (None, None, None, None, 0, [None, None], False, 0, None, {})
+"""What the headers of `_rest` are in a request of its own: nothing of it needs a closer look."""
+PLAIN = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+"""What a body says about followers when there are none."""
+
+
+def payload(message: Any) -> Any:
+    """Decode a message's body as kombu does, but do not look at every object for types that are not there.
+
+    Raises:
+        Exception: what kombu raises, or a ValueError.
+    """
+    body = message.body
+    if message.content_type != "application/json" or message.content_encoding != "utf-8" or b"__type__" in body:
+        return message.payload
+    return json.loads(body.decode())
+
+
 def check(headers: Any, embed: Any) -> None:
     """Check a message's headers and what its body says about followers, both as Celery's protocol 2 has them.
 
     Raises:
         ValueError: something has a wrong type or is out of range; it quotes nothing of the message.
     """
-    _Headers.model_validate(headers)
-    if embed is not None:
+    if not _is_usual(headers):
+        _Headers.model_validate(headers)
+    if embed is not None and embed != PLAIN:
         _Embed.model_validate(embed)
+
+
+def _is_usual(headers: Any) -> bool:
+    """Tell whether headers are as nearly all are, in a tenth of the time that looking at each takes."""
+    try:
+        usual = bool(_rest(headers) == USUAL)
+        return usual and all(
+            type(each) is str and each.isascii() and 1 <= len(each) <= LONGEST_ID for each in _ids(headers)
+        )
+    except (LookupError, TypeError):
+        return False

@@ -15,7 +15,7 @@ from nerq.keys import QueueKeys
 from nerq_worker.delivery import scripts
 
 MOST = 1000
-"""Messages taken in one step."""
+"""Messages of a kind taken in one step."""
 DEATHS_KEPT = 86_400
 """Seconds after the last death for which deaths are remembered."""
 
@@ -49,6 +49,21 @@ class End:
             letter, at = json.dumps(self.letter)[:-1] + ', "message": ', self.letter["at"]
         payload = "" if self.payload is None else self.payload
         return [self.tag, self.task_id, payload, self.expires, "1" if self.overwrite else "", letter, at]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a worker wants of one kind of messages.
+
+    Attributes:
+        lists: Redis' lists, the first to be emptied first.
+        most: how many messages at most; MOST is the limit.
+        last: take also what cannot be shared, because a process waits for it or nobody else comes soon.
+    """
+
+    lists: Sequence[str]
+    most: int
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +110,16 @@ class Ledger:
     visibility: float = 3600.0
     owner: str = field(default="", repr=False)
     _number: int = field(default=0, repr=False)
+    _bulk: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._bulk = frozenset(self.keys.bulk_lists)
         if not self.owner:
             self.become_owner()
+
+    def __json__(self) -> str:
+        """Return what `celery inspect stats` shows of it, for it stands among the transport's options."""
+        return self.owner
 
     def become_owner(self) -> None:
         """Make this process an owner of its own; a worker does so once, when it starts."""
@@ -109,19 +130,24 @@ class Ledger:
         keys, owner = self.keys, self.owner
         return [keys.held(owner), keys.taken(owner), keys.running(owner)]
 
-    def take_command(self, lists: Sequence[str], most: int, *, idle: bool = True) -> tuple[list[str], list[Any]]:
-        """Return keys and arguments of TAKE, for who sends it without waiting for the reply.
+    def is_bulk(self, tag: str) -> bool:
+        """Tell whether a message came from the bulk queue."""
+        return list_of(tag) in self._bulk  # asked several times for each message
 
-        Args:
-            lists: Redis' lists, the first to be emptied first.
-            most: how many messages at most; MOST is the limit.
-            idle: a process waits for them.
+    def take_command(self, *wants: Want) -> tuple[list[str], list[Any]]:
+        """Return keys and arguments of TAKE, for who sends it without waiting for the reply; the first kind goes first.
+
+        No kind takes another's room.
         """
-        most = min(most, MOST)
         held, taken, _ = self._mine
-        args = [self.owner, int(self.lease * 1000), most, self._number, int(idle)]
-        self._number += most  # a number is never used again, even if the reply is lost
-        return [self.keys.leases, held, taken, self.keys.deaths, *lists], args
+        keys = [self.keys.leases, held, taken, self.keys.deaths]
+        args: list[Any] = [self.owner, int(self.lease * 1000), self._number]
+        for want in wants:
+            most = min(want.most, MOST)
+            keys += want.lists
+            args += [len(want.lists), most, int(want.last)]
+            self._number += most  # a number is never used again, even if the reply is lost
+        return keys, args
 
     @staticmethod
     def taken(reply: Any) -> Taken:
@@ -222,3 +248,8 @@ class Ledger:
         """
         keys = [self.keys.leases, *self._mine, self.keys.owner(self.owner)]
         return int(scripts.LEAVE(client, keys, [self.owner]))
+
+
+def list_of(tag: str) -> str:
+    """Return the list of Redis' that a message came from."""
+    return tag[16:]

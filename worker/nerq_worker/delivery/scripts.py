@@ -70,30 +70,37 @@ end
 TAKE = Script(
     _COMMON
     + """
--- KEYS: leases, held, taken, deaths, lists... ARGV: owner, lease ms, most messages, last number used, '1' if idle
--- Takes no more than its share, for all workers that live want some; the busy leave what cannot be shared to the idle.
+-- KEYS: leases, held, taken, deaths, lists...
+-- ARGV: owner, lease ms, last number used; then for each kind, in the order of their lists: how many lists, most
+-- messages, '1' to take also what cannot be shared.
+-- Takes no more of a kind than its share, for all workers that live want some.
 -- Returns: how many tasks somebody died under, and tag, message, tag, message...
-local room, number, out, at, waiting = tonumber(ARGV[3]), tonumber(ARGV[4]), {}, now(), 0
-for k = 5, #KEYS do waiting = waiting + redis.call('LLEN', KEYS[k]) end
-if waiting > 0 then
-  local workers = math.max(1, redis.call('ZCARD', KEYS[1]))
-  room = math.min(room, (ARGV[5] == '1' and math.ceil or math.floor)(waiting / workers))
-end
-for k = 5, waiting > 0 and #KEYS or 0 do
-  local got = room > 0 and redis.call('RPOP', KEYS[k], room)
-  if got then
-    local index, first = {}, #out + 1
-    for _, raw in ipairs(got) do
-      number = number + 1
-      local tag = string.format('%015.0f ', number) .. KEYS[k]
-      out[#out + 1] = tag
-      out[#out + 1] = raw
-      index[#index + 1] = at
-      index[#index + 1] = tag
+local number, out, at, workers, last = tonumber(ARGV[3]), {}, now(), nil, 4
+for kind = 4, #ARGV, 3 do
+  local first, waiting = last + 1, 0
+  last = last + tonumber(ARGV[kind])
+  for k = first, last do waiting = waiting + redis.call('LLEN', KEYS[k]) end
+  local room = tonumber(ARGV[kind + 1])
+  if waiting > 0 then
+    workers = workers or math.max(1, redis.call('ZCARD', KEYS[1]))
+    room = math.min(room, (ARGV[kind + 2] == '1' and math.ceil or math.floor)(waiting / workers))
+  end
+  for k = first, waiting > 0 and last or 0 do
+    local got = room > 0 and redis.call('RPOP', KEYS[k], room)
+    if got then
+      local index, start = {}, #out + 1
+      for _, raw in ipairs(got) do
+        number = number + 1
+        local tag = string.format('%015.0f ', number) .. KEYS[k]
+        out[#out + 1] = tag
+        out[#out + 1] = raw
+        index[#index + 1] = at
+        index[#index + 1] = tag
+      end
+      redis.call('HSET', KEYS[2], unpack(out, start, #out))
+      redis.call('ZADD', KEYS[3], unpack(index))
+      room = room - #got
     end
-    redis.call('HSET', KEYS[2], unpack(out, first, #out))
-    redis.call('ZADD', KEYS[3], unpack(index))
-    room = room - #got
   end
 end
 if #out > 0 then redis.call('ZADD', KEYS[1], 'NX', at + ARGV[2], ARGV[1]) end
@@ -153,7 +160,8 @@ for i = 1, n do
     end
     if ARGV[at + 5] ~= '' and out[i] == 1 then
       local raw = redis.call('HGET', KEYS[1], tag)
-      redis.call('HSET', KEYS[5], id, ARGV[at + 5] .. cjson.encode(raw or '') .. '}')
+      local from = ', "list": ' .. cjson.encode(string.sub(tag, 17))
+      redis.call('HSET', KEYS[5], id, ARGV[at + 5] .. cjson.encode(raw or '') .. from .. '}')
       redis.call('ZADD', KEYS[6], ARGV[at + 6], id)
     end
   elseif payload ~= '' and redis.call('GET', key) == payload then

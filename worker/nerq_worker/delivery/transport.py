@@ -5,6 +5,9 @@ kombu pops a message and then notes it as unacknowledged; a kill in between lose
 messages at once from the queue to what this worker holds. Acknowledgements gather and leave in one step per turn of
 the event loop. What lies in the queue is what kombu puts there, so any Celery client may send.
 
+Interactive lists go before bulk ones. Only one list can be waited on in that way, so a second connection waits on the
+bulk list and wakes the first (waker.py).
+
 Queues consumed without acknowledgement (replies of remote control) go kombu's own way.
 """
 
@@ -22,8 +25,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from nerq_worker.delivery.held import DEATHS, HeldMessages
-from nerq_worker.delivery.ledger import MOST, Ledger, Taken
+from nerq_worker.delivery.ledger import MOST, Ledger, Taken, Want, list_of
 from nerq_worker.delivery.scripts import TAKE
+from nerq_worker.delivery.waker import WAKE, Waker
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +48,24 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         self._acked: set[str] = set()  # queues that are consumed with acknowledgement
         self._polling = False  # the pending command is ours, and ends with TAKE
         self._blocking = False  # it begins with BLMOVE
-        self._full = False  # the last step took all it could, so there may be more
+        self._full = False  # the last step took all it could of one kind, so there may be more
         self._wait_on: str | None = None  # the list that gave the last message
         self._not_before = self._next_look = 0.0
         self._identified: Any = None  # the socket whose client's id is known
         self._client_id = 0
+        self._pooled: Any = None
         super().__init__(*args, **kwargs)
         self.ledger: Ledger = self.connection.client.transport_options[LEDGER]
+        self.waker = Waker(self)
+        self.handlers[WAKE] = self.waker.on_readable
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        """Return a client; the one of the pool is kept, for making it takes longer than what it is asked for."""
+        if asynchronous:
+            return super()._create_client(asynchronous)
+        if self._pooled is None or self._pooled.connection_pool is not self.pool:
+            self._pooled = super()._create_client()
+        return self._pooled
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
         """Consume from a queue; one without acknowledgement goes kombu's own way."""
@@ -81,10 +96,18 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         except ResponseError as error:
             self._refused(error)
 
-    def _lists(self) -> list[str]:
-        """Return Redis' lists in the order in which they are to be emptied."""
+    def _wants(self, *, idle: bool) -> list[Want]:
+        """Return what there is room for, in the order in which it is to be taken."""
         queues = self._queue_cycle.consume(len(self.active_queues))
-        return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        wants = []
+        for bulk, room in zip((False, True), self.qos.rooms(), strict=True):
+            ours = [queue for queue in queues if self.ledger.keys.is_bulk(queue) is bulk]
+            lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in ours]
+            if lists and room != 0:
+                # Who works on bulk is never idle while there is more, and takes the last interactive one all the same.
+                last = idle or (not bulk and self.qos.holds_bulk)
+                wants.append(Want(lists, MOST if room is None else min(room, MOST), last))
+        return wants
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         if not self._acked.intersection(self.active_queues):
@@ -93,23 +116,31 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         idle, now = self.qos.idle(), monotonic()
         if now < self._not_before or (now < self._next_look and not idle and not self.qos.eager):
             return
+        wants = self._wants(idle=idle)
+        if not wants:
+            return
         self._next_look, self.qos.eager = now + LOOK, False
-        lists = self._lists()
-        room = self.qos.can_consume_max_estimate()
         connection = self.client.connection
         if self._identified is not connection._sock:  # noqa: SLF001 - a new one since the last time
             connection.send_command("CLIENT", "ID")
             self._client_id = self.client.parse_response(connection, "CLIENT ID")
             self._identified = connection._sock  # noqa: SLF001
-        keys, args = self.ledger.take_command(lists, MOST if room is None else room, idle=idle)
-        self._pending = keys, args
+        keys, args = self.ledger.take_command(*wants)
+        self._pending = wants, keys, args
         commands = [("EVALSHA", TAKE.sha, len(keys), *keys, *args)]
         self._blocking = idle and not self._full
         if self._blocking:
-            wait_on = self._wait_on if self._wait_on in lists else lists[0]
+            first = wants[0].lists
+            wait_on = self._wait_on if self._wait_on in first else first[0]
             commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", timeout or self.brpop_timeout))
+            self.waker.list = wants[1].lists[0] if len(wants) > 1 else None
         self._polling, self._in_poll, self._brpop_sent_at = True, connection, now
         connection.send_packed_command(connection.pack_commands(commands))
+
+    @property
+    def blocked(self) -> int | None:
+        """The id at Redis' of the connection that waits for a message now, if it does."""
+        return self._client_id if self._polling and self._blocking else None
 
     def _brpop_read(self, **options: Any) -> bool:
         if not self._polling:
@@ -128,7 +159,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             self._flush_brpop_reauth()
         if not taken.messages:
             raise Empty
-        self._wait_on = _list_of(taken.messages[-1][0])
+        self._wait_on = list_of(taken.messages[-1][0])
         self._deliver_all(taken)
         return True
 
@@ -139,14 +170,16 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
                 client.parse_response(client.connection, "BLMOVE", **options)
             except ResponseError as error:
                 refusal = error  # the reply of the other command is still to be read
-        keys, args = self._pending
+        wants, keys, args = self._pending
         try:
             reply = client.parse_response(client.connection, "EVALSHA", **options)
         except NoScriptError:
             client.connection.send_command("EVAL", TAKE.source, len(keys), *keys, *args)
             reply = client.parse_response(client.connection, "EVAL", **options)
         taken = Ledger.taken(reply)
-        self._full = len(taken.messages) == args[2]
+        bulk = sum(self.ledger.is_bulk(tag) for tag, _ in taken.messages)
+        counts = {True: bulk, False: len(taken.messages) - bulk}
+        self._full = any(counts[self.ledger.keys.is_bulk(want.lists[0])] == want.most for want in wants)
         if refusal is not None and not taken.messages:
             raise refusal
         return taken
@@ -189,7 +222,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
                 self._discard(tag, error)
             else:
-                yield tag, message, _list_of(tag).rsplit(self.sep, 1)[0]
+                yield tag, message, list_of(tag).rsplit(self.sep, 1)[0]
 
     def _mark_deaths(self, messages: list[Any]) -> None:
         with self.conn_or_acquire() as client:
@@ -209,7 +242,14 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             with suppress(RedisError, OSError):
                 self.client.connection.disconnect()
             self._in_poll = None
+        self.waker.close()
         super().close()
+
+    def _poll_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
+        if type == WAKE:
+            self.waker.on_readable()
+        else:
+            super()._poll_error(type, **options)
 
 
 class HoldingSentinelChannel(HoldingChannel, kombu_redis.SentinelChannel):  # type: ignore[misc]
@@ -217,13 +257,30 @@ class HoldingSentinelChannel(HoldingChannel, kombu_redis.SentinelChannel):  # ty
 
 
 class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
-    """Sends the acknowledgements of all channels before each wait."""
+    """Sends the acknowledgements of all channels before each wait, and looks after their wakers."""
 
     def on_poll_start(self) -> None:
         """Prepare all channels for the next wait of the event loop."""
         for channel in self._channels:
             channel.flush()
         super().on_poll_start()
+        for channel in self._channels:
+            self._let_wake(channel, channel.waker)
+
+    def _let_wake(self, channel: HoldingChannel, waker: Waker) -> None:
+        if channel.blocked is None or waker.list is None or waker.waiting:
+            return
+        if not self._client_registered(channel, waker.client, WAKE):
+            self._register(channel, waker.client, WAKE)
+        waker.wait()
+
+    def on_readable(self, fileno: int) -> None:
+        """Read what has come; a waker is read even if there is no room, or its socket would stay readable."""
+        channel, kind = self._fd_to_chan.get(fileno) or (None, None)
+        if channel is not None and kind == WAKE:
+            channel.waker.on_readable()
+        else:
+            super().on_readable(fileno)
 
 
 class Transport(kombu_redis.Transport):  # type: ignore[misc]
@@ -258,8 +315,3 @@ def install() -> None:
     )
     for scheme in ("redis", "rediss", "sentinel"):
         _transport_cache.pop(scheme, None)
-
-
-def _list_of(tag: str) -> str:
-    """Return the list of Redis' that a message came from."""
-    return tag[16:]

@@ -1,12 +1,11 @@
-"""celery-batches with late acknowledgement, as its documentation has it: `celery -A chaos.stock.batches worker`."""
+"""celery-batches with late acknowledgement, as its documentation has it: `celery -A support.stock.batches worker`."""
 
 import os
 
 from celery import Celery
-from celery.signals import worker_ready
 from celery_batches import Batches
 
-from chaos import stub
+from support.stock import model
 
 url = os.environ["NERQ_BROKER_URL"]
 app = Celery("batches", broker=url, backend=url)
@@ -16,11 +15,6 @@ app.conf.update(task_default_queue="nerq", task_acks_late=True, worker_prefetch_
 
 @app.task(name="nerq.extract", base=Batches, flush_every=32, flush_interval=0.05)
 def extract(requests):
-    found = stub.run([request.args[0] for request in requests])
+    found = model.run([request.args[0] for request in requests])
     for request, entities in zip(requests, found, strict=True):
         app.backend.mark_as_done(request.id, {"entities": entities, "model": "batches@00000000"}, request=request)
-
-
-@worker_ready.connect
-def _ready(**_):
-    stub.note("ready")

@@ -1,0 +1,1 @@
+"""Flower, set up for nerq: `nerq flower`. Needs the extra `flower`."""

@@ -1,0 +1,125 @@
+"""Texts before bulk work, with the real worker. Measured by order and counts of batches, never by time."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from nerq import Client
+from support.workers import found, runs, worker
+
+BULK = "nerq.bulk"
+TEXT = "马云" * 40
+"""Longer than any bulk text, so that its batch is known by it."""
+
+
+def runners(client):
+    return client.lrange("runners", 0, -1)
+
+
+def batches_before(client, start):
+    """Return how many batches the process that answered TEXT began after the first `start` runs and before its own."""
+    own = [n for n, run in enumerate(runs(client)) if len(TEXT) in run]
+    assert len(own) == 1
+    by = runners(client)
+    return by[start : own[0]].count(by[own[0]])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bulk_job_delays_a_text_by_at_most_one_batch_of_each_process(server, workers):
+    """A job of 16,000 texts waits, 40 in a batch. A text is in the batch after those that run, or in the next one."""
+    with Client(server.url, timeout=60) as ner, ExitStack() as running:
+        jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
+        for name in range(workers):
+            running.enter_context(worker(server.url, "-c", "2", "-n", f"w{name}"))
+        for _ in range(5):
+            server.client.delete("runs", "runners")
+            job = ner.submit(TEXT)
+            start = server.client.llen("runs")
+            assert len(job.result()) == 40
+            assert batches_before(server.client, start) <= 1
+            assert ner.backlog().bulk > 0
+        assert all(len(job.result()) == 40 for job in jobs)
+
+
+def test_a_worker_full_of_bulk_requests_still_takes_a_text(server, app, events):
+    """Its process is busy, it holds as many bulk requests as it may, and yet the text is the next to run."""
+    with worker(server.url, "-c", "1"):
+        stuck = app.send_task("nerq.extract", ["!wait:gate"], queue=BULK)
+        assert server.client.blpop(["waiting"], timeout=30)
+        bulk = [app.send_task("nerq.extract", ["马云" + "。" * (n % 40)], queue=BULK) for n in range(300)]
+        events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in bulk) >= 100)
+        text = app.send_task("nerq.extract", [TEXT])
+        events.wait_for(lambda e: "task-received" in e.of(text.id))
+        assert server.client.llen(BULK) > 0
+        server.client.rpush("gate", 1)
+        assert found(text) == 40
+        assert [len(TEXT) in run for run in runs(server.client)][:2] == [False, True]
+        assert found(stuck) == 0
+        assert [found(result) for result in bulk] == [1] * 300
+
+
+def test_bulk_work_goes_on_where_texts_never_end(server, app, events):
+    """Every ninth batch is one of bulk requests, although texts wait all the time. Each request fills a batch."""
+
+    def many(queue, length):
+        texts = [chr(ord("一") + n) * length for n in range(40)]
+        return app.send_task("nerq.extract_many", [texts], queue=queue)
+
+    with worker(server.url, "-c", "1"):
+        app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        sent = [many("nerq", 3) for _ in range(30)] + [many(BULK, 5) for _ in range(3)]
+        events.wait_for(lambda e: all("task-received" in e.of(result.id) for result in sent))
+        server.client.rpush("gate", 1)
+        assert all(len(result.get(timeout=30)["documents"]) == 40 for result in sent)
+        lengths = [run[0] for run in runs(server.client)][1:]
+        assert [n for n, length in enumerate(lengths) if length == 5] == [8, 17, 26]
+
+
+def test_an_idle_worker_is_woken_by_a_lone_bulk_request(server, app):
+    """Its connection waits on the texts' list; what comes into the other one ends that wait."""
+
+    def waiting():
+        return [one for one in server.client.client_list() if one["cmd"] == "blmove" and "b" in one["flags"]]
+
+    with worker(server.url, "-c", "1") as running:
+        while len(waiting()) < 2:
+            assert running.process.poll() is None
+        assert found(app.send_task("nerq.extract", ["马云"], queue=BULK)) == 1
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
+
+
+def test_a_worker_may_be_kept_for_one_of_the_two(server, app):
+    """Celery's -Q takes their names."""
+    with worker(server.url, "-c", "1", "-Q", "nerq"):
+        bulk = app.send_task("nerq.extract", ["马云"], queue=BULK)
+        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert server.client.llen(BULK) == 1
+    with worker(server.url, "-c", "1", "-Q", BULK):
+        assert found(bulk) == 1
+        text = app.send_task("nerq.extract", ["马云"])
+        assert found(app.send_task("nerq.extract", ["马云"], queue=BULK)) == 1
+        assert server.client.llen("nerq") == 1
+    with worker(server.url, "-c", "1"):
+        assert found(text) == 1
+
+
+def test_what_a_stopping_worker_had_goes_back_to_its_list(server, app, events):
+    with worker(server.url, "-c", "1") as running:
+        app.send_task("nerq.extract", ["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=30)
+        sent = {
+            queue: [app.send_task("nerq.extract", ["马云"], queue=queue) for _ in range(5)] for queue in ("nerq", BULK)
+        }
+        ids = {queue: [result.id for result in results] for queue, results in sent.items()}
+        events.wait_for(
+            lambda e: all("task-received" in e.of(task_id) for several in ids.values() for task_id in several)
+        )
+        running.process.terminate()
+        running.wait_for("Warm shutdown")
+        server.client.rpush("gate", 1)
+        running.wait()
+    for queue, several in ids.items():
+        assert [json.loads(raw)["headers"]["id"] for raw in reversed(server.client.lrange(queue, 0, -1))] == several

@@ -1,0 +1,103 @@
+"""Events, by which Flower knows a request: they say truly how it goes, whatever happens to it."""
+
+import os
+import signal
+
+from celery.events.state import State
+
+from support.gate import gate
+from support.workers import SHORT_LEASE, worker
+
+RECEIVED, STARTED, RETRIED = "task-received", "task-started", "task-retried"
+FAILED, REVOKED, SUCCEEDED = "task-failed", "task-revoked", "task-succeeded"
+
+
+def alike(text):
+    """Make texts of one length, which leave in one batch."""
+    return text.ljust(20, "，")
+
+
+def ended(events, task_id):
+    """Wait for a request's last event; return its events."""
+    events.wait_for(lambda e: {FAILED, REVOKED, SUCCEEDED} & set(e.of(task_id)))
+    return [event for event in events.seen if event.get("uuid") == task_id]
+
+
+def types(events):
+    return [event["type"] for event in events]
+
+
+def as_flower_sees(events):
+    """Play events to Celery's account of them, on which Flower is built."""
+    state = State()
+    for event in events:
+        state.event(dict(event))
+    return state.tasks
+
+
+def test_ends_tell_of_the_batch(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            good, bad = send(alike("马云"), alike("!raise:x"))
+        for task_id, kind in ((good.id, SUCCEEDED), (bad.id, FAILED)):
+            *_, end = ended(events, task_id)
+            assert end["type"] == kind
+            assert (end["batch_size"], end["characters"]) == (2, 20)
+            assert end["batch"] == 2  # the gate was the first
+            assert end["waited_ms"] > 0
+            assert "20 characters, batch 2 of 2, waited " in end["result"]
+
+
+def test_a_request_revoked_or_expired_before_it_came_has_a_name(server, app, events):
+    with worker(server.url, "-c", "1"):
+        assert app.control.revoke("early", reply=True, timeout=5, limit=1)
+        app.send_task("nerq.extract", ["马云"], task_id="early")
+        app.send_task("nerq.extract", ["马云"], task_id="late", expires=-5)
+        for task_id in ("early", "late"):
+            seen = ended(events, task_id)
+            assert types(seen) == [RECEIVED, REVOKED]
+            task = as_flower_sees(seen)[task_id]
+            assert (task.state, task.name, task.args) == ("REVOKED", "nerq.extract", "(<2 characters>)")
+            assert task.received
+
+
+def test_requests_of_a_killed_process_are_retried(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            poison, neighbour = send(alike("!die:x"), alike("马云"))
+        seen = ended(events, neighbour.id)
+        assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
+        assert "process died" in seen[2]["exception"]
+        assert as_flower_sees(seen[:3])[neighbour.id].state == "RETRY"  # it waits again
+        seen = ended(events, poison.id)
+        assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, RETRIED, STARTED, FAILED]
+        assert [event["retries"] for event in seen if event["type"] == RETRIED] == [1, 2]
+        task = as_flower_sees(seen)[poison.id]
+        assert (task.state, task.retries) == ("FAILURE", 2)
+        assert " of 1, waited " in task.result
+
+
+def test_a_request_that_another_worker_took_over_waits_there(server, app, events):
+    with worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first:
+        result = app.send_task("nerq.extract", ["!wait:first"])
+        events.wait_for(lambda e: STARTED in e.of(result.id))
+        assert server.client.blpop(["waiting"], timeout=30)
+        with worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE):
+            os.killpg(first.process.pid, signal.SIGKILL)  # its processes too
+            first.wait()
+            server.client.rpush("first", 1)
+            seen = ended(events, result.id)
+    assert types(seen) == [RECEIVED, STARTED, RETRIED, RECEIVED, STARTED, SUCCEEDED]
+    task = as_flower_sees(seen[:4])[result.id]
+    assert (task.state, task.worker.hostname, task.retries) == ("RECEIVED", "second@here", 1)
+
+
+def test_a_request_out_of_time_in_company_is_retried(server, app, events):
+    with worker(server.url, "-c", "1"):
+        with gate(app, server, events) as send:
+            (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
+            (quick,) = send(alike("马云"))
+        seen = ended(events, quick.id)
+        assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
+        assert "time limit" in seen[2]["exception"]
+        assert types(ended(events, slow.id))[-1] == FAILED

@@ -1,1 +1,0 @@
-"""What nerq is compared with: the same task, the same pretended model, no line of nerq's."""

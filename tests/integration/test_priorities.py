@@ -1,0 +1,198 @@
+"""Interactive and bulk: where requests wait, what a worker takes of both, and where it puts them back."""
+
+import asyncio
+import json
+
+import pytest
+import redis
+
+from nerq import AsyncClient, Client, InvalidSettings, QueueFull
+from nerq.deadletters import DeadLetters
+from nerq.keys import QueueKeys
+from nerq_worker.delivery.ledger import End, Want
+from support.ledgers import letters, make_ledger, push, queued, take_kinds
+
+KEYS = QueueKeys("nerq")
+BULK = "nerq.bulk"
+
+
+@pytest.fixture
+def client(server):
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def ledger():
+    return make_ledger()
+
+
+def ids(taken):
+    return [raw.decode().removeprefix("message of ") for _, raw in taken.messages]
+
+
+def both(most, most_bulk, *, idle=True, last=True):
+    return Want(KEYS.interactive_lists, most, last), Want(KEYS.bulk_lists, most_bulk, idle)
+
+
+def test_interactive_messages_are_taken_first(client, ledger):
+    push(client, "b1", "b2", queue=BULK)
+    push(client, "t1", "t2")
+    assert ids(take_kinds(client, ledger, *both(10, 10))) == ["t1", "t2", "b1", "b2"]
+
+
+def test_bulk_takes_no_room_of_texts_and_texts_none_of_bulk(client, ledger):
+    push(client, *(f"b{n}" for n in range(9)), queue=BULK)
+    push(client, *(f"t{n}" for n in range(9)))
+    assert ids(take_kinds(client, ledger, *both(2, 3))) == ["t0", "t1", "b0", "b1", "b2"]
+    tags = take_kinds(client, ledger, *both(1, 1)).messages
+    assert len({int(tag[:15]) for tag, _ in tags}) == 2  # numbers are never used twice
+
+
+def test_each_kind_is_shared_by_itself(client, ledger):
+    for one in (ledger, make_ledger()):
+        one.renew(client, {})
+    push(client, *(f"b{n}" for n in range(8)), queue=BULK)
+    push(client, "text")
+    # Busy with bulk: of bulk it leaves what cannot be shared, but who else would come for the text?
+    assert ids(take_kinds(client, ledger, *both(100, 100, idle=False))) == ["text", "b0", "b1", "b2", "b3"]
+    push(client, "text")
+    assert ids(take_kinds(client, ledger, *both(100, 0, idle=False, last=False))) == []
+
+
+def test_messages_go_back_to_the_list_they_came_from(client, ledger):
+    push(client, "b1", "b2", queue=BULK)
+    push(client, "low", queue=KEYS.bulk_lists[3])
+    push(client, "t1", "t2")
+    take_kinds(client, ledger, *both(10, 10))
+    assert ledger.put_back(client) == 5
+    assert queued(client) == ["t1", "t2"]
+    assert queued(client, BULK) == ["b1", "b2"]
+    assert queued(client, KEYS.bulk_lists[3]) == ["low"]
+
+
+def test_what_a_dead_worker_held_goes_back_to_the_list_it_came_from(client, ledger):
+    push(client, "b1", "b2", queue=BULK)
+    push(client, "t1")
+    take_kinds(client, ledger, *both(10, 10))
+    seconds, micros = client.time()
+    now = seconds * 1000 + micros // 1000
+    client.zadd(ledger.keys.leases, {ledger.owner: now - 1})
+    other = make_ledger()
+    other.renew(client, {})
+    client.hset(other.keys.owner(other.owner), "since", now - 60_000)
+    assert other.renew(client, {}).taken_back == 3
+    assert (queued(client), queued(client, BULK)) == (["t1"], ["b1", "b2"])
+
+
+def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
+    push(client, "b1", queue=BULK)
+    push(client, "t1")
+    letter = {"task": "nerq.extract", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
+    taken = take_kinds(client, ledger, *both(10, 10)).messages
+    ends = [
+        End(tag, task, f"celery-task-meta-{task}", "failure", 60, letter={"id": task} | letter)
+        for (tag, _), task in zip(taken, ("t1", "b1"), strict=True)
+    ]
+    ledger.finish(client, ends)
+    assert {(told["id"], told["list"]) for told in letters(client, KEYS)} == {("t1", "nerq"), ("b1", BULK)}
+    dead = DeadLetters(client, "nerq")
+    assert dead.retry(dead.ids()) == 2
+    assert (queued(client), queued(client, BULK)) == (["t1"], ["b1"])
+
+
+@pytest.mark.parametrize("told", [{}, {"list": "another queue's"}])
+def test_a_dead_letter_that_names_no_list_of_ours_goes_to_the_first(client, told):
+    letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "deaths": 3, "at": 1.0, "message": "message of a"}
+    client.hset(KEYS.dead, "a", json.dumps(letter | told))
+    client.zadd(KEYS.dead_index, {"a": 1.0})
+    dead = DeadLetters(client, "nerq")
+    assert dead.retry(["a"]) == 1
+    assert queued(client) == ["a"]
+
+
+SENT = {
+    "submit": (lambda ner, **options: ner.submit("一", **options), "nerq"),
+    "submit_many": (lambda ner, **options: ner.submit_many(["一"], **options), BULK),
+    "extract": (lambda ner, **options: ner.extract("一", **options), "nerq"),
+    "extract_many": (lambda ner, **options: ner.extract_many(["一"], **options), "nerq"),
+    "stream": (lambda ner, **options: list(ner.stream(["一"], **options)), BULK),
+}
+
+
+def where(worker):
+    return [request["list"] for request in worker.requests]
+
+
+@pytest.mark.parametrize("verb", SENT)
+def test_each_verb_has_its_priority_and_takes_another(ner, worker, verb):
+    send, default = SENT[verb]
+    send(ner)
+    send(ner, priority="interactive")
+    send(ner, priority="bulk")
+    worker.wait_for(3)
+    assert where(worker) == [default, "nerq", BULK]
+    assert all(r["routing_key"] == r["list"] for r in worker.requests)
+
+
+async def asynchronously(ner, verb, **options):
+    match verb:
+        case "stream":
+            return [document async for document in ner.stream(["一"], **options)]
+        case "submit" | "extract":
+            return await getattr(ner, verb)("一", **options)
+        case _:
+            return await getattr(ner, verb)(["一"], **options)
+
+
+@pytest.mark.parametrize("verb", SENT)
+def test_so_has_each_verb_for_asyncio(server, worker, verb):
+    async def all_three():
+        async with AsyncClient(server.url, timeout=10) as ner:
+            await asynchronously(ner, verb)
+            await asynchronously(ner, verb, priority="interactive")
+            await asynchronously(ner, verb, priority="bulk")
+
+    asyncio.run(all_three())
+    worker.wait_for(3)
+    assert where(worker) == [SENT[verb][1], "nerq", BULK]
+
+
+def test_a_priority_that_is_none_is_refused(ner, server):
+    with pytest.raises(InvalidSettings, match="priority must be 'interactive' or 'bulk', not 'high'"):
+        ner.submit("一", priority="high")
+    assert not server.client.exists("nerq", BULK)
+
+
+def test_a_queue_may_not_be_named_like_the_second_list_of_another():
+    with pytest.raises(InvalidSettings, match=r"NERQ_QUEUE cannot be used: .* end in \.bulk"):
+        Client(queue="nerq.bulk")
+
+
+def test_a_full_bulk_queue_keeps_no_text_out(server):
+    with Client(server.url, max_queue=3) as ner:
+        for _ in range(3):
+            ner.submit_many(["一"])
+        with pytest.raises(QueueFull, match=r"3 bulk requests wait in 'nerq' and NERQ_MAX_QUEUE allows 3"):
+            ner.submit_many(["一"])
+        for _ in range(3):
+            ner.submit("一")
+        with pytest.raises(QueueFull, match=r"3 interactive requests wait in 'nerq'"):
+            ner.submit("一")
+
+
+def test_a_full_queue_says_how_long_for_each_priority(server):
+    now = server.client.time()[0]
+    server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
+    server.client.hset(KEYS.owner("w"), mapping={"host": "box", "rate": "2"})
+    with Client(server.url, max_queue=2) as ner:
+        for _ in range(2):
+            ner.submit_many(["一"] * 10)
+            ner.submit("一")
+        with pytest.raises(QueueFull) as bulk:
+            ner.submit_many(["一"])
+        with pytest.raises(QueueFull) as interactive:
+            ner.submit("一")
+        assert (bulk.value.seconds, interactive.value.seconds) == (11.0, 1.0)
+        backlog = ner.backlog()
+        assert (backlog.depth, backlog.texts, backlog.bulk, backlog.bulk_texts) == (4, 22, 2, 20)

@@ -1,0 +1,120 @@
+"""`nerq flower` itself: who may look, what it lets be seen, and what it remembers."""
+
+import json
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from support.flowers import flower
+from support.servers import redis_server
+from support.workers import foreign_app, worker
+
+SECRET = "马云的秘密"
+DIE = "from nerq.cli import main; main()"
+
+
+@pytest.fixture
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def app(server):
+    with foreign_app(server.url) as app:
+        yield app
+
+
+def state_of(task_id, state):
+    return lambda tasks: task_id in tasks and tasks[task_id]["state"] == state
+
+
+def test_a_password_is_made_up_told_once_and_asked_for(server, tmp_path):
+    with flower(server.url, tmp_path / "data") as first:
+        file = tmp_path / "data" / "flower-password"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert len(first.password) >= 24
+        assert first.password in first.said
+        for path in ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/workers"):
+            assert first.ask(path, password="")[0] == 401
+            assert first.ask(path, password="nerq")[0] == 401
+            assert first.ask(path)[0] == 200
+        assert first.ask("/healthcheck", password="") == (200, "OK")
+        assert first.stop() == 0
+    with flower(server.url, tmp_path / "data") as second:
+        assert second.password == first.password
+        assert second.password not in second.said
+
+
+def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("mine\n")
+    with flower(server.url, tmp_path, env={"NERQ_FLOWER_PASSWORD_FILE": str(secret)}) as own:
+        assert own.ask("/tasks", password="mine")[0] == 200
+    with flower(server.url, tmp_path, env={"FLOWER_BASIC_AUTH": "me:too"}) as own:
+        assert own.ask("/tasks", user="me", password="too")[0] == 200
+        assert own.ask("/tasks", user="nerq", password="mine")[0] == 401
+    assert not (tmp_path / "flower-password").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--", "--no_such=1"), "is no option of Flower's"),
+        (("--", "--max_tasks=many"), "cannot be started with these options"),
+        (("--host", "192.0.2.1"), "cannot be used"),
+        (("--data", "/proc/nowhere"), "cannot be kept"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(tmp_path, arguments, said):
+    command = [sys.executable, "-c", DIE, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode in {1, 2}
+    assert ended.stderr.startswith("nerq: ")
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_no_text_is_seen_even_of_senders_who_tell_it(server, app, tmp_path):
+    app.conf.task_send_sent_event = True  # Celery quotes the arguments then
+    with flower(server.url, tmp_path) as running:
+        with worker(server.url, "-c", "1") as only:
+            running.hears()
+            done = app.send_task("nerq.extract", [SECRET])
+            done.get(timeout=30)
+            assert only.stop() == 0
+        waiting = app.send_task("nerq.extract", [SECRET])
+        tasks = running.wait_for(lambda tasks: waiting.id in tasks)
+        assert tasks[waiting.id]["sent"]
+        assert (tasks[waiting.id]["state"], tasks[waiting.id]["args"]) == ("PENDING", None)
+        assert tasks[done.id]["args"] == "(<5 characters>)"
+        paths = ("/task", "/api/task/info", "/api/task/result")
+        pages = [running.ask(f"{path}/{result.id}")[1] for path in paths for result in (done, waiting)]
+        # JSON may hide characters as \\uXXXX: look at what it says, not at how it is written.
+        assert "秘密" not in json.dumps(tasks, ensure_ascii=False)
+        assert not [page for page in pages if "秘密" in page or "\\u79d8" in page]
+        assert "Batch size" in pages[0]
+
+
+def test_ends_that_it_was_not_told_are_read_from_redis(server, app, tmp_path):
+    with worker(server.url, "-c", "1"):
+        with flower(server.url, tmp_path) as before:
+            before.hears()
+            results = [app.send_task("nerq.extract", [text]) for text in ("!wait:gate", "马云", "!raise:x", "撤回")]
+            before.wait_for(lambda tasks: len(tasks) == 4)
+            assert before.stop() == 0
+        app.control.revoke(results[3].id, reply=True, timeout=5, limit=1)
+        server.client.rpush("gate", 1)
+        states = []
+        for result in results:
+            result.get(timeout=30, propagate=False)
+            states.append(result.state)
+        assert states == ["SUCCESS", "SUCCESS", "FAILURE", "REVOKED"]
+        with flower(server.url, tmp_path) as after:  # it remembers four that wait or run
+            tasks = after.wait_for(
+                lambda tasks: [tasks.get(result.id, {}).get("state") for result in results] == states
+            )
+            assert tasks[results[1].id]["result"].startswith("<1 entities, read from Redis")
+            assert tasks[results[2].id]["exception"].startswith("ModelFailed(")

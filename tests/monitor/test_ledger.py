@@ -1,0 +1,215 @@
+"""A thousand requests of all fates, and a worker killed among them: what Flower shows is what the clients were told."""
+
+import os
+import signal
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from nerq import Client
+from nerq.deadletters import DeadLetters
+from support.flowers import flower
+from support.page import chromium, find_chromium, missing
+from support.servers import redis_server
+from support.workers import SHORT_LEASE, foreign_app, worker
+
+TOTAL = 1000
+FATES = {
+    "plain": 566,
+    "many": 100,  # requests of several texts
+    "odd": 40,  # no text at all
+    "raise": 60,  # the model fails on it: a dead letter
+    "die": 3,  # processes die of it, three times: a dead letter
+    "die-until": 3,  # the same, and tried again by an operator when the cause is gone
+    "die-once": 8,  # one process dies of it
+    "revoked": 110,
+    "expired": 110,
+}
+SECRET = "秘密"
+PAGE = 100
+"""Tasks on one page of the list, the most that it offers."""
+
+
+class Ledger:
+    """What was sent, by fate, and what the clients were told of it."""
+
+    def __init__(self, app, ner):
+        self._app, self._ner = app, ner
+        self.fates = {}
+
+    def send(self):
+        """Send all, the fates well mixed."""
+        order = sorted((n / count, fate, n) for fate, count in FATES.items() for n in range(count))
+        for _, fate, n in order:
+            self.fates[self._one(fate, n)] = fate
+
+    def _one(self, fate, n):
+        text = f"{SECRET}{n}马云" + "的" * (n % 40)
+        if fate in {"plain", "revoked"}:
+            return self._ner.submit(text).id
+        if fate == "expired":
+            return self._ner.submit(text, expires=0.1).id
+        if fate == "many":
+            return self._ner.submit_many([text, "马云", f"!raise:{SECRET}"][: n % 3 + 1]).id
+        if fate == "odd":
+            return self._app.send_task("nerq.extract", [n]).id
+        return self._ner.submit(f"!{fate}:{SECRET if fate == 'raise' else 'cure' if fate == 'die-until' else n}").id
+
+    def of(self, fate):
+        return [task_id for task_id, its in self.fates.items() if its == fate]
+
+    def states(self, task_ids=None):
+        """Return what the clients are told: Celery's state of each, by task id."""
+        ids = self.fates if task_ids is None else task_ids
+        return {task_id: self._ner.job(task_id).wait(timeout=120)["status"] for task_id in ids}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(server, tmp_path_factory):
+    with flower(server.url, tmp_path_factory.mktemp("flower")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def told(server, running):
+    """Let all happen; return what the clients were told, the fates, and what Flower knows then."""
+    with (
+        foreign_app(server.url) as app,
+        Client(server.url, timeout=120) as ner,
+        worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first,
+        worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE),
+    ):
+        running.hears(2)
+        ledger = Ledger(app, ner)
+        for _ in range(2):  # both processes are busy
+            ledger.fates[ner.submit("!wait:gate").id] = "gate"
+            assert server.client.blpop(["waiting"], timeout=30)
+        ledger.send()
+        assert len(app.control.revoke(ledger.of("revoked"), reply=True, limit=2, timeout=10)) == 2
+        assert server.client.blpop(["nothing"], timeout=0.2) is None  # the time of those that expire passes
+        # One worker goes, with its process, what it works on and what it holds.
+        os.killpg(first.process.pid, signal.SIGKILL)
+        first.wait()
+        server.client.rpush("gate", *range(4))
+        states = ledger.states()
+        states |= retried(server, ledger)
+        tasks = running.wait_for(lambda tasks: all(tasks.get(i, {}).get("state") == s for i, s in states.items()))
+    return states, ledger.fates, tasks
+
+
+def retried(server, ledger):
+    """Retry some dead letters, whose cause is gone; return what is told then."""
+    server.client.set("cure", 1)
+    ids = ledger.of("die-until")
+    assert DeadLetters(server.client, "nerq").retry(ids) == len(ids)
+    return ledger.states(ids)
+
+
+def test_every_state_is_what_the_client_was_told(told, server):
+    states, fates, tasks = told
+    assert len(states) == TOTAL + 2  # and the two gates
+    assert {task_id: tasks[task_id]["state"] for task_id in states} == states
+    counted = Counter((fates[task_id], state) for task_id, state in states.items())
+    assert counted == {
+        ("gate", "SUCCESS"): 2,
+        ("plain", "SUCCESS"): 566,
+        ("many", "SUCCESS"): 100,
+        ("odd", "FAILURE"): 40,
+        ("raise", "FAILURE"): 60,
+        ("die", "FAILURE"): 3,
+        ("die-until", "SUCCESS"): 3,
+        ("die-once", "SUCCESS"): 8,
+        ("revoked", "REVOKED"): 110,
+        ("expired", "REVOKED"): 110,
+    }
+    dead = set(server.client.hkeys("nerq:nerq:dead"))
+    assert dead == {task_id for task_id, fate in fates.items() if fate in {"raise", "die"}}
+
+
+def test_every_request_has_name_worker_and_times_and_no_text(told):
+    states, fates, tasks = told
+    for task_id, state in states.items():
+        task = tasks[task_id]
+        assert task["name"] == ("nerq.extract_many" if fates[task_id] == "many" else "nerq.extract")
+        assert task["worker"] in {"first@here", "second@here"}
+        assert task["received"]
+        assert task["args"].startswith("(<")
+        assert task["characters"] is not None
+        if state == "SUCCESS":
+            times = [task[name] for name in ("received", "started", "succeeded")]
+            assert all(earlier <= later for earlier, later in pairwise(times)), task
+            assert task["runtime"] > 0
+            assert f"batch {task['batch']} of {task['batch_size']}, waited " in task["result"]
+        if state == "FAILURE":
+            assert task["failed"]
+            assert task["exception"].startswith(("InvalidText(", "ModelFailed(", "WorkerLost("))
+        if state == "REVOKED":
+            assert task["revoked"]
+            assert not task["started"]
+    assert SECRET not in str(tasks)
+    for task_id, fate in fates.items():
+        if fate in {"die", "die-once", "die-until"}:
+            assert tasks[task_id]["retried"], fate
+
+
+@pytest.fixture(scope="module")
+def page(running):
+    if find_chromium() is None:
+        missing("no Chromium is installed; `make test-flower` installs Debian's")
+    with chromium() as browser:
+        secret = {"username": running.user, "password": running.password}
+        context = browser.new_context(http_credentials=secret, viewport={"width": 1600, "height": 1000})
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        yield page
+        context.close()
+
+
+def test_the_page_lists_them_all_with_the_same_states(told, running, page):
+    states, _, tasks = told
+    page.goto(f"{running.url}/tasks")
+    page.locator("#tasks-table_length select").select_option(str(PAGE))
+    seen = {}
+    for start in range(0, len(tasks), PAGE):
+        shown = f"Showing {start + 1:,} to {min(start + PAGE, len(tasks)):,} of {len(tasks):,} tasks"
+        page.locator("#tasks-table_info", has_text=shown).wait_for()  # its rows have come from the server
+        rows = page.locator("#tasks-table tbody tr").evaluate_all(
+            "all => all.map(row => [row.id, row.children[2].textContent.trim()])"
+        )
+        seen |= dict(rows)
+        if len(seen) < len(tasks):
+            page.locator("#tasks-table_next").click()
+    assert {task_id: seen[task_id] for task_id in states} == states
+    assert SECRET not in page.content()
+
+
+def test_the_page_of_a_task_tells_its_life(told, running, page):
+    _, fates, _ = told
+    rows = look(page, running, next(task_id for task_id, fate in fates.items() if fate == "plain"))
+    assert (rows["Status"], rows["Worker"].endswith("@here")) == ("SUCCESS", True)
+    assert rows["Arguments"].startswith("(<")
+    assert "entities" in rows["Result"]
+    for name in ("Received", "Started", "Succeeded", "Runtime", "Batch", "Batch size", "Waited ms", "Characters"):
+        assert rows[name], name
+    rows = look(page, running, next(task_id for task_id, fate in fates.items() if fate == "die"))
+    assert (rows["Status"], rows["Retries"]) == ("FAILURE", "2")
+    assert rows["Exception"].startswith("WorkerLost(")
+    assert rows["Retried"]
+
+
+def look(page, running, task_id):
+    """Open a task's page; return its rows."""
+    page.goto(f"{running.url}/task/{task_id}")
+    assert SECRET not in page.content()
+    return dict(
+        page.locator(".detail-row").evaluate_all(
+            "all => all.map(r => [r.querySelector('dt').textContent.trim(), r.querySelector('dd').textContent.trim()])"
+        )
+    )

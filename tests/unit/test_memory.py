@@ -1,0 +1,14 @@
+"""Memory is given back after a batch, and not after each of many that follow at once."""
+
+from nerq_worker import memory
+from nerq_worker.memory import PAUSE, Returns
+
+
+def test_many_short_batches_give_back_once(monkeypatch):
+    given, now = [], [0.0]
+    monkeypatch.setattr(memory, "_trim", given.append)
+    returns = Returns(lambda: now[0])
+    for moment in (0.0, PAUSE / 2, PAUSE, PAUSE * 1.5, PAUSE * 10):
+        now[0] = moment
+        returns.after_batch()
+    assert len(given) == 3
