@@ -13,8 +13,8 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser test-flower test-spacy screenshots bench-page check \
-	format bench bench-throughput bench-queue chaos chaos-stock clean
+.PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+	screenshots bench-page check format bench bench-throughput bench-queue chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,10 @@ screenshots: $(BROWSER) ## take the pictures of the page and of Flower under doc
 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
+
+test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped where there is none
+	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
+	$(BIN)/pytest tests/monitoring
 
 test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)

@@ -27,12 +27,12 @@ local function tail(list, index)
     local start = message and string.find(message, '"headers":', 1, true)
     return start and string.sub(message, start) or ''
 end
-local depth, oldest, sample = {0, 0}, {}, {{}, {}}
+local depth, oldest, sample = {0, 0}, {{}, {}}, {{}, {}}
 for k = 3, #KEYS do
     local length, kind = redis.call('LLEN', KEYS[k]), k < tonumber(ARGV[3]) and 1 or 2
     depth[kind] = depth[kind] + length
     if length > 0 then
-        oldest[#oldest + 1] = tail(KEYS[k], -1)
+        oldest[kind][#oldest[kind] + 1] = tail(KEYS[k], -1)
         local many = math.min(length, tonumber(ARGV[2]))
         for i = 0, many - 1 do
             sample[kind][#sample[kind] + 1] = tail(KEYS[k], math.floor(i * length / many))
@@ -97,6 +97,8 @@ class Backlog(BaseModel):
         bulk: How many of these requests are bulk, which workers take only when no interactive ones wait.
         bulk_texts: Texts in those.
         oldest_seconds: How long the oldest of all has waited; None when nothing waits or its sender did not say when.
+        interactive_oldest_seconds: The same of the interactive ones.
+        bulk_oldest_seconds: The same of the bulk ones.
         held: Requests that workers hold and have not answered yet.
         dead: Dead letters.
         rate: Texts a second of all workers together, of late.
@@ -110,6 +112,8 @@ class Backlog(BaseModel):
     bulk: int = 0
     bulk_texts: int = 0
     oldest_seconds: float | None = None
+    interactive_oldest_seconds: float | None = None
+    bulk_oldest_seconds: float | None = None
     held: int = 0
     dead: int = 0
     rate: float = 0.0
@@ -137,13 +141,15 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         _texts(depth, [_told(tail)["texts"] for tail in sample]) for depth, sample in zip(depths, samples, strict=True)
     ]
     known = sorted((_worker(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
-    sent = [told["sent_at"] for told in map(_told, oldest) if told["sent_at"]]
+    ages = [_age(float(now), tails) for tails in oldest]
     return Backlog(
         depth=sum(depths),
         texts=sum(texts),
         bulk=depths[1],
         bulk_texts=texts[1],
-        oldest_seconds=max(0.0, float(now) - min(sent)) if sent else None,
+        oldest_seconds=max((age for age in ages if age is not None), default=None),
+        interactive_oldest_seconds=ages[0],
+        bulk_oldest_seconds=ages[1],
         held=sum(worker.held for worker in known),
         dead=dead,
         rate=sum(worker.rate for worker in known),
@@ -178,6 +184,12 @@ def duration(seconds: float) -> str:
         parts.append(f"{count} {name}" if count else "")
     first = next(number for number, part in enumerate(parts) if part)
     return " ".join(part for part in parts[first : first + 2] if part)
+
+
+def _age(now: float, tails: Sequence[bytes | str]) -> float | None:
+    """Return for how many seconds the oldest of these messages has waited, if one says when it was sent."""
+    sent = [told["sent_at"] for told in map(_told, tails) if told["sent_at"]]
+    return max(0.0, now - min(sent)) if sent else None
 
 
 def _texts(depth: int, sample: Sequence[int]) -> int:

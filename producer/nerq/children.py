@@ -63,6 +63,12 @@ def stop(process: "subprocess.Popen[bytes]", *, patience: float) -> bool:
     return True
 
 
+def end_with_parent() -> None:
+    """Have this process end when the thread that started it does, for children that another library starts."""
+    if tie := _dies_with(os.getppid()):
+        tie()
+
+
 def _dies_with(parent: int) -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None

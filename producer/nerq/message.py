@@ -14,6 +14,7 @@ from typing import Any, Final
 from celery.signals import after_task_publish, before_task_publish
 from celery.utils.saferepr import saferepr
 
+from nerq import tracing
 from nerq.contract import HEADER, masked
 
 REPR_CHARACTERS: Final = 1024
@@ -85,6 +86,7 @@ class Letterhead:
             "body_encoding": "base64",
             "delivery_tag": task_id,  # any that no other message has
         }
+        tracing.inject(headers)
         message = Message(task, args, headers, properties)
         message.announce(before_task_publish, declare=[], properties=properties, retry_policy={})
         return message

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import before_task_publish
 from fastapi import FastAPI, Security
@@ -14,9 +14,10 @@ from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
+from nerq import tracing
 from nerq.aio import AsyncClient
 from nerq.settings import Settings
-from nerq_gateway import docs, huggingface, metrics, ner, openapi, problems, status
+from nerq_gateway import docs, huggingface, metrics, ner, openapi, problems, scrape, status
 from nerq_gateway.gate import Gate, Keys, RateLimit, rates
 from nerq_gateway.guard import Guard
 from nerq_gateway.jobs import routes as jobs
@@ -26,15 +27,19 @@ from nerq_gateway.redis import connect
 from nerq_gateway.request_id import HEADER, stamp
 from nerq_gateway.state import State
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 PAGE = Path(__file__).parent / "static"
 KEY = HTTPBearer(auto_error=False, description="One of NERQ_API_KEYS, where the gateway has any.")
 
 
-def make_app(settings: Settings) -> FastAPI:
+def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> FastAPI:
     """Return the gateway as an ASGI app; connections are opened when it starts.
 
     Args:
         settings: Broker, queue, limits and keys.
+        provider: Makes spans of requests, and is shut down in the end; None makes none.
 
     Raises:
         InvalidSettings: a setting cannot be used.
@@ -58,6 +63,8 @@ def make_app(settings: Settings) -> FastAPI:
                     await running
         await redis.aclose()
         metrics.leave()
+        if provider is not None:
+            await asyncio.to_thread(tracing.end, provider)
 
     app = FastAPI(
         title="nerq",
@@ -74,7 +81,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(jobs.router, dependencies=secured)
     app.include_router(huggingface.router, dependencies=secured)
     app.include_router(status.router)
-    app.include_router(metrics.router)
+    app.include_router(scrape.router)
     openapi.install(app)
     docs.install(app)
     _serve_page(app)
@@ -88,7 +95,7 @@ def make_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
             expose_headers=[HEADER, "Retry-After", "Location"],
         )
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, tracer=None if provider is None else provider.get_tracer("nerq_gateway"))
     return app
 
 

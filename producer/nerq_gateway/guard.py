@@ -2,7 +2,7 @@
 
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -10,6 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerq_gateway import metrics, request_id
 from nerq_gateway.problems import problem
+from nerq_gateway.traces import Told, request_span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 log = logging.getLogger("nerq.gateway")
 
@@ -36,17 +40,23 @@ class Guard:
 
     Args:
         app: What it guards.
+        tracer: Makes spans of requests; None makes none.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracer: "Tracer | None" = None) -> None:
         self._app = app
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         identity = request_id.adopt(Headers(scope=scope).get(request_id.HEADER))
-        answer = _Answer(scope, send, identity)
+        with request_span(self._tracer, scope, identity) as told:
+            await self._guarded(scope, receive, _Answer(scope, send, identity), told)
+
+    async def _guarded(self, scope: Scope, receive: Receive, answer: "_Answer", told: Told) -> None:
+        identity = answer.identity
         began = time.perf_counter()
         metrics.IN_PROGRESS.inc()
         try:
@@ -62,21 +72,21 @@ class Guard:
             )
         finally:
             metrics.IN_PROGRESS.dec()
-            _note(scope, answer.status, time.perf_counter() - began, identity)
+            _note(scope, answer.status, time.perf_counter() - began, identity, told)
 
 
 class _Answer:
     """Adds the headers that every answer has."""
 
     def __init__(self, scope: Scope, send: Send, identity: str) -> None:
-        self._scope, self._send, self._identity = scope, send, identity
+        self._scope, self._send, self.identity = scope, send, identity
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(raw=message.setdefault("headers", []))
-            headers[request_id.HEADER] = self._identity
+            headers[request_id.HEADER] = self.identity
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)
             # The page's modules must be of one version: browsers ask whether theirs are still good.
@@ -85,11 +95,12 @@ class _Answer:
         await self._send(message)
 
 
-def _note(scope: Scope, status: int | None, seconds: float, identity: str) -> None:
+def _note(scope: Scope, status: int | None, seconds: float, identity: str, told: Told) -> None:
     route: Any = scope.get("route")
     path = getattr(route, "path", None) or UNKNOWN
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     metrics.REQUESTS.labels(method, path, str(status or 0)).inc()
     metrics.SECONDS.labels(method, path).observe(seconds)
+    told(method, path, status)
     level = logging.DEBUG if path in {"/healthz", "/metrics"} else logging.INFO
     log.log(level, "%s %s %s %.1f ms [%s]", method, path, status, seconds * 1000, identity)

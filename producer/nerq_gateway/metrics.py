@@ -1,20 +1,17 @@
-"""/metrics in Prometheus' format. With several processes, they share files that `nerq gateway` names."""
+"""What the gateway counts for Prometheus. With several processes, they share files that `nerq gateway` names."""
 
 import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from fastapi import APIRouter
-from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.requests import ClientDisconnect
 
 from nerq.contract import Document
 from nerq.errors import NerqError
 
-router = APIRouter()
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
@@ -64,13 +61,3 @@ def counting(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]], No
         CHARACTERS.inc(sum(map(len, texts)))
         if code != OK:
             TEXTS.labels(code).inc(len(texts))
-
-
-@router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
-    """Return the metrics of all of the gateway's processes."""
-    registry = REGISTRY
-    if FOLDER in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,13 @@
-"""The app that uvicorn runs. Importing this module reads NERQ_*; nothing else in the package does."""
+"""The app that uvicorn runs. Importing this module reads NERQ_* and OTEL_*; nothing else in the package does."""
 
+import multiprocessing
+import os
+
+from nerq import tracing
+from nerq.children import end_with_parent
 from nerq.settings import Settings
 from nerq_gateway.app import make_app
 
-app = make_app(Settings.from_env())
+if multiprocessing.parent_process() is not None:  # one of several, which uvicorn would leave behind if it were killed
+    end_with_parent()
+app = make_app(Settings.from_env(), tracing.provider("nerq-gateway", os.environ))

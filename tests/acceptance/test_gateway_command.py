@@ -78,6 +78,14 @@ def test_several_processes_share_port_and_metrics(server):
         assert process.wait(60) == 0
 
 
+def test_no_process_outlives_a_killed_gateway(server):
+    with running(server, "--processes", "2") as (process, _):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.kill()
+        assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
 def test_a_listener_does_not_keep_it_from_stopping(server):
     with running(server) as (process, url):
         created = curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/jobs")

@@ -11,6 +11,7 @@ from nerq_models.graph import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, Sh
 ERF = np.vectorize(math.erf)
 SHAPE = Shape(layers=2, heads=2, max_length=32)
 WITH_BIGRAMS = replace(SHAPE, bigrams=True)
+WITH_RELU = replace(SHAPE, activation="relu")
 HIDDEN, INNER, VOCABULARY, LABELS = 32, 64, 50, 7
 
 
@@ -48,7 +49,7 @@ def random_weights(seed=0, *, shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabular
     return weights
 
 
-def reference(weights, ids):
+def reference(weights, ids, activation="gelu"):
     """Return the logits [length, labels] of one text's ids [length], in float64, as the BERT paper has it."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
 
@@ -77,6 +78,6 @@ def reference(weights, ids):
         attended = linear(mixed.transpose(1, 0, 2).reshape(len(ids), -1), f"{layer}.attention.output.dense")
         x = norm(attended + x, f"{layer}.attention.output.LayerNorm")
         inner = linear(x, f"{layer}.intermediate.dense")
-        inner = inner * 0.5 * (1 + ERF(inner / math.sqrt(2)))
+        inner = np.maximum(inner, 0) if activation == "relu" else inner * 0.5 * (1 + ERF(inner / math.sqrt(2)))
         x = norm(linear(inner, f"{layer}.output.dense") + x, f"{layer}.output.LayerNorm")
     return linear(x, "linear")

@@ -57,9 +57,9 @@ class Gateway:
 
 
 @contextmanager
-def gateway(url, **overrides):
+def gateway(url, *, provider=None, **overrides):
     """Run a gateway with these settings until the block ends; what runs then is cut off."""
-    app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}))
+    app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}), provider)
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=0)
     server = _Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

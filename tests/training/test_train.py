@@ -119,17 +119,18 @@ def test_the_crf_is_a_distribution_over_paths():
     torch.testing.assert_close(total.detach(), torch.tensor(1.0), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("bigrams", [0, 97])
-def test_the_written_graph_is_the_trained_network(bigrams):
+@pytest.mark.parametrize(("bigrams", "activation"), [(0, "gelu"), (97, "gelu"), (97, "relu")])
+def test_the_written_graph_is_the_trained_network(bigrams, activation):
     torch.manual_seed(0)
-    shape = EncoderConfig(hidden=32, layers=2, heads=2, feed_forward=64, max_length=32, bigram_rows=bigrams)
+    sizes = {"layers": 2, "heads": 2, "max_length": 32, "activation": activation}
+    shape = EncoderConfig(hidden=32, feed_forward=64, bigram_rows=bigrams, **sizes)
     tagger = Tagger(build_encoder(shape, 60), 7).eval()
     ids = torch.randint(0, 60, (3, 20))
     mask = (torch.arange(20) < torch.tensor([20, 7, 3])[:, None]).long()
     weights = {k.removeprefix("encoder."): v.detach().numpy() for k, v in tagger.encoder.state_dict().items()}
     weights = {k if k.startswith("embeddings") else f"encoder.{k}": v for k, v in weights.items()}
     weights |= {f"linear.{k}": v.detach().numpy() for k, v in tagger.head.linear.state_dict().items()}
-    model = build(weights, Shape(layers=2, heads=2, max_length=32, bigrams=bool(bigrams)), Float()).SerializeToString()
+    model = build(weights, Shape(bigrams=bool(bigrams), **sizes), Float()).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
     expected = tagger(ids, mask).detach().numpy()

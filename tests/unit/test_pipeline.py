@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nerq.errors import InvalidText, ModelFailed
 from nerq.settings import Settings
-from nerq_worker import ModelPackageError, Recogniser, RunStats, load, open_package
+from nerq_worker import ModelPackageError, Recogniser, RunStats, load, open_package, pipeline
 from nerq_worker.engine.base import Batch
 from nerq_worker.engine.onnx import OnnxEngine
 from support.packages import write_tiny_package
@@ -127,6 +127,21 @@ def test_limits_of_a_batch_are_kept(tiny_package):
     assert stats.windows == sum(rows for rows, _ in engine.batches)
     assert 0 <= stats.padding <= 0.1
     assert min(stats.tokenise, stats.infer, stats.decode) > 0
+
+
+@pytest.mark.parametrize("tokens", [1, 40, 200])
+def test_batches_are_decoded_together_as_far_as_the_limit_goes(short_windows, monkeypatch, tokens):
+    texts = ["马云在杭州", "张三李四", "阿里巴巴总部发表演讲。" * 9, "", "１２", "马云"] * 4
+    expected = short_windows.extract(texts)
+    sizes = []
+    decode = pipeline.decode
+    monkeypatch.setattr(pipeline, "decode", lambda scores, *rest: sizes.append(scores.shape) or decode(scores, *rest))
+    monkeypatch.setattr(pipeline, "DECODED_TOKENS", tokens)
+    for one, other in zip(short_windows.extract(texts), expected, strict=True):
+        same(one, other)
+    most = max(tokens, 3 * 14)  # a batch is never cut
+    assert all(rows * length <= most for rows, length, _ in sizes)
+    assert len(sizes) > 1
 
 
 def test_stats_add_up():

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from nerq_worker.store import TokenizerOptions
+from nerq_worker.text.normalise import normalise
 from nerq_worker.text.tokens import TextTokenizer
 from support.packages import tiny_tokenizer
 
@@ -55,6 +56,33 @@ def test_a_long_text_is_cut_in_pieces_and_nobody_sees_it(part):
     whole = tiny_tokenizer().encode(text.lower(), add_special_tokens=False)
     assert tokens.ids.tolist() == whole.ids
     assert list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True)) == whole.offsets
+
+
+runs = st.lists(
+    st.sampled_from(
+        ["马云", "在", "，", "。", "“", "…", "·", "～", "a1", "Hello", " ", "\n", "\u0301", "é", "[CLS]", "##云"]
+    )
+    | hard
+)
+
+
+@given(parts=runs)
+def test_characters_that_are_words_need_no_tokenizer_and_nobody_sees_it(parts):
+    text = "".join(parts)
+    tokens = TOKENIZERS["bert"].encode(text)
+    whole = TOKENIZERS["bert"]._encode(normalise(text, half_width=True, lowercase=True))
+    solid = whole[whole[:, 2] > whole[:, 1]]
+    assert tokens.ids.tolist() == solid[:, 0].tolist()
+    assert tokens.starts.tolist() == solid[:, 1].tolist()
+    assert tokens.ends.tolist() == solid[:, 2].tolist()
+
+
+def test_only_berts_tokenizer_has_characters_that_are_words():
+    assert TOKENIZERS["bytes"]._of_words is None
+    assert (TOKENIZERS["bert"]._of_words >= 0).sum() > 20_000
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(["马云"])
+    assert TextTokenizer(tokenizer.to_str(), OPTIONS)._of_words is None
 
 
 def test_offsets_that_step_back_or_stand_nowhere_are_set_right(monkeypatch):

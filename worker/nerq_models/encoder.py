@@ -28,9 +28,13 @@ class Bigrams(nn.Module):
         super().__init__()
         self.table = nn.Embedding(rows, width)
         self.projection = nn.Linear(2 * width, hidden, bias=False)
+        self.hidden_share = 0.0
+        """In training, the share of the tokens whose bigrams are hidden: names must then be told from their context."""
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Return [rows, length, hidden] for ids [rows, length] that are 0 where there is no token."""
+        if self.training and self.hidden_share:
+            input_ids = input_ids * (torch.rand(input_ids.shape, device=input_ids.device) >= self.hidden_share)
         ends = nn.functional.pad(input_ids, (1, 1))
         vectors = self.table((ends[:, :-1] * BIGRAM_FACTOR + ends[:, 1:]) % self.table.num_embeddings)
         both: Tensor = self.projection(torch.cat((vectors[:, :-1], vectors[:, 1:]), dim=-1))
@@ -73,7 +77,7 @@ def encoder_of(weights: Weights, shape: Shape) -> Any:
         max_position_embeddings=len(weights["embeddings.position_embeddings.weight"]),
         type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
         layer_norm_eps=shape.epsilon,
-        hidden_act="gelu",
+        hidden_act=shape.activation,
         attn_implementation="sdpa",
         bigram_rows=rows,
         bigram_width=width,

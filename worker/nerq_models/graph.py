@@ -6,13 +6,14 @@ transformers. What each operator does is in ONNX's operator reference and ONNX R
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+Activation = Literal["gelu", "relu"]
 Weights = Mapping[str, NDArray[np.float32]]
 """Parameters by the names of transformers' BertModel, and `linear.weight`, `linear.bias` of the head."""
 
@@ -37,6 +38,8 @@ class Shape:
     max_length: int = 512
     bigrams: bool = False
     """Whether tokens also have vectors of their bigrams, see encoder.py."""
+    activation: Activation = "gelu"
+    """Between the two feed-forward layers."""
 
 
 class Linear(Protocol):
@@ -68,6 +71,11 @@ class Graph:
         """Add a node with one output and return the output's name."""
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, domain=domain, **attributes))
         return name
+
+    def split(self, source: str, names: Sequence[str]) -> None:
+        """Add a node that cuts `source` along its first axis into as many outputs of size 1 as there are names."""
+        sizes = self.constant(f"split.{len(names)}", np.ones(len(names), dtype=np.int64))
+        self.nodes.append(helper.make_node("Split", [source, sizes], list(names), name=f"{source}.split", axis=0))
 
     def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Add a constant once and return its name."""
@@ -196,9 +204,14 @@ class _Writer:
         attended = self._multiply(f"{name}.attention.output.dense", linear.quantise(graph, f"{name}.context", context))
         states = self._norm(f"{name}.attention.output.LayerNorm", attended, skip=states)
         inner = self._multiply(f"{name}.intermediate.dense", linear.quantise(graph, f"{name}.attended", states))
-        active = graph.node("Gelu", [inner], f"{name}.intermediate.gelu", domain=CONTRIB)
+        active = self._activate(f"{name}.intermediate", inner)
         outer = self._multiply(f"{name}.output.dense", linear.quantise(graph, f"{name}.active", active))
         return self._norm(f"{name}.output.LayerNorm", outer, skip=states)
+
+    def _activate(self, name: str, source: str) -> str:
+        if self.shape.activation == "relu":
+            return self.graph.node("Relu", [source], f"{name}.relu")
+        return self.graph.node("Gelu", [source], f"{name}.gelu", domain=CONTRIB)
 
     def _attention(self, name: str, source: tuple[str, ...], mask: str) -> str:
         """Self-attention with Q, K and V in one product; the scores' scale is folded into Q."""
@@ -212,16 +225,20 @@ class _Writer:
             f"{name}.turned",
             perm=[2, 0, 3, 1, 4],
         )
-        query, key, value = (
-            graph.node("Gather", [turned, graph.constant(f"part.{i}", np.int64(i))], f"{name}.{part}", axis=0)
-            for i, part in enumerate(("query", "key", "value"))
-        )
+        query, key, value = self._thirds(name, turned)
         scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=CONTRIB, transB=1)
         shares = graph.node("Softmax", [graph.node("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
         mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
         back = graph.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
         whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
         return graph.node("Reshape", [back, whole], f"{name}.context")
+
+    def _thirds(self, name: str, turned: str) -> list[str]:
+        """Split along the first axis; three times Gather takes longer."""
+        first = self.graph.constant("attention.first", np.array([0], dtype=np.int64))
+        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
+        self.graph.split(turned, [f"{part}.whole" for part in parts])
+        return [self.graph.node("Squeeze", [f"{part}.whole", first], part) for part in parts]
 
     def _qkv(self, name: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         weights = self.weights

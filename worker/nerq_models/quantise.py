@@ -46,12 +46,19 @@ class StaticInt8:
     weight_range: int = WEIGHT_RANGE
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
-        """Quantise to uint8."""
+        """Quantise to uint8. A range that begins at 0 clamps what is below, so a ReLU before it costs nothing."""
+        parameters = self._parameters(graph, name, source)
+        before = graph.nodes[-1]
+        if before.op_type == "Relu" and before.output[0] == source:
+            graph.nodes.pop()
+            source = before.input[0]
+        return (graph.node("QuantizeLinear", [source, *parameters], f"{name}.quantised"), *parameters)
+
+    def _parameters(self, graph: Graph, name: str, source: str) -> tuple[str, str]:
         low, high = min(self.ranges[source][0], 0.0), max(self.ranges[source][1], 0.0)
         scale = np.float32(max(high - low, 1e-12) / 255)
         zero = np.uint8(np.clip(np.rint(-low / scale), 0, 255))
-        parameters = (graph.constant(f"{name}.scale", scale), graph.constant(f"{name}.zero", zero))
-        return (graph.node("QuantizeLinear", [source, *parameters], f"{name}.quantised"), *parameters)
+        return graph.constant(f"{name}.scale", scale), graph.constant(f"{name}.zero", zero)
 
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]

@@ -91,7 +91,9 @@ def calibrate_smooth(weights: Weights, shape: Shape, batches: Iterable[Batch], *
     readers = _readers(weights, shape)
     factors, ranges = {}, {}
     for name, low in lows.items():
-        largest = np.maximum(np.maximum(-low, highs[name]), _FLOOR)
+        largest = np.maximum(-low, highs[name])
+        # A ReLU's channel that the sample never woke says nothing of its range.
+        largest = np.where(largest > _FLOOR, largest, max(float(np.median(largest)), _FLOOR))
         read = np.maximum(np.abs(readers[name]).max(axis=0), _FLOOR)
         factor = largest**strength / read ** (1 - strength)
         factor = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
@@ -111,6 +113,6 @@ def _readers(weights: Weights, shape: Shape) -> dict[str, NDArray[np.float32]]:
         )
         readers[f"{attention}.self.context"] = weights[f"{attention}.output.dense.weight"]
         readers[f"{attention}.output.LayerNorm"] = weights[f"{layer}.intermediate.dense.weight"]
-        readers[f"{layer}.intermediate.gelu"] = weights[f"{layer}.output.dense.weight"]
+        readers[f"{layer}.intermediate.{shape.activation}"] = weights[f"{layer}.output.dense.weight"]
         states = f"{layer}.output.LayerNorm"
     return readers

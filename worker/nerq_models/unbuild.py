@@ -14,13 +14,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from nerq_models.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
+from nerq_models.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Activation, Shape
 from nerq_models.smooth import smoothed
 
 _SOURCES = {
     "attention.output.dense": "attention.self.context",
     "intermediate.dense": "attention.output.LayerNorm",
-    "output.dense": "intermediate.gelu",
+    "output.dense": "intermediate.{activation}",
 }
 """Which tensor of a layer each of its linear layers reads."""
 
@@ -48,7 +48,7 @@ class _Reader:
     def read(self) -> tuple[dict[str, NDArray[np.float32]], Shape]:
         positions = self._array("embeddings.positions")
         heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
-        shape = Shape(self._layers(), heads, self._epsilon(), len(positions), bigrams)
+        shape = Shape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())
         weights = {
             "embeddings.word_embeddings.weight": self._table("embeddings"),
             "embeddings.position_embeddings.weight": positions,
@@ -67,7 +67,7 @@ class _Reader:
             for part in ("attention.output", "output"):
                 weights |= self._plain(f"{layer}.{part}.LayerNorm")
             for part, source in _SOURCES.items():
-                weights |= self._dense(f"{layer}.{part}", f"{layer}.{source}")
+                weights |= self._dense(f"{layer}.{part}", f"{layer}.{source.format(activation=shape.activation)}")
         return weights, shape
 
     def _array(self, name: str) -> NDArray[Any]:
@@ -83,6 +83,10 @@ class _Reader:
             if node.op_type == "LayerNormalization":
                 return float(next(helper.get_attribute_value(a) for a in node.attribute if a.name == "epsilon"))
         raise NotOurs("has no LayerNormalization")
+
+    def _activation(self) -> Activation:
+        # A ReLU before static INT8 has no node of its own.
+        return "gelu" if any(node.op_type == "Gelu" for node in self.model.graph.node) else "relu"
 
     def _table(self, name: str) -> NDArray[np.float32]:
         table: NDArray[np.float32] = self._array(f"{name}.table")

@@ -31,6 +31,8 @@ OVERLAP = 64
 """Tokens a window reads beyond those it owns, on either side; less where the model's windows are short."""
 SLAB_BATCHES = 32
 """Texts are worked on in slabs of about this many full batches, so that memory does not grow with their number."""
+DECODED_TOKENS = 32_768
+"""Most tokens, padding included, whose scores are decoded at once: two megabytes in double precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,22 @@ class _Prepared:
     tokens: Tokens
     windows: list[Window]
     found: list[list[Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A batch that the engine is done with: its windows, and the scores [rows, longest, labels] of their tokens."""
+
+    places: list[tuple[_Prepared, int]]
+    emissions: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def longest(self) -> int:
+        return int(self.emissions.shape[1])
 
 
 class Recogniser:
@@ -196,26 +214,43 @@ class Recogniser:
         places = [(item, number) for item in slab for number in range(len(item.windows))]
         lengths = [len(item.windows[number]) + SPECIALS for item, number in places]
         total = RunStats()
+        waiting: list[_Scored] = []
         for group in group_by_length(lengths, **self._limits, max_padding=self._max_padding):
-            total += self._run_batch([places[index] for index in group])
-        return total
+            scored, stats = self._run_batch([places[index] for index in group])
+            total += stats
+            # The first group has the longest rows.
+            if waiting and (sum(map(len, waiting)) + len(scored)) * waiting[0].longest > DECODED_TOKENS:
+                total += self._decode_all(waiting)
+                waiting = []
+            waiting.append(scored)
+        return total + self._decode_all(waiting) if waiting else total
 
-    def _run_batch(self, places: list[tuple[_Prepared, int]]) -> RunStats:
+    def _run_batch(self, places: list[tuple[_Prepared, int]]) -> tuple[_Scored, RunStats]:
         started = perf_counter()
         batch = self._batch(places)
         batched = perf_counter()
         scores = self._engine.run(batch)
-        inferred = perf_counter()
-        self._decode(places, scores[:, 1:-1], batch.lengths - SPECIALS)
-        return RunStats(
+        stats = RunStats(
             windows=len(places),
             tokens=int(batch.lengths.sum()),
             padded_tokens=batch.input_ids.size,
             batches=1,
             tokenise=batched - started,
-            infer=inferred - batched,
-            decode=perf_counter() - inferred,
+            infer=perf_counter() - batched,
         )
+        return _Scored(places, scores[:, 1:-1], batch.lengths - SPECIALS), stats
+
+    def _decode_all(self, scored: list[_Scored]) -> RunStats:
+        """Decode several batches at once: the CRF's steps take hardly longer for many rows than for one."""
+        started = perf_counter()
+        places = [place for each in scored for place in each.places]
+        emissions = np.zeros((len(places), scored[0].longest, scored[0].emissions.shape[2]), dtype=np.float32)
+        row = 0
+        for each in scored:
+            emissions[row : row + len(each), : each.longest] = each.emissions
+            row += len(each)
+        self._decode(places, emissions, np.concatenate([each.lengths for each in scored]))
+        return RunStats(decode=perf_counter() - started)
 
     def _decode(
         self, places: list[tuple[_Prepared, int]], emissions: NDArray[np.float32], lengths: NDArray[np.int64]

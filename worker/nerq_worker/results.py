@@ -75,12 +75,20 @@ class ResultStore:
         backend: the app's Redis backend: its keys, encoding, expiry and connection are used.
         ledger: what the worker holds.
         sleep: waits between tries.
+        told: is told of those records that were still held, once they are stored.
     """
 
-    def __init__(self, backend: Any, ledger: Ledger, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        ledger: Ledger,
+        sleep: Callable[[float], None] = time.sleep,
+        told: Callable[[Sequence[Record]], None] | None = None,
+    ) -> None:
         self._backend = backend
         self._ledger = ledger
         self._sleep = sleep
+        self._told = told
 
     def begin(self, tags: Sequence[str], task_ids: Sequence[str]) -> list[Standing]:
         """Note that a process works on messages now, and tell where each stands.
@@ -122,12 +130,16 @@ class ResultStore:
         ends = [self._end(record, done) for record in records]
         for pause in (*PAUSES, None):
             try:
-                return self._ledger.finish(self._backend.client, ends)
+                still = self._ledger.finish(self._backend.client, ends)
             except (RedisError, OSError) as error:
                 if pause is None:
                     raise NotStored(f"{len(records)} results could not be stored: {type(error).__name__}") from error
                 logger.warning("Redis took no results (%s); trying again in %s s", type(error).__name__, pause)
                 self._sleep(pause)
+            else:
+                if self._told is not None:
+                    self._told([record for record, held in zip(records, still, strict=True) if held])
+                return still
         raise AssertionError  # the last pause is None
 
     def _encode(self, meta: Mapping[str, Any]) -> Any:

@@ -88,7 +88,7 @@ class JobStore:
         Raises:
             ProblemError: too many jobs are unfinished.
         """
-        if await self._redis.zcard(self._sets[0]) >= self._most:
+        if await self.unfinished() >= self._most:
             raise self._full()
         job_id = uuid.uuid4().hex
         count = total = 0
@@ -146,6 +146,10 @@ class JobStore:
         parcel: list[Any] = [claim.id, number, _dumped(described), len(documents), failed]
         limits: list[Any] = [self._ttl, self._most, self._prefix]
         return bool(await self._put(keys=[*self._sets, *self._keys(claim.id)], args=[*parcel, *limits]))
+
+    async def unfinished(self) -> int:
+        """Return how many jobs are not done."""
+        return int(await self._redis.zcard(self._sets[0]))
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """Return how far a job is; None when there is none, or no more."""

@@ -1,6 +1,8 @@
 """Probes, metrics, status; and the OpenAPI document's own examples."""
 
 import asyncio
+import json
+from importlib import metadata
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from nerq import TimedOut
 from nerq.keys import QueueKeys
 from nerq_gateway.status import FRESH, Readiness
+from support.gateways import gateway
+from support.servers import redis_server
 
 
 def test_it_is_ready_when_a_worker_has_answered(start, worker):
@@ -102,6 +106,27 @@ def test_metrics_count_requests_and_texts(start, worker):
     assert grown("nerq_http_texts_total", outcome="ok") == 2
     assert grown("nerq_http_texts_total", outcome="invalid_text") == 2
     assert grown("nerq_http_text_characters_total") == 15
+
+
+def test_metrics_tell_of_the_queue_and_of_a_redis_that_is_away():
+    with redis_server() as server, gateway(server.url, queue="mine", max_queue=70, connect_timeout=1) as site:
+        server.client.lpush("mine", "{}", "{}")
+        server.client.lpush("mine.bulk", json.dumps({"headers": {"nerq": {"sent_at": 1.0, "texts": 3}}}))
+        server.client.hset("nerq:mine:dead", mapping={"a": "{}"})
+        told, labels = metrics(site), (("queue", "mine"),)
+        wanted = {"up": 1, "limit": 70, "held": 0, "dead_letters": 1, "workers": 0}
+        assert {name: told[f"nerq_queue_{name}", labels] for name in wanted} == wanted
+        interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
+        assert (told["nerq_queue_depth", interactive], told["nerq_queue_depth", bulk]) == (2, 1)
+        assert told["nerq_queue_oldest_age_seconds", bulk] > 1e9
+        assert ("nerq_queue_oldest_age_seconds", interactive) not in told  # its sender did not say when it sent
+        assert told["nerq_build_info", (("version", metadata.version("nerq")),)] == 1
+        assert told["nerq_http_jobs_unfinished", ()] == 0
+        server.stop()
+        told = metrics(site)
+        assert (told["nerq_queue_up", labels], told["nerq_queue_limit", labels]) == (0, 70)
+        assert ("nerq_queue_depth", interactive) not in told
+        assert ("nerq_http_jobs_unfinished", ()) not in told
 
 
 def test_what_anybody_may_invent_makes_no_new_series(site):

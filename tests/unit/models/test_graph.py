@@ -9,9 +9,9 @@ from nerq_models.graph import Float, build
 from nerq_models.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
 from nerq_worker.engine.base import Batch
 from nerq_worker.engine.onnx import GRAPH_OPTIMISATION
-from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, random_weights, reference
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights, reference
 
-SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS}
+SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU}
 WEIGHTS = {name: random_weights(shape=shape) for name, shape in SHAPES.items()}
 
 
@@ -49,7 +49,7 @@ def test_fp32_is_bert(kind):
     texts = batch([32, 5, 17, 3])
     logits = run(session(kind, Float()), texts)
     for row, length in enumerate(texts.lengths):
-        expected = reference(WEIGHTS[kind], texts.input_ids[row, :length])
+        expected = reference(WEIGHTS[kind], texts.input_ids[row, :length], SHAPES[kind].activation)
         np.testing.assert_allclose(logits[row, :length], expected, atol=2e-5)
 
 
@@ -87,6 +87,16 @@ def test_no_large_tensor_of_int8_is_left_in_fp32(kind, ranges):
     tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight", ".table"))}
     assert len(tables) == 4 * SHAPE.layers + (2 if kind == "bigrams" else 1)
     assert {kinds[name] for name in tables} == {onnx.TensorProto.INT8}
+
+
+def test_static_scales_take_the_place_of_a_relu():
+    shape, weights = SHAPES["relu"], WEIGHTS["relu"]
+    ranges = calibrate(weights, shape, [batch([32] * 8)])
+    operators = {
+        way: [node.op_type for node in build(weights, shape, linear).graph.node].count("Relu")
+        for way, linear in {"float": Float(), "token": TokenInt8(), "static": StaticInt8(ranges)}.items()
+    }
+    assert operators == {"float": shape.layers, "token": shape.layers, "static": 0}
 
 
 def test_columns_are_quantised_each_by_its_largest_value():

@@ -13,7 +13,7 @@ from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
 from nerq_models.unbuild import NotOurs, read_weights
 from nerq_worker.engine.base import Batch
 from nerq_worker.store import MODEL
-from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, random_weights
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
 
 
 def folded(weights):
@@ -26,14 +26,15 @@ def folded(weights):
     }
 
 
+SAMPLE = Batch(np.random.default_rng(0).integers(1, VOCABULARY, (64, 20)), np.full(64, 20))
+
+
 def static(weights, shape):
-    ids = np.arange(20).reshape(1, 20) % VOCABULARY
-    return StaticInt8(calibrate(weights, shape, [Batch(ids, np.array([20]))]))
+    return StaticInt8(calibrate(weights, shape, [SAMPLE]))
 
 
 def smooth(kind, weights, shape):
-    ids = np.arange(20).reshape(1, 20) % VOCABULARY
-    found = calibrate_smooth(weights, shape, [Batch(ids, np.array([20]))], strength=SMOOTHING[kind])
+    found = calibrate_smooth(weights, shape, [SAMPLE], strength=SMOOTHING[kind])
     return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
 
 
@@ -43,11 +44,11 @@ def smooth(kind, weights, shape):
         (lambda *_: Float(), 1e-6),
         (static, 0.02),
         (lambda *_: TokenInt8(), 0.02),
-        (partial(smooth, "smooth"), 0.05),
+        (partial(smooth, "smooth"), 0.06),
         (partial(smooth, "token"), 0.05),
     ],
 )
-@pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS], ids=["plain", "bigrams"])
+@pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS, WITH_RELU], ids=["plain", "bigrams", "relu"])
 def test_the_weights_come_back(linear, exact, shape):
     weights = random_weights(shape=shape)
     found, back = read_weights(build(weights, shape, linear(weights, shape)))

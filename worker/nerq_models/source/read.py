@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from nerq_models.graph import Shape
+from nerq_models.graph import Activation, Shape
 from nerq_models.source.base import ConversionError, Source, read_json, read_json_if_there
 from nerq_models.source.labels import read_labels
 from nerq_models.source.weights import Sizes, check_weights, read_weights
@@ -24,7 +24,7 @@ from nerq_models.source.wordpiece import read_tokenizer, special_token
 from nerq_worker.store import TokenizerOptions
 
 _BERT = ("bert", "structbert", "sbert")
-_GELU = ("gelu", "gelu_python")
+_ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_python": "gelu", "relu": "relu"}
 _ADASEQ = "sequence-labeling-model"
 _SHORTEST = 16
 
@@ -80,8 +80,8 @@ def _check_architecture(folder: Path, config: dict[str, Any]) -> None:
         raise ConversionError(
             f"{path} describes a model of type {kind}; only encoders of BERT's shape can be converted"
         )
-    if config.get("hidden_act", "gelu") not in _GELU:
-        raise ConversionError(f"{path}: the activation {config['hidden_act']} is not supported, only gelu")
+    if str(config.get("hidden_act", "gelu")) not in _ACTIVATIONS:
+        raise ConversionError(f"{path}: the activation {config['hidden_act']} is not supported, only gelu and relu")
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ConversionError(f"{path}: positions of type {config['position_embedding_type']} are not supported")
     if config.get("is_decoder") or config.get("add_cross_attention"):
@@ -101,6 +101,7 @@ def _shape(folder: Path, config: dict[str, Any]) -> Shape:
         epsilon=float(epsilon),
         max_length=positions,
         bigrams=bool(config.get("bigram_rows")),
+        activation=_ACTIVATIONS[config.get("hidden_act", "gelu")],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nerq.errors import NerqError
+from nerq_models.graph import Activation
 
 
 class ConfigError(NerqError):
@@ -24,6 +25,8 @@ class EncoderConfig(_Part):
     layers: int = 6
     heads: int = 4
     feed_forward: int = 1024
+    activation: Activation = "gelu"
+    """Between the feed-forward layers; relu costs nothing in INT8 with static scales."""
     max_length: int = 512
     bigram_rows: int = 0
     """Rows of the table of hashed bigrams, see nerq_models.encoder; 0: none."""
@@ -59,6 +62,8 @@ class TagConfig(_Part):
     crf_learning_rate: float = 5e-3
     warmup: int = 200
     dropout: float = 0.1
+    bigrams_hidden: float = 0.0
+    """Share of the tokens whose bigrams the encoder does not see while it is trained."""
     words: float = 0.0
     """Weight of the loss of a head that goes on telling words, as in pretraining, and is dropped; 0: no such head."""
     join_share: float = 0.2

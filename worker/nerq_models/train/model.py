@@ -21,6 +21,7 @@ def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=shape.feed_forward,
+        hidden_act=shape.activation,
         max_position_embeddings=shape.max_length,
         type_vocab_size=2,
         hidden_dropout_prob=dropout,

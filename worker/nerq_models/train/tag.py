@@ -50,6 +50,8 @@ class Tagging:
         """Train from the pretrained `encoder` and return the folder of the finished tagger."""
         part = self.config.tag
         _set_dropout(encoder, part.dropout)
+        if self.config.encoder.bigram_rows:
+            encoder.embeddings.bigrams.hidden_share = part.bigrams_hidden
         word_tags = words.TAGS if part.words else 0
         tagger = Tagger(encoder, len(LABELS), part.dropout, word_tags=word_tags, word_share=part.words).to(device())
         groups = [(tagger.encoder, part.learning_rate)]

@@ -100,11 +100,12 @@ class Answerer:
     memory: Memory | None = None
 
     def answer(self, works: Sequence[Work]) -> tuple[list[Answer], dict[str, float]]:
-        """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and two more.
+        """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and a few more.
 
         `repeated` counts texts that another text of the batch is the same as, `cached` those answered from memory
-        besides. A bad request fails alone. If the model fails on all texts together, halves of them are tried, and
-        halves of those, down to the text that it fails on.
+        besides, and `failed`, where there are any, those of sound requests that have no entities but an error. A bad
+        request fails alone. If the model fails on all texts together, halves of them are tried, and halves of those,
+        down to the text that it fails on.
         """
         requests: list[_Request | InvalidText] = []
         for work in works:
@@ -123,6 +124,8 @@ class Answerer:
         findings = self._find([request.texts[n] for request, n in places], figures)
         for request, n in places:
             request.findings[n] = findings[request.texts[n]]
+        if failed := sum(request.failed for request in requests if isinstance(request, _Request)):
+            figures["failed"] = failed
         return [self._close(request) for request in requests], dict(figures)
 
     def _find(self, texts: list[str], figures: Counter[str]) -> Mapping[str, list[Entity] | NerqError]:
@@ -219,6 +222,11 @@ class _Request:
         texts = [given] if work.task == EXTRACT else list(given)
         faults = [text_fault(text, max_chars) for text in texts]
         return cls(work.task, texts, [None if fault is None else InvalidText(fault) for fault in faults])
+
+    @property
+    def failed(self) -> int:
+        """Texts that have an error."""
+        return sum(isinstance(finding, NerqError) for finding in self.findings)
 
     def result(self, model: str) -> dict[str, Any]:
         """Return the document that is stored.

@@ -4,6 +4,7 @@ With strategy.py and request.py, all that knows Celery inside.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,10 +16,14 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
+from nerq.errors import NerqError
 from nerq_worker.batching.events import GATHER
 from nerq_worker.batching.job import held
+from nerq_worker.batching.watch import Watch
 from nerq_worker.delivery.keeper import Keeper
+from nerq_worker.delivery.ledger import Renewed
 from nerq_worker.delivery.meter import Meter
+from nerq_worker.observe import Service, observe
 
 NEIGHBOURS = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
@@ -41,7 +46,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self.nerq_meter = Meter(time.monotonic())
         self._lost = -RECONNECT_PAUSE
         self._ledger = held().ledger
-        self._keeper = Keeper(self._ledger, self._connect, self._about)
+        self.nerq_watch, self._services = _observed(self)
+        self._keeper = Keeper(self._ledger, self._connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
@@ -49,6 +55,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def start(self) -> None:
         """Consume until the worker stops; the lease is kept from here on."""
         self._keeper.start()
+        for service in self._services:
+            service.start()
         super().start()
 
     def on_close(self) -> None:
@@ -71,6 +79,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             self._flush_events()
         super().shutdown()
         self._keeper.stop()
+        for service in self._services:
+            service.stop()
         with suppress(RedisError, OSError), self._connect() as client:
             self._ledger.leave(client)
 
@@ -101,6 +111,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
 
+    def _taken_back(self, renewed: Renewed) -> None:
+        self.nerq_watch.again("lease_lapsed", renewed.taken_back)
+        self.nerq_watch.again("held_too_long", renewed.overdue)
+
     def _about(self) -> dict[str, Any]:
         return {
             "host": self.hostname,
@@ -129,6 +143,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         if time.monotonic() - self._lost < RECONNECT_PAUSE:
             time.sleep(RECONNECT_PAUSE)
         self._lost = time.monotonic()
+
+
+def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
+    """Return who watches, or end the worker before it forks: what was asked for cannot be."""
+    try:
+        return observe(consumer, held())
+    except NerqError as error:
+        print(f"nerq: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
+        raise SystemExit(1) from None
 
 
 def _hello(step: Any, consumer: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.bootsteps import RUN
 from redis.exceptions import RedisError
@@ -22,6 +22,9 @@ from nerq_worker.batching.policy import Limits
 from nerq_worker.batching.request import BatchRequest
 from nerq_worker.delivery.transport import LOOK
 from nerq_worker.results import ResultStore
+
+if TYPE_CHECKING:
+    from nerq_worker.batching.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ class Dispatcher:
     def __init__(self, consumer: Any, held: Held, clock: Callable[[], float] = time.monotonic) -> None:
         settings = held.settings
         self.clock = clock
-        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait)
+        self.watch: Watch = consumer.nerq_watch
+        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait, told=self.watch.ended)
         self._consumer = consumer
         self._connection = consumer.connection
         self._ledger = held.ledger
@@ -70,6 +74,21 @@ class Dispatcher:
         """Tell whether a process waits for work."""
         return bool(self._consumer.pool.num_processes > len(self._flights))
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a batch."""
+        return len(self._policy)
+
+    @property
+    def flying(self) -> int:
+        """Batches on their way; each has a process."""
+        return len(self._flights)
+
+    @property
+    def at_hand(self) -> int:
+        """Requests that wait or run."""
+        return len(self._requests)
+
     def busy(self) -> set[str]:
         """Return the tags of messages whose requests a process works on."""
         return {tag for flight in self._flights for request in flight.requests for tag in request.tags}
@@ -93,7 +112,7 @@ class Dispatcher:
         self._qos.adopt({request.tag: request.message for request in self._requests.values()})
         for request in self._requests.values():
             request.move(channel)
-        self._ledger.put_back(self._backend.client, self.busy())
+        self.watch.again("connection_lost", self._ledger.put_back(self._backend.client, self.busy()))
         for flight in self._flights:
             flight.doubtful = True
         self._connection = self._consumer.connection
@@ -226,10 +245,11 @@ class Dispatcher:
         self._flights.discard(flight)
         self._schedule()
 
-    def put_back(self, tags: Iterable[str]) -> None:
+    def put_back(self, tags: Sequence[str]) -> None:
         """Put messages back into the queue, those of them that are still held."""
         for tag in tags:
             self._qos.reject(tag, requeue=True)
+        self.watch.again("connection_lost", len(tags))
 
     def ended(self, requests: Iterable[BatchRequest]) -> None:
         """Take note that requests have ended."""

@@ -1,6 +1,7 @@
 """One batch on its way through the pool: what comes of it, told to each of its requests. Runs in the parent."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from celery.worker import state
 from nerq.errors import NerqError, TimedOut, WorkerLost
 from nerq_worker.batching.job import Ending, Outcome, Report, run_batch
 from nerq_worker.batching.request import MAX_DEATHS, BatchRequest
+from nerq_worker.batching.watch import Flown
 
 if TYPE_CHECKING:
     from nerq_worker.batching.dispatcher import Dispatcher
@@ -30,6 +32,7 @@ class Flight:
         self.requests = requests
         self._dispatcher = dispatcher
         self._number = number
+        self._left = time.time()
         self._waits = [now - request.arrived for request in requests]
         self._job: Any = None
         self.doubtful = False
@@ -122,12 +125,19 @@ class Flight:
             return
         if isinstance(error, Terminated) and len(live) < len(self.requests):
             # The process was killed for one request; the others have done nothing.
+            lost = "terminated"
             for request in live:
                 self._dispatcher.again(request, "its process was ended for another request", alone=False)
         elif isinstance(error, TimeLimitExceeded):
+            lost = "time_limit"
             self._on_out_of_time(live)
         else:
+            lost = "process_died"
             self._on_death(live, WorkerLost())
+        again = sum(self._dispatcher.known(request.id) is request for request in live)
+        runtime = time.time() - self._left
+        flown = Flown(self._number, self.requests, self._left, self._waits, runtime, lost=lost, again=again)
+        guarded(self._dispatcher.watch.batch, flown)
 
     def _on_out_of_time(self, live: list[BatchRequest]) -> None:
         hung = f"the time limit of {self._hard} s passed each time the text was tried; allow more, or shorten it"
@@ -158,6 +168,9 @@ class Flight:
             logger.info("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.announce(batch)
         self._dispatcher.note(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
+        self._dispatcher.watch.batch(
+            Flown(self._number, self.requests, self._left, self._waits, report.runtime, report.outcomes, report.figures)
+        )
 
     def _described(self, report: Report) -> dict[str, float]:
         figures = report.figures

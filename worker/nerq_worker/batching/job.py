@@ -13,6 +13,7 @@ from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
+from nerq.contract import ErrorCode
 from nerq.errors import ModelFailed, NerqError
 from nerq.settings import Settings
 from nerq_worker.batching.answers import Answer, Answerer, Memory, Recogniser, Work
@@ -84,10 +85,11 @@ class Ending(Enum):
 
 
 class Outcome(NamedTuple):
-    """How a request ended; `summary` goes into events and logs."""
+    """How a request ended; `summary` goes into events and logs, `code` is its error's, or ANSWERED_BEFORE."""
 
     ending: Ending
     summary: str = ""
+    code: str = ""
 
 
 class Report(NamedTuple):
@@ -103,6 +105,9 @@ class Report(NamedTuple):
     runtime: float
     figures: Mapping[str, float]
 
+
+ANSWERED_BEFORE = "answered_before"
+"""Code of a request that came again although its result is stored."""
 
 _held: list[Held] = []
 _known: dict[str, Answer] = {}
@@ -193,7 +198,7 @@ class Batch:
                 self._outcomes[n] = Outcome(Ending.LOST)
             elif standing in {Standing.ANSWERED, Standing.FAILED}:
                 ending = Ending.ANSWERED if standing is Standing.ANSWERED else Ending.FAILED
-                over[n] = Outcome(ending, "answered before")
+                over[n] = Outcome(ending, "answered before", ANSWERED_BEFORE)
             else:
                 todo.append(n)
                 if standing is Standing.UNREADY:
@@ -209,8 +214,10 @@ class Batch:
             work = works[n]
             if work.canvas is not None and not self._trace_once(n, found):
                 continue
-            failed = isinstance(found.result, BaseException)
-            ends[n] = Outcome(Ending.FAILED if failed else Ending.ANSWERED, found.summary)
+            if isinstance(found.result, BaseException):
+                ends[n] = Outcome(Ending.FAILED, found.summary, code_of(found.result))
+            else:
+                ends[n] = Outcome(Ending.ANSWERED, found.summary)
             records.append(self._record(n, found))
         try:
             still = self._store.store(records)
@@ -258,6 +265,14 @@ def dead_letter(task_id: str, task: str, error: NerqError, deaths: int, at: floa
     """Return a dead letter but for its message; see QueueKeys.dead."""
     code = "" if error.code is None else str(error.code)
     return {"id": task_id, "task": task, "code": code, "reason": str(error), "deaths": deaths, "at": at}
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code of the error that a request failed with, of contract.py's closed set where it has one."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return str(ErrorCode.TIMED_OUT)
+    code = getattr(error, "code", None) if isinstance(error, NerqError) else None
+    return "internal_error" if code is None else str(code)
 
 
 @contextmanager

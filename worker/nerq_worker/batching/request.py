@@ -8,7 +8,7 @@ from typing import Any
 from celery.worker import state
 from celery.worker.request import Request
 
-from nerq.contract import REQUEST_ID, masked
+from nerq.contract import HEADER, REQUEST_ID, masked
 from nerq.errors import NerqError
 from nerq_worker.batching.answers import Work, texts_of
 from nerq_worker.batching.estimate import Size, estimate
@@ -94,6 +94,13 @@ class BatchRequest(Request):  # type: ignore[misc]
             return f"<{summary}>"
         batch, size, waited = (place[name] for name in ("batch", "batch_size", "waited_ms"))
         return f"<{summary}, batch {batch} of {size}, waited {waited:.1f} ms>"
+
+    @property
+    def sent_at(self) -> float | None:
+        """Unix time at which nerq's client sent it; None if its sender did not say."""
+        said = self.request_dict.get(HEADER)
+        sent = said.get("sent_at") if isinstance(said, dict) else None
+        return float(sent) if isinstance(sent, float | int) else None
 
     @property
     def item(self) -> Item:

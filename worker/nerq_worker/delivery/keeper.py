@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from nerq_worker.delivery.ledger import Ledger
+from nerq_worker.delivery.ledger import Ledger, Renewed
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +25,20 @@ class Keeper:
         ledger: the worker's account.
         connect: makes a client of Redis, used by the thread alone.
         about: tells how the worker does; called on the thread.
+        noted: is told what each renewal brought, on the thread.
     """
 
-    def __init__(self, ledger: Ledger, connect: Callable[[], Any], about: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        connect: Callable[[], Any],
+        about: Callable[[], Mapping[str, Any]],
+        noted: Callable[[Renewed], None] | None = None,
+    ) -> None:
         self._ledger = ledger
         self._connect = connect
         self._about = about
+        self._noted = noted
         self._stopped = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="nerq-keeper", daemon=True)
@@ -55,6 +63,8 @@ class Keeper:
     def _renew(self, client: Any) -> None:
         try:
             renewed = self._ledger.renew(client, self._about())
+            if self._noted is not None:
+                self._noted(renewed)
         except (RedisError, OSError) as error:
             if not self._failing:
                 logger.warning("the lease of %s cannot be renewed: %s", self._ledger.owner, type(error).__name__)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from nerq_worker.text.characters import NO_WORD, ids_of_words, look_up
 from nerq_worker.text.normalise import normalise
 from nerq_worker.text.windows import Window
 
@@ -21,6 +22,12 @@ longest text. They part between punctuation or a blank and a plain character, wh
 
 _CHARACTERS = 32_768
 """Characters whose tokens are kept; more than any language writes with."""
+
+_SHORT = 16
+"""Longest run between ideographs, in code points, whose tokens are kept: a number, a word, a mark."""
+
+_RUNS = 4096
+"""Such runs that are kept."""
 
 
 class TokenizerOptions(Protocol):
@@ -91,6 +98,8 @@ class TextTokenizer:
         self._first = options.label_mask == "first"
         self.cls_id = self._special_id("[CLS]", options.cls_id)
         self.sep_id = self._special_id("[SEP]", options.sep_id)
+        self._of_words = ids_of_words(self._tokenizer)
+        self._of_run = lru_cache(maxsize=_RUNS)(self._encode)
         if options.split == "characters":
             self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
             self._of_character = lru_cache(maxsize=_CHARACTERS)(self._encode_character)
@@ -115,6 +124,30 @@ class TextTokenizer:
 
     def _words(self, text: str) -> NDArray[np.int64]:
         """Return id, start, end and number of its word for each token: int64 [n, 4]; no number if nobody asks."""
+        if self._of_words is None:
+            return self._encode_run(text, 0)
+        ids = look_up(text, self._of_words)
+        known = ids != NO_WORD
+        places = np.arange(len(ids))
+        table = np.stack((ids, places, places + 1, places), axis=1)
+        if known.all():
+            return table
+        # Where runs of characters that are words, and of those that are not, begin; each odd cut ends an unknown run.
+        cuts = np.flatnonzero(np.diff(known, prepend=True, append=True)).tolist()
+        tables: list[NDArray[np.int64]] = []
+        after = 0
+        for first, last in zip(cuts[::2], cuts[1::2], strict=True):
+            tables += (table[after:first], self._encode_run(text[first:last], first))
+            after = last
+        return np.concatenate([*tables, table[after:]])
+
+    def _encode_run(self, text: str, start: int) -> NDArray[np.int64]:
+        """Do as `_words` with the tokenizer itself, for text that begins at `start`."""
+        table = self._of_run(text) if len(text) <= _SHORT else self._encode(text)
+        shifted: NDArray[np.int64] = table + np.array((0, start, start, start))
+        return shifted
+
+    def _encode(self, text: str) -> NDArray[np.int64]:
         tables = [np.zeros((0, 4), dtype=np.int64)]
         for piece in _PIECES.finditer(text):
             encoding = self._tokenizer.encode(piece[0], add_special_tokens=False)

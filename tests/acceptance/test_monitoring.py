@@ -1,0 +1,109 @@
+"""Dashboard and alerts name nothing that does not exist, and explain what they show."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nerq import Client
+from support.gateways import gateway
+from support.monitoring import ALERTS, CONFIG, DASHBOARD, NAME, ROOT, alerts, free_port, panel_queries, panels
+from support.scrapes import scrape
+from support.servers import redis_server
+from support.workers import worker
+
+DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
+
+
+@pytest.fixture(scope="module")
+def exported():
+    """Names that a real worker and a real gateway export, and those of them that come with each label."""
+    port = free_port()
+    with (
+        redis_server() as server,
+        worker(server.url, "-c", "1", env={"NERQ_METRICS_PORT": str(port)}),
+        gateway(server.url) as site,
+    ):
+        assert site.ner(text="马云在杭州").status_code == 200
+        with Client(server.url) as ner:
+            ner.extract("马云")
+        yield {"worker": scrape(f"127.0.0.1:{port}"), "gateway": scrape(f"127.0.0.1:{site.port}")}
+
+
+def test_every_metric_that_a_panel_or_an_alert_names_is_exported(exported):
+    there = exported["worker"].names | exported["gateway"].names
+    queries = [query for _, query in panel_queries()] + [rule["expr"] for rule in alerts()]
+    queries += [variable["definition"] for variable in json.loads(DASHBOARD.read_text())["templating"]["list"][1:]]
+    named = {name for query in queries for name in NAME.findall(query)}
+    assert len(named) > 25
+    assert named - there == set()
+
+
+def test_every_label_that_an_alert_selects_by_has_the_values_it_names(exported):
+    labels = [labels for page in exported.values() for _, labels in page.samples]
+    there = {name: {value for pairs in labels for key, value in pairs if key == name} for name in ("outcome", "reason")}
+    for rule in alerts():
+        for name, values in re.findall(r'(outcome|reason)!?=~?"([^"]+)"', rule["expr"]):
+            assert set(values.split("|")) <= there[name], rule["alert"]
+
+
+def test_every_panel_says_what_it_shows_and_none_has_another_s_place():
+    rows = [panel["title"] for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] == "row"]
+    assert rows == ["Traffic", "Latency", "Batching", "Health"]
+    for panel in panels():
+        assert len(panel["description"]) > 40, panel["title"]
+        assert panel["targets"], panel["title"]
+    everything = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in everything}) == len(everything)
+    assert len({panel["title"] for panel in panels()}) == len(panels())
+    taken = Counter()
+    for panel in everything:
+        place = panel["gridPos"]
+        rows, columns = range(place["y"], place["y"] + place["h"]), range(place["x"], place["x"] + place["w"])
+        taken.update((y, x) for y in rows for x in columns)
+        assert place["x"] + place["w"] <= 24
+    assert set(taken.values()) == {1}
+
+
+def test_every_alert_is_tested_and_has_its_section():
+    tested = (ROOT / "prometheus" / "alerts.test.yml").read_text()
+    headings = {line.strip("# ").lower() for line in DOCS.read_text().splitlines() if line.startswith("#")}
+    for rule in alerts():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert {"summary", "description", "runbook"} <= set(rule["annotations"])
+        assert (
+            f"- exp_labels: {{severity: {rule['labels']['severity']}"
+            in tested.partition(f"alertname: {rule['alert']}\n        exp_alerts:\n")[2]
+        ), rule["alert"]
+        page, _, section = rule["annotations"]["runbook"].partition("#")
+        assert page == "docs/observability.md"
+        assert section == rule["alert"].lower()
+        assert section in headings
+
+
+def test_prometheus_finds_every_container_of_a_service():
+    config = yaml.safe_load(CONFIG.read_text())
+    assert config["rule_files"] == [ALERTS.name]
+    found = {job["job_name"]: job for job in config["scrape_configs"]}
+    for service, port in (("worker", 9808), ("gateway", 8000)):
+        (discovery,) = found[f"nerq-{service}"]["dns_sd_configs"]
+        assert (discovery["names"], discovery["type"], discovery["port"]) == ([service], "A", port)
+
+
+def test_what_both_export_is_the_queue_and_the_version(exported):
+    both = exported["worker"].names & exported["gateway"].names
+    assert all(name.startswith("nerq_queue_") or name == "nerq_build_info" for name in both)
+
+
+def test_the_documents_tables_are_what_is_exported(exported):
+    wanted = {
+        "queue": exported["gateway"].table(("nerq_queue_", "nerq_build_info")),
+        "worker": exported["worker"].table(("nerq_worker_", "nerq_model_info")),
+        "gateway": exported["gateway"].table("nerq_http_"),
+    }
+    head = "| metric | kind | labels | what it is |\n| --- | --- | --- | --- |\n"
+    found = dict(re.findall(r"<!-- metrics of the (\w+) -->\n(.*?)\n<!-- /metrics -->", DOCS.read_text(), re.DOTALL))
+    assert found == {part: head + rows for part, rows in wanted.items()}

@@ -1,0 +1,168 @@
+"""How far the engine is from what the processor could do, and where the rest goes: base size and the bundled model.
+
+    PYTHONPATH=tests python tests/benchmarks/ceiling.py [TEXTS.jsonl] [--texts 256] [--rounds 5] [--core 0]
+
+TEXTS.jsonl has an object with `text` on each line; without it the built-in sentences are used. One core, one thread,
+CPU time. The peak is that of a bare INT8 product of ONNX Runtime, 512 x 1,024 x 1,024, which nothing else can beat
+here. Prints, for each size: operations a second in INT8 products and their share of the peak; texts and characters a
+second from texts to entities, and how many times the bundled model's rate is that of base size (the two take turns);
+and what share of the engine's time each operator takes.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from nerq_models.graph import CONTRIB
+from nerq_models.labelled import sample_texts
+from nerq_models.texts import built_in_sentences
+from nerq_worker import load
+from nerq_worker.engine import onnx as engine
+from nerq_worker.store import MODEL, open_package
+from support.base_package import base_package
+
+PRODUCT = "MatMulIntegerToFloat"
+SHOWN = 0.005
+"""Operators that take less than this share are shown as one."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--core", type=int, default=0)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {options.core})
+    texts = sample_texts(options.file, options.texts) if options.file else built_in_sentences()
+    characters = sum(map(len, texts))
+    sizes = {"base size": Size(base_package(), texts), "bundled model": Size(None, texts)}
+    peak = rate_of_product()
+    for number in range(options.rounds + 1):
+        for size in sizes.values():
+            size.run(kept=number > 0)  # the first round warms up
+    print(f"{len(texts)} texts of {characters / len(texts):.0f} characters; bare INT8 product {peak / 1e9:.0f} GOP/s\n")
+    for name, size in sizes.items():
+        size.show(name, peak)
+    small, large = sizes["bundled model"], sizes["base size"]
+    times = [a / b for a, b in zip(small.rates, large.rates, strict=True)]
+    print(f"the bundled model is {statistics.median(times):.1f} times as fast ({min(times):.1f} to {max(times):.1f})")
+
+
+class Size:
+    """One package: its rates, and its engine's profile."""
+
+    def __init__(self, package, texts) -> None:
+        self.texts, self.ner = texts, load(package)
+        self.path = self.ner.package.path / MODEL
+        graph = onnx.load(self.path).graph
+        weights = {each.name: each.dims for each in graph.initializer}
+        products = [node for node in graph.node if node.op_type == PRODUCT]
+        self.operations = sum(2 * weights[node.input[1]][0] * weights[node.input[1]][1] for node in products)
+        self.runs = record(self.path.parent, texts)
+        self.tokens = sum(int(feed["attention_mask"].sum()) for feed in self.runs)
+        self.session = onnxruntime.InferenceSession(self.path, engine._session_options())
+        self.rates, self.engine = [], []
+
+    def run(self, *, kept) -> None:
+        """Time the whole way and the engine alone."""
+        began = time.process_time()
+        self.ner.extract(self.texts)
+        whole = time.process_time()
+        for feed in self.runs:
+            self.session.run(["logits"], feed)
+        if kept:
+            self.rates.append(len(self.texts) / (whole - began))
+            self.engine.append(self.tokens / (time.process_time() - whole))
+
+    def show(self, name, peak) -> None:
+        """Print what was measured, and the profile."""
+        tokens, texts = statistics.median(self.engine), statistics.median(self.rates)
+        characters = texts * sum(map(len, self.texts)) / len(self.texts)
+        reached = tokens * self.operations
+        print(f"{name}: engine {tokens:,.0f} tokens/s, {self.operations / 1e6:.1f} M operations a token in products")
+        print(f"  {reached / 1e9:.0f} GOP/s, {reached / peak:.0%} of the bare product")
+        print(f"  texts to entities: {texts:,.0f} texts/s, {characters:,.0f} characters/s")
+        shares = self.profile()
+        small = sum(share for share in shares.values() if share < SHOWN)
+        for operator, share in [each for each in shares.most_common() if each[1] >= SHOWN] + [("others", small)]:
+            print(f"    {operator:24}{share:6.1%}")
+        print()
+
+    def profile(self) -> Counter:
+        """Return each operator's share of the time in operators."""
+        with tempfile.TemporaryDirectory() as scratch:
+            options = engine._session_options()
+            options.enable_profiling, options.profile_file_prefix = True, f"{scratch}/profile"
+            session = onnxruntime.InferenceSession(self.path, options)
+            for feed in self.runs:
+                session.run(["logits"], feed)
+            events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
+        spent = Counter()
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                spent[event["args"]["op_name"]] += event["dur"]
+        return Counter({name: value / spent.total() for name, value in spent.items()})
+
+
+def record(folder, texts):
+    """Return what the engine's session is fed with for these texts."""
+    feeds = []
+
+    class Recorded(engine.OnnxEngine):
+        def _scores(self, ids, lengths):
+            mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+            feeds.append({"input_ids": ids.copy(), "attention_mask": mask})
+            return super()._scores(ids, lengths)
+
+    package = open_package(folder)
+    from nerq_worker.pipeline import Recogniser  # noqa: PLC0415 - beside its only use
+
+    Recogniser(package, Recorded(package)).extract(texts)
+    return feeds
+
+
+def rate_of_product(rows=512, inner=1024, columns=1024, rounds=30) -> float:
+    """Return operations a second of one INT8 product and nothing else."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "weight": rng.integers(-63, 64, (inner, columns), dtype=np.int8),
+        "scale": np.float32(0.01),
+        "scales": np.full(columns, 0.01, dtype=np.float32),
+        "zero": np.uint8(128),
+        "weights.zero": np.int8(0),
+    }
+    node = helper.make_node(
+        PRODUCT, ["source", "weight", "scale", "scales", "zero", "weights.zero"], ["out"], domain=CONTRIB
+    )
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [helper.make_tensor_value_info("source", TensorProto.UINT8, [rows, inner])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [rows, columns])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), engine._session_options())
+    source = rng.integers(0, 256, (rows, inner), dtype=np.uint8)
+    taken = []
+    for _ in range(rounds):
+        began = time.process_time()
+        session.run(None, {"source": source})
+        taken.append(time.process_time() - began)
+    return 2 * rows * inner * columns / statistics.median(taken)
+
+
+if __name__ == "__main__":
+    main()

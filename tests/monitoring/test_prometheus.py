@@ -1,0 +1,69 @@
+"""A real Prometheus over a real worker and a real gateway: every panel has data, every rule can be evaluated.
+
+`make test-monitoring` runs this; without promtool and prometheus it is skipped.
+"""
+
+import subprocess
+import threading
+from contextlib import contextmanager
+
+from support.gateways import gateway
+from support.monitoring import CONFIG, alerts, free_port, need, panel_queries, prometheus, until
+from support.servers import redis_server
+from support.workers import worker
+
+
+def test_the_configuration_is_valid():
+    assert (
+        subprocess.run([need("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False).returncode
+        == 0
+    )
+
+
+def test_alerts_fire_when_they_should():
+    command = [need("promtool"), "test", "rules", "alerts.test.yml"]
+    assert subprocess.run(command, cwd=CONFIG.parent, check=False).returncode == 0
+
+
+@contextmanager
+def traffic(site):
+    """Send texts until the block ends."""
+    ended = threading.Event()
+
+    def run():
+        number = 0
+        while not ended.is_set():
+            number += 1
+            site.ner(texts=[f"马云在杭州{number}", "王小明昨天去了北京大学"])
+            site.ner(texts=[])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
+    need("prometheus")
+    port = free_port()
+    env = {"NERQ_METRICS_PORT": str(port), "NERQ_MODEL": str(tiny_package)}
+    with (
+        redis_server() as server,
+        worker(server.url, "-c", "1", app="nerq_worker", env=env),
+        gateway(server.url) as site,
+        prometheus(
+            tmp_path, {"nerq-worker": [f"127.0.0.1:{port}"], "nerq-gateway": [f"127.0.0.1:{site.port}"]}
+        ) as running,
+        traffic(site),
+    ):
+        for title, query in panel_queries():
+            until(lambda query=query: running.values(query), why=lambda title=title, query=query: f"{title}: {query}")
+        (group,) = until(
+            lambda: [g for g in running.get("/api/v1/rules")["groups"] if all(r["health"] == "ok" for r in g["rules"])]
+        )
+        assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in alerts()]
+        assert [rule["name"] for rule in group["rules"] if rule["state"] == "firing"] == []
+        assert running.values('min(up{job=~"nerq-.+"})') == [1]

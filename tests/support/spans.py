@@ -1,0 +1,67 @@
+"""Spans that are kept in memory, and a collector that spans are sent to over HTTP."""
+
+import gzip
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+def kept():
+    """Return a provider, and where its ended spans are."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider, exporter
+
+
+class Collector:
+    """What was sent to it: (service, span) as OTLP's protobuf has them."""
+
+    def __init__(self, port):
+        self.url = f"http://127.0.0.1:{port}"
+        self.spans = []
+        self._changed = threading.Condition()
+
+    def take(self, body):
+        request = ExportTraceServiceRequest.FromString(body)
+        with self._changed:
+            for resource in request.resource_spans:
+                (service,) = (a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+                self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+            self._changed.notify_all()
+
+    def wait_for(self, count, timeout=30):
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.spans) >= count, timeout), self.spans
+            return list(self.spans)
+
+
+@contextmanager
+def collector():
+    """Run a collector on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taking.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        taking = Collector(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield taking
+        finally:
+            server.shutdown()
+            thread.join(10)

@@ -1,0 +1,132 @@
+"""Spans of batches and requests, and the trace in a message's headers."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
+
+from nerq import tracing
+from nerq.contract import EXTRACT
+from nerq.message import Letterhead
+from nerq_worker.batching.job import Ending, Outcome
+from nerq_worker.batching.watch import Flown
+from nerq_worker.tracing import Export, Spans
+from support.spans import kept
+
+SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OTHER = "00-11111111111111111111111111111111-2222222222222222-01"
+UNSAMPLED = "00-33333333333333333333333333333333-4444444444444444-00"
+
+
+def request(name, traceparent=None, **headers):
+    headers |= {} if traceparent is None else {"traceparent": traceparent}
+    size = SimpleNamespace(texts=1)
+    return SimpleNamespace(id=name, type=EXTRACT, sent_at=990.0, size=size, request_dict=headers)
+
+
+def spans_of(*requests, outcomes=None, **more):
+    provider, exporter = kept()
+    outcomes = outcomes or [Outcome(Ending.ANSWERED)] * len(requests)
+    flown = Flown(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("lost") else outcomes, **more)
+    Spans(provider.get_tracer("test"), "mine", "m@00000000").batch(flown)
+    return exporter.get_finished_spans()
+
+
+def ids(traceparent):
+    _, trace_id, span_id, _ = traceparent.split("-")
+    return int(trace_id, 16), int(span_id, 16)
+
+
+def test_a_batch_and_its_requests_are_linked_both_ways():
+    figures = {"tokens": 90, "infer": 0.4}
+    batch, first, second = spans_of(
+        request("a", SENT), request("plain"), request("b", OTHER), request("c", UNSAMPLED), figures=figures
+    )
+    assert [span.name for span in (batch, first, second)] == ["nerq batch", "process mine", "process mine"]
+    for span, sent in ((first, SENT), (second, OTHER)):
+        assert (span.context.trace_id, span.parent.span_id) == ids(sent)
+        assert span.kind is SpanKind.CONSUMER
+        assert [link.context for link in span.links] == [batch.context]
+        assert (span.start_time, span.end_time) == (990 * 10**9, 1000_500_000_000)
+        assert span.events[0].timestamp == 1000 * 10**9
+    assert batch.parent.span_id == first.context.span_id
+    assert batch.context.trace_id == first.context.trace_id
+    assert [link.context for link in batch.links] == [first.context, second.context]
+    assert (batch.start_time, batch.end_time) == (1000 * 10**9, 1000_500_000_000)
+    told = dict(batch.attributes)
+    assert (told["messaging.batch.message_count"], told["nerq.batch.texts"]) == (4, 4)
+    assert (told["nerq.batch.tokens"], told["nerq.batch.infer_seconds"], told["nerq.batch.number"]) == (90, 0.4, 7)
+
+
+def test_what_failed_says_so_by_its_code():
+    ends = [Outcome(Ending.FAILED, "text 马云", "model_failed"), Outcome(Ending.ANSWERED, code="answered_before")]
+    _, failed, repeated = spans_of(request("a", SENT), request("b", OTHER), outcomes=ends)
+    assert failed.status.status_code is StatusCode.ERROR
+    assert failed.attributes["error.type"] == "model_failed"
+    assert repeated.status.status_code is StatusCode.UNSET
+    assert "马云" not in failed.to_json()
+
+
+def test_a_lost_batch_is_an_error_of_all():
+    for span in spans_of(request("a", SENT), request("b", OTHER), lost="process_died"):
+        assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "process_died")
+
+
+def test_whoever_is_not_traced_makes_no_span():
+    assert spans_of(request("a"), request("b", UNSAMPLED)) == ()
+
+
+def test_what_is_no_traceparent_is_none():
+    for nonsense in ("", "x", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "马云" * 1000, SENT[:-1], 7, None, ["a"]):
+        assert spans_of(request("a", traceparent=nonsense, tracestate=nonsense)) == (), nonsense
+
+
+def headers_sent():
+    letterhead = Letterhead(log_text=False)
+    return letterhead.message("id", EXTRACT, "马云", queue="q", now=1.0)._headers
+
+
+def test_the_trace_at_hand_travels_in_the_message():
+    assert "traceparent" not in headers_sent()
+    provider, exporter = kept()
+    with provider.get_tracer("test").start_as_current_span("call") as span:
+        sent = headers_sent()["traceparent"]
+    assert ids(sent) == (span.context.trace_id, span.context.span_id)
+    again = trace.get_current_span(tracing.extract({"traceparent": sent})).get_span_context()
+    assert again.trace_id == span.context.trace_id
+    assert len(exporter.get_finished_spans()) == 1
+
+
+def test_a_client_does_not_import_opentelemetry():
+    code = (
+        "import sys, nerq; from nerq.message import Letterhead\n"
+        "Letterhead(log_text=False).message('i', 'nerq.extract', 't', queue='q', now=1.0)\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_only_a_named_collector_is_sent_to():
+    assert tracing.provider("x", {}) is None
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    assert not tracing.is_wanted(named | {"OTEL_SDK_DISABLED": "TRUE"})
+    made = tracing.provider("x", named)
+    assert made.resource.attributes["service.name"] == "x"
+    tracing.end(made)
+
+
+def test_spans_are_made_from_the_start_to_the_end():
+    provider, exporter = kept()
+    export = Export("mine", "m@00000000", lambda: provider)
+    flown = Flown(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
+    export.batch(flown)  # before it is started nobody listens
+    export.start()
+    export.batch(flown)
+    assert len(exporter.get_finished_spans()) == 2
+    export.stop()
+    without = Export("mine", "m@00000000", lambda: None)
+    without.start()
+    without.batch(flown)
+    without.stop()

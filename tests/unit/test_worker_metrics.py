@@ -1,0 +1,119 @@
+"""The worker's own histogram, and what is recorded of a batch."""
+
+import math
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+
+from nerq_worker.batching.job import Ending, Outcome
+from nerq_worker.batching.watch import Flown, Watch, Watches
+from nerq_worker.metrics.recorder import AGAIN, OUTCOMES, Recorder
+from nerq_worker.metrics.spread import Spread
+
+BOUNDS = (0.5, 1.0, 2.0)
+
+
+@given(st.lists(st.lists(st.floats(0, 3) | st.sampled_from(BOUNDS))))
+def test_a_spread_is_the_histogram_that_prometheus_would_make(batches):
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    spread, histogram = Spread("x", "x", BOUNDS, ours), Histogram("x", "x", buckets=BOUNDS, registry=theirs)
+    for batch in batches:
+        spread.observe(batch)
+        for value in batch:
+            histogram.observe(value)
+    for sample in next(iter(theirs.collect())).samples:
+        if sample.name != "x_created":
+            value = ours.get_sample_value(sample.name, sample.labels)
+            assert math.isclose(value, sample.value, abs_tol=1e-9), sample
+
+
+def request(sent_at=None, texts=1):
+    return SimpleNamespace(sent_at=sent_at, size=SimpleNamespace(texts=texts, characters=10 * texts))
+
+
+def recorded(*flown):
+    registry = CollectorRegistry()
+    recorder = Recorder(registry)
+    for batch in flown:
+        recorder.batch(batch)
+    return lambda name, **labels: registry.get_sample_value(f"nerq_worker_{name}", labels)
+
+
+def flown(requests, outcomes, *, waits=None, **more):
+    return Flown(1, requests, 1000.0, waits or [0.25] * len(requests), 0.5, outcomes, **more)
+
+
+def test_a_wait_is_counted_from_the_sending_where_its_sender_says_something_sensible():
+    nan = float("nan")
+    sent = [990.0, None, 1001.0, 999.9, nan, -5.0, 0.0, float("inf")]
+    value = recorded(flown([request(at) for at in sent], [Outcome(Ending.ANSWERED)] * len(sent)))
+    assert value("queue_wait_seconds_count") == len(sent)
+    assert value("queue_wait_seconds_sum") == 10 + 0.25 * (len(sent) - 1)
+    assert value("request_duration_seconds_sum") == value("queue_wait_seconds_sum") + 0.5 * len(sent)
+
+
+def test_each_end_is_counted_as_what_it_is():
+    ends = [
+        Outcome(Ending.ANSWERED),
+        Outcome(Ending.FAILED, code="model_failed"),
+        Outcome(Ending.FAILED, code="internal_error"),
+        Outcome(Ending.ANSWERED, code="answered_before"),
+        Outcome(Ending.UNSTORED),
+        Outcome(Ending.OUT_OF_TIME),
+        Outcome(Ending.LOST),
+    ]
+    value = recorded(flown([request() for _ in ends], ends))
+    counts = {name: value("requests_total", outcome=str(name)) for name in OUTCOMES}
+    wanted = {"ok": 1, "model_failed": 1, "internal_error": 1, "answered_before": 1}
+    assert {name: count for name, count in counts.items() if count} == wanted
+    again = {name: value("redeliveries_total", reason=name) for name in AGAIN}
+    assert {name: count for name, count in again.items() if count} == {"not_stored": 1, "time_limit": 1}
+    assert value("dead_letters_total", code="model_failed") == 1
+
+
+def test_a_lost_batch_counts_as_such_and_as_nothing_else():
+    value = recorded(flown([request(), request()], [], lost="process_died", again=2))
+    assert value("batches_lost_total", reason="process_died") == 1
+    assert value("redeliveries_total", reason="process_died") == 2
+    assert value("texts_total") == value("batch_texts_count") == value("queue_wait_seconds_count") == 0
+
+
+def test_a_batch_of_known_texts_has_no_padding_and_no_stages():
+    cached = flown([request(texts=3)], [Outcome(Ending.ANSWERED)], figures={"cached": 3})
+    ran = {"tokens": 90, "padded_tokens": 100, "windows": 2, "tokenise": 0.1, "infer": 0.2, "decode": 0.3, "failed": 1}
+    value = recorded(cached, flown([request(texts=2)], [Outcome(Ending.ANSWERED)], figures=ran))
+    assert (value("cache_hits_total"), value("texts_total"), value("texts_failed_total")) == (3, 5, 1)
+    assert value("text_characters_total") == 50
+    assert (value("tokens_total"), value("padding_tokens_total")) == (90, 10)
+    assert value("batch_padding_ratio_count") == 1
+    assert math.isclose(value("batch_padding_ratio_sum"), 0.1)
+    assert value("batch_tokens_count") == value("batch_texts_count") == 2
+    assert [value("stage_duration_seconds_sum", stage=stage) for stage in ("tokenise", "infer", "decode")] == [
+        0.1, 0.2, 0.3,
+    ]  # fmt: skip
+
+
+class Noting(Watch):
+    def __init__(self):
+        self.told = []
+
+    def batch(self, flown):
+        self.told.append(flown)
+
+    def ended(self, records):
+        self.told.append(records)
+
+    def again(self, reason, requests):
+        self.told.append((reason, requests))
+
+
+def test_all_who_watch_are_told():
+    several = [Noting(), Noting()]
+    watches = Watches(several)
+    batch = flown([], [])
+    watches.batch(batch)
+    watches.ended(["record"])
+    watches.again("lease_lapsed", 3)
+    assert [watch.told for watch in several] == [[batch, ["record"], ("lease_lapsed", 3)]] * 2

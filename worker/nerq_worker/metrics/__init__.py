@@ -1,0 +1,1 @@
+"""What a worker tells Prometheus. Only its parent counts, for it learns of every batch, also of one that died."""

@@ -1,0 +1,36 @@
+"""Composition root of the metrics."""
+
+from importlib import metadata
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
+
+from nerq_worker.batching.job import Held
+from nerq_worker.metrics.endpoint import Endpoint
+from nerq_worker.metrics.recorder import Recorder, tell_model
+from nerq_worker.metrics.scrape import PoolCollector, QueueCollector
+
+
+def assemble(consumer: Any, held: Held) -> tuple[Recorder, Endpoint]:
+    """Return what counts, and what serves the counts once it is started.
+
+    Args:
+        consumer: Celery's consumer.
+        held: the model and the settings.
+
+    Raises:
+        InvalidSettings: nobody can listen at the address that the settings name.
+    """
+    settings, backend = held.settings, held.app.backend
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, and nobody asks for them
+    registry = CollectorRegistry()  # of its own, so that nothing of other libraries is told unasked
+    tell_model(registry, metadata.version("nerq"), held.model, settings.engine, settings.queue)
+    recorder = Recorder(registry)
+    registry.register(PoolCollector(consumer))
+    ProcessCollector(registry=registry)
+
+    def connect() -> Any:
+        return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
+
+    registry.register(QueueCollector(connect, settings.queue, settings.max_queue))
+    return recorder, Endpoint(registry, settings.metrics_host, settings.metrics_port)
