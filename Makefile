@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 BROWSER := $(VENV)/.browser
+BENCH := $(VENV)/.bench
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
 SPACY := .venv-spacy
@@ -14,7 +15,8 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
-	screenshots bench-page check format bench bench-throughput bench-queue chaos chaos-stock clean
+	screenshots bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
+	chaos chaos-stock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,8 +68,17 @@ test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself,
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
-bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle machine
-	$(BIN)/python tests/benchmarks/latency.py
+bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 14 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
+
+bench-render: $(BENCH) ## write docs/benchmarks.md anew from what was measured
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end --render
+
+bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$NERQ_BENCH
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments
+
+bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dictionary
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
 	$(BIN)/python tests/benchmarks/memory.py
 	$(BIN)/python tests/benchmarks/gateway.py
@@ -76,8 +87,7 @@ bench: $(DEV) ## measure speed, latency and memory; a few minutes on an idle mac
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
-bench-queue: $(DEV) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--plot queue.svg"
-	$(BIN)/pip install --quiet --editable '.[bench]'
+bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--plot queue.svg"
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues $(OPTIONS)
 
 bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
@@ -92,7 +102,7 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
@@ -110,6 +120,10 @@ $(DEMO): pyproject.toml | $(BIN)/python
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@ $(DEMO)
+
+$(BENCH): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[all,bench]'
+	@touch $@ $(DEV) $(DEMO)
 
 $(BROWSER): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,browser]'

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         QueueFull,
         Revoked,
         TimedOut,
+        UnknownModel,
         WorkerLost,
     )
     from nerq.jobs import Job
@@ -51,6 +52,7 @@ __all__ = [
     "Revoked",
     "Settings",
     "TimedOut",
+    "UnknownModel",
     "WorkerLost",
     "WorkerState",
     "__version__",

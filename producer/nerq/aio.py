@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from functools import partial
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
 from nerq.aiooutbox import AsyncOutbox
@@ -12,7 +13,7 @@ from nerq.contract import Document, Entity
 from nerq.jobs import DEFAULT, Job, Timeout, seconds
 from nerq.outbox import Outbox, Request
 from nerq.parcels import WINDOW
-from nerq.routes import PriorityName
+from nerq.routes import Priority, PriorityName
 from nerq.settings import Settings
 
 T = TypeVar("T")
@@ -67,10 +68,10 @@ class AsyncClient:
         return self._outbox.plain.settings
 
     async def extract(
-        self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive"
+        self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive", model: str | None = None
     ) -> list[Entity]:
         """Return the entities of one text; see `Client.extract`. Being cancelled revokes the request."""
-        return await self._outbox.ask(self._one(text, priority), timeout)
+        return await self._outbox.ask(await self._one(text, priority, model), timeout)
 
     async def extract_many(
         self,
@@ -78,26 +79,37 @@ class AsyncClient:
         timeout: Timeout = DEFAULT,
         *,
         priority: PriorityName = "interactive",
+        model: str | None = None,
     ) -> list[Document]:
         """Return one document per text, in order; see `Client.extract_many`. Being cancelled revokes the request."""
         parcel = self._outbox.plain.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        request = self._outbox.plain.parcel(parcel, self._outbox.plain.where(priority))
+        request = self._outbox.plain.parcel(parcel, await self._outbox.where(priority, model))
         documents = await self._outbox.ask(request, timeout)
         return parcel.fill(documents)
 
     async def submit(
-        self, text: str, *, expires: float | None = None, priority: PriorityName = "interactive"
+        self,
+        text: str,
+        *,
+        expires: float | None = None,
+        priority: PriorityName = "interactive",
+        model: str | None = None,
     ) -> AsyncJob[list[Entity]]:
         """Send one text and return at once; see `Client.submit`."""
-        return AsyncJob(self._outbox, await self._outbox.send(self._one(text, priority), expires))
+        return AsyncJob(self._outbox, await self._outbox.send(await self._one(text, priority, model), expires))
 
     async def submit_many(
-        self, texts: list[str] | tuple[str, ...], *, expires: float | None = None, priority: PriorityName = "bulk"
+        self,
+        texts: list[str] | tuple[str, ...],
+        *,
+        expires: float | None = None,
+        priority: PriorityName = "bulk",
+        model: str | None = None,
     ) -> AsyncJob[list[Document]]:
         """Send up to 256 texts in one request and return at once; see `Client.submit_many`."""
-        request = self._outbox.plain.many(texts, self._outbox.plain.where(priority))
+        request = self._outbox.plain.many(texts, await self._outbox.where(priority, model))
         return AsyncJob(self._outbox, await self._outbox.send(request, expires))
 
     @overload
@@ -115,6 +127,7 @@ class AsyncClient:
         window: int = WINDOW,
         timeout: Timeout = DEFAULT,
         priority: PriorityName = "bulk",
+        model: str | None = None,
     ) -> AsyncIterator[Document]:
         """Yield one document per text, in order, from a source of any length; see `Client.stream`.
 
@@ -122,15 +135,20 @@ class AsyncClient:
         """
         plain = self._outbox.plain
         limit = seconds(timeout, plain.link)
-        return Stream(self._outbox, plain.bounds(window), limit, plain.where(priority)).run(texts)
+        where = partial(self._outbox.where, Priority.of(priority), model)
+        return Stream(self._outbox, plain.bounds(window), limit, where).run(texts)
 
-    async def backlog(self) -> Backlog:
+    async def backlog(self, model: str | None = None) -> Backlog:
         """Say what waits in the queue and which workers are there; see `Client.backlog`."""
-        return await self._outbox.in_thread(self._outbox.plain.link.backlog)
+        return await self._outbox.in_thread(partial(self._outbox.plain.link.backlog, model))
+
+    async def queue_of(self, model: str | None = None) -> str:
+        """Return the queue that a model's requests go to; see `Client.queue_of`."""
+        return (await self._outbox.where("interactive", model)).queue
 
     async def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
         await asyncio.to_thread(self._outbox.close)
 
-    def _one(self, text: str, priority: str) -> Request[list[Entity]]:
-        return self._outbox.plain.one(text, self._outbox.plain.where(priority))
+    async def _one(self, text: str, priority: str, model: str | None) -> Request[list[Entity]]:
+        return self._outbox.plain.one(text, await self._outbox.where(priority, model))

@@ -13,6 +13,7 @@ from nerq.inbox import Inbox, follow
 from nerq.jobs import Job, Timeout, seconds
 from nerq.outbox import Outbox, Request
 from nerq.publisher import Ticket
+from nerq.routes import Destination
 
 T = TypeVar("T")
 THREADS = 4
@@ -49,6 +50,12 @@ class AsyncOutbox:
         if self._last_inbox is None or self._last_inbox.loop is not loop:
             self._last_inbox = Inbox(loop)
         return self._last_inbox
+
+    async def where(self, priority: str, model: str | None) -> Destination:
+        """Return where a request goes; see `Link.destination`."""
+        if self.plain.link.knows(model):
+            return self.plain.where(priority, model)
+        return await self.in_thread(partial(self.plain.where, priority, model))
 
     async def send(self, request: Request[T], expires: float | None = None) -> Job[T]:
         """Put a request into the queue; all that coroutines send at the same time travels together."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from nerq.aiooutbox import AsyncOutbox
@@ -29,11 +29,14 @@ class Stream:
         outbox: Sends parcels.
         bounds: How large a parcel gets, and how much may be in flight.
         limit: Seconds to wait for the next document; None waits for ever.
-        where: Where parcels go.
+        where: Finds out where parcels go.
     """
 
-    def __init__(self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None, where: Destination) -> None:
-        self._where = where
+    def __init__(
+        self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None, where: Callable[[], Awaitable[Destination]]
+    ) -> None:
+        self._find = where
+        self._where: Destination
         self._outbox = outbox
         self._link = outbox.plain.link
         self._bounds = bounds
@@ -45,6 +48,7 @@ class Stream:
 
     async def run(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Document]:
         """Yield one document per text, in order."""
+        self._where = await self._find()
         source = _Source(texts)
         try:
             while not source.ended or self._gathered.slots or self._flights:

@@ -49,7 +49,14 @@ class Client:
         """The settings in use."""
         return self._outbox.settings
 
-    def extract(self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive") -> list[Entity]:
+    def extract(
+        self,
+        text: str,
+        timeout: Timeout = DEFAULT,
+        *,
+        priority: PriorityName = "interactive",
+        model: str | None = None,
+    ) -> list[Entity]:
         """Return the entities of one text, sorted, never overlapping.
 
         Args:
@@ -57,12 +64,14 @@ class Client:
             timeout: Seconds to wait; None waits for ever; `Settings.timeout` when not given. No worker begins with
                 the text later than a minute after that.
             priority: "interactive" goes before "bulk", whatever its age.
+            model: Which model, by name; NERQ_ROUTES or its own queue, nerq.MODEL, leads to it. None: NERQ_QUEUE's.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
+            UnknownModel: nobody has ever run a model of this name; nothing was sent.
             NerqError: its child that names why there is no answer.
         """
-        request = self._outbox.one(text, self._outbox.where(priority))
+        request = self._outbox.one(text, self._outbox.where(priority, model))
         return self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout)
 
     def extract_many(
@@ -71,6 +80,7 @@ class Client:
         timeout: Timeout = DEFAULT,
         *,
         priority: PriorityName = "interactive",
+        model: str | None = None,
     ) -> list[Document]:
         """Return one document per text, in order, by one request of at most 256 texts.
 
@@ -83,11 +93,16 @@ class Client:
         parcel = self._outbox.pack(texts)
         if not parcel.texts:
             return parcel.fill([])
-        request = self._outbox.parcel(parcel, self._outbox.where(priority))
+        request = self._outbox.parcel(parcel, self._outbox.where(priority, model))
         return parcel.fill(self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout))
 
     def submit(
-        self, text: str, *, expires: float | None = None, priority: PriorityName = "interactive"
+        self,
+        text: str,
+        *,
+        expires: float | None = None,
+        priority: PriorityName = "interactive",
+        model: str | None = None,
     ) -> Job[list[Entity]]:
         """Send one text and return at once.
 
@@ -95,16 +110,23 @@ class Client:
             text: The text.
             expires: Seconds after which a worker need no longer begin with it; the job then raises Expired.
             priority: "interactive" goes before "bulk", whatever its age.
+            model: Which model, by name; NERQ_ROUTES or its own queue, nerq.MODEL, leads to it. None: NERQ_QUEUE's.
 
         Raises:
             InvalidText: the text cannot be worked on; nothing was sent.
+            UnknownModel: nobody has ever run a model of this name; nothing was sent.
             QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.send(self._outbox.one(text, self._outbox.where(priority)), expires)
+        return self._outbox.send(self._outbox.one(text, self._outbox.where(priority, model)), expires)
 
     def submit_many(
-        self, texts: list[str] | tuple[str, ...], *, expires: float | None = None, priority: PriorityName = "bulk"
+        self,
+        texts: list[str] | tuple[str, ...],
+        *,
+        expires: float | None = None,
+        priority: PriorityName = "bulk",
+        model: str | None = None,
     ) -> Job[list[Document]]:
         """Send up to 256 texts in one request and return at once. Arguments are those of `submit`.
 
@@ -113,7 +135,7 @@ class Client:
             QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
             BrokerUnreachable: Redis did not take it.
         """
-        return self._outbox.send(self._outbox.many(texts, self._outbox.where(priority)), expires)
+        return self._outbox.send(self._outbox.many(texts, self._outbox.where(priority, model)), expires)
 
     @overload
     def job(self, task_id: str) -> Job[list[Entity]]: ...
@@ -130,6 +152,7 @@ class Client:
         window: int = WINDOW,
         timeout: Timeout = DEFAULT,
         priority: PriorityName = "bulk",
+        model: str | None = None,
     ) -> Iterator[Document]:
         """Yield one document per text, in order, from a source of any length.
 
@@ -145,22 +168,34 @@ class Client:
             window: Most texts in flight.
             timeout: Seconds to wait for the next document.
             priority: "interactive" goes before "bulk", whatever its age.
+            model: Which model, by name; NERQ_ROUTES or its own queue, nerq.MODEL, leads to it. None: NERQ_QUEUE's.
 
         Raises:
             InvalidSettings: the window is not positive, or there is no such priority.
+            UnknownModel: nobody has ever run a model of this name; nothing was sent.
             BrokerUnreachable: Redis does not answer.
             QueueFull: the queue had no room for too long.
             TimedOut: no document came for too long.
         """
-        return self._stream(iter(texts), self._outbox.bounds(window), timeout, self._outbox.where(priority))
+        return self._stream(iter(texts), self._outbox.bounds(window), timeout, self._outbox.where(priority, model))
 
-    def backlog(self) -> Backlog:
-        """Say what waits in the queue and which workers are there.
+    def backlog(self, model: str | None = None) -> Backlog:
+        """Say what waits in the queue, or in that of a model, and which workers are there.
 
         Raises:
+            UnknownModel: nobody has ever run a model of this name.
             BrokerUnreachable: Redis did not answer.
         """
-        return self._outbox.link.backlog()
+        return self._outbox.link.backlog(model)
+
+    def queue_of(self, model: str | None = None) -> str:
+        """Return the queue that a model's requests go to.
+
+        Raises:
+            UnknownModel: nobody has ever run a model of this name, and NERQ_ROUTES does not have it.
+            BrokerUnreachable: Redis did not answer.
+        """
+        return self._outbox.where("interactive", model).queue
 
     def close(self) -> None:
         """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""

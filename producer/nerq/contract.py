@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
     """The closed set of reasons for which a request has no entities."""
 
     INVALID_TEXT = "invalid_text"
+    UNKNOWN_MODEL = "unknown_model"
     QUEUE_FULL = "queue_full"
     TIMED_OUT = "timed_out"
     BROKER_UNREACHABLE = "broker_unreachable"

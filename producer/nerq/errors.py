@@ -27,6 +27,12 @@ class InvalidText(NerqError):
     code = ErrorCode.INVALID_TEXT
 
 
+class UnknownModel(NerqError):
+    """No worker has ever run this model here; nothing was sent. Start one, or name its queue in NERQ_ROUTES."""
+
+    code = ErrorCode.UNKNOWN_MODEL
+
+
 class QueueFull(NerqError):
     """The queue is full; wait and send again, use stream(), or start more workers."""
 
@@ -73,7 +79,17 @@ class Revoked(NerqError):
 
 CLASSES: dict[str, type[NerqError]] = {
     cls.code: cls
-    for cls in (InvalidText, QueueFull, TimedOut, BrokerUnreachable, ModelFailed, WorkerLost, Expired, Revoked)
+    for cls in (
+        InvalidText,
+        UnknownModel,
+        QueueFull,
+        TimedOut,
+        BrokerUnreachable,
+        ModelFailed,
+        WorkerLost,
+        Expired,
+        Revoked,
+    )
     if cls.code is not None
 }
 """From the code on the wire to the class that is raised."""

@@ -13,6 +13,10 @@ SEPARATOR = "\x06\x16"
 """What kombu puts between a queue's name and the step of a priority; it has 3, 6 and 9, the highest being 0."""
 
 
+QUEUES = "nerq:queues"
+"""Set: all queues that a worker has ever worked on; it tells a model that rests from one that is misspelt."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueKeys:
     """The keys of one queue.

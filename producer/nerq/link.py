@@ -17,12 +17,13 @@ from nerq import forks
 from nerq.backlog import Backlog, full, read_backlog
 from nerq.broker import make_celery, shown
 from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
+from nerq.keys import QUEUES
 from nerq.message import Letterhead
 from nerq.outcomes import Meta, read_meta
 from nerq.publisher import FullError, Publisher, Ticket
 from nerq.pubsub import key
 from nerq.results import ResultListener
-from nerq.routes import Destination, Priority
+from nerq.routes import Destination, Priority, queue_of, read_routes, unknown
 from nerq.settings import Settings
 
 REVOKERS = 4
@@ -49,6 +50,8 @@ class Link:
         self._publishers: dict[str, Publisher] = {}
         self._making = threading.Lock()
         self._default = Destination(settings.queue, Priority.INTERACTIVE)
+        self._routes = read_routes(settings.routes)
+        self._known: set[str] = set()  # models besides, of whose queues Redis knows
         self._closed = False
         self._fresh()
         forks.register(self)
@@ -80,6 +83,31 @@ class Link:
                 limit, patience = self.settings.max_queue, self._patience
                 known = self._publishers[where.list] = Publisher(connect, where.list, limit=limit, patience=patience)
             return known
+
+    def destination(self, priority: str, model: str | None) -> Destination:
+        """Return where a request goes; asks Redis when a model is named for the first time.
+
+        Raises:
+            InvalidSettings: there is no such priority.
+            UnknownModel: nobody has ever run the model, and NERQ_ROUTES does not name it.
+            BrokerUnreachable: Redis did not answer.
+        """
+        wanted = Priority.of(priority)
+        if model is None:
+            return Destination(self.settings.queue, wanted)
+        queue = queue_of(model, self._routes)
+        if not self.knows(model):
+            self._check_open()
+            with self.translated():
+                there = self._store.sismember(QUEUES, queue)
+            if not there:
+                raise unknown(model, queue, self._routes)
+            self._known.add(model)
+        return Destination(queue, wanted)
+
+    def knows(self, model: str | None) -> bool:
+        """Say whether `destination` would not have to ask."""
+        return model is None or model in self._routes or model in self._known
 
     def send(
         self, task: str, argument: str | Sequence[str], where: Destination, *, expires: float | None = None
@@ -174,15 +202,17 @@ class Link:
             payload: Any = self._store.get(key(task_id))
         return None if payload is None else read_meta(payload)
 
-    def backlog(self) -> Backlog:
-        """Look at the queue.
+    def backlog(self, model: str | None = None) -> Backlog:
+        """Look at the queue, or at that of a model.
 
         Raises:
+            UnknownModel: nobody has ever run the model, and NERQ_ROUTES does not name it.
             BrokerUnreachable: Redis did not answer.
         """
         self._check_open()
+        queue = self.destination(Priority.INTERACTIVE, model).queue
         with self.translated():
-            return read_backlog(self._store, self.settings.queue)
+            return read_backlog(self._store, queue)
 
     def late(self, seconds: float | None) -> NerqError:
         """Return the error for a result that did not come within so many seconds."""

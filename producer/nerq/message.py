@@ -3,7 +3,6 @@
 A test holds it against what Celery itself sends. Texts are UTF-8 in it, where Celery would escape them: half the size.
 """
 
-import json
 import os
 import socket
 from base64 import b64encode
@@ -16,11 +15,10 @@ from celery.utils.saferepr import saferepr
 
 from nerq import tracing
 from nerq.contract import HEADER, masked
+from nerq.fastjson import dumps
 
 REPR_CHARACTERS: Final = 1024
 """Celery's own limit for arguments in logs and events."""
-_readable: Final = json.JSONEncoder(ensure_ascii=False).encode
-_escaped: Final = json.JSONEncoder().encode
 
 
 class Letterhead:
@@ -106,13 +104,13 @@ class Message:
     def dump(self) -> bytes:
         """Return what is pushed to the queue's list."""
         message = {
-            "body": b64encode(_readable(self._body).encode()).decode(),
+            "body": b64encode(dumps(self._body)).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": self._headers,
             "properties": self._properties,
         }
-        return _escaped(message).encode()
+        return dumps(message)
 
     def sent(self) -> None:
         """Tell those who listen to Celery's `after_task_publish`."""

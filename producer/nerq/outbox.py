@@ -12,7 +12,7 @@ from nerq.jobs import Job, Timeout, seconds
 from nerq.link import Link
 from nerq.parcels import Bounds, Parcel
 from nerq.publisher import Ticket
-from nerq.routes import Destination, Priority
+from nerq.routes import Destination
 from nerq.settings import Settings
 
 T = TypeVar("T")
@@ -47,13 +47,9 @@ class Outbox:
         self.settings: Final = resolve(broker_url, settings, overrides)
         self.link: Final = Link(self.settings)
 
-    def where(self, priority: str) -> Destination:
-        """Return where a request goes.
-
-        Raises:
-            InvalidSettings: there is no such priority.
-        """
-        return Destination(self.settings.queue, Priority.of(priority))
+    def where(self, priority: str, model: str | None = None) -> Destination:
+        """Return where a request goes; see `Link.destination`."""
+        return self.link.destination(priority, model)
 
     def one(self, text: str, where: Destination) -> Request[list[Entity]]:
         """Make a request of one text.

@@ -1,6 +1,5 @@
 """What a result in Redis means: entities, documents or a named error. Pure: bytes in, objects or errors out."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from nerq import errors
 from nerq.contract import Document, Entity, ExtractManyResult, ExtractResult
 from nerq.errors import NerqError
+from nerq.fastjson import loads
 
 READY = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 """Celery's states after which nothing more will come."""
@@ -26,7 +26,7 @@ def read_meta(payload: bytes | str) -> Meta | None:
         NerqError: the payload is not a result of Celery's.
     """
     try:
-        meta = json.loads(payload)
+        meta = loads(payload)
         ready = meta["status"] in READY
     except (ValueError, LookupError, TypeError):
         raise NerqError(

@@ -1,8 +1,8 @@
 """Waiting for results: one thread per client that subscribes to Celery's own channels and resolves futures.
 
 A result is never missed. A channel is subscribed, and when Redis has confirmed that, the key is read once: what was
-stored before is found there, what is stored later is published to us. Because connections die, all awaited keys are
-also read again every second and after every reconnect.
+stored before is found there, what is stored later is published to us. Because connections die, awaited keys are also
+read again every second, a thousand of them at most, and after every reconnect.
 """
 
 import logging
@@ -26,6 +26,8 @@ log = logging.getLogger("nerq.results")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds between attempts to reach a Redis that has gone."""
+READ_AGAIN = 1000
+"""Awaited keys that are read again in each `reread` seconds at most: it is a safety net, not how results come."""
 LINGER = 0.1
 """Seconds without any news after which finished ids are unsubscribed; sooner only together with other things to say."""
 
@@ -41,7 +43,7 @@ class ResultListener:
         redis: Opens nothing by itself; the listener takes two connections from its pool.
         where: The broker's address without its password, for messages.
         patience: Seconds after which a Redis that never answered at all fails those who wait.
-        reread: Seconds between two readings of all awaited keys.
+        reread: Seconds between two readings of all awaited keys; more when there are over READ_AGAIN.
     """
 
     def __init__(self, redis: Redis, *, where: str, patience: float, reread: float = 1.0) -> None:
@@ -172,7 +174,7 @@ class ResultListener:
         with self._lock:
             self._added = set(self._waiting)
             self._dropped.clear()
-        reread_at = time.monotonic() + self._reread
+        reread_at = self._reread_at()
         idle = False
         with selectors.DefaultSelector() as selector:
             selector.register(bell.fileno(), selectors.EVENT_READ)
@@ -182,9 +184,13 @@ class ResultListener:
                 self._resolve_all(self._read(self._take(subscription)))
                 if self._waiting and time.monotonic() >= reread_at:
                     self._reread_all(subscription)
-                    reread_at = time.monotonic() + self._reread
+                    reread_at = self._reread_at()
                 idle = not selector.select(self._rest(reread_at))
                 bell.silence()
+
+    def _reread_at(self) -> float:
+        """Return when all awaited keys are to be read again."""
+        return time.monotonic() + reading_interval(self._reread, len(self._waiting))
 
     def _changes(self, *, idle: bool) -> tuple[set[str], set[str]]:
         """Return what to subscribe now and what to unsubscribe: many at once, for each costs as much as a result."""
@@ -261,6 +267,11 @@ class ResultListener:
                 self._drop(task_id)
         for future in futures:
             _settle(future, error)
+
+
+def reading_interval(reread: float, awaited: int) -> float:
+    """Return after how many seconds all of so many awaited keys are read again."""
+    return reread * max(1.0, awaited / READ_AGAIN)
 
 
 def _settle(future: Answer, outcome: Meta | NerqError) -> None:

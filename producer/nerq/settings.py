@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from nerq.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from nerq.errors import InvalidSettings
 from nerq.keys import BULK
+from nerq.routes import read_routes
 
 PREFIX = "NERQ_"
 
@@ -23,6 +24,9 @@ class Settings(BaseModel):
 
     broker_url: str = Field("redis://localhost:6379/0", description="Redis or Valkey that holds queue and results")
     queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; what is bulk waits in NAME.bulk")
+    routes: str = Field(
+        "", description="queues of models that clients name, `model=queue,model=queue`; of others it is `nerq.MODEL`"
+    )
     timeout: float = Field(30.0, gt=0, description="seconds a client waits for a result")
     connect_timeout: float = Field(5.0, gt=0, description="seconds a client waits for Redis before it says so")
     result_ttl: int = Field(3600, ge=1, description="seconds a result is kept")
@@ -82,6 +86,12 @@ class Settings(BaseModel):
         if name.endswith(BULK):
             raise ValueError(f"names that end in {BULK} are those of the second lists; name it otherwise")
         return name
+
+    @field_validator("routes")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        read_routes(text)
+        return text
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:

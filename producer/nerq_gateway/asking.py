@@ -14,7 +14,7 @@ from nerq_gateway.state import State
 T = TypeVar("T")
 
 
-async def entities(request: Request, text: str) -> list[Entity]:
+async def entities(request: Request, text: str, model: str | None = None) -> list[Entity]:
     """Return the entities of one text; hanging up revokes it.
 
     Raises:
@@ -22,15 +22,15 @@ async def entities(request: Request, text: str) -> list[Entity]:
         NerqError: its child that names why there is no answer.
     """
     with metrics.counting([text]) as counted:
-        found = await while_connected(request, State.of(request).client.extract(text))
+        found = await while_connected(request, State.of(request).client.extract(text, model=model))
         counted([Document()])
     return found
 
 
-async def documents(request: Request, texts: list[str]) -> list[Document]:
+async def documents(request: Request, texts: list[str], model: str | None = None) -> list[Document]:
     """Return one document per text, in order; hanging up revokes them. Raises what `entities` does."""
     with metrics.counting(texts) as counted:
-        found = await while_connected(request, State.of(request).client.extract_many(texts))
+        found = await while_connected(request, State.of(request).client.extract_many(texts, model=model))
         counted(found)
     return found
 

@@ -31,7 +31,7 @@ EXAMPLES = {
             "description": "`entities` for a `text`, `documents` for `texts`.",
             "content": {"application/json": {"example": {"entities": FOUND}}},
         },
-        **responses(400, 401, 413, 415, 422, 429, 503, 504),
+        **responses(400, 401, 404, 413, 415, 422, 429, 503, 504),
     },
 )
 async def ner(
@@ -45,10 +45,10 @@ async def ner(
     """
     answer: Entities | Documents
     if isinstance(asked, ManyTexts):
-        documents = await asking.documents(request, asked.texts)
+        documents = await asking.documents(request, asked.texts, asked.model)
         pairs = zip(asked.texts, documents, strict=True)
         answer = Documents.model_construct(documents=[shaped_document(*pair, asked) for pair in pairs])
     else:
-        entities = await asking.entities(request, asked.text)
+        entities = await asking.entities(request, asked.text, asked.model)
         answer = Entities.model_construct(entities=shaped(asked.text, entities, asked))
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")

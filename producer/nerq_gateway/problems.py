@@ -24,6 +24,7 @@ RETRY_AFTER = 1
 
 STATUS: Mapping[str | None, int] = {
     ErrorCode.INVALID_TEXT: 422,
+    ErrorCode.UNKNOWN_MODEL: 404,
     ErrorCode.QUEUE_FULL: 429,
     ErrorCode.TIMED_OUT: 504,
     ErrorCode.EXPIRED: 504,

@@ -34,6 +34,7 @@ class Options(BaseModel):
     types: list[str] | None = Field(None, description="Types to keep, such as PER, LOC and ORG; all by default.")
     min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Least score of an entity that is kept.")
     offsets: Unit = Field(Unit.CODEPOINT, description="What `start` and `end` count.")
+    model: str | None = Field(None, description="Which model, by name; the gateway's own queue by default.")
 
 
 class OneText(Options):

@@ -83,3 +83,15 @@ def test_nobody_answers(broker):
     assert result.returncode == 1
     assert result.stdout == b""
     assert result.stderr.decode().startswith("nerq: no result came within 0.2 s")
+
+
+def test_texts_go_before_files_and_models_are_asked_by_name(broker, worker, tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text(TEXT, "utf-8")
+    lines(nerq("extract", TEXT, broker=broker))
+    lines(nerq("extract", "-f", str(file), broker=broker))
+    lines(nerq("extract", "-f", str(file), "--priority", "interactive", broker=broker))
+    assert [request["list"] for request in worker.requests] == ["nerq", "nerq.bulk", "nerq"]
+    result = nerq("extract", TEXT, "--model", "nwes", broker=broker)
+    assert result.returncode == 2
+    assert "no worker of model 'nwes' has ever run here" in result.stderr.decode()

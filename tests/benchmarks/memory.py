@@ -7,6 +7,7 @@ mixed texts, the demo's long article among them, go through the queue. Exits 1 w
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from typing import Self
@@ -41,9 +42,13 @@ def main() -> None:
 
 
 def proportional(parent: int) -> list[int]:
-    """Return the PSS in bytes of a process and of each of its children."""
+    """Return the PSS in bytes of a process and of each of its children; what ends meanwhile is left out."""
     process = psutil.Process(parent)
-    return [each.memory_full_info().pss for each in (process, *process.children(recursive=True))]
+    found = []
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(each.memory_full_info().pss)
+    return found
 
 
 class Peak:

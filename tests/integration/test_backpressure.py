@@ -27,9 +27,10 @@ def small(server):
 def test_a_full_queue_refuses(small, server):
     for _ in range(3):
         small.submit("马云")
-    for call in (lambda: small.submit("马云"), lambda: small.submit_many(["马云"]), lambda: small.extract("马云")):
-        with pytest.raises(QueueFull, match="3 requests wait and NERQ_MAX_QUEUE allows 3; no worker runs") as caught:
-            call()
+    told = "3 interactive requests wait in 'nerq' and NERQ_MAX_QUEUE allows 3; no worker runs"
+    for call in (small.submit, lambda text: small.submit_many([text], priority="interactive"), small.extract):
+        with pytest.raises(QueueFull, match=told) as caught:
+            call("马云")
         assert caught.value.seconds is None
     assert server.client.llen("nerq") == 3
 
@@ -38,7 +39,7 @@ def test_it_says_how_long_what_waits_will_take(small, server):
     lease(server, rate=2)
     small.submit("马云")
     small.submit("马云")
-    small.submit_many(["马云"] * 250)
+    small.submit_many(["马云"] * 250, priority="interactive")
     with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for what waits") as caught:
         small.submit("马云")
     assert caught.value.seconds == 126
@@ -46,7 +47,7 @@ def test_it_says_how_long_what_waits_will_take(small, server):
 
 def test_a_queue_that_others_filled_is_full_too(server, small):
     server.client.lpush("nerq", *["{}"] * 5)
-    with pytest.raises(QueueFull, match="5 requests wait"):
+    with pytest.raises(QueueFull, match="5 interactive requests wait"):
         small.submit("马云")
 
 
@@ -85,12 +86,12 @@ def test_no_limit(server):
 
 
 def test_a_stream_into_a_full_queue_waits_for_room(server, small):
-    server.client.lpush("nerq", *["{}"] * 3)
+    server.client.lpush(KEYS.bulk, *["{}"] * 3)
     with ThreadPoolExecutor(1) as threads:
         streaming = threads.submit(lambda: list(small.stream(["马云"] * 500, window=40)))
         asked_again(server)
-        assert server.client.llen("nerq") == 3
-        server.client.delete("nerq")
+        assert server.client.llen(KEYS.bulk) == 3
+        server.client.delete(KEYS.bulk)
         with StubWorker(server.url):
             assert len(streaming.result(30)) == 500
 
@@ -108,7 +109,7 @@ def test_a_stream_gives_out_answers_while_the_queue_is_full(server, small, worke
 
 
 def test_a_stream_gives_up_when_nothing_moves(server):
-    server.client.lpush("nerq", *["{}"] * 3)
+    server.client.lpush(KEYS.bulk, *["{}"] * 3)
     with Client(server.url, max_queue=3, timeout=0.2) as client, pytest.raises(QueueFull, match="the queue is full"):
         list(client.stream(["马云"]))
 
@@ -124,11 +125,12 @@ def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
                 await anext(client.stream(["马云"], timeout=0.1))
             streaming = asyncio.ensure_future(collect(client.stream(["马云"] * 500, window=40)))
             await asyncio.to_thread(asked_again, server)
-            server.client.delete("nerq")
+            server.client.delete("nerq", KEYS.bulk)
             with StubWorker(server.url):
                 return await asyncio.wait_for(streaming, 30)
 
-    server.client.lpush("nerq", *["{}"] * 3)
+    for name in ("nerq", KEYS.bulk):
+        server.client.lpush(name, *["{}"] * 3)
     assert len(asyncio.run(body())) == 500
 
 

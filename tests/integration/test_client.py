@@ -63,7 +63,7 @@ def test_a_job_asked_for_in_the_wrong_way_says_so(ner, worker):
 def test_messages_are_what_any_celery_app_would_send(ner, server):
     job = ner.submit(TEXT, expires=60)
     many = ner.submit_many([TEXT, "没有"])
-    second, first = (decoded(message) for message in server.client.lrange("nerq", 0, -1))
+    first, second = (decoded(server.client.lindex(name, 0)) for name in ("nerq", "nerq.bulk"))
     assert (first["id"], first["task"], first["argument"]) == (job.id, "nerq.extract", TEXT)
     assert first["headers"]["expires"]
     assert (second["id"], second["task"], second["argument"]) == (many.id, "nerq.extract_many", [TEXT, "没有"])

@@ -53,7 +53,7 @@ def test_a_pipe_gets_plain_lines(busy, capsys):
     out = capsys.readouterr().out
     assert "\x1b" not in out
     told = dict(line.split("\t", 1) for line in out.splitlines())
-    assert told["waiting"] == "2 of 100,000 requests, about 81 texts"
+    assert told["waiting"] == "1 of 100,000 interactive and 1 of 100,000 bulk requests, about 81 texts"
     assert told["done in"] == "about 2 s at this rate"
     assert told["rate"] == "40.5 texts/s"
     assert told["held"] == "5 requests in flight"

@@ -7,8 +7,8 @@ from nerq_worker.delivery.ledger import Ledger, Want
 from nerq_worker.delivery.scripts import TAKE
 
 
-def make_ledger(lease=5.0, **options):
-    return Ledger(QueueKeys("nerq"), lease, **options)
+def make_ledger(lease=5.0, *, queue="nerq", **options):
+    return Ledger(QueueKeys(queue), lease, **options)
 
 
 def push(client, *ids, queue="nerq"):
@@ -40,7 +40,7 @@ def queued(client, queue="nerq"):
 
 def nothing_is_held(client):
     """Tell whether no worker holds a message, or remembers one."""
-    return client.keys("nerq:*") in ([], [b"nerq:nerq:leases"])
+    return set(client.keys("nerq:*")) <= {b"nerq:nerq:leases", b"nerq:queues"}
 
 
 def letters(client, keys):

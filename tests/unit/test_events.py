@@ -1,5 +1,7 @@
 """Events gather for a moment and leave together; what each says is what Celery's dispatcher says."""
 
+import json
+
 import pytest
 from celery import Celery
 from celery.events.dispatcher import EventDispatcher
@@ -18,7 +20,8 @@ class Producer:
     def publish(self, content, **options):
         if self.failing:
             raise ConnectionError
-        self.published.append((options["routing_key"], content))
+        events = json.loads(content) if options.get("content_type") == "application/json" else content
+        self.published.append((options["routing_key"], events))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import redis.exceptions
 
 from nerq import BrokerUnreachable, NerqError
 from nerq.pubsub import key
-from nerq.results import ResultListener
+from nerq.results import ResultListener, reading_interval
 
 
 class PretendedPubSub:
@@ -120,6 +120,25 @@ def test_an_announcement_resolves(pretended, listener):
     assert future.result(5)["result"] == "a"
     pretended.wait_for("unsubscribe", key("a"))
     assert listener.awaited == 0
+
+
+def test_results_come_by_one_subscription_and_are_not_asked_for(pretended):
+    listener = ResultListener(pretended, where="redis://h/0", patience=5, reread=3600)
+    ids = [f"job-{number}" for number in range(500)]
+    futures = [listener.expect(task_id) for task_id in ids]
+    for task_id in ids:
+        pretended.wait_for("mget", key(task_id))
+    for task_id in ids:
+        pretended.opened[0].say("message", key(task_id), payload(task_id))
+    assert [future.result(10)["result"] for future in futures] == ids
+    listener.close()
+    assert len(pretended.opened) == 1
+    read = [name for what, names in pretended.log if what == "mget" for name in names]
+    assert sorted(read) == sorted(map(key, ids))  # once each, when it was subscribed
+
+
+def test_the_more_are_awaited_the_longer_until_all_are_read_again():
+    assert [reading_interval(1.0, awaited) for awaited in (0, 1, 1000, 10_000)] == [1.0, 1.0, 1.0, 10.0]
 
 
 def test_what_was_stored_before_is_found_when_the_subscription_is_confirmed(pretended, listener):

@@ -19,7 +19,7 @@ from nerq.cli.misuse import Misused
 from nerq.cli.status import status
 from nerq.cli.up import up
 from nerq.cli.version import version
-from nerq.errors import InvalidSettings, InvalidText, NerqError
+from nerq.errors import InvalidSettings, InvalidText, NerqError, UnknownModel
 
 GROUP = "nerq.commands"
 FAILED, MISUSED = 1, 2
@@ -109,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         app(args=None if arguments is None else list(arguments), prog_name="nerq")
     except NerqError as error:
         print(f"nerq: {error}", file=sys.stderr)
-        return MISUSED if isinstance(error, InvalidSettings | InvalidText | Misused) else FAILED
+        return MISUSED if isinstance(error, InvalidSettings | InvalidText | UnknownModel | Misused) else FAILED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from nerq.cli.extraction import Extraction
+from nerq.cli.extraction import Extraction, Way
 from nerq.cli.files import BRAT_TEXTS, BratFolder, DocBinFile, LineFile
 from nerq.cli.formats import FormatName, line_format, name_for
 from nerq.cli.inputs import STDIN, Reading, items, total_bytes
@@ -49,6 +49,7 @@ def extract(
         Priority | None,
         typer.Option(help="Whether to go before bulk work; by default texts named here do, files do not."),
     ] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask, by name; NERQ_ROUTES says where it is.")] = None,
 ) -> None:
     """Print the entities of texts: a table in a terminal, one JSON document per line in a pipe.
 
@@ -72,7 +73,7 @@ def extract(
         out = _open(form, output, again=_Again(resume, force), brat_texts=1 if whole else BRAT_TEXTS)
         stack.callback(out.close)
         priority = priority or (Priority.BULK if sources else Priority.INTERACTIVE)
-        extraction = Extraction(ner, items(given, sources, reading), out, form, output, priority.value)
+        extraction = Extraction(ner, items(given, sources, reading), out, form, output, Way(priority.value, model))
         total = None if given else total_bytes(sources)
         extraction.run(total, bar=bool(sources) and (output is not None or not terminal or form is FormatName.TABLE))
     if extraction.problems:

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -22,6 +22,13 @@ from nerq.errors import NerqError
 from nerq.routes import PriorityName
 
 
+class Way(NamedTuple):
+    """Which way texts go: the priority, and the model by name."""
+
+    priority: PriorityName
+    model: str | None = None
+
+
 class Extraction:
     """Sends texts and writes what comes back, in order.
 
@@ -31,7 +38,7 @@ class Extraction:
         output: Where records go.
         form: The output's format.
         path: The output's file; None for stdout.
-        priority: Whether the texts go before bulk work.
+        way: Which way the texts go.
 
     Attributes:
         problems: How many texts failed in this run, by code.
@@ -44,9 +51,9 @@ class Extraction:
         output: Output,
         form: FormatName,
         path: Path | None,
-        priority: PriorityName,
+        way: Way,
     ) -> None:
-        self._priority: PriorityName = priority
+        self._way = way
         self._ner = ner
         self._found = found
         self._output = output
@@ -103,7 +110,7 @@ class Extraction:
                 sent.append(item)
                 yield item.text if item.fault is None else None  # None is refused, in its place
 
-        for document in self._ner.stream(texts(), priority=self._priority):
+        for document in self._ner.stream(texts(), priority=self._way.priority, model=self._way.model):
             item = sent.popleft()
             if item.fault is None:
                 yield item, document
@@ -116,7 +123,7 @@ class Extraction:
             self.problems[document.error.code] += 1
             self._first = self._first or f"text {number + 1:,}: {document.error.code}: {document.error.message}"
         elif self._needs_model and not self._model:
-            self._model = model_of(self._ner)
+            self._model = model_of(self._ner, self._way.model)
         self._output.write(Record(number, item.text, document, item.fields, self._model))
         self._written += 1
 

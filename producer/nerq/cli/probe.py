@@ -6,13 +6,13 @@ from nerq.errors import NerqError
 PROBE = "马云在杭州"
 
 
-def model_of(ner: Client) -> str:
-    """Return the model that answers: NAME@DIGEST8.
+def model_of(ner: Client, name: str | None = None) -> str:
+    """Return the model that answers, or answers to this name: NAME@DIGEST8.
 
     Raises:
         NerqError: none does.
     """
-    job = ner.submit(PROBE)
+    job = ner.submit(PROBE, model=name)
     result = job.wait().get("result")
     job.result()
     if not isinstance(result, dict) or "model" not in result:

@@ -67,12 +67,9 @@ def as_dict(settings: Settings, backlog: Backlog | NerqError) -> dict[str, Any]:
 
 def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     """Return what is told of the queue as a whole: names and values."""
-    limit = f" of {settings.max_queue:,}" if settings.max_queue else ""
-    waiting = f"{backlog.depth:,}{limit} requests" if limit else counted(backlog.depth, "request")
+    waiting = _waiting(backlog, f" of {settings.max_queue:,}" if settings.max_queue else "")
     if backlog.texts != backlog.depth:
         waiting += f", about {counted(backlog.texts, 'text')}"
-    if backlog.bulk:
-        waiting += f"; {backlog.bulk:,} of them bulk"
     told = [
         ("queue", f"{settings.queue} at {shown(settings.broker_url)}"),
         ("waiting", waiting),
@@ -85,6 +82,13 @@ def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     ]
     models = sorted({worker.model for worker in backlog.workers if worker.model})
     return [*told, ("model", ", ".join(models) or "-")]
+
+
+def _waiting(backlog: Backlog, limit: str) -> str:
+    """Say how many requests wait; each priority has the limit for itself."""
+    if backlog.bulk:
+        return f"{backlog.depth - backlog.bulk:,}{limit} interactive and {backlog.bulk:,}{limit} bulk requests"
+    return f"{backlog.depth:,}{limit} requests" if limit else counted(backlog.depth, "request")
 
 
 def counted(count: int, thing: str) -> str:

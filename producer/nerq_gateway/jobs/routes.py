@@ -47,6 +47,7 @@ BODY = {
                     "types": {"type": "array", "items": {"type": "string"}},
                     "min_score": {"type": "number", "minimum": 0, "maximum": 1},
                     "offsets": {"$ref": "#/components/schemas/Unit"},
+                    "model": {"type": "string"},
                 },
             },
             "encoding": {"file": {"contentType": "text/plain, application/x-ndjson"}},
@@ -61,7 +62,7 @@ BODY = {
     summary="Create a job",
     response_model=JobCreated,
     openapi_extra={"requestBody": BODY},
-    responses=responses(400, 401, 413, 415, 422, 429, 503),
+    responses=responses(400, 401, 404, 413, 415, 422, 429, 503),
 )
 async def create(request: Request) -> Response:
     """Take one or many texts, or a file of them, and return at once.
@@ -86,6 +87,7 @@ async def create(request: Request) -> Response:
 
 async def _create(request: Request, texts: Iterator[str], options: Options) -> Response:
     state = State.of(request)
+    await state.client.queue_of(options.model)  # an unknown one is refused now
     kept = Options(**options.model_dump(include=set(Options.model_fields)))
     job_id, total = await state.jobs.create(threaded(batches(texts)), kept, request_id.current() or "")
     state.runner.wake()
@@ -113,7 +115,7 @@ def _form(form: FormData) -> tuple[UploadFile, Options]:
     upload = form.get("file")
     if not isinstance(upload, UploadFile):
         raise ProblemError(422, "the form has no file; put it into the field `file`")
-    given: dict[str, Any] = {name: form[name] for name in ("min_score", "offsets") if name in form}
+    given: dict[str, Any] = {name: form[name] for name in ("min_score", "offsets", "model") if name in form}
     with contextlib.suppress(ValueError, TypeError, KeyError):  # a form knows no numbers; what is none is named below
         given["min_score"] = float(given["min_score"])
     if "types" in form:

@@ -138,7 +138,9 @@ class Runner:
         """Return one document per text."""
         while True:
             try:
-                documents = await self._client.extract_many(list(texts), timeout=None, priority="bulk")
+                documents = await self._client.extract_many(
+                    list(texts), timeout=None, priority="bulk", model=claim.options.model
+                )
             except QueueFull as error:
                 await asyncio.sleep(min(getattr(error, "seconds", None) or PAUSE, LONGEST_PAUSE))
             except BrokerUnreachable:

@@ -12,6 +12,8 @@ from celery.events.dispatcher import EventDispatcher
 from celery.events.event import group_from
 from celery.utils.time import utcoffset
 
+from nerq.fastjson import dumps
+
 GATHER = 0.05
 """Seconds for which events gather."""
 MOST = 2000
@@ -54,6 +56,26 @@ class Announcer(EventDispatcher):  # type: ignore[misc]
         self._due = False
         self._common = self._describe()  # summer time begins and ends
         super().flush(*args, **options)
+
+    def _publish(self, event: Any, producer: Any, routing_key: str, **options: Any) -> None:
+        if producer is None:
+            return
+        try:
+            producer.publish(
+                dumps(event),
+                content_type="application/json",
+                content_encoding="utf-8",
+                routing_key=routing_key,
+                exchange=self.exchange.name,
+                declare=[self.exchange],
+                headers=self.headers,
+                delivery_mode=self.delivery_mode,
+                **options,
+            )
+        except Exception:
+            if not self.buffer_while_offline:
+                raise
+            self._outbound_buffer.append((event, routing_key))
 
     def extend_buffer(self, other: Any) -> None:
         """Take over what another could not send, and what waits there."""

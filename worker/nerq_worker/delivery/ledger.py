@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from nerq.keys import QueueKeys
+from nerq.keys import QUEUES, QueueKeys
 from nerq_worker.delivery import scripts
 
 MOST = 1000
@@ -233,10 +233,18 @@ class Ledger:
             RedisError: Redis is away, or refused.
         """
         names = self.keys
-        keys = [names.leases, *self._mine, names.deaths, names.owner(self.owner)]
+        keys = [names.leases, *self._mine, names.deaths, names.owner(self.owner), QUEUES]
         starts = [names.held(""), names.taken(""), names.running(""), names.owner("")]
         fields = [part for pair in about.items() for part in pair]
-        args = [self.owner, int(self.lease * 1000), int(self.visibility * 1000), DEATHS_KEPT, *starts, *fields]
+        args = [
+            self.owner,
+            int(self.lease * 1000),
+            int(self.visibility * 1000),
+            DEATHS_KEPT,
+            *starts,
+            names.queue,
+            *fields,
+        ]
         count, owners, overdue = scripts.RENEW(client, keys, args)
         return Renewed([owner.decode() for owner in owners], count, overdue)
 

@@ -226,9 +226,9 @@ return out
 RENEW = Script(
     _COMMON
     + """
--- KEYS: leases, held, taken, running, deaths, owner
+-- KEYS: leases, held, taken, running, deaths, owner, queues
 -- ARGV: owner, lease ms, visibility ms, seconds to remember deaths, start of the names of held, of taken, of running,
--- of owner, field, value...
+-- of owner, the queue, field, value...
 -- Returns: messages taken back from others, the others, own messages put back because they were held too long.
 local me, lease, at = ARGV[1], tonumber(ARGV[2]), now()
 local until_ = tonumber(redis.call('ZSCORE', KEYS[1], me) or 0)
@@ -237,7 +237,8 @@ redis.call('ZADD', KEYS[1], at + lease, me)
 -- Only who was here without a gap may say that others were not: after a pause of Redis' all seem late.
 local since = tonumber(redis.call('HGET', KEYS[6], 'since') or 0)
 if until_ < at or since == 0 or since > at then since = at end
-redis.call('HSET', KEYS[6], 'since', since, 'held', redis.call('HLEN', KEYS[2]), unpack(ARGV, 9))
+redis.call('HSET', KEYS[6], 'since', since, 'held', redis.call('HLEN', KEYS[2]), unpack(ARGV, 10))
+redis.call('SADD', KEYS[7], ARGV[9])
 redis.call('PEXPIRE', KEYS[6], 60000 + lease)
 -- A clock that was set back leaves deadlines far ahead.
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], at + 61000, '+inf')) do

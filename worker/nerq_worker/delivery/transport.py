@@ -11,7 +11,6 @@ bulk list and wakes the first (waker.py).
 Queues consumed without acknowledgement (replies of remote control) go kombu's own way.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from kombu.transport import redis as kombu_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from nerq.fastjson import loads
 from nerq_worker.delivery.held import DEATHS, HeldMessages
 from nerq_worker.delivery.ledger import MOST, Ledger, Taken, Want, list_of
 from nerq_worker.delivery.scripts import TAKE
@@ -213,7 +213,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         """Yield tag, message and queue of what can be read; what cannot is discarded."""
         for tag, raw in taken.messages:
             try:
-                message = json.loads(raw)
+                message = loads(raw)
                 properties = message["properties"]
                 properties["delivery_tag"] = tag  # the sender's says nothing about who holds it
                 properties.pop(DEATHS, None)

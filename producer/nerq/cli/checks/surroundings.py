@@ -79,8 +79,11 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
     for name in unknown:
-        near = difflib.get_close_matches(name.upper(), known, n=1)
-        mend = f"did you mean {near[0]}?" if near else "unset it; the README lists all settings"
+        # Without the prefix, which makes any two of them look alike.
+        near = difflib.get_close_matches(
+            name.upper().removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1
+        )
+        mend = f"did you mean {PREFIX}{near[0]}?" if near else "unset it; the README lists all settings"
         yield warn("variables", f"{name} is none of nerq's settings and has no effect", mend)
     for name in sorted(foreign(environ)):
         yield warn("variables", f"{name} is set, and Celery prefers it to NERQ_BROKER_URL", "unset it for nerq")

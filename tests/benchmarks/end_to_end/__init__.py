@@ -1,0 +1,1 @@
+"""End to end: what users get, against the engine alone and against other ways to serve the same model."""

@@ -1,0 +1,63 @@
+"""How a driver asks: through nerq's client, or by HTTP. Async context managers, whose `ask` is what load.py takes."""
+
+import asyncio
+import contextlib
+import json
+
+from nerq import AsyncClient
+
+HEAD = "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+
+
+class QueueAsker:
+    """nerq's client: a text is a request of one text, a list of texts one request of several."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def __aenter__(self):
+        self._client = AsyncClient(self.url, max_queue=0, timeout=120)
+        return self
+
+    async def __aexit__(self, *_):
+        await self._client.close()
+
+    async def ask(self, request) -> None:
+        if isinstance(request, str):
+            await self._client.extract(request)
+            return
+        for document in await self._client.extract_many(request):
+            if document.error is not None:
+                raise RuntimeError(document.error.message)
+
+
+class HttpAsker:
+    """HTTP/1.1 with as many connections as are under way, kept alive; costs little beside what it measures."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._port, self._path = port, path
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        for _, writer in self._idle:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def ask(self, text: str) -> None:
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        with contextlib.ExitStack() as stack:
+            stack.callback(writer.close)
+            body = json.dumps({"text": text}).encode()
+            writer.write(HEAD.format(self._path, len(body)).encode() + body)
+            status, _, head = (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"\r\n")
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+            if b" 200" not in status or "entities" not in json.loads(answer):
+                raise RuntimeError(f"{status.decode()}: {answer[:200].decode(errors='replace')}")
+            if b"connection: close" not in head:
+                stack.pop_all()
+                self._idle.append((reader, writer))

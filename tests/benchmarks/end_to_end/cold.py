@@ -1,0 +1,25 @@
+"""Cold start: from starting the program to the first answer, files in the page cache."""
+
+import statistics
+
+from benchmarks.end_to_end import systems
+from benchmarks.end_to_end.engines import Engines
+from benchmarks.end_to_end.plan import Plan
+
+ROUNDS = 5
+
+
+def measure(plan: Plan) -> list[dict]:
+    """Return a row per model: the median seconds of the engine alone and of a worker with a process per core."""
+    rows = []
+    for size in (plan.default(), plan.base()):
+        engine, worker = [], []
+        for _ in range(max(1, round(ROUNDS * plan.scale))):
+            with Engines(size.model, 1, plan.texts[:1]) as engines:
+                engine.append(engines.cold)
+            with systems.nerq(size.model, plan.cores, plan.scratch) as system:
+                worker.append(system.cold)
+        row = {"size": size.name, "model": engines.model, "rounds": len(worker)}
+        times = {"engine alone": statistics.median(engine), "worker": statistics.median(worker)}
+        rows.append(row | {name: round(each, 3) for name, each in times.items()})
+    return rows

@@ -1,0 +1,48 @@
+"""Where results, page, plots and the READMEs' figures are, and how they are written."""
+
+import json
+import re
+from pathlib import Path
+
+from benchmarks.end_to_end import page, plots, readme
+
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+READMES = {"README.md": "en", "README.zh.md": "zh"}
+MARKED = re.compile(r"(<!-- figures: make bench -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+
+class Files:
+    """What a folder holds: benchmarks.md, and in benchmarks/ the results and plots."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._results = folder / "benchmarks" / "results.json"
+        self._queue = folder / "benchmarks" / "queue.json"
+
+    def read(self) -> dict:
+        results = json.loads(self._results.read_text("utf-8")) if self._results.exists() else {}
+        if self._queue.exists():
+            results["queue"] = json.loads(self._queue.read_text("utf-8"))
+        return results
+
+    def keep(self, name: str, section: dict) -> None:
+        """Put a section in the place of the one before."""
+        results = {k: v for k, v in self.read().items() if k != "queue"} | {name: section}
+        self._results.parent.mkdir(parents=True, exist_ok=True)
+        self._results.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    def render(self) -> None:
+        """Write page and plots from the results, and the READMEs' figures if the folder is the repository's."""
+        results = self.read()
+        pictures = plots.draw(results, self._results.parent)
+        (self._folder / "benchmarks.md").write_text(page.render(results, pictures), "utf-8")
+        if self._folder.resolve() == DOCS:
+            for name, language in READMES.items():
+                path = ROOT / name
+                path.write_text(fill(path.read_text("utf-8"), readme.figures(results, language)), "utf-8")
+
+
+def fill(text: str, figures: str) -> str:
+    """Return a README with the figures between its marks."""
+    return MARKED.sub(lambda match: f"{match[1]}{figures}\n{match[2]}", text)

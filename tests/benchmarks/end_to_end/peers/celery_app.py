@@ -1,0 +1,26 @@
+"""nerq's engine in a plain Celery task, opened before the pool forks: `celery -A …celery_app worker`.
+
+The task has nerq's name and result, so nerq's client drives it.
+"""
+
+import os
+
+from celery import Celery
+
+from nerq_worker import load
+
+URL = os.environ["NERQ_BROKER_URL"]
+app = Celery("stock", broker=URL, backend=URL)
+app.conf.update(
+    task_default_queue="nerq",
+    worker_prefetch_multiplier=16,
+    broker_connection_retry_on_startup=True,
+    task_serializer="json",
+    accept_content=["json"],
+)
+ner = load()
+
+
+@app.task(name="nerq.extract")
+def extract(text):
+    return {"entities": [entity.model_dump() for entity in ner.extract([text])[0]], "model": ner.model}

@@ -1,0 +1,16 @@
+"""ModelScope's own pipeline behind Flask: `gunicorn …flask_app:app`. A checkpoint of base size with random weights."""
+
+from flask import Flask, request
+
+from benchmarks.way import write_checkpoint
+from support.base_package import FOLDER, keep
+from support.modelscope_folders import open_pipeline
+
+app = Flask(__name__)
+extract = open_pipeline(keep(FOLDER.with_name("base-modelscope"), write_checkpoint))
+
+
+@app.post("/ner")
+def ner():
+    found = extract(request.get_json()["text"])
+    return {"entities": [{"type": kind, "start": start, "end": end} for kind, start, end in found]}

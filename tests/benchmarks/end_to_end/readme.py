@@ -1,0 +1,96 @@
+"""The READMEs' figures, from results.json's content. Pure."""
+
+from collections.abc import Mapping
+
+from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate, share
+from benchmarks.end_to_end.page import faster, full_load, number, table
+
+WORDS = {
+    "en": {
+        "machine": "{cores} cores of {processor}, {processes} processes; texts of {mean:.0f} characters on average. "
+        "[All figures](docs/benchmarks.md).\n",
+        "default": "bundled model",
+        "base": "BERT-base size",
+        "alone": "engine alone, texts/s",
+        "one": "through the queue, one text per task",
+        "many": "through the queue, `extract_many`",
+        "memory": "memory of the worker at full load",
+        "cold": "from start to first answer",
+        "idle": "One short text on an idle system takes {queue:.1f} ms, {added:.1f} ms more than in the engine. "
+        "At 80 % load p99 is {p99:.0f} ms.",
+        "beside": "The same engine elsewhere, same run, texts/s of the bundled model: {others}; nerq {nerq}.",
+        "slow": "ModelScope's own pipeline behind Flask, base size: {slow} texts/s; "
+        "nerq {nerq}, {times:.0f} times as many.",
+    },
+    "zh": {
+        "machine": "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
+        "[全部数据](docs/benchmarks.md)。\n",
+        "default": "自带模型",
+        "base": "BERT-base 规模",
+        "alone": "仅引擎，文本/秒",
+        "one": "经队列，每任务一条文本",
+        "many": "经队列，`extract_many`",
+        "memory": "满载时 worker 的内存",
+        "cold": "从启动到第一个答案",
+        "idle": "空闲时一条短文本需 {queue:.1f} 毫秒，比引擎本身多 {added:.1f} 毫秒。"
+        "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
+        "beside": "同一引擎、同一次测量，自带模型，文本/秒：{others}；nerq {nerq}。",
+        "slow": "ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
+        "nerq {nerq} 条，是其 {times:.0f} 倍。",
+    },
+}
+SLOW = "ModelScope + Flask"
+
+
+def figures(results: Mapping, language: str) -> str:
+    """Return what stands between the marks in a README; lines for the sections that are there."""
+    words = WORDS[language]
+    parts = []
+    if "throughput" in results:
+        parts.append(main_table(results, words))
+    if "latency" in results:
+        data = results["latency"]["data"]
+        p99 = next(row["p99"] for row in data["loads"] if row["load"] == 80)
+        idle = data["idle"]
+        parts.append(words["idle"].format(queue=idle["queue"]["p50"], added=idle["added"], p99=p99 or float("inf")))
+    if "compare" in results:
+        parts += [line for row in results["compare"]["data"] for line in compared(row, words)]
+    return "\n".join(parts)
+
+
+def main_table(results: Mapping, words: Mapping) -> str:
+    section = results["throughput"]
+    most = max(row["processes"] for row in section["data"])
+    rows = [row for row in section["data"] if row["processes"] == most]
+    lines = [
+        [words["alone"], *(number(rate(row, ALONE)) for row in rows)],
+        *(
+            [words[key], *(f"{number(rate(row, way))} ({share(row, way):.0%})" for row in rows)]
+            for key, way in (("one", ONE), ("many", MANY))
+        ),
+        [words["memory"], *(f"{sum(row['memory']['peak']) / 1e6:.0f} MB" for row in rows)],
+    ]
+    if "cold" in results:
+        seconds = {row["size"]: row["worker"] for row in results["cold"]["data"]}
+        lines.append([words["cold"], *(f"{seconds[row['size']]:.1f} s" for row in rows)])
+    machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"])
+    return (
+        table(["", *(words[row["size"]] for row in rows)], lines)
+        + "\n"
+        + machine
+        + ("。" if words is WORDS["zh"] else ".")
+        + "\n"
+    )
+
+
+def compared(row: Mapping, words: Mapping) -> list[str]:
+    names = [name for name in row["systems"] if name not in {"nerq", SLOW}]
+    nerq = number(full_load(row, "nerq"))
+    found = []
+    if row["size"] == "default" and names:
+        others = ", ".join(f"{name} {number(full_load(row, name))}" for name in names)
+        found.append(words["beside"].format(others=others, nerq=nerq))
+    if SLOW in row["systems"]:
+        slow = number(full_load(row, SLOW))
+        found.append(words["slow"].format(slow=slow, nerq=nerq, times=faster(row, SLOW)))
+    return found

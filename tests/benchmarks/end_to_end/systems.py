@@ -1,0 +1,190 @@
+"""Start what is measured: nerq's worker, and the peers. Each with a log of its own, timed until its first answer."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.end_to_end import environments
+from benchmarks.end_to_end.askers import HttpAsker, QueueAsker
+from nerq import children
+from nerq.cli.demo_texts import FIRST
+from nerq.cli.stack import worker_command
+from nerq.embedded import EmbeddedServer
+from support.base_package import base_package
+
+TESTS = Path(__file__).parents[2]
+PEERS = "benchmarks.end_to_end.peers"
+ONNX = "nerq_worker.engine.onnx:OnnxEngine"
+"""Named in full: nerq is not installed in the peers' environments."""
+PATIENCE = 180.0
+"""Seconds until the first answer; ModelScope makes its checkpoint in that time when there is none."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A server that runs.
+
+    Attributes:
+        name: What it is called in the tables.
+        process: Its first process.
+        connect: Makes an asker.
+        cold: Seconds from starting its program to its first answer.
+        log: Where it writes.
+        redis: The process of its Redis, if it has one.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    connect: Callable[[], Any]
+    cold: float
+    log: Path
+    redis: subprocess.Popen[bytes] | None = None
+
+    def tree(self) -> list[psutil.Process]:
+        """Return its processes, Redis aside, the first one first."""
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+    def cpu(self) -> dict[str, float]:
+        """Return the seconds of CPU time so far, by part."""
+        first, *others = map(seconds, self.tree())
+        redis = {} if self.redis is None else {"Redis": seconds(psutil.Process(self.redis.pid))}
+        return {"first process": first, "its children": sum(others)} | redis
+
+    def pause(self) -> None:
+        """Stop what serves by HTTP, so that it takes nothing while others are measured; a queue's worker idles."""
+        if self.redis is None:
+            os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+
+def seconds(process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+@contextlib.contextmanager
+def nerq(model: str, processes: int, scratch: Path) -> Iterator[System]:
+    """Run nerq's worker as `nerq up` does, with events on."""
+    command = worker_command("nerq-bench@localhost", "--loglevel", "INFO")
+    with queued("nerq", command, environment(model, processes), scratch) as system:
+        yield system
+
+
+@contextlib.contextmanager
+def plain_celery(python: Path, model: str, processes: int, scratch: Path) -> Iterator[System]:
+    """Run the engine in a plain Celery task."""
+    celery = [python, "-m", "celery", "-A", f"{PEERS}.celery_app", "worker", "-c", str(processes), "-O", "fair"]
+    command = list(map(str, [*celery, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]))
+    with queued("plain Celery", command, peer_environment(model, processes), scratch) as system:
+        yield system
+
+
+@contextlib.contextmanager
+def queued(name: str, command: list[str], env: Mapping[str, str], scratch: Path) -> Iterator[System]:
+    """Run a worker and a Redis of its own; the clock runs from the worker's start."""
+    with EmbeddedServer() as server:
+        log = scratch / f"{name}.log"
+        with running(command, dict(env) | {"NERQ_BROKER_URL": server.url}, log) as process:
+            began = time.perf_counter()
+            asyncio.run(first_answer(lambda: QueueAsker(server.url), process, log))
+            cold = time.perf_counter() - began
+            yield System(name, process, lambda: QueueAsker(server.url), cold, log, server.process)
+
+
+@contextlib.contextmanager
+def http(name: str, command: Callable[[int], list[object]], path: str, env, scratch: Path) -> Iterator[System]:
+    """Run a server at a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = scratch / f"{name}.log"
+    with running(list(map(str, command(port))), env, log) as process:
+        began = time.perf_counter()
+        asyncio.run(first_answer(lambda: HttpAsker(port, path), process, log))
+        system = System(name, process, lambda: HttpAsker(port, path), time.perf_counter() - began, log)
+        try:
+            yield system
+        finally:
+            system.resume()
+
+
+@contextlib.contextmanager
+def running(command: list[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = children.start(command, output=output, env=env, folder=TESTS)
+    try:
+        yield process
+    finally:
+        children.stop(process, patience=10)
+
+
+async def first_answer(connect, process, log) -> None:
+    """Ask until there is an answer; what is refused is asked again."""
+    until = time.perf_counter() + PATIENCE
+    async with connect() as asker:
+        while True:
+            try:
+                await asyncio.wait_for(asker.ask(FIRST), PATIENCE)
+            except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
+                if process.poll() is not None or time.perf_counter() > until:
+                    raise RuntimeError(f"it does not answer; its log ends:\n{children.last_lines(log)}") from error
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+def environment(model: str, processes: int) -> dict[str, str]:
+    given = {"NERQ_MODEL": model, "NERQ_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1", "NERQ_MAX_QUEUE": "0"}
+    return {**os.environ, **given}
+
+
+def peer_environment(model: str, processes: int) -> dict[str, str]:
+    roots = [TESTS, TESTS.parent / "producer", TESTS.parent / "worker"]
+    path = {"PYTHONPATH": os.pathsep.join(map(str, roots)), "NERQ_ENGINE": ONNX, "PEER_PROCESSES": str(processes)}
+    return environment(model, processes) | path | {"MODELSCOPE_LOG_LEVEL": "40"}
+
+
+def missing() -> list[str]:
+    """Name the peers whose environments are not there."""
+    return [name for name in environments.PEERS if environments.python(name) is None]
+
+
+def peer(name: str, model: str, processes: int, scratch: Path):
+    """Return a context manager that runs a peer whose environment is there."""
+    python = environments.python(name)
+    env = peer_environment(model, processes)
+    scripts = Path(__file__).parent / "peers"
+    if name == "celery":
+        return plain_celery(python, model, processes, scratch)
+    if name == "mosec":
+        mosec = [python, scripts / "mosec_app.py", "--address", "127.0.0.1", "--timeout", 120_000, "--port"]
+        return http("mosec", lambda port: [*mosec, port], "/inference", env, scratch)
+    if name == "litserve":
+        command = [python, scripts / "litserve_app.py", "--port"]
+        return http("LitServe", lambda port: [*command, port], "/predict", env, scratch)
+    gunicorn = [python, "-m", "gunicorn", "--workers", processes, "--timeout", "0", f"{PEERS}.flask_app:app"]
+    return http("ModelScope + Flask", lambda port: [*gunicorn, "--bind", f"127.0.0.1:{port}"], "/ner", env, scratch)
+
+
+def base_size() -> str:
+    """Return the folder of a package of BERT-base's size; it is made when there is none."""
+    return str(base_package())
+
+
+def python_version() -> str:
+    return sys.version.split()[0]

@@ -1,0 +1,87 @@
+"""Requests that name a model: they go to its queue, or nowhere."""
+
+import asyncio
+
+import pytest
+
+from nerq import AsyncClient, Client, UnknownModel
+from nerq.keys import QUEUES
+from support.ledgers import make_ledger
+from support.stub_worker import StubWorker
+
+VERBS = {
+    "submit": lambda ner, **options: ner.submit("一", **options),
+    "submit_many": lambda ner, **options: ner.submit_many(["一"], **options),
+    "extract": lambda ner, **options: ner.extract("一", **options),
+    "extract_many": lambda ner, **options: ner.extract_many(["一"], **options),
+    "stream": lambda ner, **options: list(ner.stream(["一"], **options)),
+}
+
+
+@pytest.fixture
+def news(server):
+    """A worker of the model `news`."""
+    server.client.sadd(QUEUES, "nerq.news")
+    with StubWorker(server.url, "nerq.news") as stub:
+        yield stub
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_a_model(ner, news, verb):
+    VERBS[verb](ner, model="news")
+    (request,) = news.wait_for(1)
+    assert request["list"].removesuffix(".bulk") == "nerq.news"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_model_that_nobody_has_ever_run_is_refused(ner, server, verb):
+    with pytest.raises(UnknownModel, match="no worker of model 'nwes' has ever run here") as caught:
+        VERBS[verb](ner, model="nwes")
+    assert caught.value.code == "unknown_model"
+    assert not server.client.keys("nerq*")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_asyncio_has_the_same(server, news, verb):
+    async def ask(ner, model):
+        if verb == "stream":
+            return [document async for document in ner.stream(["一"], model=model)]
+        return await VERBS[verb](ner, model=model)
+
+    async def body():
+        async with AsyncClient(server.url, timeout=10) as ner:
+            await ask(ner, "news")
+            with pytest.raises(UnknownModel):
+                await ask(ner, "nwes")
+
+    asyncio.run(body())
+    (request,) = news.wait_for(1)
+    assert request["list"].removesuffix(".bulk") == "nerq.news"
+
+
+def test_routes_lead_elsewhere_and_are_believed(server):
+    """A route may stand before the first worker does."""
+    with Client(server.url, routes="news=a-queue") as ner:
+        ner.submit("一", model="news")
+        ner.submit("一", model="news", priority="bulk")
+        assert ner.queue_of("news") == "a-queue"
+        assert ner.queue_of() == "nerq"
+        assert (ner.backlog("news").depth, ner.backlog("news").bulk, ner.backlog().depth) == (2, 1, 0)
+    assert (server.client.llen("a-queue"), server.client.llen("a-queue.bulk")) == (1, 1)
+
+
+def test_a_model_is_known_as_soon_as_its_worker_has_a_lease_and_stays_known(server, ner):
+    with pytest.raises(UnknownModel):
+        ner.queue_of("late")
+    ledger = make_ledger(queue="nerq.late")
+    ledger.renew(server.client, {})
+    ledger.leave(server.client)
+    with Client(server.url) as fresh:
+        assert fresh.queue_of("late") == "nerq.late"
+    assert ner.queue_of("late") == "nerq.late"
+
+
+def test_each_queue_has_a_limit_of_its_own(server):
+    with Client(server.url, routes="news=a,weibo=b", max_queue=1) as ner:
+        for model in ("news", "weibo", None):
+            ner.submit("一", model=model)
