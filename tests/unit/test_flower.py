@@ -8,7 +8,7 @@ import pytest
 from celery.events.state import State
 
 from nerq.errors import InvalidSettings, NerqError
-from nerq.flower.events import show_fields, without_text
+from nerq.flower.events import PAUSE, Events, show_fields, without_text
 from nerq.flower.mender import MOST, PATIENCE, Mender
 from nerq.flower.password import read_or_make
 
@@ -90,6 +90,19 @@ def test_fields_of_a_batch_outlive_a_copy():
                  "clock": 1, "batch": 3, "batch_size": 5, "waited_ms": 1.5, "characters": 14})  # fmt: skip
     assert state.tasks["id"].as_dict()["batch_size"] == 5
     assert State().Task("other").as_dict()["batch"] is None
+
+
+def test_redis_is_tried_again_soon_however_long_it_is_away():
+    tries, pauses = iter([*[ConnectionError] * 8, TimeoutError, ConnectionError, SystemExit]), []
+
+    def connection():
+        raise next(tries)
+
+    capp = SimpleNamespace(connection=connection)
+    events = Events(capp, io_loop=None, max_tasks_in_memory=10, log_text=False, pause=pauses.append)
+    with pytest.raises(SystemExit):
+        events.run()
+    assert pauses == [PAUSE] * 9
 
 
 def test_a_password_is_made_once(tmp_path):
