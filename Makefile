@@ -56,7 +56,7 @@ test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
 	$(BIN)/pytest tests/browser
 
 test-flower: $(BROWSER) ## test what Flower shows of a thousand requests, in a real Chromium; a minute
-	$(BIN)/pytest tests/monitor
+	$(BIN)/pytest tests/flower
 
 screenshots: $(BROWSER) ## take the pictures of the page and of Flower under docs/screenshots anew
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py

@@ -16,7 +16,7 @@ class QueueAsker:
         self.url = url
 
     async def __aenter__(self):
-        self._client = AsyncClient(self.url, max_queue=0, timeout=120)
+        self._client = AsyncClient(self.url, timeout=120)
         return self
 
     async def __aexit__(self, *_):
@@ -48,10 +48,10 @@ class HttpAsker:
                 await writer.wait_closed()
 
     async def ask(self, text: str) -> None:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        body = json.dumps({"text": text}).encode()
+        reader, writer = await self._connection()
         with contextlib.ExitStack() as stack:
             stack.callback(writer.close)
-            body = json.dumps({"text": text}).encode()
             writer.write(HEAD.format(self._path, len(body)).encode() + body)
             status, _, head = (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"\r\n")
             length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
@@ -61,3 +61,12 @@ class HttpAsker:
             if b"connection: close" not in head:
                 stack.pop_all()
                 self._idle.append((reader, writer))
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return an idle connection that the server has not closed meanwhile, else a new one."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port)

@@ -50,7 +50,7 @@ def throughput(rows):
             axis.bar_label(bars, fmt="{:,.0f}", fontsize=8)
         axis.set_xticks(range(len(own)), [f"{row['processes']} process{'es' * (row['processes'] > 1)}" for row in own])
         axis.set(title=f"{size} size", ylabel="texts per second")
-    axes[0].legend(frameon=False, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
@@ -64,6 +64,7 @@ def latency(data):
     axis.plot(loads, took, ":", color="#5f6368", label="a batch, median")
     axis.axhline(data["full"]["took_ms"], ls="--", lw=1, color="#9aa0a6", label="a full batch")
     axis.set(xlabel="load, % of capacity", ylabel="ms", yscale="log", ylim=(1, None))
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)
     return figure

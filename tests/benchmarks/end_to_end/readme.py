@@ -74,13 +74,7 @@ def main_table(results: Mapping, words: Mapping) -> str:
         seconds = {row["size"]: row["worker"] for row in results["cold"]["data"]}
         lines.append([words["cold"], *(f"{seconds[row['size']]:.1f} s" for row in rows)])
     machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"])
-    return (
-        table(["", *(words[row["size"]] for row in rows)], lines)
-        + "\n"
-        + machine
-        + ("。" if words is WORDS["zh"] else ".")
-        + "\n"
-    )
+    return table(["", *(words[row["size"]] for row in rows)], lines) + "\n" + machine
 
 
 def compared(row: Mapping, words: Mapping) -> list[str]:

@@ -149,7 +149,7 @@ async def first_answer(connect, process, log) -> None:
 
 
 def environment(model: str, processes: int) -> dict[str, str]:
-    given = {"NERQ_MODEL": model, "NERQ_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1", "NERQ_MAX_QUEUE": "0"}
+    given = {"NERQ_MODEL": model, "NERQ_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1"}
     return {**os.environ, **given}
 
 

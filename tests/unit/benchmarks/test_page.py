@@ -91,6 +91,7 @@ def test_a_readme_gets_its_figures_between_the_marks(language):
     found = figures(small.results(), language)
     for figure in ("720 (80%)", "940 (95%)", "110 MB", "1.4 s", "2.9", "90", "mosec 50.0"):
         assert figure in found
+    assert not {".", "。"} & set(found.splitlines())
     text = "before\n<!-- figures: make bench -->\nold\n<!-- /figures -->\nafter\n"
     assert files.fill(text, found) == f"before\n<!-- figures: make bench -->\n{found}\n<!-- /figures -->\nafter\n"
 

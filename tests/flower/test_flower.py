@@ -98,6 +98,23 @@ def test_no_text_is_seen_even_of_senders_who_tell_it(server, app, tmp_path):
         assert "Batch size" in pages[0]
 
 
+def test_it_hears_again_after_a_restart_of_redis(server, app, tmp_path):
+    with worker(server.url, "-c", "1") as only, flower(server.url, tmp_path) as running:
+        running.hears()
+        server.stop(kill=True)
+        only.wait_for("Connection to broker lost")
+        server.start()
+        only.wait_for("Connected to", times=2)
+        sent = []
+
+        def heard(tasks):
+            if not sent or sent[-1].ready():  # what it missed it cannot list, so it gets another one
+                sent.append(app.send_task("nerq.extract", ["马云"]))
+            return any(tasks.get(result.id, {}).get("state") == "SUCCESS" for result in sent)
+
+        running.wait_for(heard)
+
+
 def test_ends_that_it_was_not_told_are_read_from_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1"):
         with flower(server.url, tmp_path) as before:

@@ -99,7 +99,7 @@ def told(server, running):
         first.wait()
         server.client.rpush("gate", *range(4))
         states = ledger.states()
-        states |= retried(server, ledger)
+        states |= retried(server, ledger) | ledger.states(hanging(server, ledger, app))
         tasks = running.wait_for(lambda tasks: all(tasks.get(i, {}).get("state") == s for i, s in states.items()))
     return states, ledger.fates, tasks
 
@@ -112,9 +112,19 @@ def retried(server, ledger):
     return ledger.states(ids)
 
 
+def hanging(server, ledger, app):
+    """Send two that would run for ever: one is terminated, one runs into its time limit; return their ids."""
+    victim = app.send_task("nerq.extract", ["!wait:never"])
+    assert server.client.blpop(["waiting"], timeout=30)
+    app.control.revoke(victim.id, terminate=True)
+    slow = app.send_task("nerq.extract", ["!wait:never"], time_limit=1)
+    ledger.fates |= {victim.id: "terminated", slow.id: "slow"}
+    return [victim.id, slow.id]
+
+
 def test_every_state_is_what_the_client_was_told(told, server):
     states, fates, tasks = told
-    assert len(states) == TOTAL + 2  # and the two gates
+    assert len(states) == TOTAL + 4  # and the two gates, and the two that hang
     assert {task_id: tasks[task_id]["state"] for task_id in states} == states
     counted = Counter((fates[task_id], state) for task_id, state in states.items())
     assert counted == {
@@ -128,9 +138,11 @@ def test_every_state_is_what_the_client_was_told(told, server):
         ("die-once", "SUCCESS"): 8,
         ("revoked", "REVOKED"): 110,
         ("expired", "REVOKED"): 110,
+        ("terminated", "REVOKED"): 1,
+        ("slow", "FAILURE"): 1,
     }
     dead = set(server.client.hkeys("nerq:nerq:dead"))
-    assert dead == {task_id for task_id, fate in fates.items() if fate in {"raise", "die"}}
+    assert dead == {task_id for task_id, fate in fates.items() if fate in {"raise", "die", "slow"}}
 
 
 def test_every_request_has_name_worker_and_times_and_no_text(told):
@@ -149,10 +161,10 @@ def test_every_request_has_name_worker_and_times_and_no_text(told):
             assert f"batch {task['batch']} of {task['batch_size']}, waited " in task["result"]
         if state == "FAILURE":
             assert task["failed"]
-            assert task["exception"].startswith(("InvalidText(", "ModelFailed(", "WorkerLost("))
+            assert task["exception"].startswith(("InvalidText(", "ModelFailed(", "WorkerLost(", "TimedOut("))
         if state == "REVOKED":
             assert task["revoked"]
-            assert not task["started"]
+            assert bool(task["started"]) == (fates[task_id] == "terminated")
     assert SECRET not in str(tasks)
     for task_id, fate in fates.items():
         if fate in {"die", "die-once", "die-until"}:

@@ -1,0 +1,54 @@
+"""The HTTP client of the benchmarks keeps connections, and does not take an error for an answer."""
+
+import asyncio
+
+import pytest
+
+from benchmarks.end_to_end.askers import HttpAsker
+
+GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"entities":[]}'
+
+
+async def exchanges(answers, *, closes=False):
+    """Serve these answers to that many texts, one after the other; return how many connections that took."""
+    left, opened = list(answers), []
+
+    async def serve(reader, writer):
+        opened.append(writer)
+        while left:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+            writer.write(left.pop(0))
+            await writer.drain()
+            if closes:
+                break
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, HttpAsker(server.sockets[0].getsockname()[1], "/ner") as asker:
+        for _ in answers:
+            await asker.ask("马云")
+            if closes:
+                await asker._idle[0][0].read()  # until the end is seen
+    return len(opened)
+
+
+def test_one_connection_does_for_texts_one_after_the_other():
+    assert asyncio.run(exchanges([GOOD] * 3)) == 1
+
+
+def test_a_connection_that_the_server_closed_is_not_used_again():
+    assert asyncio.run(exchanges([GOOD] * 3, closes=True)) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nsorry",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"error": 1}',
+    ],
+)
+def test_an_error_is_no_answer(answer):
+    with pytest.raises(RuntimeError):
+        asyncio.run(exchanges([answer]))
