@@ -223,10 +223,13 @@ def test_each_batch_tells_what_it_was_in_one_event_without_text(app, server, eve
         one, many = send(SECRET, SECRET + "二")
     for result in (one, many):
         result.get(timeout=20)
-    app.send_task("nerq.extract_many", [[SECRET, "马云", 7]]).get(timeout=20)  # not before: it would join their batch
-    events.wait_for(lambda e: any(b["type"] == "nerq-batch" and b["texts"] == 3 for b in e.seen))
+
+    def batch_of(e):  # events of the test before come late
+        ends = [b["batch"] for b in e.seen if b["type"] == "task-succeeded" and b["uuid"] == one.id]
+        return next((b for b in e.seen if b["type"] == "nerq-batch" and b["batch"] in ends), None)
+
+    pair = events.wait_for(batch_of)
     told = [event for event in events.seen if event["type"] == "nerq-batch"]
-    pair = next(event for event in reversed(told) if event["requests"] == 2)
     assert (pair["texts"], pair["windows"], pair["tokens"], pair["padded_tokens"]) == (2, 2, 11, 12)
     assert pair["model"] == "fake@00000000"
     assert 0 <= pair["waited_ms"] < 60_000

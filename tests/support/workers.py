@@ -152,10 +152,11 @@ class Events:
         return [event["type"] for event in self.seen if event.get("uuid") == task_id]
 
     def wait_for(self, condition, timeout=15):
+        """Wait until a condition holds, and return what it gave."""
         with self._changed:
-            assert self._changed.wait_for(lambda: condition(self), timeout), [
-                (e["type"], e.get("uuid")) for e in self.seen
-            ]
+            found = self._changed.wait_for(lambda: condition(self), timeout)
+            assert found, [(e["type"], e.get("uuid")) for e in self.seen]
+            return found
 
 
 def runs(client):
