@@ -16,7 +16,8 @@ from redis.exceptions import (
 )
 
 from nerq.errors import NerqError
-from nerq.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, FullError, Publisher
+from nerq.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher
+from nerq.tickets import FullError
 from support.pretended_redis import PretendedRedis
 
 
