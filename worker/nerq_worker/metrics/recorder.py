@@ -7,15 +7,13 @@ from celery import signals
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nerq.contract import ErrorCode
-from nerq_worker.batching.job import ANSWERED_BEFORE, Ending
+from nerq_worker.batching.job import ANSWERED_BEFORE, INTERNAL, Ending, code_of
 from nerq_worker.batching.watch import Flown, Watch
 from nerq_worker.metrics import buckets
 from nerq_worker.metrics.spread import Spread
 from nerq_worker.results import Record
 
 OK: Final = "ok"
-INTERNAL: Final = "internal_error"
-"""What has no code of the contract."""
 OUTCOMES: Final = (
     OK,
     ErrorCode.INVALID_TEXT,
@@ -145,8 +143,7 @@ class Recorder(Watch):
     def ended(self, records: Sequence[Record]) -> None:
         """Record requests that the parent ended itself: dead letters, and what is no request."""
         for record in records:
-            code = getattr(record.result, "code", None)
-            self._end(INTERNAL if code is None else str(code), dead=record.letter is not None)
+            self._end(code_of(record.result), dead=record.letter is not None)
 
     def _end(self, code: str, *, dead: bool) -> None:
         """Count a request that has no answer. Nothing may fail here: its end is stored already."""
