@@ -84,10 +84,8 @@ class Publisher:
         reach: Shared with the client's other publishers.
     """
 
-    def __init__(
-        self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach | None = None
-    ) -> None:
-        self._reach = reach or Reach()
+    def __init__(self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach) -> None:
+        self._reach = reach
         self._connect = connect
         self._queue = queue
         self._limit = limit
@@ -105,11 +103,6 @@ class Publisher:
         self._ready = threading.Condition(self._lock)
         self._waiting: deque[Ticket] = deque()
         self._thread: threading.Thread | None = None
-
-    @property
-    def reached(self) -> bool:
-        """Whether Redis has ever answered."""
-        return self._reach.there
 
     def put(self, message: bytes) -> None:
         """Push a message; return when Redis has it.
