@@ -21,7 +21,7 @@ from nerq_worker.batching.job import Ending, Outcome
 from nerq_worker.batching.watch import Flown
 from nerq_worker.metrics.recorder import Recorder
 from support.fake_worker import find
-from support.monitoring import free_port
+from support.ports import free_port
 from support.pretended import Recogniser
 from support.servers import redis_server
 from support.workers import worker

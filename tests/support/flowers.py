@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.commands import command
-from support.page import free_port
+from support.ports import free_port
 
 PATIENCE = 60
 READY = re.compile(r"Flower: (\S+)/(?:  user (\S+), password (?:(\S+) \(kept in (.+)\)|in (.+)))?")
