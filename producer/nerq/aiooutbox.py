@@ -12,8 +12,8 @@ from nerq.errors import NerqError
 from nerq.inbox import Inbox, follow
 from nerq.jobs import Job, Timeout, seconds
 from nerq.outbox import Outbox, Request
-from nerq.publisher import Ticket
 from nerq.routes import Destination
+from nerq.tickets import Ticket
 
 T = TypeVar("T")
 THREADS = 4

@@ -11,8 +11,6 @@ BULK = ".bulk"
 """What the name of a queue's second list ends in."""
 SEPARATOR = "\x06\x16"
 """What kombu puts between a queue's name and the step of a priority; it has 3, 6 and 9, the highest being 0."""
-
-
 QUEUES = "nerq:queues"
 """Set: all queues that a worker has ever worked on; it tells a model that rests from one that is misspelt."""
 

@@ -20,11 +20,12 @@ from nerq.errors import BrokerUnreachable, NerqError, QueueFull, TimedOut
 from nerq.keys import QUEUES
 from nerq.message import Letterhead
 from nerq.outcomes import Meta, read_meta
-from nerq.publisher import FullError, Publisher, Reach, Ticket
+from nerq.publisher import Publisher, Reach
 from nerq.pubsub import key
 from nerq.results import ResultListener
 from nerq.routes import Destination, Priority, queue_of, read_routes, unknown
 from nerq.settings import Settings
+from nerq.tickets import FullError, Ticket
 
 REVOKERS = 4
 """Connections that revoke (two sockets each, in kombu); more threads take turns."""

@@ -11,9 +11,9 @@ from nerq.errors import InvalidText, NerqError
 from nerq.jobs import Job, Timeout, seconds
 from nerq.link import Link
 from nerq.parcels import Bounds, Parcel
-from nerq.publisher import Ticket
 from nerq.routes import Destination
 from nerq.settings import Settings
+from nerq.tickets import Ticket
 
 T = TypeVar("T")
 Tell = Callable[[NerqError | None], None]

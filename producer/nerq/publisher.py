@@ -25,6 +25,7 @@ from redis.exceptions import (
 )
 
 from nerq.errors import NerqError
+from nerq.tickets import FullError, Ticket
 
 log = logging.getLogger("nerq.publisher")
 
@@ -51,35 +52,6 @@ PUSH_SHA: Final = hashlib.sha1(PUSH.encode(), usedforsecurity=False).hexdigest()
 
 PASSING = ("UNBLOCKED", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN")
 """Replies that another attempt may not get, besides those that redis-py has classes for."""
-
-
-class FullError(Exception):
-    """The queue has no room; the caller words it for people."""
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.length = length
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One message of one caller, and what became of it."""
-
-    message: bytes
-    tell: "Callable[[Exception | None], None] | None" = None
-    done: bool = False
-    error: Exception | None = None
-
-    def settle(self, error: Exception | None) -> None:
-        """Note the end; the first one counts."""
-        if not self.done:
-            self.error = error
-            self.done = True
-            if self.tell is not None:
-                try:
-                    self.tell(error)
-                except Exception:  # the others who sent along are to be told all the same
-                    log.exception("a caller could not be told what became of its message")
 
 
 @dataclass(slots=True)
@@ -112,10 +84,8 @@ class Publisher:
         reach: Shared with the client's other publishers.
     """
 
-    def __init__(
-        self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach | None = None
-    ) -> None:
-        self._reach = reach or Reach()
+    def __init__(self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach) -> None:
+        self._reach = reach
         self._connect = connect
         self._queue = queue
         self._limit = limit
@@ -133,11 +103,6 @@ class Publisher:
         self._ready = threading.Condition(self._lock)
         self._waiting: deque[Ticket] = deque()
         self._thread: threading.Thread | None = None
-
-    @property
-    def reached(self) -> bool:
-        """Whether Redis has ever answered."""
-        return self._reach.there
 
     def put(self, message: bytes) -> None:
         """Push a message; return when Redis has it.

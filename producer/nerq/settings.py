@@ -73,14 +73,13 @@ class Settings(BaseModel):
     )
     max_body_bytes: int = Field(10_000_000, ge=1024, description="longest body of a request to the gateway")
     max_upload_bytes: int = Field(100_000_000, ge=1024, description="longest body of a job, a file too")
+    max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
     metrics_host: str = Field(
         "127.0.0.1", min_length=1, description="address at which a worker serves its metrics; 0.0.0.0: all"
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="port at which a worker serves /metrics for Prometheus; 0: none"
     )
-    max_jobs: int = Field(100, ge=1, description="jobs of the gateway that may be unfinished, and that are kept ended")
-
     flower_password_file: str = Field(
         "", description="file with Flower's password, made up if it is not there; empty: one in `nerq flower`'s --data"
     )

@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from nerq.errors import InvalidSettings, NerqError
+from nerq.ports import try_to_bind
 from nerq.settings import Settings, variable
 from nerq_gateway.app import make_app
 from nerq_gateway.metrics import FOLDER
@@ -69,10 +70,7 @@ def _stop(*_: object) -> NoReturn:
 
 def _check(host: str, port: int) -> None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        try_to_bind(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(f"--host {host} is no address of this machine: {error.strerror}") from None
     except OSError as error:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from support.commands import command
+from support.ports import free_port
 from support.servers import redis_server
 from support.spans import collector
 from support.stub_worker import StubWorker
@@ -23,12 +24,6 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl
 def server():
     with redis_server() as running:
         yield running
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import yaml
 
 from nerq import Client
 from support.gateways import gateway
-from support.monitoring import ALERTS, CONFIG, DASHBOARD, NAME, ROOT, alerts, free_port, panel_queries, panels
+from support.monitoring import ALERTS, CONFIG, DASHBOARD, NAME, ROOT, alerts, panel_queries, panels
+from support.ports import free_port
 from support.scrapes import scrape
 from support.servers import redis_server
 from support.workers import worker

@@ -199,7 +199,7 @@ def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events)
     result.get(timeout=20)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     (succeeded,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
-    assert " of 1, waited " in succeeded["result"]
+    assert " with 1 request, waited " in succeeded["result"]
     ask(app, "马云")  # a later one: the earlier one's acknowledgement is through
     assert server.client.hlen("unacked") <= 1
 
@@ -218,17 +218,25 @@ def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
     assert len(batches) < 2 * sum(len(text) + 2 for text in texts) / 2048
 
 
+def batch_of(events, result):
+    """Return the event of the batch that a request ended in."""
+    events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
+    (end,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
+
+    def its():
+        return [e for e in events.seen if e["type"] == "nerq-batch" and e["batch"] == end["batch"]]
+
+    events.wait_for(lambda _: its())
+    return its()[0]
+
+
 def test_each_batch_tells_what_it_was_in_one_event_without_text(app, server, events):
     with gate(app, server, events) as send:
-        one, many = send(SECRET, SECRET + "二")
-    for result in (one, many):
-        result.get(timeout=20)
-
-    def batch_of(e):  # events of the test before come late
-        ends = [b["batch"] for b in e.seen if b["type"] == "task-succeeded" and b["uuid"] == one.id]
-        return next((b for b in e.seen if b["type"] == "nerq-batch" and b["batch"] in ends), None)
-
-    pair = events.wait_for(batch_of)
+        one, _ = send(SECRET, SECRET + "二")
+    pair = batch_of(events, one)
+    assert pair["requests"] == 2
+    texts = app.send_task("nerq.extract_many", [[SECRET, "马云", 7]])  # not before: it would join their batch
+    assert batch_of(events, texts)["texts"] == 3
     told = [event for event in events.seen if event["type"] == "nerq-batch"]
     assert (pair["texts"], pair["windows"], pair["tokens"], pair["padded_tokens"]) == (2, 2, 11, 12)
     assert pair["model"] == "fake@00000000"

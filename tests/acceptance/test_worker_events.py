@@ -45,7 +45,7 @@ def test_ends_tell_of_the_batch(server, app, events):
             assert (end["batch_size"], end["characters"]) == (2, 20)
             assert end["batch"] == 2  # the gate was the first
             assert end["waited_ms"] > 0
-            assert "20 characters, batch 2 of 2, waited " in end["result"]
+            assert "20 characters, batch 2 with 2 requests, waited " in end["result"]
 
 
 def test_a_request_revoked_or_expired_before_it_came_has_a_name(server, app, events):
@@ -74,7 +74,7 @@ def test_requests_of_a_killed_process_are_retried(server, app, events):
         assert [event["retries"] for event in seen if event["type"] == RETRIED] == [1, 2]
         task = as_flower_sees(seen)[poison.id]
         assert (task.state, task.retries) == ("FAILURE", 2)
-        assert " of 1, waited " in task.result
+        assert " with 1 request, waited " in task.result
 
 
 def test_a_request_that_another_worker_took_over_waits_there(server, app, events):

@@ -6,14 +6,9 @@ import pytest
 
 from nerq import Client
 from support.gate import gate
+from support.ports import free_port
 from support.scrapes import scrape, scrape_until
 from support.workers import found, worker
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

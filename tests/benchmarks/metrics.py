@@ -20,19 +20,13 @@ from nerq_worker.app import make_worker_app
 from nerq_worker.batching.job import Ending, Outcome
 from nerq_worker.batching.watch import Flown
 from nerq_worker.metrics.recorder import Recorder
-from support.fake_worker import FakeRecogniser, Stats, find
-from support.monitoring import free_port
+from support.fake_worker import find
+from support.ports import free_port
+from support.pretended import Recogniser
 from support.servers import redis_server
 from support.workers import worker
 
 FIGURES = {"tokens": 900, "padded_tokens": 1000, "windows": 32, "tokenise": 1e-3, "infer": 0.04, "decode": 1e-3}
-
-
-class Quick(FakeRecogniser):
-    """Finds names at once, and asks nobody."""
-
-    def run(self, texts):
-        return [find(text) for text in texts], Stats(len(texts), 10 * len(texts), 11 * len(texts))
 
 
 def recording(texts, repeats=2000):
@@ -85,4 +79,4 @@ def main():
 if __name__ == "__main__":
     main()
 elif os.environ.get("NERQ_BROKER_URL"):
-    app = make_worker_app(Settings.from_env(), load=lambda settings: Quick(settings.broker_url))
+    app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("fake", lambda texts: map(find, texts)))

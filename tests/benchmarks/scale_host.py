@@ -13,10 +13,10 @@ from collections import deque
 import redis
 
 from nerq.keys import QueueKeys
+from nerq_worker.delivery.channel import LOOK
 from nerq_worker.delivery.keeper import RENEWALS
 from nerq_worker.delivery.ledger import End, Ledger, Want
 from nerq_worker.delivery.scripts import TAKE
-from nerq_worker.delivery.transport import LOOK
 
 AHEAD, BATCH = 128, 32
 """Requests a worker of one process holds, and most texts of a batch."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.page import announce_worker, by_heart, forget_worker, free_port, gateway
+from support.page import announce_worker, by_heart, forget_worker, gateway
+from support.ports import free_port
 from support.servers import redis_server
 from support.stub_worker import StubWorker, failed
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import resource
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,14 +14,9 @@ from redis.retry import Retry
 
 from nerq import children
 from nerq.embedded import find_server
+from support.ports import free_port
 
 PATIENCE = 30.0
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class RedisProcess:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import redis
 
-from chaos.redises import PATIENCE, RedisProcess, free_port
+from chaos.redises import PATIENCE, RedisProcess
+from support.ports import free_port
 
 NAME = "mymaster"
 

@@ -12,7 +12,7 @@ from support.servers import redis_server
 from support.workers import foreign_app, worker
 
 SECRET = "马云的秘密"
-DIE = "from nerq.cli import main; main()"
+START = "from nerq.cli import main; main()"
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_p
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(tmp_path, arguments, said):
-    command = [sys.executable, "-c", DIE, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
+    command = [sys.executable, "-c", START, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode in {1, 2}
     assert ended.stderr.startswith("nerq: ")

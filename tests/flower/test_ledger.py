@@ -158,7 +158,8 @@ def test_every_request_has_name_worker_and_times_and_no_text(told):
             times = [task[name] for name in ("received", "started", "succeeded")]
             assert all(earlier <= later for earlier, later in pairwise(times)), task
             assert task["runtime"] > 0
-            assert f"batch {task['batch']} of {task['batch_size']}, waited " in task["result"]
+            company = "1 request" if task["batch_size"] == 1 else f"{task['batch_size']} requests"
+            assert f"batch {task['batch']} with {company}, waited " in task["result"]
         if state == "FAILURE":
             assert task["failed"]
             assert task["exception"].startswith(("InvalidText(", "ModelFailed(", "WorkerLost(", "TimedOut("))

@@ -1,8 +1,10 @@
-"""Fixtures for tests with a real server: an empty one, and a stub of a worker."""
+"""Fixtures for tests with a real server: an empty one, a stub of a worker, a ledger."""
 
 import pytest
+import redis
 
 from nerq import Client
+from support.ledgers import make_ledger
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 
@@ -29,3 +31,15 @@ def worker(server):
 def ner(server):
     with Client(server.url, timeout=10) as client:
         yield client
+
+
+@pytest.fixture
+def client(server):
+    """A connection of its own, as a worker's."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def ledger():
+    return make_ledger()

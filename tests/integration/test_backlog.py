@@ -45,7 +45,7 @@ def test_requests_and_texts_that_wait(ner, server):
 
 def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
     ner.submit("一")
-    old = server.client.lpop("nerq").replace('"sent_at": ', '"sent_at": 1e9, "was": ')
+    old = server.client.lpop("nerq").replace('"sent_at":', '"sent_at":1e9,"was":')
     server.client.rpush("nerq", old)
     ner.submit("二")
     assert ner.backlog().oldest_seconds > 1e6
@@ -53,7 +53,7 @@ def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
 
 def test_a_clock_that_runs_ahead_makes_nobody_younger_than_new(ner, server):
     ner.submit("一")
-    server.client.rpush("nerq", server.client.lpop("nerq").replace('"sent_at": ', '"sent_at": 9e9, "was": '))
+    server.client.rpush("nerq", server.client.lpop("nerq").replace('"sent_at":', '"sent_at":9e9,"was":'))
     assert ner.backlog().oldest_seconds == 0
 
 

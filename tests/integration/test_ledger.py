@@ -8,17 +8,6 @@ from nerq_worker.delivery.scripts import TAKE
 from support.ledgers import hold, letters, make_ledger, push, queued, take
 
 
-@pytest.fixture
-def client(server):
-    with redis.Redis.from_url(server.url) as client:
-        yield client
-
-
-@pytest.fixture
-def ledger():
-    return make_ledger()
-
-
 def held(client, ledger):
     return sorted(raw.decode().removeprefix("message of ") for raw in client.hvals(ledger.keys.held(ledger.owner)))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nerq import AsyncClient, Client, UnknownModel
+from nerq import AsyncClient, Client, QueueFull, UnknownModel
 from nerq.keys import QUEUES
 from support.ledgers import make_ledger
 from support.stub_worker import StubWorker
@@ -85,3 +85,6 @@ def test_each_queue_has_a_limit_of_its_own(server):
     with Client(server.url, routes="news=a,weibo=b", max_queue=1) as ner:
         for model in ("news", "weibo", None):
             ner.submit("一", model=model)
+        for model, queue in (("news", "a"), ("weibo", "b"), (None, "nerq")):
+            with pytest.raises(QueueFull, match=f"1 interactive requests wait in '{queue}'"):
+                ner.submit("一", model=model)

@@ -5,7 +5,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import redis
 
 from nerq import AsyncClient, Client, InvalidSettings, QueueFull
 from nerq.deadletters import DeadLetters
@@ -15,17 +14,6 @@ from support.ledgers import letters, make_ledger, push, queued, take_kinds
 
 KEYS = QueueKeys("nerq")
 BULK = "nerq.bulk"
-
-
-@pytest.fixture
-def client(server):
-    with redis.Redis.from_url(server.url) as client:
-        yield client
-
-
-@pytest.fixture
-def ledger():
-    return make_ledger()
 
 
 def ids(taken):

@@ -8,7 +8,8 @@ import threading
 from contextlib import contextmanager
 
 from support.gateways import gateway
-from support.monitoring import CONFIG, alerts, free_port, need, panel_queries, prometheus, until
+from support.monitoring import CONFIG, alerts, need, panel_queries, prometheus, until
+from support.ports import free_port
 from support.servers import redis_server
 from support.workers import worker
 

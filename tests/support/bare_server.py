@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 from contextlib import ExitStack, contextmanager
 
@@ -11,6 +10,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from nerq.embedded import find_server
+from support.ports import free_port
 
 
 class BareServer:
@@ -107,9 +107,3 @@ def watched_pair(folder):
         while sentinel.client.sentinel_masters()["mymaster"]["num-slaves"] < 1:
             pass
         yield master, replica, sentinel
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

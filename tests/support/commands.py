@@ -11,7 +11,7 @@ PATIENCE = 120
 
 
 @contextmanager
-def command(*arguments, env=None):
+def command(*arguments, env=None, patience=PATIENCE):
     """Start `nerq` with `arguments` and yield the process; stdout has what it says on both."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", "from nerq.cli import main; main()", *arguments],
@@ -21,7 +21,7 @@ def command(*arguments, env=None):
         encoding="utf-8",
         env={**os.environ, **(env or {})},
     )
-    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog = threading.Timer(patience, process.kill)
     watchdog.start()
     try:
         yield process

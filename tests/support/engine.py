@@ -4,13 +4,14 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HEALTHY_WITHIN = 180
@@ -52,13 +53,6 @@ def clone(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     return folder
-
-
-def free_port():
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Engine:

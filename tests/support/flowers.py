@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.commands import command
-from support.page import free_port
+from support.ports import free_port
 
 PATIENCE = 60
+LONGEST = 900
+"""Seconds after which a Flower is killed: one lives through all tests of a module."""
 READY = re.compile(r"Flower: (\S+)/(?:  user (\S+), password (?:(\S+) \(kept in (.+)\)|in (.+)))?")
 
 
@@ -85,5 +87,5 @@ class Flower:
 def flower(url, data, *arguments, env=None):
     """Run Flower over the Redis at `url`, its files in the folder `data`."""
     options = ("--broker", url, "--data", str(data), "--port", str(free_port()), *arguments)
-    with command("flower", *options, env=env) as process:
+    with command("flower", *options, env=env, patience=LONGEST) as process:
         yield Flower(process)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from support.ports import free_port
 
 ROOT = Path(__file__).parents[2] / "compose"
 CONFIG = ROOT / "prometheus" / "prometheus.yml"
@@ -46,12 +47,6 @@ def need(program):
     if found is None:
         pytest.skip(f"{program} is not installed; on Debian: apt-get install prometheus")
     return found
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Prometheus:

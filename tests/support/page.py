@@ -14,6 +14,7 @@ import uvicorn
 from nerq.contract import EXTRACT
 from nerq.settings import Settings
 from nerq_gateway.app import make_app
+from support.ports import free_port
 from support.stub_worker import MODEL, success
 
 NAMES = {
@@ -70,12 +71,6 @@ def by_heart(request):
     if request["task"] == EXTRACT:
         return success({"entities": found(argument), "model": MODEL})
     return success({"documents": [{"entities": found(text)} for text in argument], "model": MODEL})
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager

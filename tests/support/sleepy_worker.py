@@ -2,39 +2,16 @@
 
 import os
 import time
-from dataclasses import dataclass
-from types import SimpleNamespace
 
-from nerq.contract import Entity
 from nerq.settings import Settings
 from nerq_worker.app import make_worker_app
+from support.pretended import Recogniser
 
 
-@dataclass(frozen=True)
-class Stats:
-    windows: int
-    tokens: int
-    padded_tokens: int
-
-
-class Recogniser:
-    package = SimpleNamespace(
-        id="sleepy@00000000",
-        digest="0" * 64,
-        manifest=SimpleNamespace(tokenizer=SimpleNamespace(max_length=512, lowercase=True, half_width=True)),
-        name="sleepy",
-    )
-    batch_texts, batch_tokens = 32, 2048
-
-    def __init__(self, rate):
-        self._rate = rate
-
-    def run(self, texts):
-        time.sleep(len(texts) / self._rate)
-        found = [[Entity(text=text[:2], type="PER", start=0, end=2, score=0.9)] for text in texts]
-        return found, Stats(len(texts), sum(map(len, texts)), max(map(len, texts)) * len(texts))
+def find(texts):
+    time.sleep(len(texts) / float(os.environ["SLEEPY_RATE"]))
+    return [[{"text": text[:2], "type": "PER", "start": 0, "end": 2, "score": 0.9}] for text in texts]
 
 
 if os.environ.get("NERQ_BROKER_URL"):
-    rate = float(os.environ["SLEEPY_RATE"])
-    app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser(rate))
+    app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("sleepy", find))

@@ -16,7 +16,8 @@ from redis.exceptions import (
 )
 
 from nerq.errors import NerqError
-from nerq.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, FullError, Publisher
+from nerq.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher, Reach
+from nerq.tickets import FullError
 from support.pretended_redis import PretendedRedis
 
 
@@ -26,11 +27,16 @@ def redis():
 
 
 @pytest.fixture
-def make(redis):
+def reach():
+    return Reach()
+
+
+@pytest.fixture
+def make(redis, reach):
     made = []
 
     def make(limit=0, patience=1.0):
-        made.append(Publisher(redis.connect, "nerq", limit=limit, patience=patience))
+        made.append(Publisher(redis.connect, "nerq", limit=limit, patience=patience, reach=reach))
         return made[-1]
 
     yield make
@@ -168,13 +174,21 @@ def test_a_connection_that_died_since_is_made_again_at_once(redis, make):
     assert redis.opened == 2
 
 
-def test_a_redis_that_was_never_reached_is_given_up_at_once(redis, make):
+def test_a_redis_that_was_never_reached_is_given_up_at_once(redis, make, reach):
     redis.refused = [ConnectionError("refused")] * 5
     publisher = make(patience=60)
     with pytest.raises(ConnectionError, match="refused"):
         publisher.put(b"a")
     assert len(redis.refused) == 4
-    assert not publisher.reached
+    assert not reach.there
+
+
+def test_a_redis_that_another_publisher_reached_is_waited_for(redis, make, reach):
+    make().put(b"a")
+    redis.refused = [ConnectionError("refused")] * 2
+    make().put(b"b")
+    assert redis.queue == [b"a", b"b"]
+    assert reach.there
 
 
 def test_a_redis_that_was_reached_before_is_waited_for(redis, make):

@@ -1,4 +1,4 @@
-"""What the README says of settings and errors is what the code says."""
+"""What the READMEs say of settings and errors is what the code says."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,29 @@ from nerq import errors
 from nerq.contract import ErrorCode
 from nerq.settings import Settings, table, variable
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+CHINESE = (ROOT / "README.zh.md").read_text("utf-8")
+
+
+def settings_of(readme):
+    found = re.search(r"<!-- settings.*? -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def names_and_defaults(rows):
+    return [row.split("|")[1:3] for row in rows.splitlines()[2:]]
 
 
 def test_the_settings_table_is_the_generated_one():
-    found = re.search(r"<!-- settings: .*? -->\n(.*?)\n<!-- /settings -->", README, re.DOTALL)
-    assert found
-    assert found[1] == table()
+    assert settings_of(README) == table()
+
+
+def test_the_chinese_table_has_the_same_names_and_defaults_and_says_what_each_is():
+    rows = settings_of(CHINESE)
+    assert names_and_defaults(rows) == names_and_defaults(table())
+    assert all(re.search("[\u4e00-\u9fff]", row.split("|")[3]) for row in rows.splitlines()[2:])
 
 
 def test_the_table_has_every_setting():

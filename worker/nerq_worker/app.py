@@ -23,8 +23,9 @@ from nerq_worker.batching.answers import Recogniser, Work
 from nerq_worker.batching.job import Held, answer, held, hold, is_holding
 from nerq_worker.batching.strategy import PREFORK_ONLY
 from nerq_worker.cache import Keys
+from nerq_worker.delivery.channel import LEDGER
 from nerq_worker.delivery.ledger import Ledger
-from nerq_worker.delivery.transport import LEDGER, install
+from nerq_worker.delivery.transport import install
 from nerq_worker.dictionary.hangup import Reloader, ignore
 
 logger = logging.getLogger(__name__)

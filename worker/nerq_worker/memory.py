@@ -5,6 +5,9 @@ import gc
 import time
 from collections.abc import Callable
 
+PAUSE = 0.1
+"""Seconds between two returns after batches: it takes half a millisecond, as long as a small batch."""
+
 
 def _find_trim() -> Callable[[int], int] | None:
     try:
@@ -14,10 +17,6 @@ def _find_trim() -> Callable[[int], int] | None:
 
 
 _trim = _find_trim()
-
-
-PAUSE = 0.1
-"""Seconds between two returns after batches: it takes half a millisecond, as long as a small batch."""
 
 
 class Returns:

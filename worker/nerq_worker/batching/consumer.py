@@ -47,7 +47,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._lost = -RECONNECT_PAUSE
         self._ledger = held().ledger
         self.nerq_watch, self._services = _observed(self)
-        self._keeper = Keeper(self._ledger, self._connect, self._about, self._taken_back)
+        self._keeper = Keeper(self._ledger, self.nerq_connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
@@ -81,7 +81,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._keeper.stop()
         for service in self._services:
             service.stop()
-        with suppress(RedisError, OSError), self._connect() as client:
+        with suppress(RedisError, OSError), self.nerq_connect() as client:
             self._ledger.leave(client)
 
     def on_send_event_buffered(self) -> None:
@@ -107,7 +107,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
         return on_message
 
-    def _connect(self) -> Any:
+    def nerq_connect(self) -> Any:
+        """Return a new client of Redis, for a thread of its own."""
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
 

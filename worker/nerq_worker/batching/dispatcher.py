@@ -20,7 +20,7 @@ from nerq_worker.batching.job import Held
 from nerq_worker.batching.lanes import Lanes
 from nerq_worker.batching.policy import Limits
 from nerq_worker.batching.request import BatchRequest
-from nerq_worker.delivery.transport import LOOK
+from nerq_worker.delivery.channel import LOOK
 from nerq_worker.results import ResultStore
 
 if TYPE_CHECKING:

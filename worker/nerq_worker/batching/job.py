@@ -108,6 +108,8 @@ class Report(NamedTuple):
 
 ANSWERED_BEFORE = "answered_before"
 """Code of a request that came again although its result is stored."""
+INTERNAL = "internal_error"
+"""Code of an error that has none in the contract."""
 
 _held: list[Held] = []
 _known: dict[str, Answer] = {}
@@ -272,7 +274,7 @@ def code_of(error: BaseException) -> str:
     if isinstance(error, SoftTimeLimitExceeded):
         return str(ErrorCode.TIMED_OUT)
     code = getattr(error, "code", None) if isinstance(error, NerqError) else None
-    return "internal_error" if code is None else str(code)
+    return INTERNAL if code is None else str(code)
 
 
 @contextmanager

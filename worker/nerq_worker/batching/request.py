@@ -88,12 +88,13 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.place = {"batch": batch, "batch_size": size, "waited_ms": round(waited * 1000, 1)}
 
     def _placed(self, summary: str) -> str:
-        """Return what the events say as the result, for those who see no other field."""
+        """Return what the events say as the result, for those who see no other field, as in plain Flower."""
         place = self.place
         if not place:
             return f"<{summary}>"
         batch, size, waited = (place[name] for name in ("batch", "batch_size", "waited_ms"))
-        return f"<{summary}, batch {batch} of {size}, waited {waited:.1f} ms>"
+        requests = "1 request" if size == 1 else f"{size} requests"
+        return f"<{summary}, batch {batch} with {requests}, waited {waited:.1f} ms>"
 
     @property
     def sent_at(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What a worker holds, on its own side of the connection. Touches kombu's internals, as transport.py does."""
+"""What a worker holds, on its own side of the connection. Touches kombu's internals, as channel.py does."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress

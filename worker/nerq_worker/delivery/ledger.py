@@ -260,4 +260,4 @@ class Ledger:
 
 def list_of(tag: str) -> str:
     """Return the list of Redis' that a message came from."""
-    return tag[16:]
+    return tag[16:]  # behind the number and a space; TAKE puts them there

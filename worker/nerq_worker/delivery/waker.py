@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError, ResponseError
 
 if TYPE_CHECKING:
-    from nerq_worker.delivery.transport import HoldingChannel
+    from nerq_worker.delivery.channel import HoldingChannel
 
 WAKE = "WAKE"
 """The kind of connection, where kombu has BRPOP and LISTEN."""

@@ -15,22 +15,18 @@ def assemble(consumer: Any, held: Held) -> tuple[Recorder, Endpoint]:
     """Return what counts, and what serves the counts once it is started.
 
     Args:
-        consumer: Celery's consumer.
+        consumer: the worker's consumer.
         held: the model and the settings.
 
     Raises:
         InvalidSettings: nobody can listen at the address that the settings name.
     """
-    settings, backend = held.settings, held.app.backend
+    settings = held.settings
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, and nobody asks for them
     registry = CollectorRegistry()  # of its own, so that nothing of other libraries is told unasked
     tell_model(registry, metadata.version("nerq"), held.model, settings.engine, settings.queue)
     recorder = Recorder(registry)
     registry.register(PoolCollector(consumer))
     ProcessCollector(registry=registry)
-
-    def connect() -> Any:
-        return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
-
-    registry.register(QueueCollector(connect, settings.queue, settings.max_queue))
+    registry.register(QueueCollector(consumer.nerq_connect, settings.queue, settings.max_queue))
     return recorder, Endpoint(registry, settings.metrics_host, settings.metrics_port)

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from nerq import forks
 from nerq.errors import InvalidSettings
+from nerq.ports import try_to_bind
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,7 @@ class Endpoint:
 
 def _check(host: str, port: int) -> None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        try_to_bind(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(f"NERQ_METRICS_HOST={host} is no address of this machine: {error.strerror}") from None
     except OSError as error:

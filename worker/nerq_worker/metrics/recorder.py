@@ -7,15 +7,13 @@ from celery import signals
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nerq.contract import ErrorCode
-from nerq_worker.batching.job import ANSWERED_BEFORE, Ending
+from nerq_worker.batching.job import ANSWERED_BEFORE, INTERNAL, Ending, code_of
 from nerq_worker.batching.watch import Flown, Watch
 from nerq_worker.metrics import buckets
 from nerq_worker.metrics.spread import Spread
 from nerq_worker.results import Record
 
 OK: Final = "ok"
-INTERNAL: Final = "internal_error"
-"""What has no code of the contract."""
 OUTCOMES: Final = (
     OK,
     ErrorCode.INVALID_TEXT,
@@ -49,9 +47,6 @@ class Recorder(Watch):
             made = Counter(f"nerq_worker_{name}", told, [label], registry=registry)
             return {str(value): made.labels(str(value)) for value in values}
 
-        def histogram(name: str, told: str, bounds: Sequence[float]) -> Histogram:
-            return Histogram(f"nerq_worker_{name}", told, buckets=bounds, registry=registry)
-
         self._requests = counters("requests", "Requests that ended, by how.", "outcome", OUTCOMES)
         self._texts = counter("texts", "Texts in finished batches.")
         self._characters = counter("text_characters", "Characters of those texts.")
@@ -64,6 +59,13 @@ class Recorder(Watch):
         self._again = counters("redeliveries", "Requests that are tried once more, by why.", "reason", AGAIN)
         self._lost = counters("batches_lost", "Batches whose process did not report, by why.", "reason", LOST)
         self._dead = counters("dead_letters", "Requests that were set aside, by why.", "code", DEAD)
+        self._make_histograms(registry)
+        signals.task_revoked.connect(self._on_revoked, weak=False)
+
+    def _make_histograms(self, registry: CollectorRegistry) -> None:
+        def histogram(name: str, told: str, bounds: Sequence[float]) -> Histogram:
+            return Histogram(f"nerq_worker_{name}", told, buckets=bounds, registry=registry)
+
         self._batch_texts = histogram("batch_texts", "Texts in a batch.", buckets.TEXTS)
         self._batch_tokens = histogram(
             "batch_tokens", "Tokens of a batch, with padding; 0 if all was cached.", buckets.TOKENS
@@ -94,7 +96,6 @@ class Recorder(Watch):
             buckets.WAITS,
             registry,
         )
-        signals.task_revoked.connect(self._on_revoked, weak=False)
 
     def batch(self, flown: Flown) -> None:
         """Record a batch."""
@@ -145,8 +146,7 @@ class Recorder(Watch):
     def ended(self, records: Sequence[Record]) -> None:
         """Record requests that the parent ended itself: dead letters, and what is no request."""
         for record in records:
-            code = getattr(record.result, "code", None)
-            self._end(INTERNAL if code is None else str(code), dead=record.letter is not None)
+            self._end(code_of(record.result), dead=record.letter is not None)
 
     def _end(self, code: str, *, dead: bool) -> None:
         """Count a request that has no answer. Nothing may fail here: its end is stored already."""
