@@ -104,7 +104,7 @@ def test_nothing_that_the_stack_does_is_refused(stack):
 def test_readiness_is_told_behind_a_bulk_backlog(stack):
     """A gateway that has just started remembers no answer, so /readyz must ask a worker that has much to do."""
     with Client(stack.broker_url(), timeout=60, max_queue=0) as ner:
-        jobs = [ner.submit_many([f"第{n}次，{TEXT * 8}{m}。" for m in range(500)]) for n in range(120)]
+        jobs = [ner.submit_many([f"第{n}次，{TEXT * 8}{m}。" for m in range(250)]) for n in range(240)]
         try:
             stack.compose("restart", "gateway")
             stack.wait_healthy("gateway", "worker")
