@@ -118,9 +118,9 @@ stack-test: $(STACK) ## bring the stack up, test it from outside, and take every
 	$(BIN)/pytest --timeout 1800 tests/stack
 
 lock: $(STACK) ## pin what the images install, with hashes; what is pinned stays unless UPGRADE=--upgrade
-	$(LOCK) --extra worker --extra gateway --extra flower --extra models pyproject.toml -o requirements.lock
-	$(LOCK) -c requirements.lock --extra worker --extra cli pyproject.toml -o $(PINS)/worker.txt
-	$(LOCK) -c requirements.lock --extra gateway pyproject.toml -o $(PINS)/gateway.txt
+	$(LOCK) --extra worker --extra gateway --extra flower --extra models --extra otel pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock --extra worker --extra cli --extra otel pyproject.toml -o $(PINS)/worker.txt
+	$(LOCK) -c requirements.lock --extra gateway --extra otel pyproject.toml -o $(PINS)/gateway.txt
 	$(LOCK) -c requirements.lock --extra flower pyproject.toml -o $(PINS)/flower.txt
 	$(LOCK) -c requirements.lock --extra models pyproject.toml -o $(PINS)/models.txt
 	$(LOCK) $(PINS)/build.in -o $(PINS)/build.txt

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from nerq import Client
+from support.gateways import gateway
 from support.workers import found, runs, worker
 
 BULK = "nerq.bulk"
@@ -75,6 +76,16 @@ def test_bulk_work_goes_on_where_texts_never_end(server, app, events):
         assert all(len(result.get(timeout=30)["documents"]) == 40 for result in sent)
         lengths = [run[0] for run in runs(server.client)][1:]
         assert [n for n, length in enumerate(lengths) if length == 5] == [8, 17, 26]
+
+
+def test_readiness_is_told_before_a_bulk_backlog_is_done(server):
+    """/readyz asks a worker for a text, and a new gateway remembers no earlier answer."""
+    with Client(server.url, timeout=60) as ner, worker(server.url, "-c", "1"):
+        jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
+        with gateway(server.url) as site:
+            assert site.http.get("/readyz").json() == {"status": "ok"}
+        assert ner.backlog().bulk > 0
+        assert all(len(job.result()) == 40 for job in jobs)
 
 
 def test_an_idle_worker_is_woken_by_a_lone_bulk_request(server, app):

@@ -10,6 +10,7 @@ from nerq import Client
 from support.engine import get, run
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"
+METRICS = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
 
 
 def test_the_curl_line_of_the_readme(stack):
@@ -67,6 +68,51 @@ for command in ("FLUSHALL", "CONFIG GET dir", "SHUTDOWN", "KEYS *", "ACL LIST", 
 """
     refused = stack.execute("worker", "python", "-c", program).splitlines()
     assert len(refused) == 6, refused
+
+
+def refusals_and_woken(stack):
+    """Return how often Redis has refused a command to a user, and how often a worker has ended a wait of its own."""
+    program = """
+import json, redis
+client = redis.Redis.from_url(open("/run/secrets/nerq/broker-url").read().strip(), decode_responses=True)
+print(json.dumps([client.info(section) for section in ("errorstats", "commandstats")]))
+"""
+    errors, commands = json.loads(stack.execute("worker", "python", "-c", program))
+    counts = (errors.get("errorstat_NOPERM", {}), "count"), (commands.get("cmdstat_client|unblock", {}), "calls")
+    return [told.get(name, 0) for told, name in counts]
+
+
+def test_nothing_that_the_stack_does_is_refused(stack):
+    """The worker is idle before each lone bulk text, so it has to end its wait."""
+    refused, woken = refusals_and_woken(stack)
+    with Client(stack.broker_url(), timeout=60) as ner:
+        for _ in range(3):
+            assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
+            assert ner.extract(TEXT)[0].text == "马云"
+        job = ner.submit_many([TEXT] * 50)
+        assert all(document.entities for document in job.result())
+        assert ner.backlog().workers
+    for path in ("/api/v1/status", "/metrics", "/readyz"):
+        assert get(stack.url("gateway", path))
+    stack.execute("worker", "nerq", "probe", "--timeout", "20")
+    assert "nerq_worker_queue_wait_seconds" in stack.execute("worker", "python", "-c", METRICS)
+    now = refusals_and_woken(stack)
+    assert now[0] == refused
+    assert now[1] > woken
+
+
+def test_readiness_is_told_behind_a_bulk_backlog(stack):
+    """A gateway that has just started remembers no answer, so /readyz must ask a worker that has much to do."""
+    with Client(stack.broker_url(), timeout=60, max_queue=0) as ner:
+        jobs = [ner.submit_many([f"第{n}次，{TEXT * 8}{m}。" for m in range(250)]) for n in range(240)]
+        try:
+            stack.compose("restart", "gateway")
+            stack.wait_healthy("gateway", "worker")
+            assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
+            assert ner.backlog().bulk + ner.backlog().held > 0  # a worker holds up to a few hundred requests
+        finally:
+            for job in jobs:
+                job.revoke()
 
 
 def test_flower_lists_the_request_and_asks_for_a_password(stack):

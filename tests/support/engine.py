@@ -78,9 +78,9 @@ class Engine:
         self._compose = [*composes()[0], *(part for file in files for part in ("-f", str(file)))]
         self._compose += [part for profile in profiles for part in ("--profile", profile)]
 
-    def compose(self, *arguments, check=True):
-        """Run Compose on this stack and return what it printed."""
-        return run(*self._compose, *arguments, check=check, env=self._env, cwd=self.folder).stdout
+    def compose(self, *arguments, check=True, env=None):
+        """Run Compose on this stack, with these variables besides, and return what it printed."""
+        return run(*self._compose, *arguments, check=check, env=self._env | (env or {}), cwd=self.folder).stdout
 
     def containers(self, service):
         """Return the ids of a service's running containers."""

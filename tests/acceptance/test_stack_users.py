@@ -1,0 +1,49 @@
+"""What the stack's list of users lets the users of Redis do is all that worker, gateway and client need."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from nerq import Client
+from support.gateways import gateway
+from support.workers import worker
+
+MAKE_SECRETS = Path(__file__).parents[2] / "compose" / "init" / "make_secrets.py"
+TEXT = "马云在杭州"
+
+
+@pytest.fixture
+def urls(server):
+    """Addresses of a Redis with the stack's users, by user."""
+    spec = importlib.util.spec_from_file_location("make_secrets", MAKE_SECRETS)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for user, rules in module.RULES.items():
+        server.client.execute_command(f"ACL SETUSER {user} on >password resetkeys resetchannels {rules}")
+    return {user: server.url.replace("://", f"://{user}:password@") for user in module.RULES}
+
+
+def refused(server):
+    return [
+        (entry["username"], entry["reason"], entry["object"])
+        for entry in server.client.acl_log()
+        if entry["reason"] != "auth"
+    ]
+
+
+def test_texts_bulk_work_and_status_need_nothing_that_is_refused(server, urls):
+    """The worker is idle when a lone bulk text comes, so it has to end a wait; it is stopped while it waits again."""
+    with worker(urls["worker"], "-c", "1") as running:
+        with Client(urls["app"], timeout=30) as ner:
+            assert ner.extract(TEXT)[0].text == "马云"
+            assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
+            assert all(found.entities for found in ner.submit_many([TEXT] * 100).result())
+            assert ner.backlog().workers
+        with gateway(urls["gateway"]) as site:
+            assert site.http.get("/readyz").status_code == 200
+            assert site.http.get("/metrics").status_code == 200
+            assert site.http.get("/api/v1/status").json()["workers"]
+        assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
+        assert running.stop() == 0
+    assert refused(server) == []

@@ -1,0 +1,75 @@
+"""Traces leave the stack for a collector on its network, if one is named."""
+
+import json
+import time
+import urllib.request
+
+import pytest
+
+from support.engine import run
+
+COLLECTOR = """
+import gzip, http.server
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            (service,) = (a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    print(service, span.trace_id.hex(), span.name, flush=True)
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer(("", 4318), Handler).serve_forever()
+"""
+"""Prints service, trace and name of each span. It runs in the gateway's image, which has OTLP's messages."""
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPANS = {("nerq-gateway", "POST /api/v1/ner"), ("nerq-worker", "process nerq"), ("nerq-worker", "nerq batch")}
+PATIENCE = 60
+
+
+@pytest.fixture
+def collector(stack):
+    """The name of a container that is `collector` in the network `back`; the stack sends its traces there."""
+    name = f"{stack.project}-collector"
+    place = ("--network", f"{stack.project}_back", "--network-alias", "collector")
+    run(
+        "docker",
+        "run",
+        "--detach",
+        "--name",
+        name,
+        *place,
+        stack.inspect("gateway")[0]["Image"],
+        "python",
+        "-c",
+        COLLECTOR,
+    )
+    try:
+        stack.compose("up", "--detach", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+        stack.wait_healthy("worker", "gateway")
+        yield name
+    finally:
+        run("docker", "rm", "--force", name)
+        stack.compose("up", "--detach")
+        stack.wait_healthy("redis", "worker", "gateway", "flower")
+
+
+def test_one_trace_leads_from_the_call_to_the_batch(stack, collector):
+    request = urllib.request.Request(
+        stack.url("gateway", "/api/v1/ner"),
+        json.dumps({"text": "马云在杭州阿里巴巴总部发表演讲"}).encode(),
+        {"Content-Type": "application/json", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    began, found = time.monotonic(), set()
+    while found != SPANS and time.monotonic() - began < PATIENCE:
+        rows = [line.split(" ", 2) for line in run("docker", "logs", collector).stdout.splitlines()]
+        found = {(service, name) for service, trace, name in rows if trace == TRACE}
+        time.sleep(0.5)  # spans leave every five seconds, and Docker tells nobody of a container's lines
+    assert found == SPANS
