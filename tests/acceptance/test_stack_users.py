@@ -47,3 +47,15 @@ def test_texts_bulk_work_and_status_need_nothing_that_is_refused(server, urls):
         assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
         assert running.stop() == 0
     assert refused(server) == []
+
+
+def test_a_worker_that_may_end_no_wait_says_so_once_and_works(server, urls):
+    server.client.execute_command("ACL SETUSER worker -client|unblock")
+    with worker(urls["worker"], "-c", "1") as running, Client(urls["app"], timeout=30) as ner:
+        for _ in range(3):
+            assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
+        running.wait_for("Redis refuses CLIENT UNBLOCK")
+        assert ner.extract(TEXT)[0].text == "马云"
+        assert running.stop() == 0
+    assert [line for line in running.lines if "UNBLOCK" in line][1:] == []
+    assert not [line for line in running.lines if "Connection to broker lost" in line]

@@ -21,7 +21,7 @@ class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
             self._let_wake(channel, channel.waker)
 
     def _let_wake(self, channel: HoldingChannel, waker: Waker) -> None:
-        if channel.blocked is None or waker.list is None or waker.waiting:
+        if channel.blocked is None or waker.list is None or waker.waiting or waker.refused:
             return
         if not self._client_registered(channel, waker.client, WAKE):
             self._register(channel, waker.client, WAKE)

@@ -5,14 +5,17 @@ on one. So when something comes into the bulk list, the first connection's wait 
 at all lists. Without this a lone bulk message would wait for up to a second.
 """
 
+import logging
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 if TYPE_CHECKING:
     from nerq_worker.delivery.channel import HoldingChannel
+
+logger = logging.getLogger(__name__)
 
 WAKE = "WAKE"
 """The kind of connection, where kombu has BRPOP and LISTEN."""
@@ -24,12 +27,14 @@ class Waker:
     Attributes:
         list: the list to wait on; None for none.
         waiting: a wait has been sent and not been answered.
+        refused: Redis does not let its user end a wait, so there is no use in this.
     """
 
     def __init__(self, channel: "HoldingChannel") -> None:
         self._channel = channel
         self.list: str | None = None
         self.waiting = False
+        self.refused = False
 
     @cached_property
     def client(self) -> Any:
@@ -65,7 +70,13 @@ class Waker:
             raise
         if there and (blocked := self._channel.blocked) is not None:
             connection.send_command("CLIENT", "UNBLOCK", blocked)
-            self.client.parse_response(connection, "CLIENT UNBLOCK")
+            try:
+                self.client.parse_response(connection, "CLIENT UNBLOCK")
+            except NoPermissionError:
+                self.refused = True
+                logger.warning(
+                    "Redis refuses CLIENT UNBLOCK; allow it (+client|unblock), or lone bulk work waits a second"
+                )
 
     def close(self) -> None:
         """Close the connection."""
