@@ -191,12 +191,19 @@ class _Writer:
         return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
 
     def _mask(self) -> str:
-        """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, 1, length]."""
+        """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, length, length].
+
+        One row of it would do, but repeating that once is cheaper than having each layer's Add repeat it.
+        """
         graph = self.graph
         kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
         missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], "mask.missing")
         bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], "mask.bias")
-        return graph.node("Unsqueeze", [bias, graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))], "mask")
+        row = graph.node("Unsqueeze", [bias, graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))], "mask.row")
+        size = graph.node("Shape", ["input_ids"], "mask.length", start=1, end=2)
+        ones = [graph.constant(f"ones.{count}", np.ones(count, dtype=np.int64)) for count in (2, 1)]
+        shape = graph.node("Concat", [ones[0], size, ones[1]], "mask.shape", axis=0)
+        return graph.node("Expand", [row, shape], "mask")
 
     def _layer(self, name: str, states: str, mask: str) -> str:
         graph, linear = self.graph, self.linear
