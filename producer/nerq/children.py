@@ -63,9 +63,13 @@ def stop(process: "subprocess.Popen[bytes]", *, patience: float) -> bool:
     return True
 
 
-def end_with_parent() -> None:
-    """Have this process end when the thread that started it does, for children that another library starts."""
-    if tie := _dies_with(os.getppid()):
+def end_with_parent(parent: int) -> None:
+    """Have this process end when the thread that started it does, for children that another library starts.
+
+    Args:
+        parent: its process's id; if that is gone already, this one ends at once.
+    """
+    if tie := _dies_with(parent):
         tie()
 
 

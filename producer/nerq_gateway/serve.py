@@ -8,6 +8,6 @@ from nerq.children import end_with_parent
 from nerq.settings import Settings
 from nerq_gateway.app import make_app
 
-if multiprocessing.parent_process() is not None:  # one of several, which uvicorn would leave behind if it were killed
-    end_with_parent()
+if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
+    end_with_parent(parent.pid)  # one of several, which uvicorn would leave behind if it were killed
 app = make_app(Settings.from_env(), tracing.provider("nerq-gateway", os.environ))
