@@ -98,11 +98,12 @@ class TextTokenizer:
         self._first = options.label_mask == "first"
         self.cls_id = self._special_id("[CLS]", options.cls_id)
         self.sep_id = self._special_id("[SEP]", options.sep_id)
-        self._of_words = ids_of_words(self._tokenizer)
-        self._of_run = lru_cache(maxsize=_RUNS)(self._encode)
         if options.split == "characters":
             self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
             self._of_character = lru_cache(maxsize=_CHARACTERS)(self._encode_character)
+        else:
+            self._of_words = ids_of_words(self._tokenizer)
+            self._of_run = lru_cache(maxsize=_RUNS)(self._encode)
 
     def is_same(self, one: str, other: str) -> bool:
         """Tell whether the model sees no difference between two texts."""
