@@ -28,18 +28,30 @@ def batches_before(client, start):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bulk_job_delays_a_text_by_at_most_one_batch_of_each_process(server, workers):
-    """A job of 16,000 texts waits, 40 in a batch. A text is in the batch after those that run, or in the next one."""
+    """A job of 16,000 texts waits, 40 in a batch. A text is in the batch after those that run, or in the next one.
+
+    Batches of the job go on only when they are let, so that all that run when the text is sent have been noted.
+    """
+    processes = 2 * workers
+    texts = ["!wait:step", *(chr(ord("一") + n) * 3 for n in range(39))]
     with Client(server.url, timeout=60) as ner, ExitStack() as running:
-        jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
+        jobs = [ner.submit_many(texts) for _ in range(400)]
         for name in range(workers):
             running.enter_context(worker(server.url, "-c", "2", "-n", f"w{name}"))
         for _ in range(5):
+            for _ in range(processes):
+                assert server.client.blpop(["waiting"], timeout=30)
             server.client.delete("runs", "runners")
             job = ner.submit(TEXT)
             start = server.client.llen("runs")
+            server.client.rpush("step", *range(processes))
+            while not job.done():
+                if server.client.blpop(["waiting"], timeout=1):
+                    server.client.rpush("step", 1)
             assert len(job.result()) == 40
             assert batches_before(server.client, start) <= 1
             assert ner.backlog().bulk > 0
+        server.client.rpush("step", *range(len(jobs)))
         assert all(len(job.result()) == 40 for job in jobs)
 
 
