@@ -1,4 +1,4 @@
-# Commands for people who work on nerq. `make demo` and `make test` need nothing but Python 3.11+, make and git.
+# Commands for people who work on hanner. `make demo` and `make test` need nothing but Python 3.11+, make and git.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,10 +27,10 @@ help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(DEMO) ## run Chinese texts through a real queue and show what comes back
-	@$(BIN)/nerq demo
+	@$(BIN)/hanner demo
 
 up: $(DEMO) ## start Redis and a worker, and stay
-	@$(BIN)/nerq up
+	@$(BIN)/hanner up
 
 test: $(DEV) ## run all tests: unit, integration, acceptance, a little chaos
 	$(BIN)/pytest
@@ -68,7 +68,7 @@ test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; ski
 	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
 	$(BIN)/pytest tests/monitoring
 
-test-spacy: pyproject.toml ## read what nerq writes for spaCy with spaCy itself, in an environment of its own
+test-spacy: pyproject.toml ## read what hanner writes for spaCy with spaCy itself, in an environment of its own
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
@@ -80,7 +80,7 @@ bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 
 bench-render: $(BENCH) ## write docs/benchmarks.md anew from what was measured
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end --render
 
-bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$NERQ_BENCH
+bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$HANNER_BENCH
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments
 
 bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dictionary
@@ -92,7 +92,7 @@ bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dic
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
-bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, nerq; OPTIONS="--rounds 5"
+bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, hanner; OPTIONS="--rounds 5"
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues --json docs/benchmarks/queue.json --plot docs/benchmarks/queue.svg $(OPTIONS)
 
 bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
@@ -136,7 +136,7 @@ clean: ## remove the environment and what tools left behind
 	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nerq needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hanner needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 
 $(BATCHES)/bin/celery:

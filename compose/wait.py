@@ -34,8 +34,8 @@ def main(compose: list[str]) -> int:
             print(f"The stack is up: {len(found)} containers, healthy after {time.monotonic() - began:.0f} s.")
             page, flower = (output(*compose, "port", *of).strip() for of in (("gateway", "8000"), ("flower", "5555")))
             print(f"  page and API  http://{page}/")
-            print(f"  Flower        http://{flower}/ user nerq, password:")
-            print(f"                {' '.join(compose)} exec flower cat /run/secrets/nerq/password")
+            print(f"  Flower        http://{flower}/ user hanner, password:")
+            print(f"                {' '.join(compose)} exec flower cat /run/secrets/hanner/password")
             return 0
         time.sleep(LOOK)
     print(f"Not healthy after {PATIENCE} s: {found}; look at {' '.join(compose)} logs", file=sys.stderr)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 REDIS = "redis:6379/0"
 RULES = {
-    # Redis is nerq's alone, so users differ in what they may do, not in which keys they see.
+    # Redis is hanner's alone, so users differ in what they may do, not in which keys they see.
     "worker": "~* &* +@all -@admin -@dangerous +info +client|unblock",
     "gateway": "~* &* +@all -@admin -@dangerous +info",
     "flower": "~* &* +@all -@admin -@dangerous +info",

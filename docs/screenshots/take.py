@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from celery.states import READY_STATES
 
-from nerq import Client
-from nerq.cli.stack import running
+from hanner import Client
+from hanner.cli.local_stack import running
 from support.flowers import flower
 from support.page import Desk, chromium, gateway
 from support.workers import foreign_app
@@ -102,7 +102,7 @@ def _fates(monitor, broker):
         revoked = str(uuid4())
         app.control.revoke(revoked, reply=True, limit=1, timeout=5)
         jobs = [ner.submit(text) for text in TEXTS] + [ner.submit_many(TEXTS)]
-        odd = [app.send_task("nerq.extract", [7]), app.send_task("nerq.extract", [TEXTS[0]], task_id=revoked)]
+        odd = [app.send_task("hanner.extract", [7]), app.send_task("hanner.extract", [TEXTS[0]], task_id=revoked)]
         for job in jobs:
             job.wait()
         for result in odd:

@@ -1,4 +1,4 @@
-"""`nerq extract` as a user runs it, against a real server and a stub of a worker."""
+"""`hanner extract` as a user runs it, against a real server and a stub of a worker."""
 
 import json
 import os
@@ -12,12 +12,12 @@ TEXT = "昨天马云在杭州"
 FOUND = {"text": "马云", "type": "PER", "start": 2, "end": 4, "score": 0.9}
 
 
-def nerq(*arguments, broker, given=b"", **options):
+def hanner(*arguments, broker, given=b"", **options):
     return subprocess.run(
-        [sys.executable, "-c", "from nerq.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from hanner.cli import main; main()", *arguments],
         input=given,
         capture_output=True,
-        env={**os.environ, "NERQ_BROKER_URL": broker},
+        env={**os.environ, "HANNER_BROKER_URL": broker},
         timeout=60,
         check=False,
         **options,
@@ -30,7 +30,7 @@ def lines(result):
 
 
 def test_a_pipe_gets_one_document_per_line(broker, worker):
-    assert lines(nerq("extract", TEXT, "没有", broker=broker)) == [
+    assert lines(hanner("extract", TEXT, "没有", broker=broker)) == [
         {"text": TEXT, "entities": [FOUND]},
         {"text": "没有", "entities": []},
     ]
@@ -39,9 +39,9 @@ def test_a_pipe_gets_one_document_per_line(broker, worker):
 def test_lines_of_stdin_and_of_files(broker, worker, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text(f"甲\n\n{TEXT}\r\n", encoding="utf-8")
-    found = lines(nerq("extract", "-", "-f", str(file), broker=broker, given="乙\n丙".encode()))
+    found = lines(hanner("extract", "-", "-f", str(file), broker=broker, given="乙\n丙".encode()))
     assert [document["text"] for document in found] == ["甲", "", TEXT, "乙", "丙"]
-    (whole,) = lines(nerq("extract", "--whole", "-f", str(file), broker=broker))
+    (whole,) = lines(hanner("extract", "--whole", "-f", str(file), broker=broker))
     assert whole["text"] == f"甲\n\n{TEXT}\r\n"
     assert whole["entities"][0]["start"] == 5
 
@@ -49,9 +49,9 @@ def test_lines_of_stdin_and_of_files(broker, worker, tmp_path):
 def test_a_terminal_gets_a_table(broker, worker):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", "from nerq.cli import main; main()", "extract", TEXT],
+        [sys.executable, "-c", "from hanner.cli import main; main()", "extract", TEXT],
         stdout=theirs,
-        env={**os.environ, "NERQ_BROKER_URL": broker, "TERM": "xterm"},
+        env={**os.environ, "HANNER_BROKER_URL": broker, "TERM": "xterm"},
     )
     os.close(theirs)
     said = b""
@@ -70,28 +70,28 @@ def test_a_terminal_gets_a_table(broker, worker):
 
 def test_errors_are_part_of_the_document(broker, worker):
     worker.behaviour = lambda request: failed("WorkerLostError")
-    result = nerq("extract", TEXT, broker=broker)
+    result = hanner("extract", TEXT, broker=broker)
     assert result.returncode == 1
     assert json.loads(result.stdout)["error"]["code"] == "worker_lost"
-    result = nerq("extract", b"\xff\xfe", broker=broker)
+    result = hanner("extract", b"\xff\xfe", broker=broker)
     assert result.returncode == 2
     assert json.loads(result.stdout)["error"]["code"] == "invalid_text"
 
 
 def test_nobody_answers(broker):
-    result = nerq("extract", "--timeout", "0.2", TEXT, broker=broker)
+    result = hanner("extract", "--timeout", "0.2", TEXT, broker=broker)
     assert result.returncode == 1
     assert result.stdout == b""
-    assert result.stderr.decode().startswith("nerq: no result came within 0.2 s")
+    assert result.stderr.decode().startswith("hanner: no result came within 0.2 s")
 
 
 def test_texts_go_before_files_and_models_are_asked_by_name(broker, worker, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text(TEXT, "utf-8")
-    lines(nerq("extract", TEXT, broker=broker))
-    lines(nerq("extract", "-f", str(file), broker=broker))
-    lines(nerq("extract", "-f", str(file), "--priority", "interactive", broker=broker))
-    assert [request["list"] for request in worker.requests] == ["nerq", "nerq.bulk", "nerq"]
-    result = nerq("extract", TEXT, "--model", "nwes", broker=broker)
+    lines(hanner("extract", TEXT, broker=broker))
+    lines(hanner("extract", "-f", str(file), broker=broker))
+    lines(hanner("extract", "-f", str(file), "--priority", "interactive", broker=broker))
+    assert [request["list"] for request in worker.requests] == ["hanner", "hanner.bulk", "hanner"]
+    result = hanner("extract", TEXT, "--model", "nwes", broker=broker)
     assert result.returncode == 2
     assert "no worker of model 'nwes' has ever run here" in result.stderr.decode()

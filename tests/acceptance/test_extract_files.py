@@ -1,4 +1,4 @@
-"""`nerq extract` into files: killed, interrupted, out of room, and continued. A real server, a stub of a worker."""
+"""`hanner extract` into files: killed, interrupted, out of room, and continued. A real server, a stub of a worker."""
 
 import fcntl
 import json
@@ -14,7 +14,7 @@ import termios
 import pytest
 
 LINES = 3000
-COMMAND = [sys.executable, "-c", "from nerq.cli import main; main()", "extract"]
+COMMAND = [sys.executable, "-c", "from hanner.cli import main; main()", "extract"]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def texts(tmp_path):
 def start(*arguments, broker, **options):
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
-        env={**os.environ, "NERQ_BROKER_URL": broker},
+        env={**os.environ, "HANNER_BROKER_URL": broker},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **options,
@@ -103,7 +103,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(broker, worker, texts, tmp_
     out, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
     code, _, complaint = run("-f", texts, "-o", out, broker=broker, preexec_fn=small)
     assert code == 1
-    assert complaint.startswith(f"nerq: {out} cannot be written: File too large")
+    assert complaint.startswith(f"hanner: {out} cannot be written: File too large")
     assert complaint.count("\n") == 1
     assert "--resume" in complaint
     assert run("-f", texts, "-o", out, "--resume", broker=broker)[0] == 0
@@ -119,7 +119,7 @@ def test_ctrl_c_says_how_to_go_on(broker, worker, texts, tmp_path):
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaint.decode().startswith("nerq: interrupted. ")
+    assert complaint.decode().startswith("hanner: interrupted. ")
     assert f"texts are in {out}; the same command with --resume goes on" in complaint.decode()
     assert "Traceback" not in complaint.decode()
     assert out.read_bytes().endswith(b"\n")
@@ -133,7 +133,7 @@ def test_bad_lines_keep_their_places(broker, worker, tmp_path):
     assert [line.get("error", {}).get("code") for line in found] == [None, "invalid_text", None, None, None]
     assert "line 2 of" in found[1]["error"]["message"]
     assert code == 2
-    assert complaint.startswith("nerq: 1 of 5 texts failed; the first is text 2: invalid_text: line 2 of")
+    assert complaint.startswith("hanner: 1 of 5 texts failed; the first is text 2: invalid_text: line 2 of")
 
 
 def test_brat_makes_a_folder(broker, worker, tmp_path):
@@ -172,7 +172,7 @@ def test_a_terminal_sees_how_far_it_is(plain, broker, worker, texts, tmp_path):
     process = subprocess.Popen(
         [*COMMAND, "-f", str(texts), "-o", str(tmp_path / "out.jsonl")],
         stderr=theirs,
-        env={**os.environ, "NERQ_BROKER_URL": broker, "TERM": "xterm", **({"NO_COLOR": "1"} if plain else {})},
+        env={**os.environ, "HANNER_BROKER_URL": broker, "TERM": "xterm", **({"NO_COLOR": "1"} if plain else {})},
     )
     os.close(theirs)
     said = read_terminal(ours)

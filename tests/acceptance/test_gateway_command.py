@@ -1,4 +1,4 @@
-"""`nerq gateway` as a user runs it, asked with curl; and how it starts, stops and refuses to start."""
+"""`hanner gateway` as a user runs it, asked with curl; and how it starts, stops and refuses to start."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ def server():
 @contextlib.contextmanager
 def running(server, *arguments, **env):
     port = str(free_port())
-    with command("gateway", "--port", port, *arguments, env={"NERQ_BROKER_URL": server.url, **env}) as process:
+    with command("gateway", "--port", port, *arguments, env={"HANNER_BROKER_URL": server.url, **env}) as process:
         for line in process.stdout:
             if "Application startup complete" in line:
                 break
@@ -67,8 +67,8 @@ def test_several_processes_share_port_and_metrics(server):
     with running(server, "--processes", "2") as (process, url), StubWorker(server.url):
         for _ in range(2):  # each of the processes says that it has started
             curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
-        counted = [line for line in curl(f"{url}/metrics").splitlines() if line.startswith("nerq_http_texts_total")]
-        assert counted == ['nerq_http_texts_total{outcome="ok"} 2.0']
+        counted = [line for line in curl(f"{url}/metrics").splitlines() if line.startswith("hanner_http_texts_total")]
+        assert counted == ['hanner_http_texts_total{outcome="ok"} 2.0']
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.wait(60) == 0
@@ -83,7 +83,7 @@ def test_spans_are_sent_to_the_collector_that_the_environment_names(server):
             assert process.wait(60) == 0
         ((service, span),) = sent_to.wait_for(1)
         _, trace_id, span_id, _ = stub.requests[0]["headers"]["traceparent"].split("-")
-    assert (service, span.name) == ("nerq-gateway", "POST /api/v1/ner")
+    assert (service, span.name) == ("hanner-gateway", "POST /api/v1/ner")
     assert (span.trace_id.hex(), span.span_id.hex()) == (trace_id, span_id)
 
 
@@ -109,9 +109,9 @@ def test_a_listener_does_not_keep_it_from_stopping(server):
 @pytest.mark.parametrize(
     ("env", "words", "code"),
     [
-        ({"NERQ_RATE_LIMIT": "many"}, "NERQ_RATE_LIMIT cannot be used", 2),
-        ({"NERQ_API_KEYS": "sha256:1"}, "NERQ_API_KEYS cannot be used: entry 1", 2),
-        ({"NERQ_BROKER_URL": "amqp://host"}, "NERQ_BROKER_URL cannot be used", 2),
+        ({"HANNER_RATE_LIMIT": "many"}, "HANNER_RATE_LIMIT cannot be used", 2),
+        ({"HANNER_API_KEYS": "sha256:1"}, "HANNER_API_KEYS cannot be used: entry 1", 2),
+        ({"HANNER_BROKER_URL": "amqp://host"}, "HANNER_BROKER_URL cannot be used", 2),
     ],
 )
 def test_settings_that_cannot_be_used_are_one_sentence(env, words, code):
@@ -130,4 +130,4 @@ def test_a_port_in_use_is_named():
         with command("gateway", "--port", port) as process:
             said = process.stdout.read()
             assert process.wait(60) == 1
-    assert said.startswith(f"nerq: port {port} of 127.0.0.1 cannot be used")
+    assert said.startswith(f"hanner: port {port} of 127.0.0.1 cannot be used")

@@ -53,7 +53,7 @@ with TestClient(app) as browser:
 """,
     "celery": """
 import sys
-assert not any(name.partition(".")[0].startswith("nerq") for name in sys.modules)
+assert not any(name.partition(".")[0].startswith("hanner") for name in sys.modules)
 assert people("昨天马云在杭州") == ["马云"]
 assert people_in_many(["马云", "没有"]) == [["马云"], []]
 index(7, "昨天马云在杭州")
@@ -79,7 +79,7 @@ def test_guide(name, server, tmp_path):
     with StubWorker(server.url) as worker:
         ended = subprocess.run(
             [sys.executable, program],
-            env=os.environ | {"NERQ_BROKER_URL": server.url},
+            env=os.environ | {"HANNER_BROKER_URL": server.url},
             capture_output=True,
             text=True,
             timeout=120,

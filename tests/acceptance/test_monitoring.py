@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nerq import Client
+from hanner import Client
 from support.gateways import gateway
 from support.monitoring import ALERTS, CONFIG, DASHBOARD, NAME, ROOT, alerts, panel_queries, panels
 from support.ports import free_port
@@ -25,7 +25,7 @@ def exported():
     port = free_port()
     with (
         redis_server() as server,
-        worker(server.url, "-c", "1", env={"NERQ_METRICS_PORT": str(port)}),
+        worker(server.url, "-c", "1", env={"HANNER_METRICS_PORT": str(port)}),
         gateway(server.url) as site,
     ):
         assert site.ner(text="马云在杭州").status_code == 200
@@ -90,20 +90,20 @@ def test_prometheus_finds_every_container_of_a_service():
     assert config["rule_files"] == [ALERTS.name]
     found = {job["job_name"]: job for job in config["scrape_configs"]}
     for service, port in (("worker", 9808), ("gateway", 8000)):
-        (discovery,) = found[f"nerq-{service}"]["dns_sd_configs"]
+        (discovery,) = found[f"hanner-{service}"]["dns_sd_configs"]
         assert (discovery["names"], discovery["type"], discovery["port"]) == ([service], "A", port)
 
 
 def test_what_both_export_is_the_queue_and_the_version(exported):
     both = exported["worker"].names & exported["gateway"].names
-    assert all(name.startswith("nerq_queue_") or name == "nerq_build_info" for name in both)
+    assert all(name.startswith("hanner_queue_") or name == "hanner_build_info" for name in both)
 
 
 def test_the_documents_tables_are_what_is_exported(exported):
     wanted = {
-        "queue": exported["gateway"].table(("nerq_queue_", "nerq_build_info")),
-        "worker": exported["worker"].table(("nerq_worker_", "nerq_model_info")),
-        "gateway": exported["gateway"].table("nerq_http_"),
+        "queue": exported["gateway"].table(("hanner_queue_", "hanner_build_info")),
+        "worker": exported["worker"].table(("hanner_worker_", "hanner_model_info")),
+        "gateway": exported["gateway"].table("hanner_http_"),
     }
     head = "| metric | kind | labels | what it is |\n| --- | --- | --- | --- |\n"
     found = dict(re.findall(r"<!-- metrics of the (\w+) -->\n(.*?)\n<!-- /metrics -->", DOCS.read_text(), re.DOTALL))

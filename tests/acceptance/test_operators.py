@@ -1,11 +1,11 @@
-"""What an operator sees and does while a real worker runs: `nerq status`, `nerq dead`."""
+"""What an operator sees and does while a real worker runs: `hanner status`, `hanner dead`."""
 
 import json
 
 import pytest
 
-from nerq import Client, WorkerLost
-from nerq.cli.app import run
+from hanner import Client, WorkerLost
+from hanner.cli.app import run
 from support.servers import redis_server
 from support.workers import worker
 
@@ -13,7 +13,7 @@ from support.workers import worker
 @pytest.fixture
 def server(monkeypatch):
     with redis_server() as server:
-        monkeypatch.setenv("NERQ_BROKER_URL", server.url)
+        monkeypatch.setenv("HANNER_BROKER_URL", server.url)
         yield server
 
 
@@ -34,7 +34,7 @@ def test_a_text_that_kills_its_process_is_listed_retried_and_purged(server, caps
         (letter,) = said(capsys, "dead", "list")
         assert (letter["id"], letter["task"], letter["code"], letter["deaths"]) == (
             job.id,
-            "nerq.extract",
+            "hanner.extract",
             "worker_lost",
             3,
         )

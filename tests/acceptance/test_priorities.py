@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.gateways import gateway
 from support.workers import found, runs, worker
 
-BULK = "nerq.bulk"
+BULK = "hanner.bulk"
 TEXT = "马云" * 40
 """Longer than any bulk text, so that its batch is known by it."""
 
@@ -58,11 +58,11 @@ def test_a_bulk_job_delays_a_text_by_at_most_one_batch_of_each_process(server, w
 def test_a_worker_full_of_bulk_requests_still_takes_a_text(server, app, events):
     """Its process is busy, it holds as many bulk requests as it may, and yet the text is the next to run."""
     with worker(server.url, "-c", "1"):
-        stuck = app.send_task("nerq.extract", ["!wait:gate"], queue=BULK)
+        stuck = app.send_task("hanner.extract", ["!wait:gate"], queue=BULK)
         assert server.client.blpop(["waiting"], timeout=30)
-        bulk = [app.send_task("nerq.extract", ["马云" + "。" * (n % 40)], queue=BULK) for n in range(300)]
+        bulk = [app.send_task("hanner.extract", ["马云" + "。" * (n % 40)], queue=BULK) for n in range(300)]
         events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in bulk) >= 100)
-        text = app.send_task("nerq.extract", [TEXT])
+        text = app.send_task("hanner.extract", [TEXT])
         events.wait_for(lambda e: "task-received" in e.of(text.id))
         assert server.client.llen(BULK) > 0
         server.client.rpush("gate", 1)
@@ -77,12 +77,12 @@ def test_bulk_work_goes_on_where_texts_never_end(server, app, events):
 
     def many(queue, length):
         texts = [chr(ord("一") + n) * length for n in range(40)]
-        return app.send_task("nerq.extract_many", [texts], queue=queue)
+        return app.send_task("hanner.extract_many", [texts], queue=queue)
 
     with worker(server.url, "-c", "1"):
-        app.send_task("nerq.extract", ["!wait:gate"])
+        app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        sent = [many("nerq", 3) for _ in range(30)] + [many(BULK, 5) for _ in range(3)]
+        sent = [many("hanner", 3) for _ in range(30)] + [many(BULK, 5) for _ in range(3)]
         events.wait_for(lambda e: all("task-received" in e.of(result.id) for result in sent))
         server.client.rpush("gate", 1)
         assert all(len(result.get(timeout=30)["documents"]) == 40 for result in sent)
@@ -109,32 +109,33 @@ def test_an_idle_worker_is_woken_by_a_lone_bulk_request(server, app):
     with worker(server.url, "-c", "1") as running:
         while len(waiting()) < 2:
             assert running.process.poll() is None
-        assert found(app.send_task("nerq.extract", ["马云"], queue=BULK)) == 1
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"], queue=BULK)) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
 
 
 def test_a_worker_may_be_kept_for_one_of_the_two(server, app):
     """Celery's -Q takes their names."""
-    with worker(server.url, "-c", "1", "-Q", "nerq"):
-        bulk = app.send_task("nerq.extract", ["马云"], queue=BULK)
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+    with worker(server.url, "-c", "1", "-Q", "hanner"):
+        bulk = app.send_task("hanner.extract", ["马云"], queue=BULK)
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         assert server.client.llen(BULK) == 1
     with worker(server.url, "-c", "1", "-Q", BULK):
         assert found(bulk) == 1
-        text = app.send_task("nerq.extract", ["马云"])
-        assert found(app.send_task("nerq.extract", ["马云"], queue=BULK)) == 1
-        assert server.client.llen("nerq") == 1
+        text = app.send_task("hanner.extract", ["马云"])
+        assert found(app.send_task("hanner.extract", ["马云"], queue=BULK)) == 1
+        assert server.client.llen("hanner") == 1
     with worker(server.url, "-c", "1"):
         assert found(text) == 1
 
 
 def test_what_a_stopping_worker_had_goes_back_to_its_list(server, app, events):
     with worker(server.url, "-c", "1") as running:
-        app.send_task("nerq.extract", ["!wait:gate"])
+        app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         sent = {
-            queue: [app.send_task("nerq.extract", ["马云"], queue=queue) for _ in range(5)] for queue in ("nerq", BULK)
+            queue: [app.send_task("hanner.extract", ["马云"], queue=queue) for _ in range(5)]
+            for queue in ("hanner", BULK)
         }
         ids = {queue: [result.id for result in results] for queue, results in sent.items()}
         events.wait_for(

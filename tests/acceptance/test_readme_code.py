@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nerq.cli import demo_texts
-from nerq.cli.http import Listen
-from nerq.cli.stack import running
+from hanner.cli import demo_texts
+from hanner.cli.gateway_process import Listen
+from hanner.cli.local_stack import running
 
 ROOT = Path(__file__).parents[2]
 STANDARD = "redis://localhost:6379/0"
@@ -42,7 +42,7 @@ def url(stack):
 
 @pytest.mark.parametrize("code", BLOCKS)
 def test_block(code, url):
-    environment = os.environ | {"NERQ_BROKER_URL": url}
+    environment = os.environ | {"HANNER_BROKER_URL": url}
     code = code.replace(STANDARD, url)
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from chaos.sentinels import SentinelSet
-from nerq import BrokerUnreachable, Client
+from hanner import BrokerUnreachable, Client
 from support.gateways import gateway
 from support.servers import need_server
 from support.workers import SHORT_LEASE, worker
@@ -71,7 +71,7 @@ def test_a_master_without_its_replica_accepts_nothing_if_it_is_told_so(sentinels
             pass
         with pytest.raises(BrokerUnreachable, match=r"NOREPLICAS|Not enough good replicas"):
             ner.submit("马云")
-        assert sentinels.client.llen("nerq") == 1
+        assert sentinels.client.llen("hanner") == 1
         replica.start()
         while not sentinels.client.info("replication").get("min_slaves_good_slaves"):
             pass

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.gateways import gateway
 from support.workers import worker
 

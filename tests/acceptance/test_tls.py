@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerq import BrokerUnreachable, Client
+from hanner import BrokerUnreachable, Client
 from support.gateways import gateway
 from support.tls import tls_server
 from support.workers import foreign_app, worker
@@ -33,10 +33,10 @@ def test_texts_go_through_tls(server, more):
             assert site.http.get("/api/v1/status").json()["workers"]
 
 
-def test_a_celery_app_without_nerq_asks_over_tls(server):
+def test_a_celery_app_without_hanner_asks_over_tls(server):
     url = f"{server.url}&ssl_cert_reqs=required"
     with worker(url, "-c", "1"), foreign_app(url) as app:
-        assert len(app.send_task("nerq.extract", ["马云"]).get(timeout=30)["entities"]) == 1
+        assert len(app.send_task("hanner.extract", ["马云"]).get(timeout=30)["entities"]) == 1
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(server):

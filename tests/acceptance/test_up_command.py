@@ -1,4 +1,4 @@
-"""`nerq up` and `nerq demo` as a user runs them, with the real worker and a tiny model whose entities mean nothing."""
+"""`hanner up` and `hanner demo` as a user runs them, with the real worker and a tiny random model."""
 
 import re
 import signal
@@ -7,14 +7,14 @@ import sys
 import psutil
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.commands import command
 from support.servers import redis_server
 
 
 def alone(*arguments, env=None):
     """Run with one process and no broker from outside."""
-    return command(*arguments, env={"NERQ_CONCURRENCY": "1", "NERQ_BROKER_URL": "", **(env or {})})
+    return command(*arguments, env={"HANNER_CONCURRENCY": "1", "HANNER_BROKER_URL": "", **(env or {})})
 
 
 def read_until(process, words):
@@ -32,7 +32,7 @@ def descendants(process):
 
 @pytest.fixture
 def up(tiny_package, tmp_path):
-    """A running `nerq up`, its address, and all processes under it."""
+    """A running `hanner up`, its address, and all processes under it."""
     with alone("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
         said = read_until(process, "Ctrl-C stops")
         url = re.search(r"redis://\S+", said)[0]
@@ -68,7 +68,7 @@ def test_a_worker_that_dies_is_reported_with_its_last_lines(up):
     worker = next(child for child in processes if child.ppid() == process.pid and "celery" in child.cmdline())
     worker.kill()
     said = process.stdout.read()
-    assert "nerq: the worker ended (code -9); its log ends:" in said
+    assert "hanner: the worker ended (code -9); its log ends:" in said
     assert process.wait(30) == 1
     assert psutil.wait_procs(processes, timeout=10)[1] == []
 
@@ -77,7 +77,7 @@ def test_a_worker_that_cannot_start_is_reported(tmp_path):
     with alone("up", "--data", str(tmp_path), "--model", str(tmp_path / "missing")) as process:
         said = process.stdout.read()
         assert process.wait(60) == 1
-    assert "nerq: the worker did not start" in said
+    assert "hanner: the worker did not start" in said
     assert "Traceback" not in said.partition("its log ends")[0]
 
 

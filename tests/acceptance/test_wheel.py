@@ -1,4 +1,4 @@
-"""The wheel without extras, in a fresh environment: `import nerq` works and brings no numpy."""
+"""The wheel without extras, in a fresh environment: `import hanner` works and brings no numpy."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[2]
 
 CHECK = """
 import importlib.util, sys
-import nerq
-from nerq import AsyncClient, Client
+import hanner
+from hanner import AsyncClient, Client
 Client(), AsyncClient()
 lacking = [name for name in ("numpy", "onnxruntime", "tokenizers", "torch", "typer") if importlib.util.find_spec(name)]
 assert not lacking, lacking
-assert nerq.__version__
-assert nerq.__file__.startswith(sys.prefix), nerq.__file__
+assert hanner.__version__
+assert hanner.__file__.startswith(sys.prefix), hanner.__file__
 """
 
 
@@ -26,7 +26,7 @@ def python(tmp_path_factory):
     """Python of an environment with the wheel and what it depends on, and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
-    (wheel,) = folder.glob("nerq-*.whl")
+    (wheel,) = folder.glob("hanner-*.whl")
     venv.create(folder / "venv", with_pip=True)
     python = str(folder / "venv" / "bin" / "python")
     run(python, "-m", "pip", "install", "--quiet", str(wheel))
@@ -42,8 +42,8 @@ def test_import_without_extras(python):
 
 
 def test_the_command_line_without_extras(python):
-    nerq = Path(python).with_name("nerq")
-    result = subprocess.run([nerq, "version"], capture_output=True, text=True, check=False)
+    hanner = Path(python).with_name("hanner")
+    result = subprocess.run([hanner, "version"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr == "nerq's command line is an extra: pip install 'nerq[cli]'\n"
+    assert result.stderr == "hanner's command line is an extra: pip install 'hanner[cli]'\n"
     assert result.stdout == ""

@@ -1,4 +1,4 @@
-"""What the real worker answers, to apps that know of nerq nothing but names."""
+"""What the real worker answers, to apps that know of hanner nothing but names."""
 
 import json
 
@@ -38,7 +38,7 @@ def events(app):
         yield events
 
 
-def ask(app, *args, task="nerq.extract", **kwargs):
+def ask(app, *args, task="hanner.extract", **kwargs):
     return app.send_task(task, args, kwargs).get(timeout=20)
 
 
@@ -55,25 +55,25 @@ def test_entities_come_back(app):
 
 
 def test_many_texts_come_back_in_order_and_a_bad_one_has_its_error(app):
-    documents = ask(app, ["马云", 7, "", "!raise", "\ud800"], task="nerq.extract_many")["documents"]
+    documents = ask(app, ["马云", 7, "", "!raise", "\ud800"], task="hanner.extract_many")["documents"]
     assert documents[0] == {"entities": MA_YUN}
     assert documents[2] == {"entities": []}
     assert [documents[n]["error"]["code"] for n in (1, 3, 4)] == ["invalid_text", "model_failed", "invalid_text"]
-    assert ask(app, texts=["马云"], task="nerq.extract_many")["documents"] == [{"entities": MA_YUN}]
+    assert ask(app, texts=["马云"], task="hanner.extract_many")["documents"] == [{"entities": MA_YUN}]
 
 
 @pytest.mark.parametrize(
     ("task", "args", "kwargs", "said"),
     [
-        ("nerq.extract", [7], {}, "must be a string, not int"),
-        ("nerq.extract", [], {}, "takes one argument, text"),
-        ("nerq.extract", ["a", "b"], {}, "sent 2 by position"),
-        ("nerq.extract", [], {"texts": "a"}, "1 by name"),
-        ("nerq.extract", ["字" * 100_001], {}, "100,001 characters"),
-        ("nerq.extract", ["\ud800"], {}, "lone surrogate"),
-        ("nerq.extract_many", [[]], {}, "texts is empty"),
-        ("nerq.extract_many", [["字"] * 257], {}, "257 texts"),
-        ("nerq.extract_many", ["字"], {}, "must be a list of strings"),
+        ("hanner.extract", [7], {}, "must be a string, not int"),
+        ("hanner.extract", [], {}, "takes one argument, text"),
+        ("hanner.extract", ["a", "b"], {}, "sent 2 by position"),
+        ("hanner.extract", [], {"texts": "a"}, "1 by name"),
+        ("hanner.extract", ["字" * 100_001], {}, "100,001 characters"),
+        ("hanner.extract", ["\ud800"], {}, "lone surrogate"),
+        ("hanner.extract_many", [[]], {}, "texts is empty"),
+        ("hanner.extract_many", [["字"] * 257], {}, "257 texts"),
+        ("hanner.extract_many", ["字"], {}, "must be a list of strings"),
     ],
 )
 def test_a_bad_request_gets_the_named_error(app, task, args, kwargs, said):
@@ -94,11 +94,14 @@ def test_a_message_of_another_kind_is_refused_by_name_and_stops_nobody(app, serv
     with app.producer_pool.acquire(block=True) as producer:
         for number, body in enumerate([{"no": "task"}, [1, 2], "text"]):
             producer.publish(
-                body, routing_key="nerq", serializer="json", headers={"task": "nerq.extract", "id": f"odd-{number}"}
+                body, routing_key="hanner", serializer="json", headers={"task": "hanner.extract", "id": f"odd-{number}"}
             )
         producer.publish(
-            b"\x80hidden", routing_key="nerq", content_type="application/x-python-serialize", content_encoding="binary",
-            headers={"task": "nerq.extract", "id": "odd-3"},
+            b"\x80hidden",
+            routing_key="hanner",
+            content_type="application/x-python-serialize",
+            content_encoding="binary",
+            headers={"task": "hanner.extract", "id": "odd-3"},
         )  # fmt: skip
     for number in range(4):
         assert error_of(app.AsyncResult(f"odd-{number}"))[0] == "InvalidText"
@@ -144,11 +147,11 @@ def test_inspect_tells_settings_and_statistics(app):
 
 
 def test_link_chain_group_and_chord_work(app, server):
-    extract, echo = app.signature("nerq.extract"), app.signature("test.echo")
+    extract, echo = app.signature("hanner.extract"), app.signature("test.echo")
     echoed = {"echo": {"entities": MA_YUN, "model": "fake@00000000"}}
     assert chain(extract.clone(["马云"]), echo).apply_async().get(timeout=20) == echoed
     link = app.signature("test.echo", options={"task_id": "linked"})
-    app.send_task("nerq.extract", ["马云"], link=link)
+    app.send_task("hanner.extract", ["马云"], link=link)
     assert app.AsyncResult("linked").get(timeout=20) == echoed
     many = group([extract.clone(["马云"]), extract.clone(["无人"])], app=app).apply_async().get(timeout=20)
     assert [result["entities"] for result in many] == [MA_YUN, []]
@@ -157,21 +160,21 @@ def test_link_chain_group_and_chord_work(app, server):
 
 
 def test_link_error_is_called_and_a_chain_stops(app, server):
-    failed = app.send_task("nerq.extract", [7], link_error=app.signature("test.failed"))
+    failed = app.send_task("hanner.extract", [7], link_error=app.signature("test.failed"))
     assert error_of(failed)[0] == "InvalidText"
     assert server.client.blpop(["errbacks"], timeout=20)[1] == failed.id
-    last = chain(app.signature("nerq.extract", [7]), app.signature("test.echo")).apply_async()
+    last = chain(app.signature("hanner.extract", [7]), app.signature("test.echo")).apply_async()
     assert error_of(last)[0] == "InvalidText"
 
 
 def test_a_result_that_nobody_wants_is_not_stored(app, server, events):
-    result = app.send_task("nerq.extract", ["马云"], ignore_result=True)
+    result = app.send_task("hanner.extract", ["马云"], ignore_result=True)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     assert not server.client.exists(f"celery-task-meta-{result.id}")
 
 
 def test_a_request_with_eta_waits_for_it_and_is_answered(app, events):
-    result = app.send_task("nerq.extract", ["马云"], countdown=0.5)
+    result = app.send_task("hanner.extract", ["马云"], countdown=0.5)
     assert result.get(timeout=20)["entities"] == MA_YUN
     seen = {e["type"]: e for e in events.seen if e.get("uuid") == result.id}
     assert seen["task-received"]["eta"]
@@ -195,7 +198,7 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
 
 def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events):
     """By structure: it left alone, having waited for nothing but its own turn of the event loop."""
-    result = app.send_task("nerq.extract", ["马云"])
+    result = app.send_task("hanner.extract", ["马云"])
     result.get(timeout=20)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     (succeeded,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
@@ -207,7 +210,7 @@ def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events)
 def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
     texts = [chr(0x4E00 + n) * (1 + (n * 7919) % 510) for n in range(1000)]  # all different: equals are inferred once
     with gate(app, server, events):
-        results = [app.send_task("nerq.extract", [text]) for text in texts]
+        results = [app.send_task("hanner.extract", [text]) for text in texts]
         done = len(runs(server.client))
     for result in results:
         result.get(timeout=60)
@@ -224,7 +227,7 @@ def batch_of(events, result):
     (end,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
 
     def its():
-        return [e for e in events.seen if e["type"] == "nerq-batch" and e["batch"] == end["batch"]]
+        return [e for e in events.seen if e["type"] == "hanner-batch" and e["batch"] == end["batch"]]
 
     events.wait_for(lambda _: its())
     return its()[0]
@@ -235,9 +238,9 @@ def test_each_batch_tells_what_it_was_in_one_event_without_text(app, server, eve
         one, _ = send(SECRET, SECRET + "二")
     pair = batch_of(events, one)
     assert pair["requests"] == 2
-    texts = app.send_task("nerq.extract_many", [[SECRET, "马云", 7]])  # not before: it would join their batch
+    texts = app.send_task("hanner.extract_many", [[SECRET, "马云", 7]])  # not before: it would join their batch
     assert batch_of(events, texts)["texts"] == 3
-    told = [event for event in events.seen if event["type"] == "nerq-batch"]
+    told = [event for event in events.seen if event["type"] == "hanner-batch"]
     assert (pair["texts"], pair["windows"], pair["tokens"], pair["padded_tokens"]) == (2, 2, 11, 12)
     assert pair["model"] == "fake@00000000"
     assert 0 <= pair["waited_ms"] < 60_000

@@ -2,23 +2,23 @@
 
 from support.workers import Events, runs, worker
 
-ON = {"NERQ_CACHE_TTL": "60"}
+ON = {"HANNER_CACHE_TTL": "60"}
 
 
 def ask(app, *texts):
-    documents = app.send_task("nerq.extract_many", [list(texts)]).get(timeout=30)["documents"]
+    documents = app.send_task("hanner.extract_many", [list(texts)]).get(timeout=30)["documents"]
     return [len(document["entities"]) for document in documents]
 
 
 def test_a_text_is_inferred_once_and_the_hit_is_told(server, app):
     with Events(app) as events, worker(server.url, "-c", "2", env=ON) as running:
         assert ask(app, "马云一", "马云一", "没有人") == [1, 1, 0]
-        events.wait_for(lambda e: any(event["type"] == "nerq-batch" for event in e.seen))
+        events.wait_for(lambda e: any(event["type"] == "hanner-batch" for event in e.seen))
         assert ask(app, "没有人", "马云一", "马云二") == [0, 1, 1]
         assert runs(server.client) == [[3, 3], [3]]
         running.wait_for("2 cached")
-        events.wait_for(lambda e: sum(event["type"] == "nerq-batch" for event in e.seen) == 2)
-        first, second = (event for event in events.seen if event["type"] == "nerq-batch")
+        events.wait_for(lambda e: sum(event["type"] == "hanner-batch" for event in e.seen) == 2)
+        first, second = (event for event in events.seen if event["type"] == "hanner-batch")
         assert (first["texts"], first["repeated"], first["cached"]) == (3, 1, 0)
         assert (second["texts"], second["repeated"], second["cached"]) == (3, 0, 2)
         assert running.stop() == 0
@@ -30,7 +30,7 @@ def test_it_outlives_the_worker_and_holds_no_text(server, app):
             assert ask(app, "马云的秘密") == [1]
             assert running.stop() == 0
     assert runs(server.client) == [[5]]
-    (key,) = server.client.keys("nerq-cache-*")
+    (key,) = server.client.keys("hanner-cache-*")
     assert server.client.get(key) == '[["PER",0,2,1.0]]'
 
 
@@ -38,14 +38,14 @@ def test_it_is_off_unless_asked_for(server, app):
     with worker(server.url, "-c", "1"):
         assert ask(app, "马云一") == ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]
-    assert not server.client.keys("nerq-cache-*")
+    assert not server.client.keys("hanner-cache-*")
 
 
 def test_a_spoilt_cache_fails_nobody(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
         assert ask(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
-        (key,) = server.client.keys("nerq-cache-*")
+        (key,) = server.client.keys("hanner-cache-*")
         server.client.set(key, "nonsense")
         assert ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]

@@ -1,4 +1,4 @@
-"""`nerq worker`, `nerq doctor` and `nerq bench` as a user runs them, with the real worker and a tiny model."""
+"""`hanner worker`, `hanner doctor` and `hanner bench` as a user runs them, with the real worker and a tiny model."""
 
 import json
 import os
@@ -10,17 +10,17 @@ import sys
 import psutil
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.servers import redis_server
 from support.workers import Worker
 
-NERQ = [sys.executable, "-c", "from nerq.cli import main; main()"]
+HANNER = [sys.executable, "-c", "from hanner.cli import main; main()"]
 
 
-class NerqWorker(Worker):
-    """The worker as `nerq worker` starts it."""
+class HannerWorker(Worker):
+    """The worker as `hanner worker` starts it."""
 
-    command = (*NERQ, "worker")
+    command = (*HANNER, "worker")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def worker(server, tiny_package):
-    running = NerqWorker(server.url, "--queue", "mine", "--model", str(tiny_package), "-c", "1", "-l", "info")
+    running = HannerWorker(server.url, "--queue", "mine", "--model", str(tiny_package), "-c", "1", "-l", "info")
     try:
         running.wait_for("ready: model", timeout=90)
         yield running
@@ -39,12 +39,12 @@ def worker(server, tiny_package):
         running.close()
 
 
-def nerq(*arguments, server, **env):
+def hanner(*arguments, server, **env):
     return subprocess.run(
-        [*NERQ, *arguments],
+        [*HANNER, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "NERQ_BROKER_URL": server.url, **env},
+        env={**os.environ, "HANNER_BROKER_URL": server.url, **env},
         timeout=100,
         check=False,
     )
@@ -56,12 +56,14 @@ def test_it_works_on_the_queue_it_was_given(server, worker):
 
 
 def test_the_doctor_finds_everything_well(server, worker, tiny_package):
-    result = nerq("doctor", "--json", "--timeout", "30", server=server, NERQ_QUEUE="mine", NERQ_MODEL=str(tiny_package))
+    result = hanner(
+        "doctor", "--json", "--timeout", "30", server=server, HANNER_QUEUE="mine", HANNER_MODEL=str(tiny_package)
+    )
     findings = json.loads(result.stdout)
     assert [finding for finding in findings if finding["level"] == "fail"] == []
     assert result.returncode == 0, result.stdout
     found = {finding["subject"]: finding["found"] for finding in findings}
-    assert found["worker"].startswith("nerq-")
+    assert found["worker"].startswith("hanner-")
     assert "tiny" in found["worker"]
     assert re.fullmatch(r"a first text was answered in \d+ ms", found["answer"])
     assert {"Python", "extras", "variables", "settings", "processor", "model", "engine", "TLS", "Redis"} <= found.keys()
@@ -69,27 +71,27 @@ def test_the_doctor_finds_everything_well(server, worker, tiny_package):
 
 
 def test_the_doctor_finds_what_is_wrong(server, worker, tiny_package):
-    wrong = {"NERQ_MODEL": str(tiny_package), "NERQ_QUEUE": "nobodys", "NERQ_TIMEOUTS": "5"}
-    result = nerq("doctor", "--timeout", "0.3", server=server, **wrong)
+    wrong = {"HANNER_MODEL": str(tiny_package), "HANNER_QUEUE": "nobodys", "HANNER_TIMEOUTS": "5"}
+    result = hanner("doctor", "--timeout", "0.3", server=server, **wrong)
     assert result.returncode == 1
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert {len(row) for row in rows} == {4}
     grave = {row[1]: row for row in rows if row[0] != "ok"}
-    assert grave["variables"][3] == "did you mean NERQ_TIMEOUT?"
+    assert grave["variables"][3] == "did you mean HANNER_TIMEOUT?"
     assert grave["workers"][2] == "none works on queue 'nobodys'"
     assert grave["answer"][0] == "fail"
 
 
 def test_the_doctor_without_a_server(server):
-    result = nerq("doctor", server=server, NERQ_BROKER_URL="redis://127.0.0.1:1/0")
+    result = hanner("doctor", server=server, HANNER_BROKER_URL="redis://127.0.0.1:1/0")
     assert result.returncode == 1
     last = result.stdout.splitlines()[-1].split("\t")
     assert last[:2] == ["fail", "Redis"]
-    assert "nerq up" in last[3]
+    assert "hanner up" in last[3]
 
 
 def test_the_bench_measures_the_queue(server, worker):
-    result = nerq("bench", "--seconds", "0.5", "--json", server=server, NERQ_QUEUE="mine")
+    result = hanner("bench", "--seconds", "0.5", "--json", server=server, HANNER_QUEUE="mine")
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout)
     assert measured["what"] == "queue"
@@ -99,14 +101,14 @@ def test_the_bench_measures_the_queue(server, worker):
 
 
 def test_the_bench_measures_the_model(server, tiny_package):
-    result = nerq("bench", "--local", "--seconds", "0.2", server=server, NERQ_MODEL=str(tiny_package))
+    result = hanner("bench", "--local", "--seconds", "0.2", server=server, HANNER_MODEL=str(tiny_package))
     measured = dict(line.split("\t") for line in result.stdout.splitlines())
     assert measured["what"] == "local"
     assert float(measured["texts_per_second"]) > 0
 
 
 def test_it_stops_when_it_is_told_to(server, tiny_package):
-    running = NerqWorker(server.url, "--model", str(tiny_package), "-c", "1", "--", "--without-heartbeat")
+    running = HannerWorker(server.url, "--model", str(tiny_package), "-c", "1", "--", "--without-heartbeat")
     try:
         running.wait_for("ready: model", timeout=90)
         running.process.send_signal(signal.SIGTERM)
@@ -117,10 +119,10 @@ def test_it_stops_when_it_is_told_to(server, tiny_package):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--broker", "amqp://h"], "NERQ_BROKER_URL cannot be used"), (["--queue", ""], "NERQ_QUEUE cannot be used")],
+    [(["--broker", "amqp://h"], "HANNER_BROKER_URL cannot be used"), (["--queue", ""], "HANNER_QUEUE cannot be used")],
 )
 def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
-    result = nerq("worker", *arguments, server=server)
+    result = hanner("worker", *arguments, server=server)
     assert result.returncode in {1, 2}
     assert words in result.stderr
     assert "Traceback" not in result.stderr
@@ -129,30 +131,30 @@ def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
 @pytest.mark.parametrize(
     ("words", "number", "expected"),
     [
-        ("nerq ex", 1, {"extract"}),
-        ("nerq ", 1, {"bench", "demo", "doctor", "extract", "model", "up", "version", "worker"}),
-        ("nerq extract --format j", 3, {"jsonl"}),
-        ("nerq model i", 2, {"inspect"}),
+        ("hanner ex", 1, {"extract"}),
+        ("hanner ", 1, {"bench", "demo", "doctor", "extract", "model", "up", "version", "worker"}),
+        ("hanner extract --format j", 3, {"jsonl"}),
+        ("hanner model i", 2, {"inspect"}),
     ],
 )
 def test_a_shell_completes_commands_and_choices(words, number, expected, server):
-    result = nerq(server=server, _NERQ_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
+    result = hanner(server=server, _HANNER_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
     assert expected <= set(result.stdout.split())
 
 
 def test_a_probe_is_answered_by_this_worker_and_leaves_nothing_in_the_queue(server, worker):
     before = worker.output
-    result = nerq("probe", "--timeout", "30", server=server, NERQ_QUEUE="mine")
+    result = hanner("probe", "--timeout", "30", server=server, HANNER_QUEUE="mine")
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(r"nerq-\d+@\S+ answers, \d+ ms\n", result.stdout)
+    assert re.fullmatch(r"hanner-\d+@\S+ answers, \d+ ms\n", result.stdout)
     assert "batch 1" not in worker.output.removeprefix(before)
 
 
 def test_a_probe_names_what_does_not_answer(server, worker):
-    result = nerq("probe", "--host", "nowhere", "--timeout", "0.3", server=server)
+    result = hanner("probe", "--host", "nowhere", "--timeout", "0.3", server=server)
     assert (result.returncode, result.stdout) == (1, "")
     assert "no worker of nowhere answers" in result.stderr
-    result = nerq("probe", "--broker", "redis://:geheim@127.0.0.1:1/0", server=server)
+    result = hanner("probe", "--broker", "redis://:geheim@127.0.0.1:1/0", server=server)
     assert result.returncode == 1
     assert "Redis does not answer at redis://:**@127.0.0.1:1/0" in result.stderr
 
@@ -161,9 +163,9 @@ def test_a_worker_whose_process_hangs_fails_the_probe(server, worker):
     process = psutil.Process(worker.process.pid).children()[0]
     process.suspend()
     try:
-        result = nerq("probe", "--timeout", "1", server=server)
+        result = hanner("probe", "--timeout", "1", server=server)
     finally:
         process.resume()
     assert result.returncode == 1
     assert "no process of it answered a text in time" in result.stderr
-    assert nerq("probe", "--timeout", "30", server=server).returncode == 0
+    assert hanner("probe", "--timeout", "30", server=server).returncode == 0

@@ -29,10 +29,10 @@ def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, e
         worker(server.url, "-c", "1", env=SHORT_LEASE) as first,
         worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE),
     ):
-        blocked = [app.send_task("nerq.extract", [f"!wait:gate{n}"]) for n in range(2)]
+        blocked = [app.send_task("hanner.extract", [f"!wait:gate{n}"]) for n in range(2)]
         for _ in blocked:
             assert server.client.blpop(["waiting"], timeout=30)
-        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(20)]
+        waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(20)]
         # What cannot be shared between the two stays in the queue until one is idle.
         events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in waiting) >= 19)
         signal_all(first, signal.SIGKILL)
@@ -48,19 +48,19 @@ def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
     poison = None
     for death in range(3):
         with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
-            poison = poison or app.send_task("nerq.extract", ["!wait:never"])
+            poison = poison or app.send_task("hanner.extract", ["!wait:never"])
             assert server.client.blpop(["waiting"], timeout=30)
-            assert server.client.hget("nerq:nerq:deaths", poison.id) == (str(death) if death else None)
+            assert server.client.hget("hanner:hanner:deaths", poison.id) == (str(death) if death else None)
             signal_all(running, signal.SIGKILL)
             running.wait()
     with worker(server.url, "-c", "1", env=SHORT_LEASE):
         with pytest.raises(Exception, match="died each time"):
             poison.get(timeout=30)
-        letter = json.loads(server.client.hget("nerq:nerq:dead", poison.id))
+        letter = json.loads(server.client.hget("hanner:hanner:dead", poison.id))
         assert (letter["code"], letter["deaths"]) == ("worker_lost", 3)
         assert len(runs(server.client)) == 3
         events.wait_for(lambda e: "task-failed" in e.of(poison.id))
-        assert not server.client.exists("nerq:nerq:deaths")
+        assert not server.client.exists("hanner:hanner:deaths")
 
 
 def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
@@ -80,7 +80,7 @@ def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
 
 def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
-        result = app.send_task("nerq.extract", ["!wait:gate"])
+        result = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         while not any(client["cmd"] == "blpop" for client in server.client.client_list()):
             pass  # its model does not wait yet
@@ -96,7 +96,7 @@ def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
             server.client.lpush("gate", 1)
             assert found(result) == 0
             # Both go on.
-            more = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(50)]
+            more = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(50)]
             assert [found(one) for one in more] == [1] * 50
             assert (first.stop(), second.stop()) == (0, 0)
     assert not held(server.client)
@@ -104,10 +104,10 @@ def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
 
 def test_sigterm_gives_back_at_once_what_does_not_run(server, app, events):
     with worker(server.url, "-c", "1") as running:
-        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        later = app.send_task("nerq.extract", ["马云"], countdown=3600)
-        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(5)]
+        later = app.send_task("hanner.extract", ["马云"], countdown=3600)
+        waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(5)]
         for result in [later, *waiting]:
             events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
         running.process.terminate()
@@ -120,25 +120,25 @@ def test_sigterm_gives_back_at_once_what_does_not_run(server, app, events):
             assert found(busy) == 0
             events.wait_for(lambda e: e.of(later.id).count("task-received") == 2)
             assert second.stop() == 0
-    assert not server.client.keys("nerq:nerq:*")
+    assert not server.client.keys("hanner:hanner:*")
 
 
 def test_a_cold_shutdown_gives_everything_back(server, app, events):
     with worker(server.url, "-c", "1") as running:
-        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        waiting = app.send_task("nerq.extract", ["马云"])
+        waiting = app.send_task("hanner.extract", ["马云"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         running.process.send_signal(signal.SIGQUIT)
         running.wait()
     assert not held(server.client)
-    assert {json.loads(raw)["headers"]["id"] for raw in server.client.lrange("nerq", 0, -1)} == {busy.id, waiting.id}
-    assert not server.client.exists("nerq:nerq:leases", "nerq:nerq:deaths")
+    assert {json.loads(raw)["headers"]["id"] for raw in server.client.lrange("hanner", 0, -1)} == {busy.id, waiting.id}
+    assert not server.client.exists("hanner:hanner:leases", "hanner:hanner:deaths")
 
 
 def test_processes_of_a_killed_parent_end(server, app):
     with worker(server.url, "-c", "2") as running:
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         orphans = children(running)
         assert len(orphans) == 2
         running.kill()
@@ -148,16 +148,16 @@ def test_processes_of_a_killed_parent_end(server, app):
 
 def test_redis_that_forgets_its_scripts_is_told_them_again(server, app):
     with worker(server.url, "-c", "1"):
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         server.client.script_flush()
-        results = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(40)]
+        results = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(40)]
         assert [found(result) for result in results] == [1] * 40
 
 
 @pytest.mark.parametrize("role", ["master without replicas", "replica"])
 def test_a_redis_that_refuses_to_write_is_asked_until_it_does(server, app, role):
     with worker(server.url, "-c", "1") as running:
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         before = psutil.Process(running.process.pid).cpu_times()
         if role == "replica":
             server.client.replicaof("127.0.0.1", 1)
@@ -169,7 +169,7 @@ def test_a_redis_that_refuses_to_write_is_asked_until_it_does(server, app, role)
         assert after.user + after.system - before.user - before.system < 2  # no busy loop
         server.client.config_set("min-replicas-to-write", 0)
         server.client.replicaof("no", "one")
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         assert running.stop() == 0
 
 
@@ -183,9 +183,9 @@ HOSTILE = [
     b"[" * 100_000,
     b'{"body": 3, "headers": {}, "properties": {}}',
     b'{"body": "", "headers": [], "properties": {}}',
-    b'{"body": "", "headers": {"task": "nerq.extract", "id": "a"}, "properties": {}}',
-    b'{"body": "!!", "headers": {"task": "nerq.extract", "id": "b"}, "properties": {"body_encoding": "base64"}}',
-    b'{"body": "W10=", "headers": {"task": "nerq.extract"}, "properties": {"body_encoding": "base64"}}',
+    b'{"body": "", "headers": {"task": "hanner.extract", "id": "a"}, "properties": {}}',
+    b'{"body": "!!", "headers": {"task": "hanner.extract", "id": "b"}, "properties": {"body_encoding": "base64"}}',
+    b'{"body": "W10=", "headers": {"task": "hanner.extract"}, "properties": {"body_encoding": "base64"}}',
     b'{"body": "", "headers": {"task": "no.such"}, "properties": {}}',
     b'{"body": "", "headers": {"task": ["x"]}, "properties": {}}',
     b'{"body": "", "headers": {"task": {}}, "properties": {"delivery_info": 3}}',
@@ -198,7 +198,7 @@ def enveloped(task_id, body, **headers):
             "body": base64.b64encode(body).decode(),
             "content-type": "application/json",
             "content-encoding": "utf-8",
-            "headers": {"task": "nerq.extract", "id": task_id, "root_id": task_id, **headers},
+            "headers": {"task": "hanner.extract", "id": task_id, "root_id": task_id, **headers},
             "properties": {"body_encoding": "base64", "delivery_info": {}},
         }
     ).encode()
@@ -220,10 +220,10 @@ def test_no_message_ends_the_worker(server, app):
     with worker(server.url, "-c", "1") as running:
         results = []
         for message in hostile:
-            server.client.execute_command("LPUSH", "nerq", message)
-            results.append(app.send_task("nerq.extract", ["马云"]))
+            server.client.execute_command("LPUSH", "hanner", message)
+            results.append(app.send_task("hanner.extract", ["马云"]))
         assert [found(result) for result in results] == [1] * len(results)
-        while held(server.client) or server.client.exists("nerq"):
+        while held(server.client) or server.client.exists("hanner"):
             pass  # some of them are tried once more, alone
         assert running.stop() == 0
     assert "Connection to broker lost" not in running.output
@@ -232,7 +232,7 @@ def test_no_message_ends_the_worker(server, app):
 def test_messages_of_lower_priority_are_taken_too(server, app):
     with worker(server.url, "-c", "1"):
         for priority in (9, 0, 3):
-            assert found(app.send_task("nerq.extract", ["马云"], priority=priority)) == 1
+            assert found(app.send_task("hanner.extract", ["马云"], priority=priority)) == 1
 
 
 def test_a_rolling_restart_under_load_answers_every_text(server):
@@ -253,7 +253,7 @@ def test_a_rolling_restart_under_load_answers_every_text(server):
 
 SENDER = """
 import itertools, sys, redis
-from nerq import Client
+from hanner import Client
 client = redis.Redis.from_url(sys.argv[1])
 more = lambda n: n % 100 or not client.exists("enough")
 texts = ("马云%d" % n for n in itertools.takewhile(more, itertools.count(1)))

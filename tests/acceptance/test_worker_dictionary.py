@@ -19,12 +19,12 @@ def source(tmp_path):
 
 
 def running(server, source, tiny_package, **env):
-    environment = {"NERQ_MODEL": str(tiny_package), "NERQ_DICTIONARY": str(source), **env}
-    return worker(server.url, "-c", "2", app="nerq_worker", env=environment)
+    environment = {"HANNER_MODEL": str(tiny_package), "HANNER_DICTIONARY": str(source), **env}
+    return worker(server.url, "-c", "2", app="hanner_worker", env=environment)
 
 
 def send(app, text=TEXT):
-    return app.send_task("nerq.extract", [text])
+    return app.send_task("hanner.extract", [text])
 
 
 def types(result):
@@ -77,7 +77,7 @@ def test_pool_processes_ignore_it(server, app, source, tiny_package):
 
 
 def test_cached_entities_of_an_older_dictionary_are_not_given_out(server, app, source, tiny_package):
-    with running(server, source, tiny_package, NERQ_CACHE_TTL="60") as here:
+    with running(server, source, tiny_package, HANNER_CACHE_TTL="60") as here:
         assert types(send(app)) == types(send(app)) == ["ONE"]
         here.wait_for("1 cached")
         source.write_text("马云在杭州\tTWO\n", "utf-8")
@@ -91,9 +91,9 @@ def test_a_bad_dictionary_stops_the_start_with_one_sentence(server, source, tiny
     source.write_text("马云\tPER\n杭州\n", "utf-8")
     with worker(
         server.url,
-        app="nerq_worker",
+        app="hanner_worker",
         ready=False,
-        env={"NERQ_MODEL": str(tiny_package), "NERQ_DICTIONARY": str(source)},
+        env={"HANNER_MODEL": str(tiny_package), "HANNER_DICTIONARY": str(source)},
     ) as here:
         assert here.wait() == 1
-        assert f"nerq: line 2 of the dictionary {source} has no TAB; write `term TAB type`" in here.output
+        assert f"hanner: line 2 of the dictionary {source} has no TAB; write `term TAB type`" in here.output

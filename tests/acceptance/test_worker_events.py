@@ -51,13 +51,13 @@ def test_ends_tell_of_the_batch(server, app, events):
 def test_a_request_revoked_or_expired_before_it_came_has_a_name(server, app, events):
     with worker(server.url, "-c", "1"):
         assert app.control.revoke("early", reply=True, timeout=5, limit=1)
-        app.send_task("nerq.extract", ["马云"], task_id="early")
-        app.send_task("nerq.extract", ["马云"], task_id="late", expires=-5)
+        app.send_task("hanner.extract", ["马云"], task_id="early")
+        app.send_task("hanner.extract", ["马云"], task_id="late", expires=-5)
         for task_id in ("early", "late"):
             seen = ended(events, task_id)
             assert types(seen) == [RECEIVED, REVOKED]
             task = as_flower_sees(seen)[task_id]
-            assert (task.state, task.name, task.args) == ("REVOKED", "nerq.extract", "(<2 characters>)")
+            assert (task.state, task.name, task.args) == ("REVOKED", "hanner.extract", "(<2 characters>)")
             assert task.received
 
 
@@ -79,7 +79,7 @@ def test_requests_of_a_killed_process_are_retried(server, app, events):
 
 def test_a_request_that_another_worker_took_over_waits_there(server, app, events):
     with worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first:
-        result = app.send_task("nerq.extract", ["!wait:first"])
+        result = app.send_task("hanner.extract", ["!wait:first"])
         events.wait_for(lambda e: STARTED in e.of(result.id))
         assert server.client.blpop(["waiting"], timeout=30)
         with worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.gate import gate
 from support.ports import free_port
 from support.scrapes import scrape, scrape_until
@@ -17,7 +17,7 @@ def port():
 
 
 def env(port, **more):
-    return {"NERQ_METRICS_PORT": str(port), **more}
+    return {"HANNER_METRICS_PORT": str(port), **more}
 
 
 def outcomes(page):
@@ -33,26 +33,28 @@ def failed(result):
 
 def test_batches_are_counted_as_they_were(server, app, events, port):
     at = f"127.0.0.1:{port}"
-    with worker(server.url, "-c", "1", env=env(port, NERQ_CACHE_TTL="60")):
+    with worker(server.url, "-c", "1", env=env(port, HANNER_CACHE_TTL="60")):
         before = scrape(at)
         assert outcomes(before) == {}
-        assert before.value("nerq_model_info", model="fake@00000000", engine="onnx", queue="nerq") == 1
+        assert before.value("hanner_model_info", model="fake@00000000", engine="onnx", queue="hanner") == 1
         with gate(app, server, events) as send:  # its own text of 6 characters is a batch of one
             results = send("马云一一一一一", "马云一一一一一", "马云一")
         assert [found(result) for result in results] == [1, 1, 1]
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
-        assert page.value("nerq_worker_texts_total") == 4
-        assert page.value("nerq_worker_batch_texts_count") == page.value("nerq_worker_batch_duration_seconds_count")
-        assert page.value("nerq_worker_queue_wait_seconds_count") == 4
-        assert page.value("nerq_worker_request_duration_seconds_count") == 4
-        assert page.value("nerq_worker_request_duration_seconds_sum") > page.value("nerq_worker_queue_wait_seconds_sum")
-        assert page.value("nerq_worker_texts_repeated_total") == 1
-        assert page.value("nerq_worker_windows_total") == 3
-        found(app.send_task("nerq.extract", ["马云一"]))
+        assert page.value("hanner_worker_texts_total") == 4
+        assert page.value("hanner_worker_batch_texts_count") == page.value("hanner_worker_batch_duration_seconds_count")
+        assert page.value("hanner_worker_queue_wait_seconds_count") == 4
+        assert page.value("hanner_worker_request_duration_seconds_count") == 4
+        assert page.value("hanner_worker_request_duration_seconds_sum") > page.value(
+            "hanner_worker_queue_wait_seconds_sum"
+        )
+        assert page.value("hanner_worker_texts_repeated_total") == 1
+        assert page.value("hanner_worker_windows_total") == 3
+        found(app.send_task("hanner.extract", ["马云一"]))
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 5)
-        assert page.value("nerq_worker_cache_hits_total") == 1
-        assert page.value("nerq_worker_processes") == 1
-        assert page.value("nerq_worker_memory_bytes") > 1e7
+        assert page.value("hanner_worker_cache_hits_total") == 1
+        assert page.value("hanner_worker_processes") == 1
+        assert page.value("hanner_worker_memory_bytes") > 1e7
         assert "马云" not in page.text
 
 
@@ -67,10 +69,10 @@ def test_every_fate_is_counted_once(server, app, events, port):
             running.wait_for("revoked")
         assert (found(good), found(once)) == (1, 0)
         failed(poison)
-        failed(app.send_task("nerq.extract", ["!raise"]))
-        failed(app.send_task("nerq.extract", [17]))
-        failed(app.send_task("nerq.extract", ["马云"], expires=-1))
-        document = app.send_task("nerq.extract_many", [["马云", 3]]).get(timeout=30)["documents"]
+        failed(app.send_task("hanner.extract", ["!raise"]))
+        failed(app.send_task("hanner.extract", [17]))
+        failed(app.send_task("hanner.extract", ["马云"], expires=-1))
+        document = app.send_task("hanner.extract_many", [["马云", 3]]).get(timeout=30)["documents"]
         assert document[1]["error"]["code"] == "invalid_text"
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
         assert outcomes(page) == {
@@ -81,14 +83,14 @@ def test_every_fate_is_counted_once(server, app, events, port):
             "revoked": 1,
             "expired": 1,
         }
-        assert page.value("nerq_worker_texts_failed_total") == 3  # the model's, the 17, and the 3
+        assert page.value("hanner_worker_texts_failed_total") == 3  # the model's, the 17, and the 3
         deaths = server.client.llen("deaths")
-        assert page.value("nerq_worker_batches_lost_total", reason="process_died") == deaths == 4
-        assert page.value("nerq_worker_dead_letters_total", code="worker_lost") == 1
-        assert page.value("nerq_worker_dead_letters_total", code="model_failed") == 1
-        assert page.value("nerq_queue_dead_letters", queue="nerq") == server.client.hlen("nerq:nerq:dead") == 2
+        assert page.value("hanner_worker_batches_lost_total", reason="process_died") == deaths == 4
+        assert page.value("hanner_worker_dead_letters_total", code="worker_lost") == 1
+        assert page.value("hanner_worker_dead_letters_total", code="model_failed") == 1
+        assert page.value("hanner_queue_dead_letters", queue="hanner") == server.client.hlen("hanner:hanner:dead") == 2
         # Three shared the first batch that died, and each is tried again; then the poison once more, and the other one.
-        assert page.value("nerq_worker_redeliveries_total", reason="process_died") == 5
+        assert page.value("hanner_worker_redeliveries_total", reason="process_died") == 5
         assert "马云" not in page.text
         assert "!die" not in page.text
 
@@ -96,45 +98,45 @@ def test_every_fate_is_counted_once(server, app, events, port):
 def test_the_queue_is_told_as_it_is(server, app, events, port):
     at = f"127.0.0.1:{port}"
     with (
-        worker(server.url, "-c", "1", env=env(port, NERQ_MAX_QUEUE="70")),
+        worker(server.url, "-c", "1", env=env(port, HANNER_MAX_QUEUE="70")),
         gate(app, server, events) as send,
     ):
         send("马云一", "马云二")
-        page = scrape_until(at, lambda page: page.value("nerq_worker_requests_waiting") == 2)
-        assert page.value("nerq_worker_requests_running") == page.value("nerq_worker_processes_busy") == 1
-        labels = {"queue": "nerq"}
-        assert page.value("nerq_queue_up", **labels) == 1
-        assert page.value("nerq_queue_workers", **labels) == 1
-        assert page.value("nerq_queue_limit", **labels) == 70
-        assert page.value("nerq_queue_depth", **labels, priority="bulk") == 0
-        assert page.value("nerq_queue_oldest_age_seconds", **labels, priority="interactive") == 0
+        page = scrape_until(at, lambda page: page.value("hanner_worker_requests_waiting") == 2)
+        assert page.value("hanner_worker_requests_running") == page.value("hanner_worker_processes_busy") == 1
+        labels = {"queue": "hanner"}
+        assert page.value("hanner_queue_up", **labels) == 1
+        assert page.value("hanner_queue_workers", **labels) == 1
+        assert page.value("hanner_queue_limit", **labels) == 70
+        assert page.value("hanner_queue_depth", **labels, priority="bulk") == 0
+        assert page.value("hanner_queue_oldest_age_seconds", **labels, priority="interactive") == 0
 
 
 def test_a_redis_that_is_away_is_told_and_all_else_too(server, port):
-    at, labels = f"127.0.0.1:{port}", {"queue": "nerq"}
+    at, labels = f"127.0.0.1:{port}", {"queue": "hanner"}
     with worker(server.url, "-c", "1", env=env(port)) as running:
         server.stop()
         page = scrape(at)
-        assert page.value("nerq_queue_up", **labels) == 0
-        assert "nerq_queue_depth" not in page.names
-        assert page.value("nerq_worker_processes") == 1
+        assert page.value("hanner_queue_up", **labels) == 0
+        assert "hanner_queue_depth" not in page.names
+        assert page.value("hanner_worker_processes") == 1
         server.start()
         running.wait_for("Connected to", times=2, timeout=60)
-        scrape_until(at, lambda page: page.value("nerq_queue_up", **labels) == 1)
+        scrape_until(at, lambda page: page.value("hanner_queue_up", **labels) == 1)
 
 
 def test_what_waits_for_lack_of_workers_has_an_age(server, port):
     at = f"127.0.0.1:{port}"
-    with Client(server.url) as ner, worker(server.url, "-c", "1", env=env(port, NERQ_QUEUE="other")):
+    with Client(server.url) as ner, worker(server.url, "-c", "1", env=env(port, HANNER_QUEUE="other")):
         ner.submit("马云")
-        assert scrape(at).value("nerq_queue_depth", queue="other", priority="interactive") == 0
+        assert scrape(at).value("hanner_queue_depth", queue="other", priority="interactive") == 0
     with (
         Client(server.url, queue="other", timeout=30) as ner,
-        worker(server.url, "-c", "1", env=env(port, NERQ_QUEUE="other", NERQ_CONCURRENCY="1")),
+        worker(server.url, "-c", "1", env=env(port, HANNER_QUEUE="other", HANNER_CONCURRENCY="1")),
     ):
         ner.extract("马云")
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 1)
-        assert 0 < page.value("nerq_worker_queue_wait_seconds_sum") < 30
+        assert 0 < page.value("hanner_worker_queue_wait_seconds_sum") < 30
 
 
 def test_a_port_that_is_taken_ends_the_worker_before_it_takes_texts(server, port):
@@ -143,28 +145,28 @@ def test_a_port_that_is_taken_ends_the_worker_before_it_takes_texts(server, port
         taken.listen()
         with worker(server.url, "-c", "1", env=env(port), ready=False) as running:
             assert running.wait(30) == 1
-    (said,) = (line for line in running.lines if line.startswith("nerq: "))
-    assert "NERQ_METRICS_PORT" in said
+    (said,) = (line for line in running.lines if line.startswith("hanner: "))
+    assert "HANNER_METRICS_PORT" in said
     assert not any("Traceback" in line for line in running.lines)
 
 
 def test_a_process_that_outlives_its_parent_does_not_keep_the_port(server, app, port):
     at = f"127.0.0.1:{port}"
-    with worker(server.url, "-c", "1", env=env(port, NERQ_LEASE="1")) as running:
-        failed(app.send_task("nerq.extract", ["!die:x"]))  # so that it has a process forked after the port was opened
-        app.send_task("nerq.extract", ["!wait:late"])
+    with worker(server.url, "-c", "1", env=env(port, HANNER_LEASE="1")) as running:
+        failed(app.send_task("hanner.extract", ["!die:x"]))  # so that it has a process forked after the port was opened
+        app.send_task("hanner.extract", ["!wait:late"])
         assert server.client.blpop(["waiting"], timeout=30)
         running.process.kill()
         running.process.wait(30)
-        with worker(server.url, "-c", "1", env=env(port, NERQ_LEASE="1")):
-            assert scrape(at).value("nerq_worker_processes") == 1
+        with worker(server.url, "-c", "1", env=env(port, HANNER_LEASE="1")):
+            assert scrape(at).value("hanner_worker_processes") == 1
             server.client.rpush("late", 1)
             server.client.rpush("late", 1)
 
 
 def test_nothing_is_served_unless_asked_for(server, app, port):
     with worker(server.url, "-c", "1") as running:
-        assert found(app.send_task("nerq.extract", ["马云"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
         assert "metrics:" not in running.output

@@ -9,20 +9,20 @@ import sys
 import pytest
 from celery.app.utils import find_app
 
-from nerq.settings import Settings
+from hanner.settings import Settings
 from support.fake_worker import make
 from support.servers import redis_server
 from support.workers import TESTS, foreign_app, worker
 
 
-def refused(*options, app="nerq_worker", **variables):
+def refused(*options, app="hanner_worker", **variables):
     """Start a worker that must not start; return what it said, and assert that it stopped."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "NERQ_BROKER_URL": "redis://127.0.0.1:1/0", **variables}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "HANNER_BROKER_URL": "redis://127.0.0.1:1/0", **variables}
     command = [sys.executable, "-m", "celery", "-A", app, "worker", *options]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
     assert "Traceback" not in ended.stdout + ended.stderr
-    return [line for line in ended.stderr.splitlines() if line.startswith("nerq: ")]
+    return [line for line in ended.stderr.splitlines() if line.startswith("hanner: ")]
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
@@ -32,7 +32,7 @@ def test_other_pools_are_refused(pool):
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    (said,) = refused(NERQ_MODEL=str(tmp_path / "none"))
+    (said,) = refused(HANNER_MODEL=str(tmp_path / "none"))
     assert str(tmp_path / "none") in said
 
 
@@ -40,24 +40,24 @@ def test_a_damaged_model_is_refused(tmp_path, tiny_package):
     for file in tiny_package.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.onnx").write_bytes(b"damaged")
-    (said,) = refused(NERQ_MODEL=str(tmp_path))
+    (said,) = refused(HANNER_MODEL=str(tmp_path))
     assert "model.onnx" in said
 
 
 def test_a_setting_that_cannot_be_used_is_refused():
-    (said,) = refused(NERQ_BATCH_TEXTS="many")
-    assert "NERQ_BATCH_TEXTS" in said
+    (said,) = refused(HANNER_BATCH_TEXTS="many")
+    assert "HANNER_BATCH_TEXTS" in said
 
 
 def test_the_shipped_app_runs_a_real_model_and_stops_when_told(tiny_package):
     with redis_server() as server, foreign_app(server.url) as app:
-        env = {"NERQ_MODEL": str(tiny_package), "NERQ_CONCURRENCY": "1"}
-        with worker(server.url, app="nerq_worker", env=env) as running:
+        env = {"HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1"}
+        with worker(server.url, app="hanner_worker", env=env) as running:
             (ready,) = [line for line in running.lines if "ready: model" in line]
             assert "model tiny@" in ready
-            assert "1 processes, queue nerq" in ready
+            assert "1 processes, queue hanner" in ready
             text = "马云在杭州阿里巴巴总部发表演讲😀" * 9
-            result = app.send_task("nerq.extract", [text]).get(timeout=30)
+            result = app.send_task("hanner.extract", [text]).get(timeout=30)
             assert result["model"].startswith("tiny@")
             assert result["entities"]
             assert all(text[e["start"] : e["end"]] == e["text"] for e in result["entities"])
@@ -65,14 +65,13 @@ def test_the_shipped_app_runs_a_real_model_and_stops_when_told(tiny_package):
 
 
 def test_the_app_is_found_and_importing_the_package_stays_light(monkeypatch):
-    script = (
-        "import sys, nerq_worker; print(any(name in sys.modules for name in ('celery', 'numpy', 'nerq_worker.app')))"
-    )
+    modules = ("celery", "numpy", "hanner_worker.app")
+    script = f"import sys, hanner_worker; print(any(name in sys.modules for name in {modules}))"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "False"
-    importlib.import_module("nerq_worker.app")  # a submodule named `app` must not be taken for the app
-    monkeypatch.setenv("NERQ_BATCH_TEXTS", "16")
-    found = find_app("nerq_worker")
-    assert {"nerq.extract", "nerq.extract_many"} <= set(found.tasks)
+    importlib.import_module("hanner_worker.app")  # a submodule named `app` must not be taken for the app
+    monkeypatch.setenv("HANNER_BATCH_TEXTS", "16")
+    found = find_app("hanner_worker")
+    assert {"hanner.extract", "hanner.extract_many"} <= set(found.tasks)
     assert found.conf.worker_prefetch_multiplier == 64
     found.close()
 
@@ -81,7 +80,7 @@ def test_called_eagerly_the_tasks_answer_by_themselves():
     with redis_server() as server:
         app = make(Settings(broker_url=server.url))
         app.conf.task_always_eager = True
-        assert app.tasks["nerq.extract"].delay("马云").get()["entities"][0]["text"] == "马云"
-        documents = app.tasks["nerq.extract_many"].apply([["马云", 7]]).get()["documents"]
+        assert app.tasks["hanner.extract"].delay("马云").get()["entities"][0]["text"] == "马云"
+        documents = app.tasks["hanner.extract_many"].apply([["马云", 7]]).get()["documents"]
         assert json.loads(json.dumps(documents))[1]["error"]["code"] == "invalid_text"
         app.close()

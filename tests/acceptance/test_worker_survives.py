@@ -17,7 +17,7 @@ def alike(text):
 
 
 def nothing_is_left(client):
-    return not held(client) and not client.exists("unacked", "nerq", "nerq:nerq:deaths")
+    return not held(client) and not client.exists("unacked", "hanner", "hanner:hanner:deaths")
 
 
 def error_of(result):
@@ -36,7 +36,7 @@ def tell(command, *args):
 
 
 def names_of_queue(client):
-    return [json.loads(message)["headers"]["id"] for message in client.lrange("nerq", 0, -1)]
+    return [json.loads(message)["headers"]["id"] for message in client.lrange("hanner", 0, -1)]
 
 
 def test_a_killed_process_costs_nobody_an_answer(server, app, events):
@@ -61,12 +61,12 @@ def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answe
         assert server.client.llen("deaths") == 3
         events.wait_for(lambda e: "task-failed" in e.of(poison.id))
         assert events.of(poison.id).count("task-started") == 3
-        assert found(app.send_task("nerq.extract", ["马云三"])) == 1
-        letter = json.loads(server.client.hget("nerq:nerq:dead", poison.id))
-        assert (letter["id"], letter["task"], letter["code"]) == (poison.id, "nerq.extract", "worker_lost")
+        assert found(app.send_task("hanner.extract", ["马云三"])) == 1
+        letter = json.loads(server.client.hget("hanner:hanner:dead", poison.id))
+        assert (letter["id"], letter["task"], letter["code"]) == (poison.id, "hanner.extract", "worker_lost")
         assert letter["deaths"] == 3
         assert json.loads(letter["message"])["headers"]["id"] == poison.id
-        assert server.client.zscore("nerq:nerq:dead:index", poison.id) == letter["at"]
+        assert server.client.zscore("hanner:hanner:dead:index", poison.id) == letter["at"]
         assert running.stop() == 0
     assert nothing_is_left(server.client)
 
@@ -91,7 +91,7 @@ def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
         assert found(quick) == 1
         assert error_of(slow) == "TimedOut"
         assert [len(run) for run in runs(server.client)] == [1, 2, 1, 1, 1]
-        letter = json.loads(server.client.hget("nerq:nerq:dead", slow.id))
+        letter = json.loads(server.client.hget("hanner:hanner:dead", slow.id))
         assert (letter["code"], letter["deaths"]) == ("timed_out", 3)
         events.wait_for(lambda e: "task-failed" in e.of(slow.id))
         assert events.of(slow.id).count("task-failed") == 1
@@ -108,9 +108,9 @@ def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
 
 def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
-        running = app.send_task("nerq.extract", ["!wait:gate"])
+        running = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        waiting = app.send_task("nerq.extract", ["马云一"])
+        waiting = app.send_task("hanner.extract", ["马云一"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         os.killpg(first.process.pid, signal.SIGKILL)
         first.wait()
@@ -126,9 +126,9 @@ def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
 
 def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, events):
     with worker(server.url, "-c", "1") as running:
-        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        waiting = [app.send_task("nerq.extract", [f"马云{n}"]) for n in range(5)]
+        waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(5)]
         for result in waiting:
             events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
         running.process.terminate()
@@ -150,9 +150,9 @@ def cut(server, known):
 def test_after_a_cut_connection_all_is_answered_and_nothing_runs_twice(server, app, events):
     known = {connection["id"] for connection in server.client.client_list()}
     with worker(server.url, "-c", "1") as running:
-        busy = app.send_task("nerq.extract", ["!wait:gate"])
+        busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
-        waiting = app.send_task("nerq.extract", ["马云一"])
+        waiting = app.send_task("hanner.extract", ["马云一"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         cut(server, known)
         running.wait_for("Connection to broker lost")
@@ -162,7 +162,7 @@ def test_after_a_cut_connection_all_is_answered_and_nothing_runs_twice(server, a
         with foreign_app(server.url) as fresh:  # Celery's own client does not always hear again after its cut
             assert [found(fresh.AsyncResult(result.id)) for result in (busy, waiting)] == [0, 1]
             assert runs(server.client) == [[len("!wait:gate")], [3]]
-            after = [fresh.send_task("nerq.extract", ["马云二"]) for _ in range(4)]
+            after = [fresh.send_task("hanner.extract", ["马云二"]) for _ in range(4)]
             assert [found(result) for result in after] == [1] * 4
         assert running.stop() == 0
     assert nothing_is_left(server.client)
@@ -176,7 +176,7 @@ def test_a_restart_of_redis_loses_nothing():
                 (busy,) = send("!wait:second")
                 server.client.rpush("gate", 1)
                 assert server.client.blpop(["waiting"], timeout=30)
-                more = [app.send_task("nerq.extract", ["马云四"]) for _ in range(3)]
+                more = [app.send_task("hanner.extract", ["马云四"]) for _ in range(3)]
                 for result in more:
                     events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
             server.stop(kill=True)
@@ -203,9 +203,9 @@ def test_a_pool_that_grows_and_shrinks_is_used_as_it_is(server, app, events):
         tell(app.control.pool_grow, 1)
         with gate(app, server, events, "one"):
             with gate(app, server, events, "two"):
-                waiting = app.send_task("nerq.extract", ["马云一"])
+                waiting = app.send_task("hanner.extract", ["马云一"])
                 events.wait_for(lambda e: "task-received" in e.of(waiting.id))
                 assert "task-started" not in events.of(waiting.id)
             assert found(waiting) == 1
         tell(app.control.pool_shrink, 1)
-        assert found(app.send_task("nerq.extract", ["马云二"])) == 1
+        assert found(app.send_task("hanner.extract", ["马云二"])) == 1

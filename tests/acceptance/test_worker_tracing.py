@@ -32,10 +32,10 @@ def test_one_trace_from_the_call_to_the_batch(server, sent_to):
     assert f"{call.context.trace_id:032x}" == CALLER.split("-")[1]
     assert f"{call.parent.span_id:016x}" == CALLER.split("-")[2]
     assert call.attributes["http.response.status_code"] == 200
-    assert call.attributes["nerq.request_id"] == answer.headers["X-Request-ID"]
-    assert {service for service, _ in told} == {"nerq-worker"}
+    assert call.attributes["hanner.request_id"] == answer.headers["X-Request-ID"]
+    assert {service for service, _ in told} == {"hanner-worker"}
     spans = {span.name: span for _, span in told}
-    process, batch = spans["process nerq"], spans["nerq batch"]
+    process, batch = spans["process hanner"], spans["hanner batch"]
     assert {span.trace_id.hex() for span in spans.values()} == {CALLER.split("-")[1]}
     assert process.parent_span_id.hex() == f"{call.context.span_id:016x}"
     assert batch.parent_span_id == process.span_id
@@ -47,12 +47,12 @@ def test_one_trace_from_the_call_to_the_batch(server, sent_to):
 def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
     provider, exporter = kept()
     with worker(server.url, "-c", "1", env=env(sent_to)) as running, gateway(server.url, provider=provider) as site:
-        blocker = app.send_task("nerq.extract", ["!wait:gate"])
+        blocker = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         callers = [threading.Thread(target=site.ner, kwargs={"text": f"马云第{n}"}) for n in range(3)]
         for caller in callers:
             caller.start()
-        untraced = app.send_task("nerq.extract", ["马云没人"])
+        untraced = app.send_task("hanner.extract", ["马云没人"])
         events.wait_for(lambda e: sum(event["type"] == "task-received" for event in e.seen) == 5)
         server.client.rpush("gate", 1)
         assert found(blocker) == 0
@@ -61,8 +61,8 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
         assert found(untraced) == 1
         told = [span for _, span in sent_to.wait_for(4)]
         assert running.stop() == 0
-    (batch,) = (span for span in told if span.name == "nerq batch")
-    requests = [span for span in told if span.name == "process nerq"]
+    (batch,) = (span for span in told if span.name == "hanner batch")
+    requests = [span for span in told if span.name == "process hanner"]
     assert len({span.trace_id for span in requests}) == 3
     assert {link.span_id for link in batch.links} == {span.span_id for span in requests}
     assert {span.trace_id.hex() for span in requests} == {
@@ -77,7 +77,7 @@ def test_a_job_s_parcels_belong_to_the_call_that_made_it(server, sent_to):
         assert site.events(answer.json()["id"])[-1][0] == "end"
         told = [span for _, span in sent_to.wait_for(3)]  # two parcels, in one batch or two
     call = next(span for span in exporter.get_finished_spans() if span.name == "POST /api/v1/jobs")
-    parcels = [span for span in told if span.name.startswith("process nerq")]
+    parcels = [span for span in told if span.name.startswith("process hanner")]
     assert {span.parent_span_id.hex() for span in parcels} == {f"{call.context.span_id:016x}"}
     assert {span.trace_id.hex() for span in told} == {CALLER.split("-")[1]}
 
@@ -101,7 +101,7 @@ def test_without_opentelemetry_a_traced_request_is_answered_like_others(server, 
     (missing / "__init__.py").write_text("raise ModuleNotFoundError('not here', name='opentelemetry')")
     paths = f"{tmp_path}:{TESTS}"
     with worker(server.url, "-c", "1", env={**env(sent_to), "PYTHONPATH": paths}) as running:
-        assert found(app.send_task("nerq.extract", ["马云"], headers={"traceparent": CALLER})) == 1
+        assert found(app.send_task("hanner.extract", ["马云"], headers={"traceparent": CALLER})) == 1
         running.wait_for("no traces are sent, opentelemetry is missing")
         assert running.stop() == 0
     assert not sent_to.spans
@@ -109,5 +109,5 @@ def test_without_opentelemetry_a_traced_request_is_answered_like_others(server, 
 
 def test_a_collector_that_is_away_holds_nobody_up(server, app):
     with worker(server.url, "-c", "1", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}) as running:
-        assert found(app.send_task("nerq.extract", ["马云"], headers={"traceparent": CALLER})) == 1
+        assert found(app.send_task("hanner.extract", ["马云"], headers={"traceparent": CALLER})) == 1
         assert running.stop(timeout=15) == 0

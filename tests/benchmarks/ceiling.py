@@ -23,12 +23,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from nerq_models.graph import CONTRIB
-from nerq_models.labelled import sample_texts
-from nerq_models.texts import built_in_sentences
-from nerq_worker import load
-from nerq_worker.engine import onnx as engine
-from nerq_worker.store import MODEL, open_package
+from hanner_inference import load
+from hanner_inference.engine import onnx as engine
+from hanner_inference.package import MODEL, open_package
+from hanner_models.conversion.calibration_data import built_in_sentences
+from hanner_models.conversion.graph import CONTRIB
+from hanner_models.data.datasets import sample_texts
 from support.base_package import base_package
 
 PRODUCT = "MatMulIntegerToFloat"
@@ -126,7 +126,7 @@ def record(folder, texts):
             return super()._scores(ids, lengths)
 
     package = open_package(folder)
-    from nerq_worker.pipeline import Recogniser  # noqa: PLC0415 - beside its only use
+    from hanner_inference.pipeline import Recogniser  # noqa: PLC0415 - beside its only use
 
     Recogniser(package, Recorded(package)).extract(texts)
     return feeds

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from nerq import AsyncClient, Client
-from nerq.embedded import EmbeddedServer
+from hanner import AsyncClient, Client
+from hanner.cli.local_redis import EmbeddedServer
 from support.stub_worker import StubWorker
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import psutil
 
-from nerq.settings import Settings
-from nerq_models.texts import built_in_sentences
-from nerq_worker import load
+from hanner.settings import Settings
+from hanner_inference import load
+from hanner_models.conversion.calibration_data import built_in_sentences
 
 PROCESSES = 4
 

@@ -14,10 +14,10 @@ import time
 import numpy as np
 import onnxruntime
 
-from nerq_models.graph import Float, Shape, build
-from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
-from nerq_worker.engine.base import Batch
-from nerq_worker.engine.onnx import GRAPH_OPTIMISATION
+from hanner_inference.engine.base import Batch
+from hanner_inference.engine.onnx import GRAPH_OPTIMISATION
+from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from support.encoders import random_weights
 
 SIZES = {

@@ -4,10 +4,10 @@
         [--epochs N] [--learning-rate R] [--blend SHARE]
 
 DATA is the folder with weibo.train.jsonl, weibo.dev.jsonl and msra.dev.jsonl. For each method and seed it draws that
-many sentences from the training file, runs `nerq model finetune` with its defaults and `--hold-out 0` (the dev file
+many sentences from the training file, runs `hanner model finetune` with its defaults and `--hold-out 0` (the dev file
 chooses nothing), and measures the INT8 package with the worker's own runtime. weibo.dev has 167 names, so one name is
 0.006 of F1: look at the mean over the seeds. msra.dev shows what is forgotten of the news. Seconds are the clock's and
-the process's CPU time, of the whole command: reading, training, quantising, verifying. Needs `nerq[models]`.
+the process's CPU time, of the whole command: reading, training, quantising, verifying. Needs `hanner[models]`.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
-from nerq_models.evaluate import evaluate
-from nerq_models.finetune.base import DEFAULT
-from nerq_models.finetune.job import Job
-from nerq_models.finetune.options import Options
-from nerq_models.labelled import read_sentences
-from nerq_models.verify import AGREEMENT
-from nerq_worker import load
+from hanner_inference import load
+from hanner_models.conversion.verify import AGREEMENT
+from hanner_models.data.datasets import read_sentences
+from hanner_models.evaluation.evaluate import evaluate
+from hanner_models.finetune.base_model import DEFAULT
+from hanner_models.finetune.job import Job
+from hanner_models.finetune.options import Options
 
 DEV = ("weibo.dev.jsonl", "msra.dev.jsonl")
 

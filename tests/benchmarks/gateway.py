@@ -2,10 +2,10 @@
 
     python tests/benchmarks/gateway.py [--rounds 300] [--clients 64] [--seconds 60]
 
-Redis, a worker with the bundled model and the gateway run as `nerq up` runs them. First one text at a time: each round
-sends it through AsyncClient in this process and then through HTTP, so that both see the same machine; the difference of
-the medians is what the gateway adds. Then so many clients, each on a connection of its own, send text after text. Exits
-with 1 when a request fails, or p99 is over five times p50.
+Redis, a worker with the bundled model and the gateway run as `hanner up` runs them. First one text at a time: each
+round sends it through AsyncClient in this process and then through HTTP, so that both see the same machine; the
+difference of the medians is what the gateway adds. Then so many clients, each on a connection of its own, send text
+after text. Exits with 1 when a request fails, or p99 is over five times p50.
 """
 
 import argparse
@@ -18,10 +18,10 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from nerq import AsyncClient
-from nerq.cli import demo_texts
-from nerq.cli.http import Listen
-from nerq.cli.stack import running
+from hanner import AsyncClient
+from hanner.cli import demo_texts
+from hanner.cli.gateway_process import Listen
+from hanner.cli.local_stack import running
 
 HEAD = "POST /api/v1/ner HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 

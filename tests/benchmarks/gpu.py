@@ -3,10 +3,10 @@
     PYTHONPATH=tests python tests/benchmarks/gpu.py [TEXTS.jsonl] [--texts 20000] [--rounds 3] [--processes 1 2 4]
         [--clients 4] [--budgets 2048 16384 65536] [--device cuda]
 
-First without a queue, in one process: NERQ_ENGINE=torch in BF16, texts to entities, for each budget of tokens per batch
-(texts wait in slabs of 4,096, grouped by length). Then through Redis: a worker with so many processes, and clients that
-stream the same texts, each in a process of its own. By the clock, for the GPU's time is no CPU time. Prints medians in
-characters per second, the queue's share of the best without one, and how busy nvidia-smi says the GPU was.
+First without a queue, in one process: HANNER_ENGINE=torch in BF16, texts to entities, for each budget of tokens per
+batch (texts wait in slabs of 4,096, grouped by length). Then through Redis: a worker with so many processes, and
+clients that stream the same texts, each in its own process. By the clock, for the GPU's time is no CPU time. Prints
+medians in characters per second, the queue's share of the best without one, and how busy nvidia-smi says the GPU was.
 
 --device cpu tries the script itself where there is no GPU, with a small model and INT8; its figures mean nothing.
 """
@@ -24,12 +24,12 @@ from pathlib import Path
 
 import torch
 
-from nerq import Client
-from nerq.settings import Settings
-from nerq_models.texts import built_in_sentences
-from nerq_models.torch_engine import TorchEngine
-from nerq_worker.pipeline import Recogniser
-from nerq_worker.store import open_package
+from hanner import Client
+from hanner.settings import Settings
+from hanner_inference.package import open_package
+from hanner_inference.pipeline import Recogniser
+from hanner_models.conversion.calibration_data import built_in_sentences
+from hanner_models.conversion.torch_engine import TorchEngine
 from support.base_package import FOLDER, base_package, write_random_package
 from support.servers import redis_server
 from support.workers import worker
@@ -106,9 +106,9 @@ def direct(package, texts, budget, options) -> float:
 
 def queued(package, texts, processes, options) -> tuple[float, str]:
     """Return characters per second through the queue, and what nvidia-smi saw meanwhile."""
-    env = {"NERQ_MODEL": str(package), "NERQ_ENGINE": "torch", "NERQ_CONCURRENCY": str(processes)}
+    env = {"HANNER_MODEL": str(package), "HANNER_ENGINE": "torch", "HANNER_CONCURRENCY": str(processes)}
     context = multiprocessing.get_context("spawn")
-    with redis_server() as server, worker(server.url, app="nerq_worker", env=env, ready=False) as running:
+    with redis_server() as server, worker(server.url, app="hanner_worker", env=env, ready=False) as running:
         running.wait_for("ready: model", timeout=300)
         shares = [(server.url, texts[number :: options.clients]) for number in range(options.clients)]
         with context.Pool(options.clients) as clients:

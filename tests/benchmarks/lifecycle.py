@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from nerq import Client
+from hanner import Client
 from support.base_package import FOLDER, base_package
 from support.servers import redis_server
 from support.workers import worker
@@ -53,7 +53,7 @@ def main() -> None:
 def one_round(url, package) -> dict[str, float]:
     times = {}
     began = time.perf_counter()
-    with worker(url, "-c", "1", app="nerq_worker", env={"NERQ_MODEL": package}, ready=False) as running:
+    with worker(url, "-c", "1", app="hanner_worker", env={"HANNER_MODEL": package}, ready=False) as running:
         with Client(url, timeout=60) as ner:
             running.wait_for("ready: model", timeout=60)
             times["ready"] = time.perf_counter() - began

@@ -14,9 +14,9 @@ from typing import Self
 
 import psutil
 
-from nerq import Client
-from nerq.cli import demo_texts
-from nerq.cli.stack import running
+from hanner import Client
+from hanner.cli import demo_texts
+from hanner.cli.local_stack import running
 
 MEGABYTE = 1_000_000
 

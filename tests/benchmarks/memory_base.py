@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 from memory import MEGABYTE, Peak, proportional
 
-from nerq import Client
-from nerq.broker import make_celery
-from nerq.cli.stack import running
+from hanner import Client
+from hanner.cli.local_stack import running
+from hanner.transport.celery_app import make_celery
 from support.base_package import FOLDER, base_package
 
 RANDOM = np.random.default_rng(0)

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import psutil
 from prometheus_client import CollectorRegistry
 
-from nerq import Client
-from nerq.settings import Settings
-from nerq_worker.app import make_worker_app
-from nerq_worker.batching.job import Ending, Outcome
-from nerq_worker.batching.watch import Flown
-from nerq_worker.metrics.recorder import Recorder
+from hanner import Client
+from hanner.settings import Settings
+from hanner_worker.app import make_worker_app
+from hanner_worker.execution.batch import Ending, Outcome
+from hanner_worker.observability.hooks import Flown
+from hanner_worker.observability.metrics import Recorder
 from support.fake_worker import find
 from support.ports import free_port
 from support.pretended import Recogniser
@@ -70,7 +70,7 @@ def main():
     off, on = [], []
     for _ in range(given.turns):
         off.append(parent(given.texts, {}))
-        on.append(parent(given.texts, {"NERQ_METRICS_PORT": str(free_port())}))
+        on.append(parent(given.texts, {"HANNER_METRICS_PORT": str(free_port())}))
     print(f"parent, without: {statistics.median(off):.0f} µs a text ({', '.join(f'{one:.0f}' for one in off)})")
     print(f"parent, with:    {statistics.median(on):.0f} µs a text ({', '.join(f'{one:.0f}' for one in on)})")
     print(f"ratio: {statistics.median(on) / statistics.median(off):.3f}")
@@ -78,5 +78,5 @@ def main():
 
 if __name__ == "__main__":
     main()
-elif os.environ.get("NERQ_BROKER_URL"):
+elif os.environ.get("HANNER_BROKER_URL"):
     app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("fake", lambda texts: map(find, texts)))

@@ -12,7 +12,7 @@ Then it types into a text of 100,000 characters: from a key to the frame that sh
 import argparse
 import statistics
 
-from nerq.cli.stack import running
+from hanner.cli.local_stack import running
 from support.page import Desk, chromium, gateway
 
 BEFORE = "昨天的发布会上，记者见到了"

@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from nerq.embedded import EmbeddedServer
+from hanner.cli.local_redis import EmbeddedServer
 from support.workers import TESTS, worker
 
 ROOT = TESTS.parent
@@ -70,10 +70,10 @@ def side(folder, *, free):
     """Yield a Side whose worker runs from the sources in `folder`."""
     sources = [str(folder / part) for part in ("producer", "worker")]
     env = {"PYTHONPATH": os.pathsep.join([str(TESTS), *sources]), "CHAOS_SECONDS_PER_TEXT": "0"}
-    app = "chaos.worker" if free else "nerq_worker"
+    app = "chaos.worker" if free else "hanner_worker"
     with EmbeddedServer() as server, worker(server.url, "-c", "2", "-l", "WARNING", app=app, env=env, ready=False) as w:
         client = redis.Redis.from_url(server.url, socket_timeout=60)
-        while not client.zcard("nerq:nerq:leases") and not client.exists("_kombu.binding.nerq"):
+        while not client.zcard("hanner:hanner:leases") and not client.exists("_kombu.binding.hanner"):
             time.sleep(0.1)
         yield Side(client, [server.process.pid, w.process.pid])
         client.close()
@@ -91,7 +91,7 @@ class Side:
         messages = dict(map(message, texts))
         keys = [f"celery-task-meta-{task_id}" for task_id in messages]
         spent, began = self._spent(), time.perf_counter()
-        self._client.lpush("nerq", *messages.values())
+        self._client.lpush("hanner", *messages.values())
         while self._client.exists(*keys) < len(keys):
             time.sleep(0.02)
         took = time.perf_counter() - began
@@ -113,11 +113,11 @@ def message(text) -> tuple[str, bytes]:
     """Return an id, and the message as Celery's client puts it into the queue."""
     task_id = str(uuid.uuid4())
     body = base64.b64encode(json.dumps([[text], {}, {}]).encode()).decode()
-    headers = {"lang": "py", "task": "nerq.extract", "id": task_id, "root_id": task_id, "retries": 0}
+    headers = {"lang": "py", "task": "hanner.extract", "id": task_id, "root_id": task_id, "retries": 0}
     properties = {
         "correlation_id": task_id,
         "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": "nerq"},
+        "delivery_info": {"exchange": "", "routing_key": "hanner"},
         "priority": 0,
         "body_encoding": "base64",
         "delivery_tag": str(uuid.uuid4()),

@@ -21,7 +21,7 @@ import psutil
 import redis
 from plots import curve
 
-from nerq import AsyncClient
+from hanner import AsyncClient
 from support.servers import redis_server
 from support.workers import worker
 

@@ -12,11 +12,11 @@ from collections import deque
 
 import redis
 
-from nerq.keys import QueueKeys
-from nerq_worker.delivery.channel import LOOK
-from nerq_worker.delivery.keeper import RENEWALS
-from nerq_worker.delivery.ledger import End, Ledger, Want
-from nerq_worker.delivery.scripts import TAKE
+from hanner.queue.keys import QueueKeys
+from hanner_worker.delivery.channel import LOOK
+from hanner_worker.delivery.heartbeat import RENEWALS
+from hanner_worker.delivery.inflight import End, Ledger, Want
+from hanner_worker.delivery.scripts import TAKE
 
 AHEAD, BATCH = 128, 32
 """Requests a worker of one process holds, and most texts of a batch."""
@@ -26,7 +26,7 @@ ENTITIES = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9
 class Stub:
     def __init__(self, url, rate):
         self._client = redis.Redis.from_url(url)
-        self._keys = QueueKeys("nerq")
+        self._keys = QueueKeys("hanner")
         self.ledger = Ledger(self._keys, 5.0)
         self._rate = rate
         self._waiting = deque()
@@ -35,7 +35,7 @@ class Stub:
     def _run(self):
         while True:
             if not self._waiting:
-                self._client.blmove("nerq", "nerq", 1, "RIGHT", "RIGHT")
+                self._client.blmove("hanner", "hanner", 1, "RIGHT", "RIGHT")
                 self._take(idle=True)
                 continue
             batch, texts = [], 0
@@ -52,7 +52,7 @@ class Stub:
         wants = [Want(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
         for tag, raw in Ledger.taken(TAKE(self._client, *self.ledger.take_command(*wants))).messages:
             headers = json.loads(raw)["headers"]
-            self._waiting.append((tag, headers["id"], headers["nerq"]["texts"]))
+            self._waiting.append((tag, headers["id"], headers["hanner"]["texts"]))
 
     def _work(self, batch, texts):
         until = time.monotonic() + texts / self._rate

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerq_worker import load
+from hanner_inference import load
 from support.base_package import write_random_package
 
 MEGABYTE = 1_000_000

@@ -1,4 +1,4 @@
-"""Characters per second on one core at BERT-base's size, texts to entities: nerq and what it stands in for, in one run.
+"""Characters per second on one core at BERT-base's size, texts to entities: hanner and what it replaces, in one run.
 
     make bench-throughput [TEXTS=FILE.jsonl]
 
@@ -11,14 +11,14 @@ TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures 
 the built-in sentences are used. Each way is a process of its own (way.py), in the environment it needs, and all are
 bound to the same core. They take turns, one run each a round, so that noise hits all alike; slow ways get fewer texts,
 spread evenly over the lengths. Time is the process's CPU time, which other work on the machine lengthens less than it
-does the clock's; everything has one thread. Prints medians, and the median over rounds of how many times faster nerq's
-default is than each. Exits 1 when that is under --least for ModelScope's pipeline.
+does the clock's; everything has one thread. Prints medians, and the median over rounds of how many times faster
+hanner's default is than each. Exits 1 when that is under --least for ModelScope's pipeline.
 
 - `onnx, in our batches`: the default engine, texts grouped by length out of 128 waiting ones as the worker does;
 - `… smoothed`, `… by token`: the same with the other two INT8 schemes, for models that static scales do not suit;
 - `onnx, as they come`: 32 texts as they come, padded to the longest;
 - `OpenVINO`: the same network, INT8 weights, activations quantised in groups of 128 on the way, in our batches;
-- `torch INT8`: the textbook recipe, NERQ_ENGINE=torch, 32 texts as they come;
+- `torch INT8`: the textbook recipe, HANNER_ENGINE=torch, 32 texts as they come;
 - `torch FP32`: the same without quantisation;
 - `ModelScope`: its own pipeline with its own model class, one text at a time, as its configuration pads it.
 """
@@ -32,7 +32,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from nerq_models.texts import built_in_sentences
+from hanner_models.conversion.calibration_data import built_in_sentences
 from support.base_package import FOLDER, base_package
 
 WAY = Path(__file__).with_name("way.py")
@@ -68,8 +68,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
-    parser.add_argument("--modelscope", type=Path, help="Python with modelscope[framework], transformers<5 and nerq")
-    parser.add_argument("--openvino", type=Path, help="Python with openvino, nncf, onnx and nerq[worker]")
+    parser.add_argument("--modelscope", type=Path, help="Python with modelscope[framework], transformers<5 and hanner")
+    parser.add_argument("--openvino", type=Path, help="Python with openvino, nncf, onnx and hanner[worker]")
     parser.add_argument("--least", type=float, default=40.0)
     parser.add_argument("--only", nargs="+", default=[], help="names of ways, or how they begin; ours is always there")
     return parser.parse_args()

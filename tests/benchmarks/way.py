@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nerq_models.smooth import SMOOTHING
-from nerq_worker.engine.base import Batch
-from nerq_worker.pipeline import Recogniser
-from nerq_worker.store import MODEL, open_package
+from hanner_inference.engine.base import Batch
+from hanner_inference.package import MODEL, open_package
+from hanner_inference.pipeline import Recogniser
+from hanner_models.conversion.smoothquant import SMOOTHING
 from support.base_package import BASE, base_package, keep, layers, weights_of
 from support.packages import BIO
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def onnx(path, texts):
-    from nerq_worker.engine.onnx import OnnxEngine
+    from hanner_inference.engine.onnx import OnnxEngine
 
     scheme = path.name.removeprefix("base-")
     package = open_package(base_package(path, scheme) if scheme in SMOOTHING else path)
@@ -51,7 +51,7 @@ def onnx(path, texts):
 
 
 def onnx_arrival(path, texts):
-    from nerq_worker.engine.onnx import OnnxEngine
+    from hanner_inference.engine.onnx import OnnxEngine
 
     package = open_package(path)
     return arriving(Recogniser(package, OnnxEngine(package), **ARRIVAL), texts)
@@ -63,7 +63,7 @@ def openvino(path, texts):
 
 
 def torch_int8(path, texts):
-    from nerq_models.torch_engine import TorchEngine
+    from hanner_models.conversion.torch_engine import TorchEngine
 
     package = open_package(path)
     return arriving(Recogniser(package, TorchEngine(package, device="cpu"), **ARRIVAL), texts)
@@ -107,8 +107,8 @@ class TorchFp32:
         import onnx
         import torch
 
-        from nerq_models.encoder import build_network, infer
-        from nerq_models.unbuild import read_weights
+        from hanner_models.conversion.graph_reader import read_weights
+        from hanner_models.encoder import build_network, infer
 
         torch.set_num_threads(1)
         self._infer = infer
@@ -143,7 +143,7 @@ def write_openvino(folder):
     import nncf
     import openvino as ov
 
-    from nerq_models.graph import build
+    from hanner_models.conversion.graph import build
 
     folder.mkdir(parents=True)
     weights = weights_of(BASE)
@@ -155,7 +155,7 @@ def write_openvino(folder):
 
 def write_checkpoint(folder):
     """Write a checkpoint of the same size as ModelScope does, with its own class; random weights."""
-    from nerq_worker.store import TOKENIZER
+    from hanner_inference.package import TOKENIZER
     from support.modelscope_folders import write_folder, write_weights
 
     tokens = json.loads((folder.with_name("base-int8") / TOKENIZER).read_text("utf-8"))["model"]["vocab"]

@@ -31,13 +31,13 @@ def test_txt_up_and_results_down(desk):
     assert rows.nth(0).locator(".entity").all_inner_texts() == ["马云", "杭州", "阿里巴巴"]
     assert rows.nth(1).locator(".row-text").inner_text() == ""
     name, data = saved(desk, "#results-jsonl")
-    assert name == "新闻.nerq.jsonl"
+    assert name == "新闻.hanner.jsonl"
     lines = [json.loads(line) for line in data.decode().splitlines()]
     assert [line["text"] for line in lines] == [SENTENCE, "", "😀𠮷林的马云", "今天"]
     for line in lines:
         assert all(line["text"][found["start"] : found["end"]] == found["text"] for found in line["entities"])
     name, data = saved(desk, "#results-csv")
-    assert name == "新闻.nerq.csv"
+    assert name == "新闻.hanner.csv"
     table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     assert [(row["line"], row["entity"], row["type"]) for row in table][:4] == [
         ("1", "马云", "PER"),

@@ -40,7 +40,7 @@ def test_a_stopped_worker(queue, new_desk):
         desk = new_desk(address)
         desk.page.wait_for_selector(".strip-workers[data-state='down']")
         desk.fill("马云")
-        assert "nerq up" in desk.wait_for_notice("no_worker")  # while it waits
+        assert "hanner up" in desk.wait_for_notice("no_worker")  # while it waits
         assert "no worker is running" in desk.wait_for_notice("timed_out_no_worker")
         announce_worker(queue.client)
         with StubWorker(queue.url) as stub:
@@ -113,7 +113,7 @@ def test_redis_away(new_desk):
 
 
 def test_the_model_fails_on_a_text(desk, worker):
-    worker.behaviour = lambda request: failed("ModelFailed", "no", module="nerq.errors")
+    worker.behaviour = lambda request: failed("ModelFailed", "no", module="hanner.errors")
     desk.fill("马云")
     desk.page.wait_for_selector("#notice:not([hidden])")
     assert desk.notice.get_attribute("data-code") == "model_failed"

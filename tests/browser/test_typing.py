@@ -127,7 +127,7 @@ def test_markup_is_shown_as_text(desk, text):
     assert desk.overlay_text() == text
     tags = desk.page.locator("#overlay *").evaluate_all("all => all.map((each) => each.tagName)")
     assert set(tags) == {"DIV", "SPAN"}
-    assert desk.page.title() == "nerq: names in Chinese text"
+    assert desk.page.title() == "hanner: names in Chinese text"
 
 
 def test_markup_in_what_the_server_sends_is_shown_as_text(desk):

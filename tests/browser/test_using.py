@@ -125,7 +125,7 @@ def test_language_by_browser_switched_and_remembered(worker, site, new_desk):
     desk.page.get_by_role("button", name="English").click()
     desk.page.get_by_text("1 name found").wait_for()
     assert desk.entities.first.get_attribute("data-label") == "● PER"
-    assert desk.page.title() == "nerq: names in Chinese text"
+    assert desk.page.title() == "hanner: names in Chinese text"
     desk.page.reload()
     desk.page.wait_for_selector("html[data-ready]")
     assert desk.page.locator("html").get_attribute("lang") == "en"
@@ -142,7 +142,7 @@ def test_both_languages_have_the_same_words(desk):
 
 def test_all_modules_are_asked_for_at_once():
     """The page names each of its modules, so that a slow line is waited for once and not once for each import."""
-    static = files("nerq_gateway") / "static"
+    static = files("hanner_gateway") / "static"
     named = re.findall(r'static/js/(\w+\.js)"', (static / "index.html").read_text(encoding="utf-8"))
     assert sorted(named) == sorted(each.name for each in (static / "js").iterdir())
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from chaos.observer import PREFIX
 
-QUEUE = "nerq"
-DEAD = f"nerq:{QUEUE}:dead"
+QUEUE = "hanner"
+DEAD = f"hanner:{QUEUE}:dead"
 SAMPLE = 5
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 
-from nerq import children
-from support.systems import nerq
+from hanner.utils import processes as children
+from support.systems import hanner
 
 TESTS = Path(__file__).parents[1]
-NERQ = nerq("chaos.worker")
+HANNER = hanner("chaos.worker")
 PATIENCE = 60.0
 
 
@@ -66,7 +66,7 @@ class Fleet:
         self.gone = []
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
-            "NERQ_BROKER_URL": url,
+            "HANNER_BROKER_URL": url,
             "CHAOS_JOURNAL": str(journal.path),
             "STOCK_MODEL": "chaos.stub",
             "PYTHONUNBUFFERED": "1",

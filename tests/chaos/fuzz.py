@@ -85,7 +85,7 @@ class Fuzzer:
         task_id = str(uuid.UUID(int=r.getrandbits(128)))
         headers = {
             "lang": "py",
-            "task": r.choice(["nerq.extract", "nerq.extract_many"]),
+            "task": r.choice(["hanner.extract", "hanner.extract_many"]),
             "id": task_id,
             "shadow": None,
             "eta": None,

@@ -1,4 +1,4 @@
-"""Sends texts by nerq's own client, as fast as the system takes them, and books every answer."""
+"""Sends texts by hanner's own client, as fast as the system takes them, and books every answer."""
 
 import random
 import threading
@@ -6,8 +6,8 @@ import time
 
 from chaos import stub
 from chaos.ledger import ANSWERED, Entry
-from nerq import Client, NerqError
-from nerq.errors import BrokerUnreachable
+from hanner import Client, HannerError
+from hanner.errors import BrokerUnreachable
 
 WINDOW = 512
 """Texts in flight."""
@@ -101,7 +101,7 @@ class Producer:
             began = time.monotonic()
             try:
                 job = self._client.submit(text)
-            except NerqError as error:
+            except HannerError as error:
                 self._ledger.refuse(error.code)
                 self._stop.wait(0.2)
             else:
@@ -123,7 +123,7 @@ class Producer:
         except BrokerUnreachable:
             self._ledger.asked_again += 1
             self._listen(job, entry)
-        except NerqError as error:
+        except HannerError as error:
             self._ledger.end(entry, str(error.code or error))
         else:
             self._book(entry, found)
@@ -144,7 +144,7 @@ class Producer:
                 except BrokerUnreachable:
                     self._ledger.asked_again += 1
                     self._stop.wait(0.2)
-                except NerqError as error:
+                except HannerError as error:
                     if not self._stop.is_set():
                         self._ledger.end(entry, str(error.code or error))
                 else:

@@ -12,8 +12,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from nerq import children
-from nerq.embedded import find_server
+from hanner.cli.local_redis import find_server
+from hanner.utils import processes as children
 from support.ports import free_port
 
 PATIENCE = 30.0

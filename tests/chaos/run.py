@@ -208,7 +208,7 @@ def execute(plan, system, *, seed, scale=1.0, keep=False):
     try:
         row = Run(plan, system, seed, scale, folder).execute()
     finally:
-        if keep or row is None or (system.name == "nerq" and not row.good):
+        if keep or row is None or (system.name == "hanner" and not row.good):
             print(f"logs of {plan.name}: {folder}", flush=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A pretended model, and what it notes. Plain Python: the stock systems run it in environments without nerq.
+"""A pretended model, and what it notes. Plain Python: the stock systems run it in environments without hanner.
 
 A text begins with its serial number; a command behind that decides what happens: `!exit` ends the process, `!raise`
 fails the model, `!hang` never returns. Every run is noted in a file by one write, so that processes can share it.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaos.fleet import NERQ
+from chaos.fleet import HANNER
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(600)  # on a machine that others keep busy too
 
 def run(name, scale, seed=1):
     need_server()
-    row = execute(PLANS[name], NERQ, seed=seed, scale=scale)
+    row = execute(PLANS[name], HANNER, seed=seed, scale=scale)
     print("\n".join([HEAD, line(row, PLANS[name]), *remarks(row)]))
     assert row.good
     return row

@@ -56,9 +56,9 @@ def test_a_text_after_the_last_fsync_is_counted_apart(client, ledger):
 @pytest.mark.parametrize(
     "put",
     [
-        lambda client: client.lpush("nerq", message("id-1")),
-        lambda client: client.hset("unacked", "tag", json.dumps([message("id-1"), "", "nerq"])),
-        lambda client: client.hset("nerq:nerq:held:host:1:x", "tag", message("id-1")),
+        lambda client: client.lpush("hanner", message("id-1")),
+        lambda client: client.hset("unacked", "tag", json.dumps([message("id-1"), "", "hanner"])),
+        lambda client: client.hset("hanner:hanner:held:host:1:x", "tag", message("id-1")),
     ],
 )
 def test_a_text_that_redis_has_is_left_and_not_lost(client, ledger, put):
@@ -83,7 +83,7 @@ def test_two_announcements_and_two_tellings_are_counted_once_each(client, ledger
 def test_outcomes_are_told_apart(client, ledger):
     for serial, outcome in enumerate([ANSWERED, "wrong", "worker_lost"]):
         ledger.end(accept(ledger, serial), outcome)
-    client.hset("nerq:nerq:dead", "id-2", "{}")
+    client.hset("hanner:hanner:dead", "id-2", "{}")
     counted = count(client, ledger)
     assert (counted.answered, counted.wrong, counted.failed, counted.dead) == (1, 1, {"worker_lost": 1}, 1)
 

@@ -1,4 +1,4 @@
-"""`nerq flower` itself: who may look, what it lets be seen, and what it remembers."""
+"""`hanner flower` itself: who may look, what it lets be seen, and what it remembers."""
 
 import json
 import stat
@@ -12,7 +12,7 @@ from support.servers import redis_server
 from support.workers import foreign_app, worker
 
 SECRET = "马云的秘密"
-START = "from nerq.cli import main; main()"
+START = "from hanner.cli import main; main()"
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_password_is_made_up_told_once_and_asked_for(server, tmp_path):
         assert first.password in first.said
         for path in ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/workers"):
             assert first.ask(path, password="")[0] == 401
-            assert first.ask(path, password="nerq")[0] == 401
+            assert first.ask(path, password="hanner")[0] == 401
             assert first.ask(path)[0] == 200
         assert first.ask("/healthcheck", password="") == (200, "OK")
         assert first.stop() == 0
@@ -51,11 +51,11 @@ def test_a_password_is_made_up_told_once_and_asked_for(server, tmp_path):
 def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("mine\n")
-    with flower(server.url, tmp_path, env={"NERQ_FLOWER_PASSWORD_FILE": str(secret)}) as own:
+    with flower(server.url, tmp_path, env={"HANNER_FLOWER_PASSWORD_FILE": str(secret)}) as own:
         assert own.ask("/tasks", password="mine")[0] == 200
     with flower(server.url, tmp_path, env={"FLOWER_BASIC_AUTH": "me:too"}) as own:
         assert own.ask("/tasks", user="me", password="too")[0] == 200
-        assert own.ask("/tasks", user="nerq", password="mine")[0] == 401
+        assert own.ask("/tasks", user="hanner", password="mine")[0] == 401
     assert not (tmp_path / "flower-password").exists()
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path, arguments, said):
     command = [sys.executable, "-c", START, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode in {1, 2}
-    assert ended.stderr.startswith("nerq: ")
+    assert ended.stderr.startswith("hanner: ")
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
@@ -82,10 +82,10 @@ def test_no_text_is_seen_even_of_senders_who_tell_it(server, app, tmp_path):
     with flower(server.url, tmp_path) as running:
         with worker(server.url, "-c", "1") as only:
             running.hears()
-            done = app.send_task("nerq.extract", [SECRET])
+            done = app.send_task("hanner.extract", [SECRET])
             done.get(timeout=30)
             assert only.stop() == 0
-        waiting = app.send_task("nerq.extract", [SECRET])
+        waiting = app.send_task("hanner.extract", [SECRET])
         tasks = running.wait_for(lambda tasks: waiting.id in tasks)
         assert tasks[waiting.id]["sent"]
         assert (tasks[waiting.id]["state"], tasks[waiting.id]["args"]) == ("PENDING", None)
@@ -109,7 +109,7 @@ def test_it_hears_again_after_a_restart_of_redis(server, app, tmp_path):
 
         def heard(tasks):
             if not sent or sent[-1].ready():  # what it missed it cannot list, so it gets another one
-                sent.append(app.send_task("nerq.extract", ["马云"]))
+                sent.append(app.send_task("hanner.extract", ["马云"]))
             return any(tasks.get(result.id, {}).get("state") == "SUCCESS" for result in sent)
 
         running.wait_for(heard)
@@ -119,7 +119,7 @@ def test_ends_that_it_was_not_told_are_read_from_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1"):
         with flower(server.url, tmp_path) as before:
             before.hears()
-            results = [app.send_task("nerq.extract", [text]) for text in ("!wait:gate", "马云", "!raise:x", "撤回")]
+            results = [app.send_task("hanner.extract", [text]) for text in ("!wait:gate", "马云", "!raise:x", "撤回")]
             before.wait_for(lambda tasks: len(tasks) == 4)
             assert before.stop() == 0
         app.control.revoke(results[3].id, reply=True, timeout=5, limit=1)

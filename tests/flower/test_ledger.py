@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from nerq import Client
-from nerq.deadletters import DeadLetters
+from hanner import Client
+from hanner.queue.dead_letters import DeadLetters
 from support.flowers import flower
 from support.page import chromium, find_chromium, missing
 from support.servers import redis_server
@@ -53,7 +53,7 @@ class Ledger:
         if fate == "many":
             return self._ner.submit_many([text, "马云", f"!raise:{SECRET}"][: n % 3 + 1]).id
         if fate == "odd":
-            return self._app.send_task("nerq.extract", [n]).id
+            return self._app.send_task("hanner.extract", [n]).id
         return self._ner.submit(f"!{fate}:{SECRET if fate == 'raise' else 'cure' if fate == 'die-until' else n}").id
 
     def of(self, fate):
@@ -108,16 +108,16 @@ def retried(server, ledger):
     """Retry some dead letters, whose cause is gone; return what is told then."""
     server.client.set("cure", 1)
     ids = ledger.of("die-until")
-    assert DeadLetters(server.client, "nerq").retry(ids) == len(ids)
+    assert DeadLetters(server.client, "hanner").retry(ids) == len(ids)
     return ledger.states(ids)
 
 
 def hanging(server, ledger, app):
     """Send two that would run for ever: one is terminated, one runs into its time limit; return their ids."""
-    victim = app.send_task("nerq.extract", ["!wait:never"])
+    victim = app.send_task("hanner.extract", ["!wait:never"])
     assert server.client.blpop(["waiting"], timeout=30)
     app.control.revoke(victim.id, terminate=True)
-    slow = app.send_task("nerq.extract", ["!wait:never"], time_limit=1)
+    slow = app.send_task("hanner.extract", ["!wait:never"], time_limit=1)
     ledger.fates |= {victim.id: "terminated", slow.id: "slow"}
     return [victim.id, slow.id]
 
@@ -141,7 +141,7 @@ def test_every_state_is_what_the_client_was_told(told, server):
         ("terminated", "REVOKED"): 1,
         ("slow", "FAILURE"): 1,
     }
-    dead = set(server.client.hkeys("nerq:nerq:dead"))
+    dead = set(server.client.hkeys("hanner:hanner:dead"))
     assert dead == {task_id for task_id, fate in fates.items() if fate in {"raise", "die", "slow"}}
 
 
@@ -149,7 +149,7 @@ def test_every_request_has_name_worker_and_times_and_no_text(told):
     states, fates, tasks = told
     for task_id, state in states.items():
         task = tasks[task_id]
-        assert task["name"] == ("nerq.extract_many" if fates[task_id] == "many" else "nerq.extract")
+        assert task["name"] == ("hanner.extract_many" if fates[task_id] == "many" else "hanner.extract")
         assert task["worker"] in {"first@here", "second@here"}
         assert task["received"]
         assert task["args"].startswith("(<")

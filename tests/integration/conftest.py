@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from nerq import Client
+from hanner import Client
 from support.ledgers import make_ledger
 from support.servers import redis_server
 from support.stub_worker import StubWorker

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from nerq import AsyncClient, BrokerUnreachable, InvalidText, NerqError, TimedOut
+from hanner import AsyncClient, BrokerUnreachable, HannerError, InvalidText, TimedOut
 
 
 def in_loop(body, server, **overrides):
@@ -121,7 +121,7 @@ def test_closing_ends_those_who_wait(server, worker):
         waiting = asyncio.ensure_future(ner.extract("马云"))
         await asyncio.to_thread(worker.wait_for, 1)
         await ner.close()
-        with pytest.raises(NerqError, match="closed"):
+        with pytest.raises(HannerError, match="closed"):
             await waiting
 
     asyncio.run(body())

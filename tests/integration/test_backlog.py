@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from nerq import AsyncClient, Backlog
-from nerq.backlog import SAMPLE
-from nerq.keys import QueueKeys
+from hanner import AsyncClient, Backlog
+from hanner.queue.keys import QueueKeys
+from hanner.queue.stats import SAMPLE
 from support.dead_letters import set_aside
 
-KEYS = QueueKeys("nerq")
+KEYS = QueueKeys("hanner")
 STATE = {
     "host": "box",
     "pid": "12",
     "processes": "2",
-    "model": "nerq-small@01234567",
+    "model": "hanner-small@01234567",
     "started": "1700000000.5",
     "texts": "900",
     "rate": "40.5",
@@ -45,15 +45,15 @@ def test_requests_and_texts_that_wait(ner, server):
 
 def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
     ner.submit("一")
-    old = server.client.lpop("nerq").replace('"sent_at":', '"sent_at":1e9,"was":')
-    server.client.rpush("nerq", old)
+    old = server.client.lpop("hanner").replace('"sent_at":', '"sent_at":1e9,"was":')
+    server.client.rpush("hanner", old)
     ner.submit("二")
     assert ner.backlog().oldest_seconds > 1e6
 
 
 def test_a_clock_that_runs_ahead_makes_nobody_younger_than_new(ner, server):
     ner.submit("一")
-    server.client.rpush("nerq", server.client.lpop("nerq").replace('"sent_at":', '"sent_at":9e9,"was":'))
+    server.client.rpush("hanner", server.client.lpop("hanner").replace('"sent_at":', '"sent_at":9e9,"was":'))
     assert ner.backlog().oldest_seconds == 0
 
 
@@ -62,8 +62,8 @@ ODD = [
     "{",
     "no JSON",
     '{"headers": 5}',
-    '{"headers": {"nerq": 5}}',
-    '{"headers": {"nerq": {"texts": 1e999}}}',
+    '{"headers": {"hanner": 5}}',
+    '{"headers": {"hanner": {"texts": 1e999}}}',
     '"headers":',
     '{"headers": ' + "[" * 100_000,
 ]
@@ -71,7 +71,7 @@ ODD = [
 
 @pytest.mark.parametrize("message", ODD, ids=range(len(ODD)))
 def test_what_others_put_into_the_queue_counts_as_one_text(ner, server, message):
-    server.client.lpush("nerq", message)
+    server.client.lpush("hanner", message)
     assert ner.backlog() == Backlog(depth=1, texts=1)
 
 
@@ -94,7 +94,7 @@ def test_workers_are_those_whose_lease_holds(ner, server):
     backlog = ner.backlog()
     assert [worker.id for worker in backlog.workers] == ["a", "b"]
     first = backlog.workers[0]
-    assert (first.host, first.pid, first.processes, first.model) == ("box", 12, 2, "nerq-small@01234567")
+    assert (first.host, first.pid, first.processes, first.model) == ("box", 12, 2, "hanner-small@01234567")
     assert (first.texts, first.rate, first.batch_texts, first.latency_ms) == (900, 40.5, 16.2, 31.5)
     assert (backlog.held, backlog.rate) == (6, 41.0)
     assert backlog.seconds == 1 / 41
@@ -121,11 +121,11 @@ def test_looking_changes_nothing_and_takes_one_round_trip(ner, server):
     ner.submit("一")
     ner.backlog()
     server.client.config_resetstat()
-    before = server.client.lrange("nerq", 0, -1)
+    before = server.client.lrange("hanner", 0, -1)
     ner.backlog()
     calls = server.client.info("commandstats")
     assert calls["cmdstat_evalsha"]["calls"] == 1
-    assert server.client.lrange("nerq", 0, -1) == before
+    assert server.client.lrange("hanner", 0, -1) == before
 
 
 def test_the_asyncio_client_says_the_same(ner, server):

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nerq import AsyncClient, Client, QueueFull
-from nerq.keys import QueueKeys
+from hanner import AsyncClient, Client, QueueFull
+from hanner.queue.keys import QueueKeys
 from support.stub_worker import StubWorker
 
-KEYS = QueueKeys("nerq")
+KEYS = QueueKeys("hanner")
 
 
 def lease(server, *, rate):
@@ -27,12 +27,12 @@ def small(server):
 def test_a_full_queue_refuses(small, server):
     for _ in range(3):
         small.submit("马云")
-    told = "3 interactive requests wait in 'nerq' and NERQ_MAX_QUEUE allows 3; no worker runs"
+    told = "3 interactive requests wait in 'hanner' and HANNER_MAX_QUEUE allows 3; no worker runs"
     for call in (small.submit, lambda text: small.submit_many([text], priority="interactive"), small.extract):
         with pytest.raises(QueueFull, match=told) as caught:
             call("马云")
         assert caught.value.seconds is None
-    assert server.client.llen("nerq") == 3
+    assert server.client.llen("hanner") == 3
 
 
 def test_it_says_how_long_what_waits_will_take(small, server):
@@ -46,7 +46,7 @@ def test_it_says_how_long_what_waits_will_take(small, server):
 
 
 def test_a_queue_that_others_filled_is_full_too(server, small):
-    server.client.lpush("nerq", *["{}"] * 5)
+    server.client.lpush("hanner", *["{}"] * 5)
     with pytest.raises(QueueFull, match="5 interactive requests wait"):
         small.submit("马云")
 
@@ -54,7 +54,7 @@ def test_a_queue_that_others_filled_is_full_too(server, small):
 def test_room_is_used_again(small, server):
     for _ in range(3):
         small.submit("马云")
-    server.client.rpop("nerq")
+    server.client.rpop("hanner")
     small.submit("马云")
     with pytest.raises(QueueFull):
         small.submit("马云")
@@ -74,12 +74,12 @@ def test_many_threads_and_clients_do_not_overrun_it(server):
         ThreadPoolExecutor(16) as threads,
     ):
         assert sum(threads.map(fill, [one, two] * 150)) == 100
-    assert server.client.llen("nerq") == 100
+    assert server.client.llen("hanner") == 100
 
 
 def test_no_limit(server):
     with Client(server.url, max_queue=0) as client:
-        server.client.lpush("nerq", *["{}"] * 1000)
+        server.client.lpush("hanner", *["{}"] * 1000)
         server.client.config_resetstat()
         client.submit("马云")
         assert "evalsha" not in str(server.client.info("commandstats"))
@@ -125,11 +125,11 @@ def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
                 await anext(client.stream(["马云"], timeout=0.1))
             streaming = asyncio.ensure_future(collect(client.stream(["马云"] * 500, window=40)))
             await asyncio.to_thread(asked_again, server)
-            server.client.delete("nerq", KEYS.bulk)
+            server.client.delete("hanner", KEYS.bulk)
             with StubWorker(server.url):
                 return await asyncio.wait_for(streaming, 30)
 
-    for name in ("nerq", KEYS.bulk):
+    for name in ("hanner", KEYS.bulk):
         server.client.lpush(name, *["{}"] * 3)
     assert len(asyncio.run(body())) == 500
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nerq import NerqError, Settings
-from nerq.broker import make_celery
-from nerq.cli.batches import EVENT, Batch, BatchListener
+from hanner import HannerError, Settings
+from hanner.cli.batch_events import EVENT, Batch, BatchListener
+from hanner.transport.celery_app import make_celery
 
 
 def test_batches_are_collected(server):
@@ -19,7 +19,7 @@ def test_batches_are_collected(server):
             worker.send("worker-heartbeat")
             try:
                 batches.wait_until_heard(0.1)
-            except NerqError:
+            except HannerError:
                 continue
             break
         worker.send(EVENT, batch=1, texts=2, windows=3, tokens=90, padded_tokens=100, infer_ms=1.5, later_field="x")
@@ -36,12 +36,12 @@ def test_batches_are_collected(server):
 def test_silence_is_named(server):
     with (
         BatchListener(Settings(broker_url=server.url)) as batches,
-        pytest.raises(NerqError, match="is it started with -E"),
+        pytest.raises(HannerError, match="is it started with -E"),
     ):
         batches.wait_until_heard(0.1)
 
 
 def test_an_absent_redis_is_named():
     settings = Settings(broker_url="redis://127.0.0.1:1/0", connect_timeout=0.5)
-    with BatchListener(settings) as batches, pytest.raises(NerqError, match="Connection refused"):
+    with BatchListener(settings) as batches, pytest.raises(HannerError, match="Connection refused"):
         batches.wait_until_heard(5)

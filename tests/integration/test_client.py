@@ -7,7 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nerq import BrokerUnreachable, Client, Expired, InvalidText, ModelFailed, NerqError, Revoked, TimedOut, WorkerLost
+from hanner import (
+    BrokerUnreachable,
+    Client,
+    Expired,
+    HannerError,
+    InvalidText,
+    ModelFailed,
+    Revoked,
+    TimedOut,
+    WorkerLost,
+)
 from support.stub_worker import decoded, failed, store, success
 
 TEXT = "昨天马云在杭州"
@@ -32,7 +42,7 @@ def test_extract_many_keeps_order_and_sets_bad_texts_aside(ner, worker):
 
 def test_extract_many_of_bad_texts_alone_sends_nothing(ner, server):
     assert ner.extract_many([5])[0].error.code == "invalid_text"
-    assert server.client.llen("nerq") == 0
+    assert server.client.llen("hanner") == 0
 
 
 def test_submit_returns_before_there_is_an_answer(ner, worker):
@@ -56,23 +66,23 @@ def test_a_job_is_found_again_by_its_id(ner, worker, server):
 
 def test_a_job_asked_for_in_the_wrong_way_says_so(ner, worker):
     job = ner.submit(TEXT)
-    with pytest.raises(NerqError, match="belongs to another task"):
+    with pytest.raises(HannerError, match="belongs to another task"):
         ner.job(job.id, many=True).result()
 
 
 def test_messages_are_what_any_celery_app_would_send(ner, server):
     job = ner.submit(TEXT, expires=60)
     many = ner.submit_many([TEXT, "没有"])
-    first, second = (decoded(server.client.lindex(name, 0)) for name in ("nerq", "nerq.bulk"))
-    assert (first["id"], first["task"], first["argument"]) == (job.id, "nerq.extract", TEXT)
+    first, second = (decoded(server.client.lindex(name, 0)) for name in ("hanner", "hanner.bulk"))
+    assert (first["id"], first["task"], first["argument"]) == (job.id, "hanner.extract", TEXT)
     assert first["headers"]["expires"]
-    assert (second["id"], second["task"], second["argument"]) == (many.id, "nerq.extract_many", [TEXT, "没有"])
+    assert (second["id"], second["task"], second["argument"]) == (many.id, "hanner.extract_many", [TEXT, "没有"])
     assert not first["headers"]["ignore_result"]
 
 
 def test_texts_stay_out_of_what_is_logged(ner, server):
     ner.submit(TEXT)
-    headers = decoded(server.client.lindex("nerq", 0))["headers"]
+    headers = decoded(server.client.lindex("hanner", 0))["headers"]
     assert headers["argsrepr"] == "(<7 characters>)"
     assert "马云" not in str(headers)
 
@@ -80,7 +90,7 @@ def test_texts_stay_out_of_what_is_logged(ner, server):
 def test_texts_may_be_logged_when_asked_for(server):
     with Client(server.url, log_text=True) as ner:
         ner.submit(TEXT)
-    assert "马云" in decoded(server.client.lindex("nerq", 0))["headers"]["argsrepr"]
+    assert "马云" in decoded(server.client.lindex("hanner", 0))["headers"]["argsrepr"]
 
 
 def test_nothing_stays_subscribed_or_awaited(ner, worker, server):
@@ -110,19 +120,19 @@ def test_nothing_is_opened_before_the_first_call(server):
         (failed("TimeLimitExceeded", "120"), TimedOut, "time limit"),
         (failed("TaskRevokedError", "revoked", status="REVOKED"), Revoked, "revoked"),
         (failed("TaskRevokedError", "expired", status="REVOKED"), Expired, "expired"),
-        (failed("ModelFailed", "the model failed: shape", module="nerq.errors"), ModelFailed, "shape"),
+        (failed("ModelFailed", "the model failed: shape", module="hanner.errors"), ModelFailed, "shape"),
         (failed("ValueError", "no luck", module="builtins"), ModelFailed, "ValueError: no luck"),
-        (failed("NotRegistered", "nerq.extract"), NerqError, "does not know this task"),
-        (success({"unexpected": 1}), NerqError, "cannot be read"),
-        (success(None), NerqError, "cannot be read"),
-        (b"{not json", NerqError, "no result of Celery's"),
+        (failed("NotRegistered", "hanner.extract"), HannerError, "does not know this task"),
+        (success({"unexpected": 1}), HannerError, "cannot be read"),
+        (success(None), HannerError, "cannot be read"),
+        (b"{not json", HannerError, "no result of Celery's"),
     ],
 )
 def test_whatever_is_stored_becomes_a_named_error(ner, worker, meta, error, words):
     worker.behaviour = lambda request: meta
     with pytest.raises(error, match=words) as caught:
         ner.extract(TEXT)
-    assert isinstance(caught.value, NerqError)
+    assert isinstance(caught.value, HannerError)
 
 
 def test_revoke_reaches_every_worker(ner, server):
@@ -196,10 +206,10 @@ def test_close_ends_those_who_wait(server):
         waiting = threads.submit(job.result, None)
         wait_until_subscribed(server, job.id)
         ner.close()
-        with pytest.raises(NerqError, match="closed"):
+        with pytest.raises(HannerError, match="closed"):
             waiting.result(5)
     ner.close()
     for call in (lambda: ner.submit(TEXT), job.result, job.done, job.revoke):
-        with pytest.raises(NerqError, match="closed"):
+        with pytest.raises(HannerError, match="closed"):
             call()
-    assert not [thread for thread in threading.enumerate() if thread.name == "nerq-results"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "hanner-results"]

@@ -1,26 +1,26 @@
-"""`nerq dead …` against a real server."""
+"""`hanner dead …` against a real server."""
 
 import json
 import time
 
 import pytest
 
-from nerq import Client
-from nerq.cli.app import run
-from nerq.cli.dead import seconds
-from nerq.deadletters import DeadLetters
-from nerq.errors import InvalidSettings
+from hanner import Client
+from hanner.cli.app import run
+from hanner.cli.dead import seconds
+from hanner.errors import InvalidSettings
+from hanner.queue.dead_letters import DeadLetters
 from support import dead_letters
 
 
 @pytest.fixture(autouse=True)
 def broker(server, monkeypatch):
-    monkeypatch.setenv("NERQ_BROKER_URL", server.url)
+    monkeypatch.setenv("HANNER_BROKER_URL", server.url)
 
 
 @pytest.fixture
 def dead(server):
-    return DeadLetters(server.client, "nerq")
+    return DeadLetters(server.client, "hanner")
 
 
 def set_aside(server, task_id, *, age=0.0, **options):
@@ -76,7 +76,7 @@ def test_choosing_by_code_and_age(server, capsys):
 def test_showing_one_keeps_its_text_back(server, capsys):
     with Client() as ner:
         job = ner.submit("马云")
-    set_aside(server, job.id, message=server.client.rpop("nerq"))
+    set_aside(server, job.id, message=server.client.rpop("hanner"))
     assert run(["dead", "show", job.id]) == 0
     out = capsys.readouterr().out
     assert json.loads(out)["argument"] == "(<2 characters>)"
@@ -104,7 +104,7 @@ def test_retrying(server, dead, capsys):
     assert streams.out == "1 request is back in the queue.\n"
     assert "1 of the ids have no dead letter" in streams.err
     assert run(["dead", "retry", "--all"]) == 0
-    assert server.client.lrange("nerq", 0, -1) == ['"c"', '"b"', '"a"']
+    assert server.client.lrange("hanner", 0, -1) == ['"c"', '"b"', '"a"']
     assert dead.count() == 0
 
 
@@ -147,8 +147,8 @@ def test_purging_with_yes(server, dead):
 
 
 def test_what_cannot_be_read_can_be_purged(server, dead, capsys):
-    server.client.hset("nerq:nerq:dead", "a", "{")
-    server.client.zadd("nerq:nerq:dead:index", {"a": 1})
+    server.client.hset("hanner:hanner:dead", "a", "{")
+    server.client.zadd("hanner:hanner:dead:index", {"a": 1})
     assert run(["dead", "list"]) == 1
     assert "cannot be read" in capsys.readouterr().err
     assert run(["dead", "purge", "--all", "--yes"]) == 0
@@ -164,7 +164,7 @@ def test_not_saying_which_is_refused(server, dead, capsys, command, options):
 
 
 def test_an_absent_redis_is_named(capsys, monkeypatch):
-    monkeypatch.setenv("NERQ_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("HANNER_BROKER_URL", "redis://127.0.0.1:1/0")
     assert run(["dead", "list"]) == 1
     assert "does not answer" in capsys.readouterr().err
 

@@ -5,20 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from nerq import NerqError, WorkerLost
-from nerq.deadletters import DeadLetters
-from nerq.keys import QueueKeys
-from nerq.pubsub import CHUNK, key
+from hanner import HannerError, WorkerLost
+from hanner.queue.dead_letters import DeadLetters
+from hanner.queue.keys import QueueKeys
+from hanner.transport.subscription import CHUNK, key
 from support import dead_letters
 from support.stub_worker import decoded, failed, store
 
-KEYS = QueueKeys("nerq")
+KEYS = QueueKeys("hanner")
 REASON = "its process died each time it was tried"
 
 
 @pytest.fixture
 def dead(server):
-    return DeadLetters(server.client, "nerq")
+    return DeadLetters(server.client, "hanner")
 
 
 def set_aside(server, task_id, **options):
@@ -28,10 +28,10 @@ def set_aside(server, task_id, **options):
 def die(server, ner, text="马云"):
     """Send a text and set it aside as a worker would; return its job and its message."""
     job = ner.submit(text)
-    message = server.client.rpop("nerq")
+    message = server.client.rpop("hanner")
     server.client.hset(KEYS.deaths, job.id, 3)
     set_aside(server, job.id, message=message)
-    store(server.client, job.id, failed("WorkerLost", REASON, module="nerq.errors"))
+    store(server.client, job.id, failed("WorkerLost", REASON, module="hanner.errors"))
     return job, message
 
 
@@ -58,7 +58,7 @@ def test_the_caller_is_told_the_same_code(server, ner):
 def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, request):
     job, message = die(server, ner)
     assert dead.retry([job.id]) == 1
-    assert server.client.lrange("nerq", 0, -1) == [message]
+    assert server.client.lrange("hanner", 0, -1) == [message]
     assert decoded(message)["id"] == job.id
     assert dead.count() == len(dead.ids()) == 0
     assert not server.client.exists(KEYS.deaths, key(job.id))
@@ -70,14 +70,14 @@ def test_retry_goes_to_the_end_of_the_queue(server, ner, dead):
     job, message = die(server, ner)
     ner.submit("先")
     dead.retry([job.id])
-    assert server.client.lindex("nerq", 0) == message  # workers take from the other end
+    assert server.client.lindex("hanner", 0) == message  # workers take from the other end
 
 
 def test_two_who_retry_send_it_once(server, ner, dead):
     jobs = [die(server, ner)[0].id for _ in range(20)]
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(lambda _: dead.retry(jobs), range(4))) == 20
-    assert server.client.llen("nerq") == 20
+    assert server.client.llen("hanner") == 20
 
 
 def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
@@ -89,7 +89,7 @@ def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
     finally:
         server.client.config_set("maxmemory", "0")
     assert dead.count() == 1
-    assert server.client.llen("nerq") == 0
+    assert server.client.llen("hanner") == 0
     assert dead.retry([job.id]) == 1
 
 
@@ -108,11 +108,11 @@ def test_queues_are_apart(server, dead):
 
 def test_what_is_no_letter_says_so(server, dead):
     server.client.hset(KEYS.dead, "a", "[]")
-    with pytest.raises(NerqError, match="the dead letter a cannot be read"):
+    with pytest.raises(HannerError, match="the dead letter a cannot be read"):
         dead.get("a")
 
 
 def test_a_client_without_decoding_reads_the_same(server):
     letter = set_aside(server, "a", message='{"body": "字"}')
     with redis.Redis.from_url(server.url) as raw:
-        assert list(DeadLetters(raw, "nerq").letters()) == [letter]
+        assert list(DeadLetters(raw, "hanner").letters()) == [letter]

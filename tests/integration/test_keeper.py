@@ -4,8 +4,8 @@ import threading
 
 import redis
 
-from nerq_worker.delivery.keeper import Keeper
-from nerq_worker.delivery.ledger import Renewed
+from hanner_worker.delivery.heartbeat import Keeper
+from hanner_worker.delivery.inflight import Renewed
 from support.ledgers import make_ledger
 
 
@@ -75,7 +75,7 @@ def test_the_lease_is_there_and_says_how_the_worker_does(server):
     keeper.start()
     assert started.wait(10)
     keeper.stop()  # after a renewal that has begun
-    assert server.client.zscore("nerq:nerq:leases", ledger.owner) > 0
+    assert server.client.zscore("hanner:hanner:leases", ledger.owner) > 0
     assert server.client.hget(ledger.keys.owner(ledger.owner), "host") == "h"
 
 

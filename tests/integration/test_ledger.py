@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from nerq_worker.delivery.ledger import End
-from nerq_worker.delivery.scripts import TAKE
+from hanner_worker.delivery.inflight import End
+from hanner_worker.delivery.scripts import TAKE
 from support.ledgers import hold, letters, make_ledger, push, queued, take
 
 
@@ -41,11 +41,14 @@ def test_messages_are_taken_in_order_and_held_from_then_on(client, ledger):
 
 
 def test_lists_are_emptied_in_the_order_given(client, ledger):
-    push(client, "low", queue="nerq:9")
+    push(client, "low", queue="hanner:9")
     push(client, "high")
     push(client, "other", queue="other")
-    assert [tag[16:] for tag, _ in take(client, ledger, 2, ["nerq", "other", "nerq:9"]).messages] == ["nerq", "other"]
-    assert [tag[16:] for tag, _ in take(client, ledger, 5, ["nerq", "other", "nerq:9"]).messages] == ["nerq:9"]
+    assert [tag[16:] for tag, _ in take(client, ledger, 2, ["hanner", "other", "hanner:9"]).messages] == [
+        "hanner",
+        "other",
+    ]
+    assert [tag[16:] for tag, _ in take(client, ledger, 5, ["hanner", "other", "hanner:9"]).messages] == ["hanner:9"]
 
 
 def test_a_worker_takes_its_share_and_leaves_the_others_theirs(client, ledger):
@@ -73,12 +76,12 @@ def test_a_server_that_forgot_the_script_is_told_it_again(client, ledger):
 
 
 def test_messages_go_back_to_where_they_came_from_in_their_order(client, ledger):
-    push(client, "x", queue="nerq:9")
+    push(client, "x", queue="hanner:9")
     push(client, *map(str, range(30)))
-    taken = take(client, ledger, 21, ["nerq:9", "nerq"])
+    taken = take(client, ledger, 21, ["hanner:9", "hanner"])
     keep = taken.messages[5][0]
     assert ledger.put_back(client, [keep]) == 20
-    assert queued(client, "nerq:9") == ["x"]
+    assert queued(client, "hanner:9") == ["x"]
     assert queued(client) == [str(n) for n in range(30) if n != 4]
     assert held(client, ledger) == ["4"]
 
@@ -118,11 +121,11 @@ def test_an_end_stores_announces_and_acknowledges_at_once(client, ledger):
 
 def test_a_dead_letter_carries_the_message_as_it_stood(client, ledger):
     raw = b'{"a": "\xe9\xa9\xac\\u4e91/\x01", "n": 1e400}'
-    client.lpush("nerq", raw)
+    client.lpush("hanner", raw)
     ((tag, _),) = take(client, ledger).messages
     letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
     ledger.finish(client, [End(tag, "a", "result-a", "failure", 0, letter=letter)])
-    assert letters(client, ledger.keys) == [letter | {"message": raw.decode(), "list": "nerq"}]
+    assert letters(client, ledger.keys) == [letter | {"message": raw.decode(), "list": "hanner"}]
     assert client.zscore(ledger.keys.dead_index, "a") == 12.5
     assert client.ttl("result-a") == -1
 
@@ -201,7 +204,7 @@ def test_a_worker_says_how_it_does_until_it_leaves(client, ledger):
     assert 60 < client.ttl(ledger.keys.owner(ledger.owner)) <= 65
     assert ledger.leave(client) == 2
     assert queued(client) == ["a", "b"]
-    assert sorted(client.keys("*")) == [b"nerq", b"nerq:queues"]  # that there was one is remembered
+    assert sorted(client.keys("*")) == [b"hanner", b"hanner:queues"]  # that there was one is remembered
 
 
 @pytest.fixture
@@ -219,7 +222,7 @@ def test_a_full_memory_stops_no_step(client, ledger, full):
     lapse(client, other)
     full()
     with pytest.raises(redis.OutOfMemoryError):
-        client.lpush("nerq", "f")
+        client.lpush("hanner", "f")
     ledger.begin(client, [a], ["a"], ["result-a"])
     assert ledger.finish(client, [end(a, "a")]) == [True]
     assert ledger.died(client, [b], ["b"]) == [1]

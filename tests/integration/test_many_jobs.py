@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from nerq import AsyncClient, Client
+from hanner import AsyncClient, Client
 from support.stub_worker import success
 
 JOBS = 10_000

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from nerq import AsyncClient, Client, QueueFull, UnknownModel
-from nerq.keys import QUEUES
+from hanner import AsyncClient, Client, QueueFull, UnknownModel
+from hanner.queue.keys import QUEUES
 from support.ledgers import make_ledger
 from support.stub_worker import StubWorker
 
@@ -21,8 +21,8 @@ VERBS = {
 @pytest.fixture
 def news(server):
     """A worker of the model `news`."""
-    server.client.sadd(QUEUES, "nerq.news")
-    with StubWorker(server.url, "nerq.news") as stub:
+    server.client.sadd(QUEUES, "hanner.news")
+    with StubWorker(server.url, "hanner.news") as stub:
         yield stub
 
 
@@ -30,7 +30,7 @@ def news(server):
 def test_every_verb_takes_a_model(ner, news, verb):
     VERBS[verb](ner, model="news")
     (request,) = news.wait_for(1)
-    assert request["list"].removesuffix(".bulk") == "nerq.news"
+    assert request["list"].removesuffix(".bulk") == "hanner.news"
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -38,7 +38,7 @@ def test_a_model_that_nobody_has_ever_run_is_refused(ner, server, verb):
     with pytest.raises(UnknownModel, match="no worker of model 'nwes' has ever run here") as caught:
         VERBS[verb](ner, model="nwes")
     assert caught.value.code == "unknown_model"
-    assert not server.client.keys("nerq*")
+    assert not server.client.keys("hanner*")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -56,7 +56,7 @@ def test_asyncio_has_the_same(server, news, verb):
 
     asyncio.run(body())
     (request,) = news.wait_for(1)
-    assert request["list"].removesuffix(".bulk") == "nerq.news"
+    assert request["list"].removesuffix(".bulk") == "hanner.news"
 
 
 def test_routes_lead_elsewhere_and_are_believed(server):
@@ -65,7 +65,7 @@ def test_routes_lead_elsewhere_and_are_believed(server):
         ner.submit("一", model="news")
         ner.submit("一", model="news", priority="bulk")
         assert ner.queue_of("news") == "a-queue"
-        assert ner.queue_of() == "nerq"
+        assert ner.queue_of() == "hanner"
         assert (ner.backlog("news").depth, ner.backlog("news").bulk, ner.backlog().depth) == (2, 1, 0)
     assert (server.client.llen("a-queue"), server.client.llen("a-queue.bulk")) == (1, 1)
 
@@ -73,18 +73,18 @@ def test_routes_lead_elsewhere_and_are_believed(server):
 def test_a_model_is_known_as_soon_as_its_worker_has_a_lease_and_stays_known(server, ner):
     with pytest.raises(UnknownModel):
         ner.queue_of("late")
-    ledger = make_ledger(queue="nerq.late")
+    ledger = make_ledger(queue="hanner.late")
     ledger.renew(server.client, {})
     ledger.leave(server.client)
     with Client(server.url) as fresh:
-        assert fresh.queue_of("late") == "nerq.late"
-    assert ner.queue_of("late") == "nerq.late"
+        assert fresh.queue_of("late") == "hanner.late"
+    assert ner.queue_of("late") == "hanner.late"
 
 
 def test_each_queue_has_a_limit_of_its_own(server):
     with Client(server.url, routes="news=a,weibo=b", max_queue=1) as ner:
         for model in ("news", "weibo", None):
             ner.submit("一", model=model)
-        for model, queue in (("news", "a"), ("weibo", "b"), (None, "nerq")):
+        for model, queue in (("news", "a"), ("weibo", "b"), (None, "hanner")):
             with pytest.raises(QueueFull, match=f"1 interactive requests wait in '{queue}'"):
                 ner.submit("一", model=model)

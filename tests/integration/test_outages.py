@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from nerq import BrokerUnreachable, Client, QueueFull, TimedOut
+from hanner import BrokerUnreachable, Client, QueueFull, TimedOut
 from support.servers import redis_server
 from support.stub_worker import StubWorker, store, success
 

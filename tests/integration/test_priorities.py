@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nerq import AsyncClient, Client, InvalidSettings, QueueFull
-from nerq.deadletters import DeadLetters
-from nerq.keys import QueueKeys
-from nerq_worker.delivery.ledger import End, Want
+from hanner import AsyncClient, Client, InvalidSettings, QueueFull
+from hanner.queue.dead_letters import DeadLetters
+from hanner.queue.keys import QueueKeys
+from hanner_worker.delivery.inflight import End, Want
 from support.ledgers import letters, make_ledger, push, queued, take_kinds
 
-KEYS = QueueKeys("nerq")
-BULK = "nerq.bulk"
+KEYS = QueueKeys("hanner")
+BULK = "hanner.bulk"
 
 
 def ids(taken):
@@ -77,15 +77,15 @@ def test_what_a_dead_worker_held_goes_back_to_the_list_it_came_from(client, ledg
 def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
     push(client, "b1", queue=BULK)
     push(client, "t1")
-    letter = {"task": "nerq.extract", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
+    letter = {"task": "hanner.extract", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
     taken = take_kinds(client, ledger, *both(10, 10)).messages
     ends = [
         End(tag, task, f"celery-task-meta-{task}", "failure", 60, letter={"id": task} | letter)
         for (tag, _), task in zip(taken, ("t1", "b1"), strict=True)
     ]
     ledger.finish(client, ends)
-    assert {(told["id"], told["list"]) for told in letters(client, KEYS)} == {("t1", "nerq"), ("b1", BULK)}
-    dead = DeadLetters(client, "nerq")
+    assert {(told["id"], told["list"]) for told in letters(client, KEYS)} == {("t1", "hanner"), ("b1", BULK)}
+    dead = DeadLetters(client, "hanner")
     assert dead.retry(dead.ids()) == 2
     assert (queued(client), queued(client, BULK)) == (["t1"], ["b1"])
 
@@ -95,16 +95,16 @@ def test_a_dead_letter_that_names_no_list_of_ours_goes_to_the_first(client, told
     letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "deaths": 3, "at": 1.0, "message": "message of a"}
     client.hset(KEYS.dead, "a", json.dumps(letter | told))
     client.zadd(KEYS.dead_index, {"a": 1.0})
-    dead = DeadLetters(client, "nerq")
+    dead = DeadLetters(client, "hanner")
     assert dead.retry(["a"]) == 1
     assert queued(client) == ["a"]
 
 
 SENT = {
-    "submit": (lambda ner, **options: ner.submit("一", **options), "nerq"),
+    "submit": (lambda ner, **options: ner.submit("一", **options), "hanner"),
     "submit_many": (lambda ner, **options: ner.submit_many(["一"], **options), BULK),
-    "extract": (lambda ner, **options: ner.extract("一", **options), "nerq"),
-    "extract_many": (lambda ner, **options: ner.extract_many(["一"], **options), "nerq"),
+    "extract": (lambda ner, **options: ner.extract("一", **options), "hanner"),
+    "extract_many": (lambda ner, **options: ner.extract_many(["一"], **options), "hanner"),
     "stream": (lambda ner, **options: list(ner.stream(["一"], **options)), BULK),
 }
 
@@ -120,7 +120,7 @@ def test_each_verb_has_its_priority_and_takes_another(ner, worker, verb):
     send(ner, priority="interactive")
     send(ner, priority="bulk")
     worker.wait_for(3)
-    assert where(worker) == [default, "nerq", BULK]
+    assert where(worker) == [default, "hanner", BULK]
     assert all(r["routing_key"] == r["list"] for r in worker.requests)
 
 
@@ -144,29 +144,29 @@ def test_so_has_each_verb_for_asyncio(server, worker, verb):
 
     asyncio.run(all_three())
     worker.wait_for(3)
-    assert where(worker) == [SENT[verb][1], "nerq", BULK]
+    assert where(worker) == [SENT[verb][1], "hanner", BULK]
 
 
 def test_a_priority_that_is_none_is_refused(ner, server):
     with pytest.raises(InvalidSettings, match="priority must be 'interactive' or 'bulk', not 'high'"):
         ner.submit("一", priority="high")
-    assert not server.client.exists("nerq", BULK)
+    assert not server.client.exists("hanner", BULK)
 
 
 def test_a_queue_may_not_be_named_like_the_second_list_of_another():
-    with pytest.raises(InvalidSettings, match=r"NERQ_QUEUE cannot be used: .* end in \.bulk"):
-        Client(queue="nerq.bulk")
+    with pytest.raises(InvalidSettings, match=r"HANNER_QUEUE cannot be used: .* end in \.bulk"):
+        Client(queue="hanner.bulk")
 
 
 def test_a_full_bulk_queue_keeps_no_text_out(server):
     with Client(server.url, max_queue=3) as ner:
         for _ in range(3):
             ner.submit_many(["一"])
-        with pytest.raises(QueueFull, match=r"3 bulk requests wait in 'nerq' and NERQ_MAX_QUEUE allows 3"):
+        with pytest.raises(QueueFull, match=r"3 bulk requests wait in 'hanner' and HANNER_MAX_QUEUE allows 3"):
             ner.submit_many(["一"])
         for _ in range(3):
             ner.submit("一")
-        with pytest.raises(QueueFull, match=r"3 interactive requests wait in 'nerq'"):
+        with pytest.raises(QueueFull, match=r"3 interactive requests wait in 'hanner'"):
             ner.submit("一")
 
 

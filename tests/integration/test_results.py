@@ -8,14 +8,14 @@ from celery import states
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded
 
-from nerq.broker import make_celery
-from nerq.contract import EXTRACT
-from nerq.errors import InvalidText
-from nerq.settings import Settings
-from nerq_worker.batching.answers import Work
-from nerq_worker.batching.job import Batch, Ending, Held
-from nerq_worker.cache import Keys
-from nerq_worker.results import PAUSES, NotStored, Record, ResultStore
+from hanner.contract import EXTRACT
+from hanner.errors import InvalidText
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner_worker.delivery.results import PAUSES, NotStored, Record, ResultStore
+from hanner_worker.execution.answers import Work
+from hanner_worker.execution.batch import Batch, Ending, Held
+from hanner_worker.execution.cache import Keys
 from support.ledgers import hold, letters, make_ledger, nothing_is_held
 
 
@@ -109,7 +109,7 @@ def test_a_batch_is_one_round_trip(backend, ledger, store):
     store.store([Record(n, n, tag) for n, tag in list(zip(ids, tags, strict=True))[1:]])
     assert backend.client.trips == 1
     assert len(real.keys("celery-task-meta-*")) == 50
-    assert not real.keys("nerq:*:held:*")
+    assert not real.keys("hanner:*:held:*")
     backend.client = real
 
 
@@ -233,7 +233,7 @@ def test_what_another_worker_has_is_not_inferred(app, backend):
     late = batch(here, "甲", "乙")
     here.ledger.put_back(backend.client)
     assert endings(late.run()) == [Ending.LOST] * 2
-    assert backend.client.llen("nerq") == 2
+    assert backend.client.llen("hanner") == 2
 
 
 def test_what_another_worker_takes_during_the_run_is_not_stored(app, backend):
@@ -244,7 +244,7 @@ def test_what_another_worker_takes_during_the_run_is_not_stored(app, backend):
     here = held(app, run)
     assert endings(batch(here, "甲").run()) == [Ending.LOST]
     assert not backend.client.exists("celery-task-meta-0")
-    assert backend.client.llen("nerq") == 1
+    assert backend.client.llen("hanner") == 1
 
 
 def test_a_text_that_the_model_fails_on_is_set_aside(app, backend):
@@ -292,9 +292,9 @@ def test_with_a_cache_a_text_is_inferred_once_and_its_entry_is_written_after_the
     assert ran == [["甲", "乙"], ["丙"]]
     assert (first.figures["repeated"], first.figures["cached"]) == (1, 0)
     assert (second.figures["repeated"], second.figures["cached"]) == (0, 1)
-    assert len(backend.client.keys("nerq-cache-*")) == 3
+    assert len(backend.client.keys("hanner-cache-*")) == 3
 
 
 def test_without_one_nothing_is_kept(app, backend):
     batch(held(app, nothing), "甲").run()
-    assert not backend.client.keys("nerq-cache-*")
+    assert not backend.client.keys("hanner-cache-*")

@@ -1,4 +1,4 @@
-"""`nerq status` against a real server."""
+"""`hanner status` against a real server."""
 
 import json
 import os
@@ -10,18 +10,18 @@ import time
 
 import pytest
 
-from nerq import Client
-from nerq.cli.app import run
-from nerq.keys import QueueKeys
+from hanner import Client
+from hanner.cli.app import run
+from hanner.queue.keys import QueueKeys
 from support.dead_letters import set_aside
 
-KEYS = QueueKeys("nerq")
-NERQ = [sys.executable, "-u", "-c", "from nerq.cli import main; main()"]
+KEYS = QueueKeys("hanner")
+HANNER = [sys.executable, "-u", "-c", "from hanner.cli import main; main()"]
 
 
 @pytest.fixture(autouse=True)
 def broker(server, monkeypatch):
-    monkeypatch.setenv("NERQ_BROKER_URL", server.url)
+    monkeypatch.setenv("HANNER_BROKER_URL", server.url)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def busy(server):
     """A queue with two requests, a worker and a dead letter."""
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 600) * 1000})
-    state = {"host": "box", "pid": 7, "processes": 2, "model": "nerq-small@01234567", "started": now - 7260}
+    state = {"host": "box", "pid": 7, "processes": 2, "model": "hanner-small@01234567", "started": now - 7260}
     measured = {"texts": 900, "rate": 40.5, "batch_texts": 16.2, "latency_ms": 31.5, "held": 5}
     server.client.hset(KEYS.owner("w"), mapping=state | measured)
     set_aside(server.client, "a")
@@ -41,11 +41,11 @@ def busy(server):
 def test_json(busy, server, capsys):
     assert run(["status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["redis"], told["queue"], told["limit"]) == (server.url, "nerq", 100_000)
+    assert (told["redis"], told["queue"], told["limit"]) == (server.url, "hanner", 100_000)
     assert (told["depth"], told["texts"], told["held"], told["dead"], told["rate"]) == (2, 81, 5, 1, 40.5)
     assert told["seconds"] == 2
     assert 0 <= told["oldest_seconds"] < 60
-    assert told["workers"][0]["model"] == "nerq-small@01234567"
+    assert told["workers"][0]["model"] == "hanner-small@01234567"
 
 
 def test_a_pipe_gets_plain_lines(busy, capsys):
@@ -57,10 +57,10 @@ def test_a_pipe_gets_plain_lines(busy, capsys):
     assert told["done in"] == "about 2 s at this rate"
     assert told["rate"] == "40.5 texts/s"
     assert told["held"] == "5 requests in flight"
-    assert told["dead"] == "1 dead letter, see `nerq dead list`"
-    assert told["model"] == "nerq-small@01234567"
+    assert told["dead"] == "1 dead letter, see `hanner dead list`"
+    assert told["model"] == "hanner-small@01234567"
     name, processes, model, rate, batch, latency, held, texts, up = told["worker"].split("\t")
-    assert (name, processes, model, rate) == ("box:7", "2", "nerq-small@01234567", "40.5")
+    assert (name, processes, model, rate) == ("box:7", "2", "hanner-small@01234567", "40.5")
     assert (batch, latency, held, texts) == ("16.2", "31.5", "5", "900")
     assert up.startswith("2 h 1 min")
 
@@ -74,7 +74,7 @@ def test_an_empty_queue_without_workers(capsys):
 
 
 def test_no_limit_and_no_rate_are_said(server, capsys, monkeypatch):
-    monkeypatch.setenv("NERQ_MAX_QUEUE", "0")
+    monkeypatch.setenv("HANNER_MAX_QUEUE", "0")
     with Client() as ner:
         ner.submit("马云")
     assert run(["status"]) == 0
@@ -84,7 +84,7 @@ def test_no_limit_and_no_rate_are_said(server, capsys, monkeypatch):
 
 
 def test_an_absent_redis_is_named(capsys, monkeypatch):
-    monkeypatch.setenv("NERQ_BROKER_URL", "redis://:secret@127.0.0.1:1/0")
+    monkeypatch.setenv("HANNER_BROKER_URL", "redis://:secret@127.0.0.1:1/0")
     assert run(["status"]) == 1
     streams = capsys.readouterr()
     assert "does not answer" in streams.err
@@ -98,7 +98,7 @@ class InTerminal:
         self._ours, theirs = pty.openpty()
         self.drawn = ""
         self.process = subprocess.Popen(
-            [*NERQ, *arguments],
+            [*HANNER, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -162,8 +162,8 @@ def test_watching_a_terminal_until_ctrl_c(busy, terminal, server):
 
 
 def test_watching_through_a_pipe_outlives_a_redis_that_is_away(busy, server):
-    command = [*NERQ, "status", "--watch", "--json", "--interval", "0.1"]
-    environment = {**os.environ, "NERQ_CONNECT_TIMEOUT": "0.5"}
+    command = [*HANNER, "status", "--watch", "--json", "--interval", "0.1"]
+    environment = {**os.environ, "HANNER_CONNECT_TIMEOUT": "0.5"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert json.loads(process.stdout.readline())["depth"] == 2
         server.stop()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nerq import BrokerUnreachable, Client, InvalidSettings, NerqError, TimedOut
+from hanner import BrokerUnreachable, Client, HannerError, InvalidSettings, TimedOut
 from support.stub_worker import StubWorker, failed, success
 
 
@@ -51,7 +51,7 @@ def test_outstanding_requests_hold_no_more_than_the_window(server):
         result = threads.submit(lambda: sum(1 for _ in ner.stream(numbered(2000), window=100)))
         requests = worker.wait_for(4)
         assert sum(len(request["argument"]) for request in requests) == 100
-        assert server.client.llen("nerq") == 0  # and the source waits
+        assert server.client.llen("hanner") == 0  # and the source waits
         worker.release()
         assert result.result(20) == 2000
 
@@ -75,7 +75,7 @@ def test_an_invalid_text_does_not_end_the_stream(ner, worker):
 
 def test_invalid_texts_alone_are_answered_here(ner, server):
     assert [document.error.code for document in ner.stream([None] * 100)] == ["invalid_text"] * 100
-    assert server.client.llen("nerq") == 0
+    assert server.client.llen("hanner") == 0
 
 
 def test_a_request_that_failed_gives_its_texts_the_error(ner, worker):
@@ -87,7 +87,7 @@ def test_a_request_that_failed_gives_its_texts_the_error(ner, worker):
 
 def test_an_answer_that_makes_no_sense_ends_the_stream(ner, worker):
     worker.behaviour = lambda request: success({"documents": [], "model": "m@0"})
-    with pytest.raises(NerqError, match="1 texts were sent and 0 answers"):
+    with pytest.raises(HannerError, match="1 texts were sent and 0 answers"):
         list(ner.stream(["马云"]))
 
 

@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from nerq_models.texts import built_in_sentences
+from hanner_models.conversion.calibration_data import built_in_sentences
 from support.modelscope_folders import DATA
 
 

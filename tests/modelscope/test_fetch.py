@@ -8,7 +8,7 @@ def test_without_a_network_nothing_is_half_written(tmp_path):
     command = [
         sys.executable,
         "-c",
-        "from nerq_models.cli import app; app()",
+        "from hanner_models.cli import app; app()",
         "fetch",
         "iic/some-model",
         "--out",
@@ -25,7 +25,7 @@ def test_without_a_network_nothing_is_half_written(tmp_path):
     )
     assert done.returncode == 2, done.stderr
     (sentence,) = done.stderr.splitlines()
-    assert sentence.startswith("nerq: ")
+    assert sentence.startswith("hanner: ")
     assert "cannot be reached; connect to the network" in sentence
     assert list((tmp_path / "work").iterdir()) == []
     assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.stat().st_size > 1000] == []

@@ -1,8 +1,8 @@
 """INT8 against ModelScope's pipeline on a trained checkpoint: random weights put labels at a hair's breadth.
 
 A small tagger of ModelScope's own class learns from the corpus beside the repository for a minute. Another trained one
-can be given instead, NERQ_CHECKPOINT=FOLDER: in ModelScope's layout, or one of `nerq model train`, which is brought
-into it. NERQ_TEXTS says how many texts are compared.
+can be given instead, HANNER_CHECKPOINT=FOLDER: in ModelScope's layout, or one of `hanner model train`, which is brought
+into it. HANNER_TEXTS says how many texts are compared.
 """
 
 import json
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerq_models.convert import convert, recogniser
-from nerq_models.labelled import read_sentences
-from nerq_models.source import read_source
-from nerq_worker.text.tokens import TextTokenizer
+from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_models.conversion.convert import convert, recogniser
+from hanner_models.data.datasets import read_sentences
+from hanner_models.source import read_source
 from support.modelscope_folders import BIOES, DATA, bring_over, open_pipeline, write_folder, write_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -27,7 +27,7 @@ CORPUS = DATA / "ner" / "msra.train.jsonl"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, vocabulary):
-    if given := os.environ.get("NERQ_CHECKPOINT"):
+    if given := os.environ.get("HANNER_CHECKPOINT"):
         given = Path(given)
         if (given / "configuration.json").exists():
             return given
@@ -35,7 +35,9 @@ def trained(tmp_path_factory, vocabulary):
             pytest.skip(f"{given} has vectors of bigrams, which no model of ModelScope's can hold")
         return bring_over(given, tmp_path_factory.mktemp("trained") / "model")
     if not CORPUS.is_file():
-        pytest.skip("there is no corpus to learn from; give its folder with NERQ_DATA, or a model with NERQ_CHECKPOINT")
+        pytest.skip(
+            "there is no corpus to learn from; give its folder with HANNER_DATA, or a model with HANNER_CHECKPOINT"
+        )
     preprocessor = {"is_split_into_words": True, "padding": False}
     folder = tmp_path_factory.mktemp("trained") / "model"
     write_weights(write_folder(folder, vocabulary, preprocessor=preprocessor, initializer_range=0.05))
@@ -94,7 +96,7 @@ def test_int8_finds_what_modelscope_finds(trained, tmp_path, corpus, capsys):
     source = read_source(trained)
     package = convert(source, tmp_path / "out", name="trained")
     texts = [text for text in corpus if text.strip() and len(text) < source.options.max_length - 12]
-    texts = texts[:: max(1, len(texts) // int(os.environ.get("NERQ_TEXTS", "600")))]
+    texts = texts[:: max(1, len(texts) // int(os.environ.get("HANNER_TEXTS", "600")))]
     pipeline = open_pipeline(trained)
     theirs = [pipeline(text) for text in texts]
     ours = [[(e.type, e.start, e.end) for e in found] for found in recogniser(package).extract(texts)]

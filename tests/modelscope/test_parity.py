@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerq_models.convert import recogniser, write_package
-from nerq_models.graph import Float
-from nerq_models.source import read_source
-from nerq_worker.store import Manifest
+from hanner_inference.package import Manifest
+from hanner_models.conversion.convert import recogniser, write_package
+from hanner_models.conversion.graph import Float
+from hanner_models.source import read_source
 from support.modelscope_folders import BIOES, open_pipeline, write_folder, write_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,7 +38,7 @@ NOTHING_LABELLED = "cannot reshape tensor of 0 elements"
 
 
 class Both:
-    """One checkpoint, opened by ModelScope and, as an FP32 package, by nerq."""
+    """One checkpoint, opened by ModelScope and, as an FP32 package, by hanner."""
 
     def __init__(self, folder, **options):
         self.folder = folder
@@ -190,7 +190,7 @@ def test_modelscope_is_wrong_about_offsets_behind_a_capital_that_grows(slow, bot
     assert slow.ours(text) == [right]
 
 
-def test_modelscope_cuts_long_texts_and_nerq_reads_them_whole(both):
+def test_modelscope_cuts_long_texts_and_hanner_reads_them_whole(both):
     text = "马云在杭州阿里巴巴总部发表演讲，" * 60
     pair = both("fast")
     assert max(end for _, _, end in pair.theirs(text)) <= 510
@@ -198,13 +198,13 @@ def test_modelscope_cuts_long_texts_and_nerq_reads_them_whole(both):
 
 
 @pytest.mark.parametrize("text", [" ", "\u3000\n", "\0"])
-def test_modelscope_fails_on_blank_texts_and_nerq_finds_nothing(both, text):
+def test_modelscope_fails_on_blank_texts_and_hanner_finds_nothing(both, text):
     with pytest.raises(RuntimeError, match=NOTHING_LABELLED):
         both("fast").theirs(text)
     assert both("fast").ours(text) == [[]]
 
 
-def test_modelscope_takes_sep_in_a_text_for_the_end_and_nerq_for_five_characters(both):
+def test_modelscope_takes_sep_in_a_text_for_the_end_and_hanner_for_five_characters(both):
     """A separator is its way to attach a prompt, but anybody can write one into a text and hide what follows."""
     text = "马云在杭州[SEP]王小明在北京大学"
     pair = both("fast")

@@ -50,13 +50,13 @@ def traffic(site):
 def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
     need("prometheus")
     port = free_port()
-    env = {"NERQ_METRICS_PORT": str(port), "NERQ_MODEL": str(tiny_package)}
+    env = {"HANNER_METRICS_PORT": str(port), "HANNER_MODEL": str(tiny_package)}
     with (
         redis_server() as server,
-        worker(server.url, "-c", "1", app="nerq_worker", env=env),
+        worker(server.url, "-c", "1", app="hanner_worker", env=env),
         gateway(server.url) as site,
         prometheus(
-            tmp_path, {"nerq-worker": [f"127.0.0.1:{port}"], "nerq-gateway": [f"127.0.0.1:{site.port}"]}
+            tmp_path, {"hanner-worker": [f"127.0.0.1:{port}"], "hanner-gateway": [f"127.0.0.1:{site.port}"]}
         ) as running,
         traffic(site),
     ):
@@ -67,4 +67,4 @@ def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
         )
         assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in alerts()]
         assert [rule["name"] for rule in group["rules"] if rule["state"] == "firing"] == []
-        assert running.values('min(up{job=~"nerq-.+"})') == [1]
+        assert running.values('min(up{job=~"hanner-.+"})') == [1]

@@ -1,4 +1,4 @@
-"""What nerq writes for spaCy, read by spaCy itself; and its guide. Run by `make test-spacy`."""
+"""What hanner writes for spaCy, read by spaCy itself; and its guide. Run by `make test-spacy`."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 
 import spacy
-from nerq.cli.files import DocBinFile
-from nerq.cli.formats import FormatName, line_format
+from hanner.cli.formats import FormatName, line_format
+from hanner.cli.io.output_files import DocBinFile
 from support.howto import blocks
 from support.records import records
 from support.servers import redis_server
@@ -59,8 +59,17 @@ def test_the_command_writes_what_spacy_trains_on(server, tmp_path):
     out = tmp_path / "train.spacy"
     with StubWorker(server.url):
         subprocess.run(
-            [sys.executable, "-c", "from nerq.cli import main; main()", "extract", "昨天马云", "没有", "-o", str(out)],
-            env=os.environ | {"NERQ_BROKER_URL": server.url},
+            [
+                sys.executable,
+                "-c",
+                "from hanner.cli import main; main()",
+                "extract",
+                "昨天马云",
+                "没有",
+                "-o",
+                str(out),
+            ],
+            env=os.environ | {"HANNER_BROKER_URL": server.url},
             check=True,
             timeout=100,
         )
@@ -72,7 +81,7 @@ def test_the_guide(server):
     with StubWorker(server.url):
         ended = subprocess.run(
             [sys.executable, "-c", "\n".join(blocks(GUIDE))],
-            env=os.environ | {"NERQ_BROKER_URL": server.url},
+            env=os.environ | {"HANNER_BROKER_URL": server.url},
             capture_output=True,
             text=True,
             timeout=100,

@@ -18,7 +18,7 @@ def fresh_clone(tmp_path_factory):
 def stack(fresh_clone):
     if not (composes() and engine_answers()):
         pytest.skip("no Docker engine, or no Compose")
-    engine = Engine(fresh_clone, f"nerqtest{os.getpid()}")
+    engine = Engine(fresh_clone, f"hannertest{os.getpid()}")
     try:
         engine.compose("build")
         engine.compose("up", "--detach")

@@ -38,9 +38,7 @@ def test_only_these_folders_can_be_written(stack, service):
     mounts = stack.execute(service, "sh", "-c", "cut -d' ' -f2 /proc/mounts").split()
     # A folder of the root file system cannot be written whoever owns it; what is mounted into it may be.
     tried = sorted({"/", "/etc", "/opt", "/usr", "/var", "/home", "/root", "/run", *mounts})
-    script = (
-        'for f in "$@"; do [ -d "$f" ] && t=$(mktemp "$f/nerq.XXXXXX" 2>/dev/null) && rm "$t" && echo "$f"; done; true'
-    )
+    script = 'for f in "$@"; do [ -d "$f" ] && t=$(mktemp "$f/XXXXXX" 2>/dev/null) && rm "$t" && echo "$f"; done; true'
     written = set(stack.execute(service, "sh", "-c", script, "sh", *tried).split())
     assert written <= WRITABLE[service]
     assert "/tmp" in written

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.engine import run
 
 TEXTS = 2_000
@@ -97,9 +97,9 @@ def test_a_worker_whose_processes_hang_is_unhealthy(stack):
     program = f"import os\n{pool}\n{frozen}"
     run("docker", "exec", worker, "python", "-c", program, "SIGSTOP")
     try:
-        done = run("docker", "exec", worker, "nerq", "probe", "--timeout", "3", check=False)
+        done = run("docker", "exec", worker, "hanner", "probe", "--timeout", "3", check=False)
     finally:
         run("docker", "exec", worker, "python", "-c", program, "SIGCONT")
     assert done.returncode == 1
     assert "no process of it answered a text in time" in done.stderr
-    assert run("docker", "exec", worker, "nerq", "probe", "--timeout", "20").returncode == 0
+    assert run("docker", "exec", worker, "hanner", "probe", "--timeout", "20").returncode == 0

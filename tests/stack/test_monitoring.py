@@ -40,7 +40,7 @@ def asked(stack, query):
 
 
 def test_prometheus_finds_workers_and_gateways(prometheus):
-    wanted = {"nerq-worker": 1, "nerq-gateway": 1, "prometheus": 1}
+    wanted = {"hanner-worker": 1, "hanner-gateway": 1, "prometheus": 1}
     began = time.monotonic()
     while (found := asked(prometheus, "sum by (job) (up)")) != wanted and time.monotonic() - began < PATIENCE:
         time.sleep(1)  # Prometheus tells nobody when it has scraped
@@ -58,6 +58,6 @@ def test_grafana_has_its_dashboard(stack):
     image_of("grafana")
     stack.compose("up", "--detach", "grafana")
     stack.wait_healthy("grafana")
-    auth = ("admin", stack.execute("grafana", "cat", "/run/secrets/nerq/admin-password").strip())
+    auth = ("admin", stack.execute("grafana", "cat", "/run/secrets/hanner/admin-password").strip())
     found = json.loads(get(stack.url("grafana", "/api/search?type=dash-db"), auth))
     assert [one["title"] for one in found]

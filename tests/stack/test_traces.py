@@ -28,7 +28,7 @@ http.server.HTTPServer(("", 4318), Handler).serve_forever()
 """
 """Prints service, trace and name of each span. It runs in the gateway's image, which has OTLP's messages."""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-SPANS = {("nerq-gateway", "POST /api/v1/ner"), ("nerq-worker", "process nerq"), ("nerq-worker", "nerq batch")}
+SPANS = {("hanner-gateway", "POST /api/v1/ner"), ("hanner-worker", "process hanner"), ("hanner-worker", "hanner batch")}
 PATIENCE = 60
 
 

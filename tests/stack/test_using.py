@@ -6,7 +6,7 @@ import urllib.error
 
 import pytest
 
-from nerq import Client
+from hanner import Client
 from support.engine import get, run
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"
@@ -39,9 +39,9 @@ def test_a_program_outside_uses_the_client(stack):
 
 def test_redis_asks_everyone_who_they_are(stack):
     port = str(stack.ports["redis"])
-    assert "NOAUTH" in answer_of_redis(port, b"LLEN nerq\r\n")
+    assert "NOAUTH" in answer_of_redis(port, b"LLEN hanner\r\n")
     assert "WRONGPASS" in answer_of_redis(port, b"AUTH default x\r\n")
-    assert "NOPERM" in answer_of_redis(port, b"AUTH health x\r\nLLEN nerq\r\n")
+    assert "NOPERM" in answer_of_redis(port, b"AUTH health x\r\nLLEN hanner\r\n")
 
 
 def answer_of_redis(port, lines):
@@ -59,7 +59,7 @@ def test_users_of_redis_may_not_destroy_it(stack):
         ner.extract(TEXT)
     program = """
 import redis, sys
-client = redis.Redis.from_url(open("/run/secrets/nerq/broker-url").read().strip())
+client = redis.Redis.from_url(open("/run/secrets/hanner/broker-url").read().strip())
 for command in ("FLUSHALL", "CONFIG GET dir", "SHUTDOWN", "KEYS *", "ACL LIST", "REPLICAOF a 1"):
     try:
         client.execute_command(*command.split())
@@ -74,7 +74,7 @@ def refusals_and_woken(stack):
     """Return how often Redis has refused a command to a user, and how often a worker has ended a wait of its own."""
     program = """
 import json, redis
-client = redis.Redis.from_url(open("/run/secrets/nerq/broker-url").read().strip(), decode_responses=True)
+client = redis.Redis.from_url(open("/run/secrets/hanner/broker-url").read().strip(), decode_responses=True)
 print(json.dumps([client.info(section) for section in ("errorstats", "commandstats")]))
 """
     errors, commands = json.loads(stack.execute("worker", "python", "-c", program))
@@ -94,8 +94,8 @@ def test_nothing_that_the_stack_does_is_refused(stack):
         assert ner.backlog().workers
     for path in ("/api/v1/status", "/metrics", "/readyz"):
         assert get(stack.url("gateway", path))
-    stack.execute("worker", "nerq", "probe", "--timeout", "20")
-    assert "nerq_worker_queue_wait_seconds" in stack.execute("worker", "python", "-c", METRICS)
+    stack.execute("worker", "hanner", "probe", "--timeout", "20")
+    assert "hanner_worker_queue_wait_seconds" in stack.execute("worker", "python", "-c", METRICS)
     now = refusals_and_woken(stack)
     assert now[0] == refused
     assert now[1] > woken
@@ -123,16 +123,16 @@ def test_flower_lists_the_request_and_asks_for_a_password(stack):
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         get(url)
     refused.value.close()
-    auth = ("nerq", stack.execute("flower", "cat", "/run/secrets/nerq/password").strip())
+    auth = ("hanner", stack.execute("flower", "cat", "/run/secrets/hanner/password").strip())
     told = json.loads(get(url, auth))
-    assert (told["name"], told["state"]) == ("nerq.extract", "SUCCESS")
+    assert (told["name"], told["state"]) == ("hanner.extract", "SUCCESS")
     assert TEXT not in json.dumps(told, ensure_ascii=False)
 
 
 def test_no_password_is_told_in_logs_or_in_what_docker_shows(stack):
     secrets = [
-        stack.execute("worker", "cat", "/run/secrets/nerq/broker-url").strip().split(":")[2].partition("@")[0],
-        stack.execute("flower", "cat", "/run/secrets/nerq/password").strip(),
+        stack.execute("worker", "cat", "/run/secrets/hanner/broker-url").strip().split(":")[2].partition("@")[0],
+        stack.execute("flower", "cat", "/run/secrets/hanner/password").strip(),
     ]
     shown = stack.compose("logs", "--no-color")
     shown += json.dumps([stack.inspect(name) for name in ("redis", "worker", "gateway", "flower")])

@@ -9,7 +9,7 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from nerq.embedded import find_server
+from hanner.cli.local_redis import find_server
 from support.ports import free_port
 
 

@@ -15,15 +15,15 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from nerq_models.graph import Float, Shape, build
-from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
-from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
-from nerq_worker.engine.base import Batch
-from nerq_worker.store import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
+from hanner_inference.engine.base import Batch
+from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
+from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
+from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
 
-FOLDER = Path(tempfile.gettempdir()) / "nerq-bench" / "base-int8"
+FOLDER = Path(tempfile.gettempdir()) / "hanner-bench" / "base-int8"
 """Where benchmarks keep it between runs."""
 
 
@@ -57,7 +57,7 @@ def keep(folder, write) -> Path:
 def write_random_package(folder, size=SMALL, scheme="static") -> Path:
     """Write a package into `folder`, which is made, and return its path.
 
-    `scheme` is fp32, or one of INT8 as `nerq model convert` names them: static, smooth, token.
+    `scheme` is fp32, or one of INT8 as `hanner model convert` names them: static, smooth, token.
     """
     folder.mkdir(parents=True)
     weights = weights_of(size)

@@ -76,11 +76,11 @@ def compare_row(size="base"):
         "window": 128,
         "rate": 40.0,
         "turns": [
-            {"engine alone": 100.0, "nerq": 90.0, "mosec": 60.0, "ModelScope + Flask": 1.2},
-            {"engine alone": 100.0, "nerq": 80.0, "mosec": 40.0},
+            {"engine alone": 100.0, "hanner": 90.0, "mosec": 60.0, "ModelScope + Flask": 1.2},
+            {"engine alone": 100.0, "hanner": 80.0, "mosec": 40.0},
         ],
         "systems": {
-            "nerq": system(300_000_000, rate=True),
+            "hanner": system(300_000_000, rate=True),
             "mosec": system(600_000_000, rate=True),
             "ModelScope + Flask": system(2_000_000_000),
         },

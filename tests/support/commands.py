@@ -1,4 +1,4 @@
-"""The `nerq` command as a subprocess that is watched: it is killed when the test ends, or hangs."""
+"""The `hanner` command as a subprocess that is watched: it is killed when the test ends, or hangs."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ PATIENCE = 120
 
 @contextmanager
 def command(*arguments, env=None, patience=PATIENCE):
-    """Start `nerq` with `arguments` and yield the process; stdout has what it says on both."""
+    """Start `hanner` with `arguments` and yield the process; stdout has what it says on both."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from nerq.cli import main; main()", *arguments],
+        [sys.executable, "-u", "-c", "from hanner.cli import main; main()", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict
 
-from nerq.deadletters import DeadLetter
-from nerq.keys import QueueKeys
+from hanner.queue.dead_letters import DeadLetter
+from hanner.queue.keys import QueueKeys
 
 
 def set_aside(client, task_id, *, code="worker_lost", reason="its process died", at=1000.0, message="{}"):
-    letter = DeadLetter(task_id, "nerq.extract", code, reason, 3, at, message)
-    keys = QueueKeys("nerq")
+    letter = DeadLetter(task_id, "hanner.extract", code, reason, 3, at, message)
+    keys = QueueKeys("hanner")
     client.hset(keys.dead, task_id, json.dumps(asdict(letter)))
     client.zadd(keys.dead_index, {task_id: at})
     return letter

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nerq_models.graph import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
+from hanner_models.conversion.graph import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
 
 ERF = np.vectorize(math.erf)
 SHAPE = Shape(layers=2, heads=2, max_length=32)

@@ -70,7 +70,7 @@ class Engine:
         names = ("gateway", "flower", "redis", "prometheus", "grafana")
         self.ports = {name: free_port() for name in names}
         self._env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("NERQ_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith("HANNER_")},
             **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             "COMPOSE_PROJECT_NAME": project,
         }

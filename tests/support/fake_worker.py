@@ -13,8 +13,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from nerq.settings import Settings
-from nerq_worker.app import make_worker_app
+from hanner.settings import Settings
+from hanner_worker.app import make_worker_app
 from support.pretended import Recogniser
 
 
@@ -79,5 +79,5 @@ def make(settings):
     return app
 
 
-if os.environ.get("NERQ_BROKER_URL"):
+if os.environ.get("HANNER_BROKER_URL"):
     app = make(Settings.from_env())

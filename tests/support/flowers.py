@@ -1,4 +1,4 @@
-"""The real `nerq flower` as a subprocess, and what its API says."""
+"""The real `hanner flower` as a subprocess, and what its API says."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ class Flower:
 
     Attributes:
         url: Its address, without a slash at the end.
-        user: Who may log in; None if it is not by nerq's password.
+        user: Who may log in; None if it is not by hanner's password.
         password: With what.
         said: The line with which it started.
     """

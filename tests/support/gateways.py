@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import httpx
 import uvicorn
 
-from nerq.settings import Settings
-from nerq_gateway.app import make_app
+from hanner.settings import Settings
+from hanner_gateway.app import make_app
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 BIOES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
-DATA = Path(os.environ.get("NERQ_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("HANNER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 """Corpora beside the repository; tests do with less where there are none."""
 
 
@@ -60,7 +60,7 @@ def write_weights(folder, model="ModelForTokenClassificationWithCRF", seed=0):
 
 
 def bring_over(tagger, folder):
-    """Write a tagger of `nerq model train`, whose weights have ModelScope's names already, into ModelScope's layout."""
+    """Write a tagger of `hanner model train`, whose weights already have ModelScope's names, in ModelScope's layout."""
     import torch
     from safetensors.torch import load_file
 

@@ -18,8 +18,8 @@ from support.ports import free_port
 ROOT = Path(__file__).parents[2] / "compose"
 CONFIG = ROOT / "prometheus" / "prometheus.yml"
 ALERTS = ROOT / "prometheus" / "alerts.yml"
-DASHBOARD = ROOT / "grafana" / "dashboards" / "nerq.json"
-NAME = re.compile(r"\b(?:nerq_\w+|process_\w+)\b")
+DASHBOARD = ROOT / "grafana" / "dashboards" / "hanner.json"
+NAME = re.compile(r"\b(?:hanner_\w+|process_\w+)\b")
 VARIABLES = {"$__rate_interval": "10s", "$queue": ".*", "$instance": ".*"}
 
 

@@ -14,8 +14,8 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from nerq_worker.decode.crf import Crf
-from nerq_worker.store import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
+from hanner_inference.decoding.crf import Crf
+from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 WIDTH = 16

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from nerq.contract import EXTRACT
-from nerq.settings import Settings
-from nerq_gateway.app import make_app
+from hanner.contract import EXTRACT
+from hanner.settings import Settings
+from hanner_gateway.app import make_app
 from support.ports import free_port
 from support.stub_worker import MODEL, success
 
@@ -104,7 +104,7 @@ def reach(port, thread):
     raise AssertionError("the gateway does not listen")
 
 
-def announce_worker(client, queue="nerq", **fields):
+def announce_worker(client, queue="hanner", **fields):
     """Write into Redis what a worker says of itself, its lease good for a minute."""
     seconds, _ = client.time()
     described = {
@@ -120,14 +120,14 @@ def announce_worker(client, queue="nerq", **fields):
         "held": 0,
         **fields,
     }
-    client.hset(f"nerq:{queue}:owner:test", mapping=described)
-    client.zadd(f"nerq:{queue}:leases", {"test": seconds * 1000 + 60_000})
+    client.hset(f"hanner:{queue}:owner:test", mapping=described)
+    client.zadd(f"hanner:{queue}:leases", {"test": seconds * 1000 + 60_000})
 
 
-def forget_worker(client, queue="nerq"):
+def forget_worker(client, queue="hanner"):
     """Take back what `announce_worker` wrote: no worker runs."""
-    client.zrem(f"nerq:{queue}:leases", "test")
-    client.delete(f"nerq:{queue}:owner:test")
+    client.zrem(f"hanner:{queue}:leases", "test")
+    client.delete(f"hanner:{queue}:owner:test")
 
 
 class Desk:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from nerq.contract import Entity
+from hanner.contract import Entity
 
 
 @dataclass(frozen=True)

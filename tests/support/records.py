@@ -1,7 +1,7 @@
 """Records as formats get them: the kinds of texts and answers that break writers."""
 
-from nerq import Document, Entity, Failure
-from nerq.cli.formats import Record
+from hanner import Document, Entity, Failure
+from hanner.cli.formats import Record
 
 PEOPLE = "马云在杭州阿里巴巴总部"
 EMOJI = "😀 \u3000李 明\n去了北京\r。"

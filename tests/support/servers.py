@@ -1,4 +1,4 @@
-"""A real Redis for tests: `with redis_server() as server:`. It is nerq's own embedded server."""
+"""A real Redis for tests: `with redis_server() as server:`. It is hanner's own embedded server."""
 
 import os
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from nerq.embedded import EmbeddedServer, find_server
-from nerq.errors import NerqError
+from hanner.cli.local_redis import EmbeddedServer, find_server
+from hanner.errors import HannerError
 
 
 class Server:
@@ -43,7 +43,7 @@ def need_server():
     """Without a server to run, skip on a laptop and fail where CI=true."""
     try:
         find_server()
-    except NerqError as error:
+    except HannerError as error:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
 
 

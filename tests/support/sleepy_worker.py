@@ -1,10 +1,10 @@
-"""nerq's worker with an engine that only takes its time: SLEEPY_RATE texts a second. It leaves the processor free."""
+"""hanner's worker with an engine that only takes its time: SLEEPY_RATE texts a second. It leaves the processor free."""
 
 import os
 import time
 
-from nerq.settings import Settings
-from nerq_worker.app import make_worker_app
+from hanner.settings import Settings
+from hanner_worker.app import make_worker_app
 from support.pretended import Recogniser
 
 
@@ -13,5 +13,5 @@ def find(texts):
     return [[{"text": text[:2], "type": "PER", "start": 0, "end": 2, "score": 0.9}] for text in texts]
 
 
-if os.environ.get("NERQ_BROKER_URL"):
+if os.environ.get("HANNER_BROKER_URL"):
     app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("sleepy", find))

@@ -1,4 +1,4 @@
-"""A worker that is no worker: a thread that pops nerq's queue and writes results as Celery does, with plain redis."""
+"""A worker that is no worker: a thread that pops hanner's queue and writes results as Celery does, with plain redis."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ class StubWorker:
         behaviour: From a request to a meta (a dict), bytes to be stored as they are, or None for the usual answer.
     """
 
-    def __init__(self, url, queue="nerq"):
+    def __init__(self, url, queue="hanner"):
         self._client = redis.Redis.from_url(url, client_name="stub", socket_timeout=None)  # BRPOP waits
         self._queue = queue
         self._stop = f"{queue}-stop"

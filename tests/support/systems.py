@@ -1,11 +1,11 @@
-"""Queue workers that run the same task: nerq's own, and those it is compared with."""
+"""Queue workers that run the same task: hanner's own, and those it is compared with."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 BATCHES_PYTHON = Path(__file__).parents[2] / ".venv-batches" / "bin" / "python"
-"""celery-batches needs a Celery older than nerq's: `make .venv-batches/bin/celery` makes its environment."""
+"""celery-batches needs a Celery older than hanner's: `make .venv-batches/bin/celery` makes its environment."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class System:
     python: str = sys.executable
 
 
-def nerq(app):
-    """Return nerq's worker, with the model that a module of the tests gives it."""
-    return System("nerq", app, ("nerq_worker.app", "nerq_worker.batching.strategy"))
+def hanner(app):
+    """Return hanner's worker, with the model that a module of the tests gives it."""
+    return System("hanner", app, ("hanner_worker.app", "hanner_worker.batching.strategy"))
 
 
 CELERY = System("celery", "support.stock.plain")

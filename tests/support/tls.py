@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from nerq import children
+from hanner.utils import processes as children
 from support.servers import redis_server
 
 PASSWORD = "hush"
@@ -48,9 +48,9 @@ def make_certificate(folder):
 
 @contextlib.contextmanager
 def tls_server(folder):
-    """Run it. NERQ_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
+    """Run it. HANNER_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
     certificate, key = make_certificate(folder)
-    wanted = os.environ.get("NERQ_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+    wanted = os.environ.get("HANNER_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
     if wanted:
         with _native(wanted, folder, certificate, key) as server:
             if server is not None:

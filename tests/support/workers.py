@@ -1,4 +1,4 @@
-"""The real `celery … worker` as a subprocess, and a foreign Celery app that talks to it without nerq's client."""
+"""The real `celery … worker` as a subprocess, and a foreign Celery app that talks to it without hanner's client."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from celery import Celery
 
 TESTS = Path(__file__).parents[1]
-SHORT_LEASE = {"NERQ_LEASE": "1"}
+SHORT_LEASE = {"HANNER_LEASE": "1"}
 """Environment of a worker whose silence is noticed soon."""
 
 
@@ -27,8 +27,8 @@ class Worker:
         environment = {
             **os.environ,
             "PYTHONPATH": str(TESTS),
-            "NERQ_BROKER_URL": url,
-            "NERQ_CONCURRENCY": "2",
+            "HANNER_BROKER_URL": url,
+            "HANNER_CONCURRENCY": "2",
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }
@@ -100,9 +100,9 @@ def worker(url, *options, ready=True, **kwargs):
 
 @contextmanager
 def foreign_app(url):
-    """Yield a Celery app as anyone would write it, knowing of nerq nothing but names."""
+    """Yield a Celery app as anyone would write it, knowing of hanner nothing but names."""
     app = Celery("foreign", broker=url, backend=url, set_as_current=False)
-    app.conf.update(task_routes={"*": {"queue": "nerq"}}, result_expires=600)
+    app.conf.update(task_routes={"*": {"queue": "hanner"}}, result_expires=600)
     try:
         yield app
     finally:
@@ -166,7 +166,7 @@ def runs(client):
 
 def held(client):
     """Return the tags of all that workers hold."""
-    return [tag for key in client.keys("nerq:nerq:held:*") for tag in client.hkeys(key)]
+    return [tag for key in client.keys("hanner:hanner:held:*") for tag in client.hkeys(key)]
 
 
 def found(result):

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nerq_models.cli import app
-from nerq_models.convert import write_package
-from nerq_models.evaluate import evaluate
-from nerq_models.finetune import tune
-from nerq_models.finetune.base import open_base
-from nerq_models.finetune.job import Job
-from nerq_models.finetune.labels import labels_for, relabel
-from nerq_models.finetune.network import Tuned, to_source
-from nerq_models.finetune.options import Options
-from nerq_models.finetune.tune import Tuning, measure
-from nerq_models.graph import Float
-from nerq_models.labelled import Sentence, Span, read_sentences
-from nerq_models.source import read_source
-from nerq_models.train.loop import Phase
-from nerq_worker import load
-from nerq_worker.store import Manifest, open_package
+from hanner_inference import load
+from hanner_inference.package import Manifest, open_package
+from hanner_models.cli import app
+from hanner_models.conversion.convert import write_package
+from hanner_models.conversion.graph import Float
+from hanner_models.data.datasets import Sentence, Span, read_sentences
+from hanner_models.evaluation.evaluate import evaluate
+from hanner_models.finetune import trainer as tune
+from hanner_models.finetune.base_model import open_base
+from hanner_models.finetune.job import Job
+from hanner_models.finetune.labels import labels_for, relabel
+from hanner_models.finetune.network import Tuned, to_source
+from hanner_models.finetune.options import Options
+from hanner_models.finetune.trainer import Tuning, measure
+from hanner_models.source import read_source
+from hanner_models.train.loop import Phase
 from support.servers import redis_server
 from support.taggers import change, tokens, write_tagger
 from support.workers import foreign_app, worker
@@ -98,11 +98,11 @@ def test_the_command_ends_as_a_verified_better_package_that_the_worker_serves(ta
     assert training["options"]["lora"] == lora
     assert training["data"]["sentences"] == 80
     assert not (tmp_path / "tuned.run").exists()
-    options = {"app": "nerq_worker", "env": {"NERQ_MODEL": str(out)}, "ready": False}
+    options = {"app": "hanner_worker", "env": {"HANNER_MODEL": str(out)}, "ready": False}
     with redis_server() as server, worker(server.url, "-c", "1", **options) as running:
         running.wait_for("ready: model", timeout=120)
         with foreign_app(server.url) as sender:
-            answer = sender.send_task("nerq.extract", [expected[0].text]).get(timeout=120)
+            answer = sender.send_task("hanner.extract", [expected[0].text]).get(timeout=120)
     found = {(e["type"], e["start"], e["end"]) for e in answer["entities"]}
     assert answer["model"] == package.id
     assert found == {(s.type, s.start, s.end) for s in expected[0].spans}

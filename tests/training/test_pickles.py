@@ -9,13 +9,13 @@ import torch
 import transformers
 from safetensors.numpy import load_file
 
-from nerq_models.convert import convert, write_package
-from nerq_models.graph import Float
-from nerq_models.reference import TorchReference
-from nerq_models.source import ConversionError, read_source
-from nerq_models.texts import batches, built_in_sentences
-from nerq_worker.engine.onnx import OnnxEngine
-from nerq_worker.store import Manifest
+from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.package import Manifest
+from hanner_models.conversion.calibration_data import batches, built_in_sentences
+from hanner_models.conversion.convert import convert, write_package
+from hanner_models.conversion.graph import Float
+from hanner_models.conversion.torch_model import TorchReference
+from hanner_models.source import ConversionError, read_source
 from support.taggers import write_tagger
 
 

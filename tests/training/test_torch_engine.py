@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from nerq_models.encoder import build_network, infer
-from nerq_models.torch_engine import GPU_BUDGET, TorchEngine
-from nerq_worker import load
-from nerq_worker.engine.base import Batch
-from nerq_worker.engine.find import open_engine
-from nerq_worker.engine.onnx import OnnxEngine
-from nerq_worker.store import ModelPackageError, open_package
+from hanner_inference import load
+from hanner_inference.engine.base import Batch
+from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.engine.registry import open_engine
+from hanner_inference.package import ModelPackageError, open_package
+from hanner_models.conversion.torch_engine import GPU_BUDGET, TorchEngine
+from hanner_models.encoder import build_network, infer
 from support.base_package import SMALL, weights_of, write_random_package
 from support.servers import redis_server
 from support.workers import foreign_app, worker
@@ -62,20 +62,20 @@ def test_for_a_gpu_it_computes_in_bf16_and_wants_larger_batches(package, batch):
 
 
 def test_a_graph_of_another_hand_is_refused(tiny_package):
-    with pytest.raises(ModelPackageError, match="use NERQ_ENGINE=onnx"):
+    with pytest.raises(ModelPackageError, match="use HANNER_ENGINE=onnx"):
         TorchEngine(open_package(tiny_package))
 
 
 def test_processes_forked_from_a_parent_that_opened_it_answer(package, monkeypatch):
-    env = {"NERQ_ENGINE": "torch", "NERQ_MODEL": str(package.path)}
-    options = {"app": "nerq_worker", "env": env, "ready": False}
+    env = {"HANNER_ENGINE": "torch", "HANNER_MODEL": str(package.path)}
+    options = {"app": "hanner_worker", "env": env, "ready": False}
     with redis_server() as server, worker(server.url, "-c", "2", **options) as running:
         running.wait_for("ready: model", timeout=120)  # importing PyTorch takes its time
         with foreign_app(server.url) as app:
-            results = [app.send_task("nerq.extract", [text]) for text in TEXTS]
+            results = [app.send_task("hanner.extract", [text]) for text in TEXTS]
             answers = [result.get(timeout=60)["entities"] for result in results]
         assert running.stop() == 0
-    monkeypatch.setenv("NERQ_ENGINE", "torch")
+    monkeypatch.setenv("HANNER_ENGINE", "torch")
     expected = load(package.path).extract(TEXTS[:1])[0]
     assert any(answers)
     assert [e["text"] for e in answers[0]] == [e.text for e in expected]

@@ -9,14 +9,15 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from nerq_models.convert import convert, read_source
-from nerq_models.graph import Float, Shape, build
-from nerq_models.labelled import Sentence, Span
-from nerq_models.train import loop, start
-from nerq_models.train.config import ConfigError, EncoderConfig, TrainConfig
-from nerq_models.train.model import Crf, Tagger, build_encoder
-from nerq_models.train.run import Run
-from nerq_worker import load
+from hanner_inference import load
+from hanner_models.conversion.convert import convert, read_source
+from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.train import initialisation as start
+from hanner_models.train import loop
+from hanner_models.train.config import ConfigError, EncoderConfig, TrainConfig
+from hanner_models.train.model import Crf, Tagger, build_encoder
+from hanner_models.train.run import Run
 
 SENTENCES = [
     Sentence("马云在杭州阿里巴巴总部发表演讲。", (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from nerq.contract import EXTRACT, EXTRACT_MANY, Entity
-from nerq.errors import InvalidText, ModelFailed
-from nerq_worker.batching.answers import Answerer, Work, argument, texts_of
+from hanner.contract import EXTRACT, EXTRACT_MANY, Entity
+from hanner.errors import InvalidText, ModelFailed
+from hanner_worker.execution.answers import Answerer, Work, argument, texts_of
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerq.backlog import Backlog, WorkerState, duration, full
+from hanner.queue.stats import Backlog, WorkerState, duration, full
 
 WORKER = WorkerState(id="w")
 

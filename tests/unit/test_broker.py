@@ -1,4 +1,4 @@
-"""Celery as nerq sets it up."""
+"""Celery as hanner sets it up."""
 
 import ssl
 import subprocess
@@ -7,8 +7,8 @@ import sys
 import pytest
 from celery._state import get_current_app
 
-from nerq import InvalidSettings, Settings
-from nerq.broker import make_celery, shown, split_url
+from hanner import InvalidSettings, Settings
+from hanner.transport.celery_app import make_celery, shown, split_url
 
 
 def configured(**overrides):
@@ -25,7 +25,7 @@ def test_json_and_nothing_else():
 
 def test_queue_and_lifetimes_come_from_settings():
     app = make_celery(Settings(queue="texts", result_ttl=7, connect_timeout=1.5))
-    assert app.amqp.router.route({}, "nerq.extract")["queue"].name == "texts"
+    assert app.amqp.router.route({}, "hanner.extract")["queue"].name == "texts"
     assert app.conf.task_default_queue == "texts"
     assert app.conf.task_acks_late
     assert app.backend.expires == 7
@@ -64,7 +64,7 @@ def test_a_socket_in_the_file_system():
     "url", ["", "localhost", "memory://", "http://u:secret@h", "redis://u:secret@h:x/0", "redis://h:0"]
 )
 def test_addresses_that_cannot_be_used(url):
-    with pytest.raises(InvalidSettings, match="NERQ_BROKER_URL cannot be used") as caught:
+    with pytest.raises(InvalidSettings, match="HANNER_BROKER_URL cannot be used") as caught:
         make_celery(Settings(broker_url=url))
     assert "secret" not in str(caught.value)
 
@@ -87,8 +87,8 @@ def test_passwords_are_masked(url, masked):
 def test_importing_does_nothing_and_brings_nothing_heavy():
     code = """
 import os, sys, threading
-os.environ["NERQ_TIMEOUT"] = "nonsense"  # read when asked, never at import
-import nerq, nerq.broker, nerq.client, nerq.aio, nerq.embedded
+os.environ["HANNER_TIMEOUT"] = "nonsense"  # read when asked, never at import
+import hanner, hanner.transport.celery_app, hanner.client, hanner.aio.client, hanner.cli.local_redis
 assert threading.active_count() == 1
 heavy = {"numpy", "onnxruntime", "tokenizers", "safetensors", "torch", "typer", "rich"} & set(sys.modules)
 assert not heavy, heavy
@@ -96,6 +96,8 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_import_nerq_alone_is_light():
-    code = "import sys, nerq; assert not {'celery', 'redis', 'pydantic'} & set(sys.modules); dir(nerq); nerq.Client"
+def test_import_hanner_alone_is_light():
+    code = (
+        "import sys, hanner; assert not {'celery', 'redis', 'pydantic'} & set(sys.modules); dir(hanner); hanner.Client"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

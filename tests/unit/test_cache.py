@@ -4,8 +4,8 @@ import fakeredis
 import pytest
 import redis
 
-from nerq.contract import Entity
-from nerq_worker.cache import PREFIX, Cache, Keys
+from hanner.contract import Entity
+from hanner_worker.execution.cache import PREFIX, Cache, Keys
 
 KEYS = Keys("digest", "onnx", lowercase=True, half_width=True)
 TEXT = "马云在ＩＢＭ"

@@ -5,10 +5,10 @@ from importlib import metadata
 
 import pytest
 
-from nerq import Entity, NerqError, cli
-from nerq.cli import app as cli_app
-from nerq.cli import demo_texts, render
-from nerq.cli.batches import Batch, padding
+from hanner import Entity, HannerError, cli
+from hanner.cli import app as cli_app
+from hanner.cli import demo_texts, render
+from hanner.cli.batch_events import Batch, padding
 
 
 def entity(text, kind, start):
@@ -85,7 +85,7 @@ def test_plug_ins_bring_commands(plugin, capsys):
 
 def test_a_plug_in_that_lacks_its_extra_says_so_when_used(plugin, capsys):
     assert cli_app.run(["train", "anything", "--at", "all"]) == 1
-    assert "pip install 'nerq[models]'" in capsys.readouterr().err
+    assert "pip install 'hanner[models]'" in capsys.readouterr().err
 
 
 def test_exit_codes_and_sentences(capsys):
@@ -99,9 +99,9 @@ def test_exit_codes_and_sentences(capsys):
 
 
 def test_bad_settings_are_a_sentence(monkeypatch, capsys):
-    monkeypatch.setenv("NERQ_TIMEOUT", "soon")
+    monkeypatch.setenv("HANNER_TIMEOUT", "soon")
     assert cli_app.run(["extract", "马云"]) == 2
-    assert capsys.readouterr().err.startswith("nerq: NERQ_TIMEOUT cannot be used")
+    assert capsys.readouterr().err.startswith("hanner: HANNER_TIMEOUT cannot be used")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys):
@@ -117,15 +117,15 @@ def test_without_the_extra_the_command_says_how_to_get_it(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "nerq's command line is an extra: pip install 'nerq[cli]'\n"
+    assert capsys.readouterr().err == "hanner's command line is an extra: pip install 'hanner[cli]'\n"
 
 
 def test_a_worker_that_cannot_run_here_is_named(monkeypatch):
-    from nerq.cli import stack  # noqa: PLC0415
+    from hanner.cli import local_stack as stack  # noqa: PLC0415
 
     monkeypatch.setattr(stack.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else True)
     with (
-        pytest.raises(NerqError, match=r"onnxruntime is missing: pip install 'nerq\[worker\]'"),
+        pytest.raises(HannerError, match=r"onnxruntime is missing: pip install 'hanner\[worker\]'"),
         stack.running(None, None, None),
     ):
         pass

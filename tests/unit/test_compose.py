@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nerq.settings import Settings, variable
+from hanner.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
@@ -103,7 +103,7 @@ def test_every_image_has_a_tag_that_says_which():
     text = (COMPOSE / "compose.yaml").read_text() + (COMPOSE / "Dockerfile").read_text()
     images = re.findall(r"(?:image: \$\{\w+:-|ARG PYTHON_IMAGE=)([^}\n]+)", text)
     assert len(images) >= 7
-    ours = {image for image in images if image.startswith("nerq-")}
+    ours = {image for image in images if image.startswith("hanner-")}
     assert all(re.search(r":v?\d+\.\d+", image) for image in set(images) - ours), images
 
 
@@ -122,7 +122,7 @@ def test_what_an_image_installs_is_pinned_as_the_lock_says(name):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for line in project["dependencies"] + project["optional-dependencies"][name]:
         wanted = Requirement(line)
-        if wanted.name in {"nerq", "torch"}:
+        if wanted.name in {"hanner", "torch"}:
             continue
         version, _ = pins[canonicalize_name(wanted.name)]
         assert wanted.specifier.contains(version), f"{line}: run make lock"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerq_worker.decode.crf import Crf
-from nerq_worker.decode.labels import Labels
-from nerq_worker.decode.spans import decode, span_bounds
+from hanner_inference.decoding.crf import Crf
+from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.spans import decode, span_bounds
 
 SCHEMES = [
     ("O", "B-X", "I-X"),

@@ -6,14 +6,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from nerq.errors import InvalidSettings, ModelFailed
-from nerq.settings import Settings
-from nerq_worker.engine import onnx
-from nerq_worker.engine.base import Batch, Budget
-from nerq_worker.engine.find import open_engine
-from nerq_worker.engine.onnx import OnnxEngine
-from nerq_worker.loading import fitted
-from nerq_worker.store import open_package
+from hanner.errors import InvalidSettings, ModelFailed
+from hanner.settings import Settings
+from hanner_inference.engine import onnx
+from hanner_inference.engine.base import Batch, Budget
+from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.engine.registry import open_engine
+from hanner_inference.loading import fitted
+from hanner_inference.package import open_package
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def test_engines_are_found_by_name_or_by_place(package, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nonesuch", "NERQ_ENGINE names no engine: 'nonesuch'; known are onnx, torch, or give module:attribute"),
+        ("nonesuch", "HANNER_ENGINE names no engine: 'nonesuch'; known are onnx, torch, or give module:attribute"),
         ("no_such_module:Engine", "cannot be imported: No module named 'no_such_module'"),
-        ("nerq_worker.engine.onnx:Nothing", "cannot be imported: .*Nothing"),
+        ("hanner_inference.engine.onnx:Nothing", "cannot be imported: .*Nothing"),
         (":", "cannot be imported"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 from celery import Celery
 from celery.events.dispatcher import EventDispatcher
 
-from nerq_worker.batching import events
-from nerq_worker.batching.events import GATHERED, Announcer
+from hanner_worker.batching import events
+from hanner_worker.batching.events import GATHERED, Announcer
 
 
 class Producer:
@@ -56,14 +56,14 @@ def types(published):
 
 def test_what_happens_within_a_moment_is_one_message(make):
     announcer = make()
-    for kind in ("task-received", "task-started", "nerq-batch", "task-succeeded"):
+    for kind in ("task-received", "task-started", "hanner-batch", "task-succeeded"):
         announcer.send(kind, uuid="1")
     assert announcer.producer.published == []
     assert announcer.flushes == [1]  # one flush is asked for, not one per event
     announcer.flush()
     assert types(announcer.producer.published) == [
         ("task.multi", ["task-received", "task-started", "task-succeeded"]),
-        ("nerq.multi", ["nerq-batch"]),
+        ("hanner.multi", ["hanner-batch"]),
     ]
     announcer.send("task-received", uuid="2")
     assert announcer.flushes == [1, 1]
@@ -72,7 +72,7 @@ def test_what_happens_within_a_moment_is_one_message(make):
 def test_an_event_says_what_celery_says(make):
     ours, theirs = make(), make(EventDispatcher)
     for announcer in (ours, theirs):
-        announcer.send("task-received", uuid="1", name="nerq.extract", retries=0)
+        announcer.send("task-received", uuid="1", name="hanner.extract", retries=0)
         announcer.flush()
     ((_, (mine,)),), ((_, (other,)),) = ours.producer.published, theirs.producer.published
     assert mine["clock"] < other["clock"]
@@ -124,4 +124,4 @@ def test_a_new_connection_takes_over_what_waited(make):
         ("task.multi", ["task-received"]),
         ("task.multi", ["task-started", "task-succeeded"]),
     ]
-    assert {"task", "nerq"} == GATHERED
+    assert {"task", "hanner"} == GATHERED

@@ -1,4 +1,4 @@
-"""Pieces of `nerq flower` that need no Flower that runs."""
+"""Pieces of `hanner flower` that need no Flower that runs."""
 
 import json
 import stat
@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from celery.events.state import State
 
-from nerq.errors import InvalidSettings, NerqError
-from nerq.flower.events import PAUSE, Events, show_fields, without_text
-from nerq.flower.mender import MOST, PATIENCE, Mender
-from nerq.flower.password import read_or_make
+from hanner.errors import HannerError, InvalidSettings
+from hanner.flower.events import PAUSE, Events, show_fields, without_text
+from hanner.flower.missed_events import MOST, PATIENCE, Mender
+from hanner.flower.password import read_or_make
 
 DONE = "2026-11-23T12:00:00+00:00"
 
@@ -66,7 +66,7 @@ def test_a_result_becomes_the_event_that_was_lost(result, kind, said):
     assert said in event.get("result", "") + event.get("exception", "")
     assert "马云" not in str(event)
     state = State()
-    state.event({**event, "type": "task-received", "clock": 6, "name": "nerq.extract"})
+    state.event({**event, "type": "task-received", "clock": 6, "name": "hanner.extract"})
     state.event(event)
     assert state.tasks["id"].ready
 
@@ -77,8 +77,8 @@ def test_what_is_no_end_is_left_alone(result):
 
 
 def test_what_a_sender_quotes_is_left_out():
-    event = {"type": "task-sent", "uuid": "id", "args": "['text']", "kwargs": "{}", "name": "nerq.extract"}
-    assert without_text(event) == {"type": "task-sent", "uuid": "id", "name": "nerq.extract"}
+    event = {"type": "task-sent", "uuid": "id", "args": "['text']", "kwargs": "{}", "name": "hanner.extract"}
+    assert without_text(event) == {"type": "task-sent", "uuid": "id", "name": "hanner.extract"}
     received = {"type": "task-received", "args": "(<4 characters>)"}
     assert without_text(received) == received
 
@@ -123,5 +123,5 @@ def test_a_file_without_a_password_is_refused(tmp_path, content):
 
 def test_a_file_that_cannot_be_says_so(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NerqError, match="NERQ_FLOWER_PASSWORD_FILE"):
+    with pytest.raises(HannerError, match="HANNER_FLOWER_PASSWORD_FILE"):
         read_or_make(tmp_path / "file" / "secret")

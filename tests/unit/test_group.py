@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq_worker.batching.group import group_by_length
+from hanner_inference.grouping import group_by_length
 
 limits = st.fixed_dictionaries(
     {"max_rows": st.integers(1, 40), "max_tokens": st.integers(1, 3000), "max_padding": st.floats(0, 0.9)}

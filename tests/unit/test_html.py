@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nerq import Document, Entity, Failure
-from nerq.html import TINTS
-from nerq.parcels import Parcel
+from hanner import Document, Entity, Failure
+from hanner.chunks import Parcel
+from hanner.html import TINTS
 
 TEXT = "马云在<b>杭州</b>&😀\n北京"
 

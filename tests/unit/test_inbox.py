@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from nerq.inbox import Inbox
+from hanner.aio.loop_bridge import Inbox
 
 
 class CountingLoop:

@@ -9,9 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from nerq.keys import QueueKeys
-from nerq.settings import Settings, variable
-from nerq_gateway.openapi import KEPT
+from hanner.queue.keys import QueueKeys
+from hanner.settings import Settings, variable
+from hanner_gateway.openapi import KEPT
 
 FOLDER = Path(__file__).parents[2] / "compose" / "k8s"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
@@ -58,10 +58,10 @@ def test_kustomize_puts_them_together():
     command = ["kubectl", "kustomize", str(FOLDER)]
     rendered = list(yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     assert len(rendered) == len(DOCUMENTS) + 1  # the settings
-    assert all(d["kind"] == "Namespace" or d["metadata"]["namespace"] == "nerq" for d in rendered)
+    assert all(d["kind"] == "Namespace" or d["metadata"]["namespace"] == "hanner" for d in rendered)
 
 
-@pytest.mark.parametrize("name", ["nerq-worker", "nerq-gateway"])
+@pytest.mark.parametrize("name", ["hanner-worker", "hanner-gateway"])
 def test_containers_can_do_no_more_than_they_must(name):
     pod, has = one("Deployment", name)["spec"]["template"]["spec"], container(name)
     assert pod["securityContext"]["runAsNonRoot"]
@@ -79,9 +79,9 @@ def test_containers_can_do_no_more_than_they_must(name):
 
 def test_secrets_stand_in_no_file():
     assert not [document for document in DOCUMENTS if document["kind"] == "Secret"]
-    for name in ("nerq-worker", "nerq-gateway"):
+    for name in ("hanner-worker", "hanner-gateway"):
         secret = {e["name"] for e in container(name)["env"] if "secretKeyRef" in e.get("valueFrom", {})}
-        assert "NERQ_BROKER_URL" in secret
+        assert "HANNER_BROKER_URL" in secret
         assert all("value" not in e for e in container(name)["env"] if e["name"] in secret)
 
 
@@ -92,16 +92,16 @@ def test_the_settings_are_ours():
 
 
 def test_triggers_have_the_fields_that_keda_knows():
-    for trigger in one("ScaledObject", "nerq-worker")["spec"]["triggers"]:
+    for trigger in one("ScaledObject", "hanner-worker")["spec"]["triggers"]:
         known, needed = TRIGGERS[trigger["type"]]
         assert needed <= trigger["metadata"].keys() <= known
         assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA takes strings alone
 
 
 def test_triggers_see_both_lists_and_what_is_in_flight():
-    spec = one("ScaledObject", "nerq-worker")["spec"]
+    spec = one("ScaledObject", "hanner-worker")["spec"]
     by_name = {trigger["name"]: trigger for trigger in spec["triggers"]}
-    keys = QueueKeys("nerq")
+    keys = QueueKeys("hanner")
     assert by_name["interactive"]["metadata"]["listName"] == keys.queue
     assert by_name["bulk"]["metadata"]["listName"] == keys.bulk
     told = by_name["in-flight"]["metadata"]
@@ -115,14 +115,16 @@ def test_triggers_see_both_lists_and_what_is_in_flight():
         place = place["properties"][name]
         place = document["components"]["schemas"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
     assert place["type"] == "integer"
-    assert spec["scaleTargetRef"]["name"] == "nerq-worker"
-    assert "replicas" not in one("Deployment", "nerq-worker")["spec"]  # or each `apply` would undo what KEDA set
-    secret = one("TriggerAuthentication", "nerq-redis")["spec"]["secretTargetRef"]
+    assert spec["scaleTargetRef"]["name"] == "hanner-worker"
+    assert "replicas" not in one("Deployment", "hanner-worker")["spec"]  # or each `apply` would undo what KEDA set
+    secret = one("TriggerAuthentication", "hanner-redis")["spec"]["secretTargetRef"]
     assert {each["parameter"] for each in secret} == {"address", "username", "password"}
 
 
 def test_the_service_and_the_policies_lead_to_pods_that_are_there():
-    labels = [one("Deployment", n)["spec"]["template"]["metadata"]["labels"] for n in ("nerq-worker", "nerq-gateway")]
-    assert one("Service", "nerq-gateway")["spec"]["selector"] == labels[1]
+    labels = [
+        one("Deployment", n)["spec"]["template"]["metadata"]["labels"] for n in ("hanner-worker", "hanner-gateway")
+    ]
+    assert one("Service", "hanner-gateway")["spec"]["selector"] == labels[1]
     assert one("NetworkPolicy", "to-gateway")["spec"]["podSelector"]["matchLabels"] == labels[1]
     assert one("NetworkPolicy", "default-deny")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerq_worker.decode.labels import Labels
+from hanner_inference.decoding.labels import Labels
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerq_worker.batching.lanes import TURNS, Lanes
-from nerq_worker.batching.policy import Item, Limits
+from hanner_worker.batching.lanes import TURNS, Lanes
+from hanner_worker.batching.scheduler import Item, Limits
 
 LIMITS = Limits(tokens=2048, rows=4, padding=0.1, max_wait=0.5)
 

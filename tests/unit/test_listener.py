@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 import redis.exceptions
 
-from nerq import BrokerUnreachable, NerqError
-from nerq.pubsub import key
-from nerq.results import ResultListener, reading_interval
+from hanner import BrokerUnreachable, HannerError
+from hanner.transport.result_listener import ResultListener, reading_interval
+from hanner.transport.subscription import key
 
 
 class PretendedPubSub:
@@ -220,7 +220,7 @@ def test_who_comes_back_is_subscribed_again(pretended, listener):
 
 def test_a_payload_that_is_no_result_is_an_error(pretended, listener):
     pretended.keys[key("a")] = b"{"
-    with pytest.raises(NerqError, match="no result of Celery's"):
+    with pytest.raises(HannerError, match="no result of Celery's"):
         listener.expect("a").result(5)
 
 
@@ -232,13 +232,13 @@ def test_close_fails_those_who_wait_each_with_an_error_of_his_own(pretended, lis
     first, second = (future.exception() for future in futures)
     assert "closed" in str(first)
     assert first is not second
-    with pytest.raises(NerqError, match="closed"):
+    with pytest.raises(HannerError, match="closed"):
         listener.expect("c")
 
 
 def test_a_listener_that_breaks_says_so_and_starts_again(pretended, listener, caplog):
     pretended.mget = lambda keys: 1 / 0
-    with pytest.raises(NerqError, match="this is a bug"):
+    with pytest.raises(HannerError, match="this is a bug"):
         listener.expect("a").result(5)
     assert "the result listener stopped" in caplog.text
     del pretended.mget

@@ -1,7 +1,7 @@
 """Memory is given back after a batch, and not after each of many that follow at once."""
 
-from nerq_worker import memory
-from nerq_worker.memory import PAUSE, Returns
+from hanner_inference import memory
+from hanner_inference.memory import PAUSE, Returns
 
 
 def test_many_short_batches_give_back_once(monkeypatch):

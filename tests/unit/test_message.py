@@ -8,9 +8,9 @@ import pytest
 from celery.signals import after_task_publish, before_task_publish
 from kombu import Connection, Producer
 
-from nerq.broker import make_celery
-from nerq.message import Letterhead
-from nerq.settings import Settings
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner.transport.message import Letterhead
 
 ID = "2147a0a7-404e-4168-85dc-afbe9391eb19"
 TEXT = "昨天😀马云\u0000在杭州"
@@ -18,20 +18,20 @@ TEXT = "昨天😀马云\u0000在杭州"
 
 def ours(argument=TEXT, *, log_text=False, **options):
     letterhead = Letterhead(log_text=log_text)
-    return json.loads(letterhead.message(ID, "nerq.extract", argument, queue="nerq", now=1e9, **options).dump())
+    return json.loads(letterhead.message(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).dump())
 
 
 def celerys(**options):
     """What Celery would push, caught on its way into the channel."""
     app = make_celery(Settings())
-    message = app.amqp.create_task_message(ID, "nerq.extract", [TEXT], {}, **options)
+    message = app.amqp.create_task_message(ID, "hanner.extract", [TEXT], {}, **options)
     with Connection("memory://") as connection:
         caught = []
         channel = connection.default_channel
         channel.typeof("").deliver = lambda *_, **__: None
         channel._put = lambda queue, message, **_: caught.append(message)
         producer = Producer(channel, auto_declare=False)
-        app.amqp.send_task_message(producer, "nerq.extract", message, queue="nerq", retry=False)
+        app.amqp.send_task_message(producer, "hanner.extract", message, queue="hanner", retry=False)
     return caught[0]
 
 
@@ -54,8 +54,8 @@ def test_the_parts_are_celerys(theirs):
 
 def test_the_headers_are_celerys_and_one_of_ours(theirs):
     headers = ours()["headers"]
-    assert headers.pop("nerq") == {"sent_at": 1e9, "texts": 1}
-    assert headers.pop("origin").startswith("nerq")
+    assert headers.pop("hanner") == {"sent_at": 1e9, "texts": 1}
+    assert headers.pop("origin").startswith("hanner")
     theirs["headers"].pop("origin")
     assert headers == theirs["headers"]
 
@@ -76,7 +76,7 @@ def test_expiry_counts_from_now():
 
 def test_texts_are_counted():
     mine = ours([TEXT, TEXT])
-    assert mine["headers"]["nerq"]["texts"] == 2
+    assert mine["headers"]["hanner"]["texts"] == 2
     assert body(mine)[0] == [[TEXT, TEXT]]
 
 
@@ -102,10 +102,10 @@ def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
     before_task_publish.connect(before)
     after_task_publish.connect(after)
     try:
-        message = Letterhead(log_text=False).message(ID, "nerq.extract", TEXT, queue="nerq", now=1e9)
+        message = Letterhead(log_text=False).message(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
         assert json.loads(message.dump())["headers"]["trace"] == "abc"
         message.sent()
     finally:
         before_task_publish.disconnect(before)
         after_task_publish.disconnect(after)
-    assert heard == [("nerq.extract", ID, "nerq"), ("nerq.extract", "abc")]
+    assert heard == [("hanner.extract", ID, "hanner"), ("hanner.extract", "abc")]

@@ -1,6 +1,6 @@
 """What a worker says of itself."""
 
-from nerq_worker.delivery.meter import WINDOW, Meter
+from hanner_worker.observability.throughput import WINDOW, Meter
 
 
 def test_figures_are_those_of_the_last_seconds():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq_worker.text.normalise import _lower_forms, normalise
+from hanner_inference.tokenization.normalise import _lower_forms, normalise
 
 any_text = st.text(st.characters(exclude_categories=()))
 

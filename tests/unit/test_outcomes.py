@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from nerq import Document, Expired, ModelFailed, NerqError, Revoked, TimedOut, WorkerLost, outcomes
-from nerq.errors import CLASSES
+from hanner import Document, Expired, HannerError, ModelFailed, Revoked, TimedOut, WorkerLost
+from hanner.errors import CLASSES
+from hanner.transport import result_parser as outcomes
 
 ENTITY = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.5}
 
@@ -27,7 +28,7 @@ def test_states_that_are_not_the_last(status):
     "payload", [b"", b"\xff", b"{", b"5", b"[]", b"{}", b'{"status": []}', b'{"status": {}}', "null"]
 )
 def test_payloads_that_are_no_result(payload):
-    with pytest.raises(NerqError, match="no result of Celery's"):
+    with pytest.raises(HannerError, match="no result of Celery's"):
         outcomes.read_meta(payload)
 
 
@@ -46,7 +47,7 @@ def test_entities_and_documents():
     [None, 5, [], {}, {"entities": [{**ENTITY, "score": 2}], "model": "m"}, {"entities": "马云", "model": "m"}],
 )
 def test_malformed_answers_are_a_sentence_without_the_text(result):
-    with pytest.raises(NerqError, match="cannot be read") as caught:
+    with pytest.raises(HannerError, match="cannot be read") as caught:
         outcomes.entities(meta(result))
     assert caught.value.__suppress_context__
     assert "马云" not in str(caught.value)
@@ -54,7 +55,7 @@ def test_malformed_answers_are_a_sentence_without_the_text(result):
 
 
 def test_a_wrong_number_of_answers():
-    with pytest.raises(NerqError, match="2 texts were sent and 0 answers"):
+    with pytest.raises(HannerError, match="2 texts were sent and 0 answers"):
         outcomes.documents(meta({"documents": [], "model": "m@0"}), 2)
 
 
@@ -77,10 +78,10 @@ def test_failures_by_celery_and_by_python(kind, message, error):
 
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=[cls.__name__ for cls in CLASSES.values()])
 def test_our_own_errors_come_back_as_themselves(cls):
-    error = failure(cls.__name__, ["what happened"], module="nerq.errors")
+    error = failure(cls.__name__, ["what happened"], module="hanner.errors")
     assert type(error) is cls
     assert str(error) == "what happened"
-    assert str(failure(cls.__name__, [], module="nerq.errors")) == str(cls())
+    assert str(failure(cls.__name__, [], module="hanner.errors")) == str(cls())
 
 
 def test_anothers_error_of_the_same_name_is_not_ours():
@@ -94,4 +95,4 @@ def test_revoked_without_a_known_exception(reason, error):
 
 
 def test_a_failure_that_says_nothing():
-    assert type(outcomes.failure(meta(None, "FAILURE"))) is NerqError
+    assert type(outcomes.failure(meta(None, "FAILURE"))) is HannerError

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq import Document, Entity, InvalidSettings, ModelFailed
-from nerq.parcels import PARCEL_CHARACTERS, PARCEL_TEXTS, WINDOW_CHARACTERS, Bounds, Parcel
+from hanner import Document, Entity, InvalidSettings, ModelFailed
+from hanner.chunks import PARCEL_CHARACTERS, PARCEL_TEXTS, WINDOW_CHARACTERS, Bounds, Parcel
 
 
 def packed(*texts, max_chars=100):

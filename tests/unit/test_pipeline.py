@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerq.errors import InvalidText, ModelFailed
-from nerq.settings import Settings
-from nerq_worker import ModelPackageError, Recogniser, RunStats, load, open_package, pipeline
-from nerq_worker.engine.base import Batch
-from nerq_worker.engine.onnx import OnnxEngine
+from hanner.errors import InvalidText, ModelFailed
+from hanner.settings import Settings
+from hanner_inference import ModelPackageError, Recogniser, RunStats, load, open_package, pipeline
+from hanner_inference.engine.base import Batch
+from hanner_inference.engine.onnx import OnnxEngine
 from support.packages import write_tiny_package
 
 chinese = st.text(st.sampled_from("马云在杭州阿里巴巴总部发表演讲。！\n张三李四 Ａｂｃ12，"), max_size=60)
@@ -208,18 +208,17 @@ def test_a_recogniser_that_has_worked_works_on_after_a_fork(ner, capfd):
 
 
 def test_load_reads_the_settings(tiny_package, tmp_path, monkeypatch):
-    monkeypatch.setenv("NERQ_MODEL", str(tiny_package))
+    monkeypatch.setenv("HANNER_MODEL", str(tiny_package))
     assert load().model.startswith("tiny@")
-    monkeypatch.setenv("NERQ_MODEL", str(tmp_path / "none"))
+    monkeypatch.setenv("HANNER_MODEL", str(tmp_path / "none"))
     with pytest.raises(ModelPackageError):
         load()
     assert load(tiny_package).package.path == tiny_package
 
 
 def test_importing_the_package_is_cheap():
-    code = (
-        "import sys, nerq_worker; print(*sorted({'numpy', 'onnxruntime', 'tokenizers', 'celery'} & sys.modules.keys()))"
-    )
+    heavy = "{'numpy', 'onnxruntime', 'tokenizers', 'celery'}"
+    code = f"import sys, hanner_inference; print(*sorted({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 

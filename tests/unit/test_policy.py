@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerq_worker.batching.estimate import estimate
-from nerq_worker.batching.policy import Item, Limits, Policy
+from hanner_worker.batching.estimate import estimate
+from hanner_worker.batching.scheduler import Item, Limits, Policy
 
 LIMITS = Limits(tokens=2048, rows=32, padding=0.1, max_wait=0.5)
 

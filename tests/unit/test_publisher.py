@@ -15,9 +15,9 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
-from nerq.errors import NerqError
-from nerq.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher, Reach
-from nerq.tickets import FullError
+from hanner.errors import HannerError
+from hanner.transport.pending import FullError
+from hanner.transport.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher, Reach
 from support.pretended_redis import PretendedRedis
 
 
@@ -36,7 +36,7 @@ def make(redis, reach):
     made = []
 
     def make(limit=0, patience=1.0):
-        made.append(Publisher(redis.connect, "nerq", limit=limit, patience=patience, reach=reach))
+        made.append(Publisher(redis.connect, "hanner", limit=limit, patience=patience, reach=reach))
         return made[-1]
 
     yield make
@@ -291,10 +291,10 @@ def test_closing_refuses_what_waits(redis, make):
             pass
         redis.gate.set()
         closing.result(10)
-    assert isinstance(told[0], NerqError)
+    assert isinstance(told[0], HannerError)
     assert told[1:] == [None]
     for call in (lambda: publisher.put(b""), lambda: publisher.post(b"", told.append)):
-        with pytest.raises(NerqError, match="closed"):
+        with pytest.raises(HannerError, match="closed"):
             call()
 
 
@@ -308,4 +308,4 @@ def test_closing_ends_the_waiting_for_a_redis_that_is_away(redis, make):
         while len(redis.refused) > 998:
             pass
         publisher.close()
-        assert isinstance(sending.exception(10), NerqError)
+        assert isinstance(sending.exception(10), HannerError)

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from nerq import errors
-from nerq.contract import ErrorCode
-from nerq.settings import Settings, table, variable
+from hanner import errors
+from hanner.contract import ErrorCode
+from hanner.settings import Settings, table, variable
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

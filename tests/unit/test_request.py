@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from nerq.broker import make_celery
-from nerq.contract import EXTRACT
-from nerq.settings import Settings
-from nerq_worker.batching.request import BatchRequest
+from hanner.contract import EXTRACT
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner_worker.batching.request import BatchRequest
 
 
 @pytest.fixture

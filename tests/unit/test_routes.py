@@ -2,8 +2,8 @@
 
 import pytest
 
-from nerq import InvalidSettings, Settings, UnknownModel
-from nerq.routes import Destination, Priority, queue_of, read_routes, unknown
+from hanner import InvalidSettings, Settings, UnknownModel
+from hanner.queue.routing import Destination, Priority, queue_of, read_routes, unknown
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ def test_routes_are_read(text, routes):
 
 @pytest.mark.parametrize("text", ["news", "=a", "news=", "ne ws=a", "news=a.bulk", "a=b,c", "news=a,news=b"])
 def test_routes_that_cannot_be_read_are_refused_at_once(text):
-    with pytest.raises(InvalidSettings, match=r"NERQ_ROUTES cannot be used: .*(model=queue|two queues)"):
-        Settings.from_env({"NERQ_ROUTES": text})
+    with pytest.raises(InvalidSettings, match=r"HANNER_ROUTES cannot be used: .*(model=queue|two queues)"):
+        Settings.from_env({"HANNER_ROUTES": text})
 
 
 def test_a_model_without_a_route_has_a_queue_named_after_it():
-    assert queue_of("news", {}) == "nerq.news"
+    assert queue_of("news", {}) == "hanner.news"
     assert queue_of("news", {"news": "elsewhere"}) == "elsewhere"
     assert queue_of("bulk", {"bulk": "elsewhere"}) == "elsewhere"
 
@@ -39,11 +39,11 @@ def test_names_that_no_model_can_have(name):
 
 
 def test_the_error_says_what_to_do():
-    told = str(unknown("news", "nerq.news", {"weibo": "b", "base": "a"}))
-    assert "no worker of model 'news' has ever run here; NERQ_ROUTES names base, weibo" in told
-    assert "start a worker with NERQ_QUEUE=nerq.news and NERQ_MODEL" in told
+    told = str(unknown("news", "hanner.news", {"weibo": "b", "base": "a"}))
+    assert "no worker of model 'news' has ever run here; HANNER_ROUTES names base, weibo" in told
+    assert "start a worker with HANNER_QUEUE=hanner.news and HANNER_MODEL" in told
 
 
 def test_the_lists_of_a_destination():
-    assert Destination("nerq", Priority.INTERACTIVE).list == "nerq"
-    assert Destination("nerq.news", Priority.BULK).list == "nerq.news.bulk"
+    assert Destination("hanner", Priority.INTERACTIVE).list == "hanner"
+    assert Destination("hanner.news", Priority.BULK).list == "hanner.news.bulk"

@@ -2,8 +2,8 @@
 
 import pytest
 
-import nerq
-from nerq import Client, InvalidSettings, Settings
+import hanner
+from hanner import Client, InvalidSettings, Settings
 
 
 def test_defaults():
@@ -13,18 +13,18 @@ def test_defaults():
 
 
 def test_the_environment_and_what_wins_over_it(monkeypatch):
-    monkeypatch.setenv("NERQ_TIMEOUT", "7")
-    monkeypatch.setenv("NERQ_QUEUE", "")
-    monkeypatch.setenv("NERQ_BROKER_URL", "redis://other:1/2")
+    monkeypatch.setenv("HANNER_TIMEOUT", "7")
+    monkeypatch.setenv("HANNER_QUEUE", "")
+    monkeypatch.setenv("HANNER_BROKER_URL", "redis://other:1/2")
     assert Client().settings.timeout == 7
-    assert Client().settings.queue == "nerq"
+    assert Client().settings.queue == "hanner"
     assert Client().settings.broker_url == "redis://other:1/2"
     assert Client("redis://mine/0", timeout=8).settings.broker_url == "redis://mine/0"
     assert Client(timeout=8).settings.timeout == 8
 
 
 def test_given_settings_leave_the_environment_aside(monkeypatch):
-    monkeypatch.setenv("NERQ_TIMEOUT", "7")
+    monkeypatch.setenv("HANNER_TIMEOUT", "7")
     assert Client(settings=Settings()).settings.timeout == 30
     assert Client("redis://h/0", settings=Settings(queue="q"), timeout=2).settings == Settings(
         broker_url="redis://h/0", queue="q", timeout=2
@@ -34,13 +34,13 @@ def test_given_settings_leave_the_environment_aside(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("NERQ_TIMEOUT", "soon"),
-        ("NERQ_TIMEOUT", "0"),
-        ("NERQ_CONNECT_TIMEOUT", "-1"),
-        ("NERQ_RESULT_TTL", "1.5"),
-        ("NERQ_LOG_TEXT", "perhaps"),
-        ("NERQ_MAX_TEXT_CHARS", "0"),
-        ("NERQ_BROKER_URL", "amqp://h"),
+        ("HANNER_TIMEOUT", "soon"),
+        ("HANNER_TIMEOUT", "0"),
+        ("HANNER_CONNECT_TIMEOUT", "-1"),
+        ("HANNER_RESULT_TTL", "1.5"),
+        ("HANNER_LOG_TEXT", "perhaps"),
+        ("HANNER_MAX_TEXT_CHARS", "0"),
+        ("HANNER_BROKER_URL", "amqp://h"),
     ],
 )
 def test_values_that_cannot_be_used_are_named(monkeypatch, name, value):
@@ -52,27 +52,27 @@ def test_values_that_cannot_be_used_are_named(monkeypatch, name, value):
 def test_a_value_in_a_file(tmp_path):
     secret = tmp_path / "broker-url"
     secret.write_text("redis://worker:geheim@redis:6379/0\n")
-    environ = {"NERQ_BROKER_URL": "", "NERQ_BROKER_URL_FILE": str(secret)}
+    environ = {"HANNER_BROKER_URL": "", "HANNER_BROKER_URL_FILE": str(secret)}
     assert Settings.from_env(environ).broker_url == "redis://worker:geheim@redis:6379/0"
-    assert Settings.from_env(environ | {"NERQ_BROKER_URL": "redis://h/1"}).broker_url == "redis://h/1"
+    assert Settings.from_env(environ | {"HANNER_BROKER_URL": "redis://h/1"}).broker_url == "redis://h/1"
     assert Settings.from_env(environ, broker_url="redis://h/2").broker_url == "redis://h/2"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(InvalidSettings, match=r"NERQ_API_KEYS_FILE cannot be used: .*/keys cannot be read \(No such"):
-        Settings.from_env({"NERQ_API_KEYS_FILE": str(tmp_path / "keys")})
+    with pytest.raises(InvalidSettings, match=r"HANNER_API_KEYS_FILE cannot be used: .*/keys cannot be read \(No such"):
+        Settings.from_env({"HANNER_API_KEYS_FILE": str(tmp_path / "keys")})
     (tmp_path / "keys").write_bytes(b"\xff")
     with pytest.raises(InvalidSettings, match="not UTF-8"):
-        Settings.from_env({"NERQ_API_KEYS_FILE": str(tmp_path / "keys")})
+        Settings.from_env({"HANNER_API_KEYS_FILE": str(tmp_path / "keys")})
 
 
 def test_unknown_settings_are_named():
-    with pytest.raises(InvalidSettings, match="NERQ_SPEED"):
+    with pytest.raises(InvalidSettings, match="HANNER_SPEED"):
         Client(speed=11)
 
 
 def test_every_public_name_can_be_had():
-    for name in nerq.__all__:
-        assert getattr(nerq, name) is not None
+    for name in hanner.__all__:
+        assert getattr(hanner, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
-        _ = nerq.nothing
+        _ = hanner.nothing

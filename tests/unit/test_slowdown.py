@@ -1,7 +1,7 @@
 import pytest
 
-from nerq.errors import QueueFull
-from nerq.slowdown import FIRST_PAUSE, LONGEST_PAUSE, Slowdown
+from hanner.errors import QueueFull
+from hanner.utils.backoff import FIRST_PAUSE, LONGEST_PAUSE, Slowdown
 
 ERROR = QueueFull("full")
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq_worker.decode.labels import Labels
-from nerq_worker.decode.spans import Span, modelscope_bounds, span_bounds, to_entities, to_tokens
-from nerq_worker.text.tokens import Tokens
-from nerq_worker.text.windows import Window
+from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.spans import Span, modelscope_bounds, span_bounds, to_entities, to_tokens
+from hanner_inference.tokenization.tokens import Tokens
+from hanner_inference.tokenization.windows import Window
 
 BIO = ("O", "B-P", "I-P", "B-L", "I-L")
 BIOES = ("O", "B-P", "I-P", "E-P", "S-P", "B-L", "I-L", "E-L", "S-L")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from nerq_worker import store
-from nerq_worker.engine.onnx import OnnxEngine
-from nerq_worker.store import Manifest, ModelPackageError, open_package, seal
+from hanner_inference import package as store
+from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.package import Manifest, ModelPackageError, open_package, seal
 from support.packages import write_tiny_package
 
 
@@ -82,7 +82,7 @@ def test_a_cut_file_is_seen(package, name):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"format": 2}, "manifest.json has format 2 and this nerq reads format 1"),
+        ({"format": 2}, "manifest.json has format 2 and this hanner reads format 1"),
         ({"name": "../evil"}, "manifest.json is not valid: name: "),
         ({"surprise": 1}, "manifest.json is not valid: surprise: "),
         ({"labels": "O"}, "manifest.json is not valid: labels: "),
@@ -159,7 +159,7 @@ def test_a_graph_for_other_labels_is_refused(package, tmp_path):
 
 
 def test_no_folder_no_package(tmp_path):
-    with pytest.raises(ModelPackageError, match=r"there is no model package at .*none; set NERQ_MODEL"):
+    with pytest.raises(ModelPackageError, match=r"there is no model package at .*none; set HANNER_MODEL"):
         open_package(tmp_path / "none")
 
 

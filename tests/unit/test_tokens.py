@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from nerq_worker.store import TokenizerOptions
-from nerq_worker.text.normalise import normalise
-from nerq_worker.text.tokens import TextTokenizer
+from hanner_inference.package import TokenizerOptions
+from hanner_inference.tokenization.normalise import normalise
+from hanner_inference.tokenization.tokens import TextTokenizer
 from support.packages import tiny_tokenizer
 
 OPTIONS = TokenizerOptions(half_width=True, lowercase=True, max_length=64)

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from nerq import tracing
-from nerq.contract import EXTRACT
-from nerq.message import Letterhead
-from nerq_worker.batching.job import Ending, Outcome
-from nerq_worker.batching.watch import Flown
-from nerq_worker.tracing import Export, Spans
+from hanner.contract import EXTRACT
+from hanner.transport.message import Letterhead
+from hanner.utils import tracing
+from hanner_worker.execution.batch import Ending, Outcome
+from hanner_worker.observability.hooks import Flown
+from hanner_worker.observability.tracing import Export, Spans
 from support.spans import kept
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -44,7 +44,7 @@ def test_a_batch_and_its_requests_are_linked_both_ways():
     batch, first, second = spans_of(
         request("a", SENT), request("plain"), request("b", OTHER), request("c", UNSAMPLED), figures=figures
     )
-    assert [span.name for span in (batch, first, second)] == ["nerq batch", "process mine", "process mine"]
+    assert [span.name for span in (batch, first, second)] == ["hanner batch", "process mine", "process mine"]
     for span, sent in ((first, SENT), (second, OTHER)):
         assert (span.context.trace_id, span.parent.span_id) == ids(sent)
         assert span.kind is SpanKind.CONSUMER
@@ -56,8 +56,12 @@ def test_a_batch_and_its_requests_are_linked_both_ways():
     assert [link.context for link in batch.links] == [first.context, second.context]
     assert (batch.start_time, batch.end_time) == (1000 * 10**9, 1000_500_000_000)
     told = dict(batch.attributes)
-    assert (told["messaging.batch.message_count"], told["nerq.batch.texts"]) == (4, 4)
-    assert (told["nerq.batch.tokens"], told["nerq.batch.infer_seconds"], told["nerq.batch.number"]) == (90, 0.4, 7)
+    assert (told["messaging.batch.message_count"], told["hanner.batch.texts"]) == (4, 4)
+    assert (told["hanner.batch.tokens"], told["hanner.batch.infer_seconds"], told["hanner.batch.number"]) == (
+        90,
+        0.4,
+        7,
+    )
 
 
 def test_what_failed_says_so_by_its_code():
@@ -101,8 +105,8 @@ def test_the_trace_at_hand_travels_in_the_message():
 
 def test_a_client_does_not_import_opentelemetry():
     code = (
-        "import sys, nerq; from nerq.message import Letterhead\n"
-        "Letterhead(log_text=False).message('i', 'nerq.extract', 't', queue='q', now=1.0)\n"
+        "import sys, hanner; from hanner.transport.message import Letterhead\n"
+        "Letterhead(log_text=False).message('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq_worker.decode.spans import Span, merge
-from nerq_worker.text.windows import cut, sentence_ends
+from hanner_inference.decoding.spans import Span, merge
+from hanner_inference.tokenization.windows import cut, sentence_ends
 
 
 @st.composite

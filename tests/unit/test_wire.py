@@ -6,8 +6,8 @@ import pytest
 from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 
-from nerq_worker.batching import wire
-from nerq_worker.batching.wire import PLAIN, check, payload
+from hanner_worker.batching import message as wire
+from hanner_worker.batching.message import PLAIN, check, payload
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
@@ -25,7 +25,7 @@ SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subt
     ],
 )
 def test_what_celery_sends_is_taken(headers):
-    check({"id": "1", "task": "nerq.extract", **headers}, EMBED)
+    check({"id": "1", "task": "hanner.extract", **headers}, EMBED)
     check({"id": "1", **headers}, None)
 
 
@@ -114,7 +114,7 @@ def body_of(value, **options):
     [
         [["马云"], {}, PLAIN],
         [[{"__type__": "uuid", "__value__": {"hex": "0" * 32}}], {}, None],
-        {"task": "nerq.extract", "args": ["马云"]},
+        {"task": "hanner.extract", "args": ["马云"]},
     ],
 )
 def test_a_body_is_decoded_as_kombu_does(value):

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from nerq.errors import InvalidText, QueueFull, WorkerLost
-from nerq_worker.batching.job import Ending, Outcome
-from nerq_worker.batching.watch import Flown, Watch, Watches
-from nerq_worker.metrics.recorder import AGAIN, DEAD, OUTCOMES, Recorder
-from nerq_worker.metrics.spread import Spread
-from nerq_worker.results import Record
+from hanner.errors import InvalidText, QueueFull, WorkerLost
+from hanner_worker.delivery.results import Record
+from hanner_worker.execution.batch import Ending, Outcome
+from hanner_worker.observability.histogram import Spread
+from hanner_worker.observability.hooks import Flown, Watch, Watches
+from hanner_worker.observability.metrics import AGAIN, DEAD, OUTCOMES, Recorder
 
 BOUNDS = (0.5, 1.0, 2.0)
 
@@ -40,7 +40,7 @@ def recorded(*flown):
     recorder = Recorder(registry)
     for batch in flown:
         recorder.batch(batch)
-    return lambda name, **labels: registry.get_sample_value(f"nerq_worker_{name}", labels)
+    return lambda name, **labels: registry.get_sample_value(f"hanner_worker_{name}", labels)
 
 
 def flown(requests, outcomes, *, waits=None, **more):
@@ -82,7 +82,7 @@ def test_what_the_parent_ends_itself_is_counted_by_its_error():
     recorder.ended([Record("a", WorkerLost(), letter=letter), Record("b", InvalidText("no"))])
     recorder.ended([Record("c", QueueFull(), letter=letter), Record("d", ValueError())])  # neither is ever expected
     counts = {
-        (name, label): registry.get_sample_value(f"nerq_worker_{name}_total", {key: label})
+        (name, label): registry.get_sample_value(f"hanner_worker_{name}_total", {key: label})
         for name, key, labels in (("requests", "outcome", OUTCOMES), ("dead_letters", "code", DEAD))
         for label in map(str, labels)
     }

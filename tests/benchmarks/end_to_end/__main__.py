@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
 def measure(options, files) -> None:
     texts, source = read_texts(options.texts)
     for name in options.only:
-        with tempfile.TemporaryDirectory(prefix="nerq-bench-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="hanner-bench-") as scratch:
             plan = Plan(texts, source, Path(scratch), cores(), options.rounds, options.scale)
             machine = describe()
             began = time.perf_counter()

@@ -1,16 +1,16 @@
-"""How a driver asks: through nerq's client, or by HTTP. Async context managers, whose `ask` is what load.py takes."""
+"""How a driver asks: through hanner's client, or by HTTP. Async context managers, whose `ask` is what load.py takes."""
 
 import asyncio
 import contextlib
 import json
 
-from nerq import AsyncClient
+from hanner import AsyncClient
 
 HEAD = "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
 
 class QueueAsker:
-    """nerq's client: a text is a request of one text, a list of texts one request of several."""
+    """hanner's client: a text is a request of one text, a list of texts one request of several."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -17,7 +17,7 @@ def measure(plan: Plan) -> list[dict]:
         for _ in range(max(1, round(ROUNDS * plan.scale))):
             with Engines(size.model, 1, plan.texts[:1]) as engines:
                 engine.append(engines.cold)
-            with systems.nerq(size.model, plan.cores, plan.scratch) as system:
+            with systems.hanner(size.model, plan.cores, plan.scratch) as system:
                 worker.append(system.cold)
         row = {"size": size.name, "model": engines.model, "rounds": len(worker)}
         times = {"engine alone": statistics.median(engine), "worker": statistics.median(worker)}

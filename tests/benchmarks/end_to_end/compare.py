@@ -1,4 +1,4 @@
-"""nerq beside its peers: the same engine (ModelScope has its own), as many processes, the same driver, taking turns."""
+"""hanner beside its peers: the same engine (ModelScope has its own), as many processes, the same driver, in turns."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ from benchmarks.end_to_end.load import alone, open_loop, summary
 from benchmarks.end_to_end.plan import Plan, Size
 from benchmarks.end_to_end.throughput import watched
 from benchmarks.memory import Peak
-from nerq.cli.demo_texts import FIRST
-from nerq_worker.store import TOKENIZER
+from hanner.cli.demo_texts import FIRST
+from hanner_inference.package import TOKENIZER
 from support.base_package import FOLDER
 
 WINDOW = 128
@@ -24,7 +24,7 @@ SLOW_SECONDS = 30.0
 """It answers about one text a second, so it has one long turn with a request or two per process."""
 ROUNDS = 2
 SHARE = 0.5
-"""Of what nerq can do: the rate at which all are compared."""
+"""Of what hanner can do: the rate at which all are compared."""
 
 
 def measure(plan: Plan) -> list[dict]:
@@ -37,7 +37,7 @@ def measure_one(plan: Plan, size: Size, extra=()) -> dict:
     with contextlib.ExitStack() as stack:
         engines = stack.enter_context(Engines(size.model, plan.cores, plan.texts))
         field = Field()
-        field.running.append(stack.enter_context(systems.nerq(size.model, plan.cores, plan.scratch)))
+        field.running.append(stack.enter_context(systems.hanner(size.model, plan.cores, plan.scratch)))
         for name in wanted:
             if environments.python(name) is None:
                 field.drop(name, "its environment is not there: make bench-peers")
@@ -46,7 +46,7 @@ def measure_one(plan: Plan, size: Size, extra=()) -> dict:
                 field.running.append(stack.enter_context(systems.peer(name, size.model, plan.cores, plan.scratch)))
                 field.running[-1].pause()
         turns = take_turns(plan, size, engines, field)
-        rate = SHARE * statistics.median(turn["nerq"] for turn in turns)
+        rate = SHARE * statistics.median(turn["hanner"] for turn in turns)
         found = {}
         for system in list(field.running):
             with field.tried(system.name), awake(system):
@@ -67,7 +67,7 @@ def measure_one(plan: Plan, size: Size, extra=()) -> dict:
 
 
 class Field:
-    """Who takes part, and who does not and why: a peer that fails is dropped and told of, nerq's own failure raises."""
+    """Who takes part, and who does not and why. A peer that fails is dropped and listed; hanner's failure raises."""
 
     def __init__(self) -> None:
         self.running: list[systems.System] = []
@@ -84,7 +84,7 @@ class Field:
         try:
             yield
         except (RuntimeError, OSError, EOFError) as error:
-            if name == "nerq":
+            if name == "hanner":
                 raise
             print(error, flush=True)
             self.drop(name, (str(error) or type(error).__name__).splitlines()[0])

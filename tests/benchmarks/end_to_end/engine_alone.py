@@ -12,7 +12,7 @@ import sys
 import time
 from itertools import cycle, islice
 
-from nerq_worker import load
+from hanner_inference import load
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.end_to_end.environments [NAME ...]
 
-makes those that are missing or out of date in `.bench/` of the repository, or in the folder NERQ_BENCH names. They hold
-nerq's dependencies but not nerq: a peer runs the engine of the checkout that measures it, by PYTHONPATH.
+makes those that are missing or out of date in `.bench/` of the repository, or in the folder HANNER_BENCH names. They
+hold hanner's dependencies but not hanner: a peer runs the engine of the checkout that measures it, by PYTHONPATH.
 """
 
 import os
@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-FOLDER = Path(os.environ.get("NERQ_BENCH") or ROOT / ".bench")
+FOLDER = Path(os.environ.get("HANNER_BENCH") or ROOT / ".bench")
 READY = "ready.txt"
 """Lists what was installed; written last."""
 PEERS = {

@@ -10,8 +10,8 @@ from benchmarks.end_to_end import systems
 from benchmarks.end_to_end.engines import Engines
 from benchmarks.end_to_end.load import closed, open_loop, summary
 from benchmarks.end_to_end.plan import Plan
-from nerq import Client
-from nerq.cli.demo_texts import FIRST
+from hanner import Client
+from hanner.cli.demo_texts import FIRST
 
 LOADS = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 """Percent of the capacity found just before."""
@@ -27,7 +27,7 @@ def measure(plan: Plan) -> dict:
     size = plan.default()
     with contextlib.ExitStack() as stack:
         engines = stack.enter_context(Engines(size.model, 1, plan.texts))
-        system = stack.enter_context(systems.nerq(size.model, plan.cores, plan.scratch))
+        system = stack.enter_context(systems.hanner(size.model, plan.cores, plan.scratch))
         idle = one_at_a_time(engines, system, max(20, round(IDLE_ROUNDS * plan.scale)))
         return {"model": engines.model, "processes": plan.cores, "idle": idle} | asyncio.run(under_load(plan, system))
 

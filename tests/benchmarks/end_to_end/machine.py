@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.end_to_end.plan import cores
-from nerq.embedded import find_server
+from hanner.cli.local_redis import find_server
 
 FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8")
 LOOK = 2.0

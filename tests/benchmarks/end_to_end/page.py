@@ -25,8 +25,8 @@ TITLES = {
 }
 THROUGHPUT = """\
 The engine alone is as many processes that hold the model and are given texts in lists, with no queue anywhere. Through
-the queue are nerq's client, Redis, and a worker with as many processes, events on. Where there are as many processes as
-cores, client, Redis and the worker's parent take their time from the processes: that is the harder case.
+the queue are hanner's client, Redis, and a worker with as many processes, events on. Where there are as many processes
+as cores, client, Redis and the worker's parent take their time from the processes: that is the harder case.
 `one text per task` keeps {window} requests under way, `extract_many` sends lists as long as the engine alone is given.
 """
 CPU = """\
@@ -49,17 +49,17 @@ Seconds from starting the program to the first answer, files in the page cache; 
 """
 COMPARE = """\
 {size} size, {processes} processes each, texts as above, one text per request. All but ModelScope run the engine and
-package that nerq runs, so what differs is how texts reach it. Systems take turns; what serves by HTTP is stopped
+package that hanner runs, so what differs is how texts reach it. Systems take turns; what serves by HTTP is stopped
 while others are measured. Full load is {window} requests under way. p50 and p99, in ms, are at {rate:,.0f} texts/s for
-all, half of what nerq does at full load, arrivals at random; a dash means that the system cannot keep up with that.
+all, half of what hanner does at full load, arrivals at random; a dash means that the system cannot keep up with that.
 `one text` is the median of one text at a time on an idle system. `CPU` is the server's time for a text at full load,
-Redis included, which other work on the machine changes least. Memory is PSS at full load, without Redis. nerq and
+Redis included, which other work on the machine changes least. Memory is PSS at full load, without Redis. hanner and
 Celery keep texts and results in Redis and on disk; the others keep nothing.
 """
 PEERS = """\
 - `mosec` and `LitServe`: batches of up to 32, gathered for at most 5 ms; LitServe with one API server.
 - `plain Celery`: one text per task, prefork, the model opened before the fork, `-O fair`, prefetch 16, no events;
-  nerq's client drives it, which costs less than Celery's own.
+  hanner's client drives it, which costs less than Celery's own.
 - `ModelScope + Flask`: ModelScope's own pipeline and model class with random weights of base size, FP32, one text at a
   time, behind gunicorn with sync workers of one thread each. It has {slow} requests under way, in one turn, and
   gets only texts of whose characters its vocabulary has all: its tokenizer raises an error at others.
@@ -237,7 +237,7 @@ def compare(section: Mapping) -> str:
         head = [
             "",
             "texts/s",
-            "nerq is faster by",
+            "hanner is faster by",
             "CPU, ms",
             "one text, ms",
             "p50",
@@ -255,7 +255,7 @@ def compare(section: Mapping) -> str:
 def beside(row: Mapping, name: str) -> list[str]:
     found = row["systems"][name]
     marks = times(found["at_rate"]) if "at_rate" in found else ["–"] * 3
-    ahead = "" if name == "nerq" else f"{faster(row, name):.1f} x"
+    ahead = "" if name == "hanner" else f"{faster(row, name):.1f} x"
     cells = [number(full_load(row, name)), ahead, number(found["cpu_ms"]), number(found["idle"]["p50"])]
     return [name, *cells, marks[0], marks[2], f"{sum(found['memory']) / 1e6:,.0f}", f"{found['cold']:.1f}"]
 
@@ -266,8 +266,8 @@ def full_load(row: Mapping, name: str) -> float:
 
 
 def faster(row: Mapping, name: str) -> float:
-    """Return how many times faster nerq is than another, the median over turns that both had."""
-    return statistics.median(turn["nerq"] / turn[name] for turn in row["turns"] if name in turn)
+    """Return how many times faster hanner is than another, the median over turns that both had."""
+    return statistics.median(turn["hanner"] / turn[name] for turn in row["turns"] if name in turn)
 
 
 def queue(section: Mapping) -> str:

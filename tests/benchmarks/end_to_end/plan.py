@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.end_to_end import systems
-from nerq.cli import demo_texts
+from hanner.cli import demo_texts
 
 COUNT = 4000
 

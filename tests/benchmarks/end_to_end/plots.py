@@ -8,7 +8,7 @@ from benchmarks.end_to_end.page import full_load
 
 COLOURS = {ALONE: "#9aa0a6", ONE: "#1a73e8", MANY: "#0b8043"}
 SETTINGS = {
-    "svg.hashsalt": "nerq",
+    "svg.hashsalt": "hanner",
     "svg.fonttype": "none",
     "font.size": 10,
     "axes.spines.top": False,
@@ -75,7 +75,7 @@ def compare(rows):
     figure, axes = new_figure(9, 2.8, len(rows))
     for axis, row in zip(axes, rows, strict=True):
         names = list(row["systems"])
-        colours = [COLOURS[ONE] if name == "nerq" else COLOURS[ALONE] for name in names]
+        colours = [COLOURS[ONE] if name == "hanner" else COLOURS[ALONE] for name in names]
         bars = axis.barh(names, [full_load(row, name) for name in names], color=colours)
         axis.bar_label(bars, fmt="{:,.1f}" if row["size"] == "base" else "{:,.0f}", fontsize=8, padding=2)
         axis.axvline(full_load(row, ALONE), ls="--", lw=1, color="#5f6368")

@@ -18,9 +18,9 @@ WORDS = {
         "cold": "from start to first answer",
         "idle": "One short text on an idle system takes {queue:.1f} ms, {added:.1f} ms more than in the engine. "
         "At 80 % load p99 is {p99:.0f} ms.",
-        "beside": "The same engine elsewhere, same run, texts/s of the bundled model: {others}; nerq {nerq}.",
+        "beside": "The same engine elsewhere, same run, texts/s of the bundled model: {others}; hanner {hanner}.",
         "slow": "ModelScope's own pipeline behind Flask, base size: {slow} texts/s; "
-        "nerq {nerq}, {times:.0f} times as many.",
+        "hanner {hanner}, {times:.0f} times as many.",
     },
     "zh": {
         "machine": "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
@@ -34,9 +34,9 @@ WORDS = {
         "cold": "从启动到第一个答案",
         "idle": "空闲时一条短文本需 {queue:.1f} 毫秒，比引擎本身多 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "同一引擎、同一次测量，自带模型，文本/秒：{others}；nerq {nerq}。",
+        "beside": "同一引擎、同一次测量，自带模型，文本/秒：{others}；hanner {hanner}。",
         "slow": "ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
-        "nerq {nerq} 条，是其 {times:.0f} 倍。",
+        "hanner {hanner} 条，是其 {times:.0f} 倍。",
     },
 }
 SLOW = "ModelScope + Flask"
@@ -78,13 +78,13 @@ def main_table(results: Mapping, words: Mapping) -> str:
 
 
 def compared(row: Mapping, words: Mapping) -> list[str]:
-    names = [name for name in row["systems"] if name not in {"nerq", SLOW}]
-    nerq = number(full_load(row, "nerq"))
+    names = [name for name in row["systems"] if name not in {"hanner", SLOW}]
+    hanner = number(full_load(row, "hanner"))
     found = []
     if row["size"] == "default" and names:
         others = ", ".join(f"{name} {number(full_load(row, name))}" for name in names)
-        found.append(words["beside"].format(others=others, nerq=nerq))
+        found.append(words["beside"].format(others=others, hanner=hanner))
     if SLOW in row["systems"]:
         slow = number(full_load(row, SLOW))
-        found.append(words["slow"].format(slow=slow, nerq=nerq, times=faster(row, SLOW)))
+        found.append(words["slow"].format(slow=slow, hanner=hanner, times=faster(row, SLOW)))
     return found

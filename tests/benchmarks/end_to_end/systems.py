@@ -1,4 +1,4 @@
-"""Start what is measured: nerq's worker, and the peers. Each with a log of its own, timed until its first answer."""
+"""Start what is measured: hanner's worker, and the peers. Each with a log of its own, timed until its first answer."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ import psutil
 
 from benchmarks.end_to_end import environments
 from benchmarks.end_to_end.askers import HttpAsker, QueueAsker
-from nerq import children
-from nerq.cli.demo_texts import FIRST
-from nerq.cli.stack import worker_command
-from nerq.embedded import EmbeddedServer
+from hanner.cli.demo_texts import FIRST
+from hanner.cli.local_redis import EmbeddedServer
+from hanner.cli.local_stack import worker_command
+from hanner.utils import processes as children
 from support.base_package import base_package
 
 TESTS = Path(__file__).parents[2]
 PEERS = "benchmarks.end_to_end.peers"
-ONNX = "nerq_worker.engine.onnx:OnnxEngine"
-"""Named in full: nerq is not installed in the peers' environments."""
+ONNX = "hanner_inference.engine.onnx:OnnxEngine"
+"""Named in full: hanner is not installed in the peers' environments."""
 PATIENCE = 180.0
 """Seconds until the first answer; ModelScope makes its checkpoint in that time when there is none."""
 
@@ -78,10 +78,10 @@ def seconds(process) -> float:
 
 
 @contextlib.contextmanager
-def nerq(model: str, processes: int, scratch: Path) -> Iterator[System]:
-    """Run nerq's worker as `nerq up` does, with events on."""
-    command = worker_command("nerq-bench@localhost", "--loglevel", "INFO")
-    with queued("nerq", command, environment(model, processes), scratch) as system:
+def hanner(model: str, processes: int, scratch: Path) -> Iterator[System]:
+    """Run hanner's worker as `hanner up` does, with events on."""
+    command = worker_command("hanner-bench@localhost", "--loglevel", "INFO")
+    with queued("hanner", command, environment(model, processes), scratch) as system:
         yield system
 
 
@@ -99,7 +99,7 @@ def queued(name: str, command: list[str], env: Mapping[str, str], scratch: Path)
     """Run a worker and a Redis of its own; the clock runs from the worker's start."""
     with EmbeddedServer() as server:
         log = scratch / f"{name}.log"
-        with running(command, dict(env) | {"NERQ_BROKER_URL": server.url}, log) as process:
+        with running(command, dict(env) | {"HANNER_BROKER_URL": server.url}, log) as process:
             began = time.perf_counter()
             asyncio.run(first_answer(lambda: QueueAsker(server.url), process, log))
             cold = time.perf_counter() - began
@@ -149,13 +149,13 @@ async def first_answer(connect, process, log) -> None:
 
 
 def environment(model: str, processes: int) -> dict[str, str]:
-    given = {"NERQ_MODEL": model, "NERQ_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1"}
+    given = {"HANNER_MODEL": model, "HANNER_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1"}
     return {**os.environ, **given}
 
 
 def peer_environment(model: str, processes: int) -> dict[str, str]:
     roots = [TESTS, TESTS.parent / "producer", TESTS.parent / "worker"]
-    path = {"PYTHONPATH": os.pathsep.join(map(str, roots)), "NERQ_ENGINE": ONNX, "PEER_PROCESSES": str(processes)}
+    path = {"PYTHONPATH": os.pathsep.join(map(str, roots)), "HANNER_ENGINE": ONNX, "PEER_PROCESSES": str(processes)}
     return environment(model, processes) | path | {"MODELSCOPE_LOG_LEVEL": "40"}
 
 

@@ -24,7 +24,7 @@ def measure_one(plan: Plan, size: Size, processes: int) -> dict:
     rounds, cpu = [], []
     with contextlib.ExitStack() as stack:
         engines = stack.enter_context(Engines(size.model, processes, plan.texts))
-        system = stack.enter_context(systems.nerq(size.model, processes, plan.scratch))
+        system = stack.enter_context(systems.hanner(size.model, processes, plan.scratch))
         idle = proportional(system.process.pid)
         singles, many = plan.singles(), plan.many(size.slab)
         engines.run(0.5, size.slab)

@@ -1,4 +1,4 @@
-"""What the queue costs: a model that does nothing behind plain Celery, celery-batches and nerq, in one run.
+"""What the queue costs: a model that does nothing behind plain Celery, celery-batches and hanner, in one run.
 
     make bench-queue, or
     PYTHONPATH=tests python -m benchmarks.queues [--texts 20000] [--rounds 3] [--only c d] [--json FILE] [--plot FILE]
@@ -53,7 +53,9 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.queues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--texts", type=int, default=20_000, help="for nerq, one text per task; others by their speed")
+    parser.add_argument(
+        "--texts", type=int, default=20_000, help="for hanner, one text per task; others by their speed"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2, help="of each worker's pool")
     parser.add_argument("--seconds", type=float, default=4.0, help="for which latency is measured; 0: not at all")

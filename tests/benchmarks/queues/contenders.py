@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from celery import Celery
 
 from benchmarks.queues.rig import WAITING
-from nerq import Client
-from support.systems import CELERY, CELERY_BATCHES, System, nerq
+from hanner import Client
+from support.systems import CELERY, CELERY_BATCHES, System, hanner
 
-NERQ = nerq("benchmarks.queues.worker")
+HANNER = hanner("benchmarks.queues.worker")
 MANY = 64
 """Texts in one request of `extract_many`; `stream` sends so many."""
 
@@ -42,7 +42,7 @@ def by_celery(url):
 
     def send(texts):
         for text in texts:
-            app.send_task("nerq.extract", [text])
+            app.send_task("hanner.extract", [text])
 
     try:
         yield send
@@ -53,7 +53,7 @@ def by_celery(url):
 
 @contextmanager
 def by_submit(url):
-    """Send one text per task with nerq's client, one task after the other."""
+    """Send one text per task with hanner's client, one task after the other."""
     with Client(url, queue=WAITING, max_queue=0) as ner:
 
         def send(texts):
@@ -65,7 +65,7 @@ def by_submit(url):
 
 @contextmanager
 def by_submit_many(url):
-    """Send MANY texts per task with nerq's client."""
+    """Send MANY texts per task with hanner's client."""
     with Client(url, queue=WAITING, max_queue=0) as ner:
 
         def send(texts):
@@ -78,6 +78,6 @@ def by_submit_many(url):
 CONTENDERS = {
     "a": Contender("plain Celery task", CELERY, by_celery, 1, 0.1),
     "b": Contender("celery-batches", CELERY_BATCHES, by_celery, 1, 0.25),
-    "c": Contender("nerq, one text per task", NERQ, by_submit, 1, 1.0),
-    "d": Contender(f"nerq, extract_many of {MANY}", NERQ, by_submit_many, MANY, 4.0),
+    "c": Contender("hanner, one text per task", HANNER, by_submit, 1, 1.0),
+    "d": Contender(f"hanner, extract_many of {MANY}", HANNER, by_submit_many, MANY, 4.0),
 }

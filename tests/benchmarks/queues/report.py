@@ -25,11 +25,15 @@ def label(row):
 
 
 def ratios(rows):
-    """Return how nerq compares with the others, by the clock and by processor time, in sentences."""
+    """Return how hanner compares with the others, by the clock and by processor time, in sentences."""
     found = []
     for row in rows:
         for other in rows:
-            if other.contender in {PLAIN, BATCHES} and row.contender.startswith("nerq") and row.events == other.events:
+            if (
+                other.contender in {PLAIN, BATCHES}
+                and row.contender.startswith("hanner")
+                and row.events == other.events
+            ):
                 rate, processor = row.consumed / other.consumed, other.processor / row.processor
                 found.append(
                     f"{label(row)}: {rate:.1f} times the texts/s of {other.contender}, "

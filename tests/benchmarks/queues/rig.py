@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import redis
 
-from nerq import children
-from nerq.embedded import EmbeddedServer
+from hanner.cli.local_redis import EmbeddedServer
+from hanner.utils import processes as children
 
 TESTS = Path(__file__).parents[2]
 RESULTS = "celery-task-meta-*"
@@ -48,7 +48,7 @@ class Rig:
         self._system, self._events, self._processes = system, events, processes
 
     def __enter__(self):
-        self._folder = tempfile.TemporaryDirectory(prefix="nerq-bench-")
+        self._folder = tempfile.TemporaryDirectory(prefix="hanner-bench-")
         self._server = EmbeddedServer().start()
         self.url = self._server.url
         self.client = redis.Redis.from_url(self.url)
@@ -56,8 +56,8 @@ class Rig:
         command = [self._system.python, "-m", "celery", "-A", self._system.app, "worker", "-l", "WARNING"]
         environment = os.environ | {
             "PYTHONPATH": str(TESTS),
-            "NERQ_BROKER_URL": self.url,
-            "NERQ_MAX_QUEUE": "0",
+            "HANNER_BROKER_URL": self.url,
+            "HANNER_MAX_QUEUE": "0",
             "STOCK_MODEL": "benchmarks.queues.noop",
             "BENCH_EVENTS": str(int(self._events)),
         }
@@ -82,7 +82,7 @@ class Rig:
     def lists(self):
         """Return the lists that a client has filled in the queue WAITING, and where each would be in the worker's."""
         found = [name for name in self.client.keys(f"{WAITING}*") if self.client.type(name) == b"list"]
-        return {name: name.replace(WAITING.encode(), b"nerq", 1) for name in found}
+        return {name: name.replace(WAITING.encode(), b"hanner", 1) for name in found}
 
     def release(self):
         """Let the worker have all that waits, at once."""

@@ -1,10 +1,10 @@
-"""nerq's worker with the model that does nothing: `celery -A benchmarks.queues.worker worker`."""
+"""hanner's worker with the model that does nothing: `celery -A benchmarks.queues.worker worker`."""
 
 import os
 
 from benchmarks.queues import noop
-from nerq.settings import Settings
-from nerq_worker.app import make_worker_app
+from hanner.settings import Settings
+from hanner_worker.app import make_worker_app
 from support.pretended import Recogniser
 
 app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("noop", noop.run))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nerq import InvalidSettings
+from hanner import InvalidSettings
 from support.gateways import gateway
 
 KEY = "correct-horse"

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from nerq.settings import Settings
-from nerq_gateway.jobs.store import JobStore
-from nerq_gateway.redis import connect
-from nerq_gateway.schemas import Options
+from hanner.settings import Settings
+from hanner_gateway.jobs.store import JobStore
+from hanner_gateway.redis import connect
+from hanner_gateway.schemas import Options
 from support.gateways import gateway
 from support.stub_worker import StubWorker, failed
 
@@ -86,7 +86,7 @@ def test_a_text_that_cannot_be_worked_on_fails_alone(start, worker):
 @pytest.mark.parametrize("kind", ["WorkerLost", "ModelFailed"])
 def test_a_text_that_takes_its_parcel_down_fails_alone(site, worker, kind):
     worker.behaviour = lambda request: (
-        failed(kind, "gone", module="nerq.errors") if "毒" in str(request["argument"]) else None
+        failed(kind, "gone", module="hanner.errors") if "毒" in str(request["argument"]) else None
     )
     job = created(site.http.post("/api/v1/jobs", json={"texts": ["马云", "毒", "马云"]}))
     done = finished(site, job["id"])
@@ -109,7 +109,7 @@ def test_a_job_of_a_gateway_that_died_is_taken_over(server, start, worker):
     async def abandon():
         """Take the job as a process does that dies the next moment."""
         redis = connect(Settings.from_env({}, broker_url=server.url))
-        store = JobStore(redis, "nerq", 60, 10)
+        store = JobStore(redis, "hanner", 60, 10)
 
         async def parcels():
             yield [["马云"], ["马云"]]
@@ -170,18 +170,18 @@ def test_only_so_many_ended_jobs_are_kept_and_they_expire(server, start, worker)
         ids.append(created(site.http.post("/api/v1/jobs", json={"text": "马云"}))["id"])
         finished(site, ids[-1])
     assert [site.job(job_id).status_code for job_id in ids] == [404, 404, 200, 200]
-    left = [key for key in server.client.keys("nerq:nerq:job*") if key != "nerq:nerq:jobs"]
+    left = [key for key in server.client.keys("hanner:hanner:job*") if key != "hanner:hanner:jobs"]
     assert len(left) == 5
     assert all(0 < server.client.ttl(key) <= 60 for key in left)
 
 
 def test_an_expired_job_makes_room(server, start, worker):
     site = start(max_jobs=1)
-    server.client.zadd("nerq:nerq:jobs", {"f" * 32: 0})
+    server.client.zadd("hanner:hanner:jobs", {"f" * 32: 0})
 
     async def claim():
         redis = connect(Settings.from_env({}, broker_url=server.url))
-        assert await JobStore(redis, "nerq", 60, 10).claim() is None
+        assert await JobStore(redis, "hanner", 60, 10).claim() is None
         await redis.aclose()
 
     asyncio.run(claim())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerq.keys import QUEUES
+from hanner.queue.keys import QUEUES
 from support.stub_worker import StubWorker
 
 BODIES = [
@@ -14,8 +14,8 @@ BODIES = [
 
 @pytest.fixture
 def news(server):
-    server.client.sadd(QUEUES, "nerq.news")
-    with StubWorker(server.url, "nerq.news") as stub:
+    server.client.sadd(QUEUES, "hanner.news")
+    with StubWorker(server.url, "hanner.news") as stub:
         yield stub
 
 
@@ -24,19 +24,19 @@ def test_a_model_that_nobody_has_ever_run_is_not_found(server, site, path, body)
     response = site.http.post(path, json=body | {"model": "nwes"})
     assert (response.status_code, response.json()["code"]) == (404, "unknown_model")
     assert "no worker of model 'nwes' has ever run here" in response.json()["detail"]
-    assert not server.client.keys("nerq*")
+    assert not server.client.keys("hanner*")
 
 
 def test_a_model_is_asked_by_its_name(site, news):
     for path, body in BODIES:
         assert site.http.post(path, json=body | {"model": "news"}).status_code in {200, 202}
     lists = [request["list"] for request in news.wait_for(3)]
-    assert lists == ["nerq.news", "nerq.news", "nerq.news.bulk"]
+    assert lists == ["hanner.news", "hanner.news", "hanner.news.bulk"]
 
 
 def test_an_upload_names_its_model_in_the_form(site, news):
     form = {"files": {"file": ("texts.txt", "马云\n")}, "data": {"model": "news"}}
     assert site.http.post("/api/v1/jobs", **form).status_code == 202
-    assert [request["list"] for request in news.wait_for(1)] == ["nerq.news.bulk"]
+    assert [request["list"] for request in news.wait_for(1)] == ["hanner.news.bulk"]
     form["data"] = {"model": "nwes"}
     assert site.http.post("/api/v1/jobs", **form).status_code == 404

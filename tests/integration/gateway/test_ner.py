@@ -109,7 +109,7 @@ def test_what_is_not_there(site):
     ("kind", "code", "status"), [("ModelFailed", "model_failed", 503), ("WorkerLost", "worker_lost", 503)]
 )
 def test_a_worker_that_fails(site, worker, kind, code, status):
-    worker.behaviour = lambda request: failed(kind, "it failed", module="nerq.errors")
+    worker.behaviour = lambda request: failed(kind, "it failed", module="hanner.errors")
     problem = refused(site.ner(text="马云"), status, code)
     assert problem["detail"] == "it failed"
 
@@ -130,12 +130,12 @@ def test_who_hangs_up_leaves_no_work_behind(site, worker, revoked):
         task = worker.wait_for(1)[0]["id"]
     assert task in revoked()
     counted = site.http.get("/metrics").text
-    assert 'nerq_http_requests_total{method="POST",route="/api/v1/ner",status="499"}' in counted
+    assert 'hanner_http_requests_total{method="POST",route="/api/v1/ner",status="499"}' in counted
 
 
 def test_a_full_queue_says_when_to_come_again(server, start):
     site = start(max_queue=1, timeout=0.2)
-    server.client.lpush("nerq", "{}")
+    server.client.lpush("hanner", "{}")
     response = site.ner(text="马云")
     refused(response, 429, "queue_full")
     assert int(response.headers["retry-after"]) >= 1

@@ -7,9 +7,9 @@ from importlib import metadata
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nerq import TimedOut
-from nerq.keys import QueueKeys
-from nerq_gateway.status import FRESH, Readiness
+from hanner import TimedOut
+from hanner.queue.keys import QueueKeys
+from hanner_gateway.readiness import FRESH, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
 
@@ -67,8 +67,8 @@ def test_readiness_is_asked_for_again_and_by_many_at_once_only_once():
 
 
 def test_status_tells_of_queue_and_workers(server, site):
-    keys = QueueKeys("nerq")
-    server.client.lpush("nerq", "{}", "{}")
+    keys = QueueKeys("hanner")
+    server.client.lpush("hanner", "{}", "{}")
     seconds, micros = server.client.time()
     server.client.zadd(keys.leases, {"w1": seconds * 1000 + micros // 1000 + 60_000, "w2": 1})
     described = {
@@ -104,33 +104,33 @@ def test_metrics_count_requests_and_texts(start, worker):
         return after[key] - before.get(key, 0)
 
     route = {"method": "POST", "route": "/api/v1/ner"}
-    assert grown("nerq_http_requests_total", **route, status="200") == 1
-    assert grown("nerq_http_requests_total", **route, status="422") == 1
-    assert grown("nerq_http_request_duration_seconds_count", **route) == 2
-    assert grown("nerq_http_texts_total", outcome="ok") == 2
-    assert grown("nerq_http_texts_total", outcome="invalid_text") == 2
-    assert grown("nerq_http_text_characters_total") == 15
+    assert grown("hanner_http_requests_total", **route, status="200") == 1
+    assert grown("hanner_http_requests_total", **route, status="422") == 1
+    assert grown("hanner_http_request_duration_seconds_count", **route) == 2
+    assert grown("hanner_http_texts_total", outcome="ok") == 2
+    assert grown("hanner_http_texts_total", outcome="invalid_text") == 2
+    assert grown("hanner_http_text_characters_total") == 15
 
 
 def test_metrics_tell_of_the_queue_and_of_a_redis_that_is_away():
     with redis_server() as server, gateway(server.url, queue="mine", max_queue=70, connect_timeout=1) as site:
         server.client.lpush("mine", "{}", "{}")
-        server.client.lpush("mine.bulk", json.dumps({"headers": {"nerq": {"sent_at": 1.0, "texts": 3}}}))
-        server.client.hset("nerq:mine:dead", mapping={"a": "{}"})
+        server.client.lpush("mine.bulk", json.dumps({"headers": {"hanner": {"sent_at": 1.0, "texts": 3}}}))
+        server.client.hset("hanner:mine:dead", mapping={"a": "{}"})
         told, labels = metrics(site), (("queue", "mine"),)
         wanted = {"up": 1, "limit": 70, "held": 0, "dead_letters": 1, "workers": 0}
-        assert {name: told[f"nerq_queue_{name}", labels] for name in wanted} == wanted
+        assert {name: told[f"hanner_queue_{name}", labels] for name in wanted} == wanted
         interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
-        assert (told["nerq_queue_depth", interactive], told["nerq_queue_depth", bulk]) == (2, 1)
-        assert told["nerq_queue_oldest_age_seconds", bulk] > 1e9
-        assert ("nerq_queue_oldest_age_seconds", interactive) not in told  # its sender did not say when it sent
-        assert told["nerq_build_info", (("version", metadata.version("nerq")),)] == 1
-        assert told["nerq_http_jobs_unfinished", ()] == 0
+        assert (told["hanner_queue_depth", interactive], told["hanner_queue_depth", bulk]) == (2, 1)
+        assert told["hanner_queue_oldest_age_seconds", bulk] > 1e9
+        assert ("hanner_queue_oldest_age_seconds", interactive) not in told  # its sender did not say when it sent
+        assert told["hanner_build_info", (("version", metadata.version("hanner")),)] == 1
+        assert told["hanner_http_jobs_unfinished", ()] == 0
         server.stop()
         told = metrics(site)
-        assert (told["nerq_queue_up", labels], told["nerq_queue_limit", labels]) == (0, 70)
-        assert ("nerq_queue_depth", interactive) not in told
-        assert ("nerq_http_jobs_unfinished", ()) not in told
+        assert (told["hanner_queue_up", labels], told["hanner_queue_limit", labels]) == (0, 70)
+        assert ("hanner_queue_depth", interactive) not in told
+        assert ("hanner_http_jobs_unfinished", ()) not in told
 
 
 def test_what_anybody_may_invent_makes_no_new_series(site):

@@ -7,13 +7,13 @@ from celery_batches import Batches
 
 from support.stock import model
 
-url = os.environ["NERQ_BROKER_URL"]
+url = os.environ["HANNER_BROKER_URL"]
 app = Celery("batches", broker=url, backend=url)
-# It must be allowed to hold more than a batch; nerq's worker fetches four per process.
-app.conf.update(task_default_queue="nerq", task_acks_late=True, worker_prefetch_multiplier=128)
+# It must be allowed to hold more than a batch; hanner's worker fetches four per process.
+app.conf.update(task_default_queue="hanner", task_acks_late=True, worker_prefetch_multiplier=128)
 
 
-@app.task(name="nerq.extract", base=Batches, flush_every=32, flush_interval=0.05)
+@app.task(name="hanner.extract", base=Batches, flush_every=32, flush_interval=0.05)
 def extract(requests):
     found = model.run([request.args[0] for request in requests])
     for request, entities in zip(requests, found, strict=True):

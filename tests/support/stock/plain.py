@@ -6,11 +6,11 @@ from celery import Celery
 
 from support.stock import model
 
-url = os.environ["NERQ_BROKER_URL"]
+url = os.environ["HANNER_BROKER_URL"]
 app = Celery("plain", broker=url, backend=url)
-app.conf.update(task_default_queue="nerq", task_acks_late=True, worker_prefetch_multiplier=4)
+app.conf.update(task_default_queue="hanner", task_acks_late=True, worker_prefetch_multiplier=4)
 
 
-@app.task(name="nerq.extract")
+@app.task(name="hanner.extract")
 def extract(text):
     return {"entities": model.run([text])[0], "model": "plain@00000000"}

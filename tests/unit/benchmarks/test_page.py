@@ -36,7 +36,7 @@ def test_a_p99_of_which_some_were_not_answered_does_not_hold():
     assert [check.good for check in checks({"latency": small.section(data)})] == [True, False]
 
 
-def test_peers_stand_beside_nerq_by_turns_that_both_had():
+def test_peers_stand_beside_hanner_by_turns_that_both_had():
     page = render({"compare": small.section([small.compare_row()])})
     assert lines(page, "mosec") == ["| mosec | 50.0 | 1.8 x | 2.5 | 5.0 | 5.0 | 7.0 | 600 | 1.5 |"]
     assert lines(page, "ModelScope + Flask") == [
@@ -73,17 +73,22 @@ def test_only_pictures_that_were_drawn_are_shown():
 
 def test_the_queue_is_told_of_where_it_was_measured():
     row = {
-        "contender": "nerq",
+        "contender": "hanner",
         "events": False,
         "enqueued": 1000.0,
         "consumed": 3000.0,
         "client": 30.0,
         "parent": 100.0,
     }
-    found = {"rows": [row | {"child": 50.0, "redis": 20.0, "p50": 2.0, "p99": None}], "ratios": ["nerq: 5 times more"]}
+    found = {
+        "rows": [row | {"child": 50.0, "redis": 20.0, "p50": 2.0, "p99": None}],
+        "ratios": ["hanner: 5 times more"],
+    }
     page = render({"queue": found})
-    assert lines(page, "nerq, no events") == ["| nerq, no events | 1,000 | 3,000 | 30.0 | 100 | 50.0 | 20.0 | 2.0 |  |"]
-    assert "- nerq: 5 times more" in page
+    assert lines(page, "hanner, no events") == [
+        "| hanner, no events | 1,000 | 3,000 | 30.0 | 100 | 50.0 | 20.0 | 2.0 |  |"
+    ]
+    assert "- hanner: 5 times more" in page
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

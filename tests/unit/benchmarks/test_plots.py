@@ -5,7 +5,7 @@ import pytest
 from benchmarks.end_to_end.plots import draw
 from support import bench_results as small
 
-pytest.importorskip("matplotlib", reason="pip install 'nerq[bench]'")
+pytest.importorskip("matplotlib", reason="pip install 'hanner[bench]'")
 
 
 def test_there_is_a_plot_for_each_section_that_has_one(tmp_path):

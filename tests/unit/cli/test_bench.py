@@ -1,8 +1,8 @@
-"""What `nerq bench` counts."""
+"""What `hanner bench` counts."""
 
 from itertools import count
 
-from nerq.cli.bench import KINDS, described, of_model
+from hanner.cli.bench import KINDS, described, of_model
 
 
 class Recogniser:

@@ -1,18 +1,26 @@
-"""What `nerq doctor` makes of what it is told."""
+"""What `hanner doctor` makes of what it is told."""
 
 from importlib import metadata
 
 import pytest
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError  # noqa: A004
 
-from nerq import Settings
-from nerq.checkup import Level
-from nerq.cli.checks import server, surroundings
-from nerq.cli.checks.workers import Here, workers
-from nerq_worker import checks as machine
+from hanner import Settings
+from hanner.cli.doctor import environment as surroundings
+from hanner.cli.doctor import server
+from hanner.cli.doctor.result import Level
+from hanner.cli.doctor.workers import Here, workers
+from hanner_worker import checks as machine
 
 HERE = Here(Settings(), "1.0", 100.0, 101.0)
-TOLD = {"version": "1.0", "queue": "nerq", "max_text_chars": 100_000, "result_ttl": 3600, "model": "m@1", "now": 100.5}
+TOLD = {
+    "version": "1.0",
+    "queue": "hanner",
+    "max_text_chars": 100_000,
+    "result_ttl": 3600,
+    "model": "m@1",
+    "now": 100.5,
+}
 WELL = {
     "redis_version": "7.2.4",
     "maxmemory_policy": "noeviction",
@@ -49,7 +57,7 @@ REQUIREMENTS = (
     "typer<1,>=0.15; extra == 'cli'",
     "numpy>=1.26; extra == 'worker'",
     "onnxruntime>=1.20; extra == 'worker'",
-    "nerq[cli,worker]; extra == 'all'",
+    "hanner[cli,worker]; extra == 'all'",
     "pytest>=8.4; extra == 'dev'",
 )
 
@@ -74,23 +82,23 @@ def test_packages_and_extras():
 
 
 def test_misspelt_variables_are_named_with_the_nearest_setting():
-    finding = only(surroundings.variables({"NERQ_BROKER": "x", "PATH": "y"}))
-    assert finding.found.startswith("NERQ_BROKER ")
-    assert finding.mend == "did you mean NERQ_BROKER_URL?"
-    assert only(surroundings.variables({"nerq_timeout": "5"})).mend == "did you mean NERQ_TIMEOUT?"
-    assert "README" in only(surroundings.variables({"NERQ_COLOUR_OF_THE_SKY": "x"})).mend
-    assert "NERQ_BROKER_URL" in only(surroundings.variables({"CELERY_BROKER_URL": "x"})).found
-    assert grave(surroundings.variables({"NERQ_TIMEOUT": "5", "NERQ_MODEL": ""})) == []
+    finding = only(surroundings.variables({"HANNER_BROKER": "x", "PATH": "y"}))
+    assert finding.found.startswith("HANNER_BROKER ")
+    assert finding.mend == "did you mean HANNER_BROKER_URL?"
+    assert only(surroundings.variables({"hanner_timeout": "5"})).mend == "did you mean HANNER_TIMEOUT?"
+    assert "README" in only(surroundings.variables({"HANNER_COLOUR_OF_THE_SKY": "x"})).mend
+    assert "HANNER_BROKER_URL" in only(surroundings.variables({"CELERY_BROKER_URL": "x"})).found
+    assert grave(surroundings.variables({"HANNER_TIMEOUT": "5", "HANNER_MODEL": ""})) == []
 
 
 @pytest.mark.parametrize(
     ("environ", "level", "words"),
     [
-        ({"NERQ_TIMEOUT": "soon"}, Level.FAIL, "NERQ_TIMEOUT cannot be used"),
-        ({"NERQ_RESULT_TTL": "10"}, Level.FAIL, "NERQ_RESULT_TTL (10 s) is less than NERQ_TIMEOUT (30 s)"),
-        ({"NERQ_CONNECT_TIMEOUT": "60"}, Level.WARN, "NERQ_CONNECT_TIMEOUT (60 s)"),
-        ({"NERQ_MAX_WAIT_MS": "60000"}, Level.WARN, "NERQ_MAX_WAIT_MS"),
-        ({"NERQ_BATCH_TOKENS": "16"}, Level.WARN, "NERQ_BATCH_TOKENS (16)"),
+        ({"HANNER_TIMEOUT": "soon"}, Level.FAIL, "HANNER_TIMEOUT cannot be used"),
+        ({"HANNER_RESULT_TTL": "10"}, Level.FAIL, "HANNER_RESULT_TTL (10 s) is less than HANNER_TIMEOUT (30 s)"),
+        ({"HANNER_CONNECT_TIMEOUT": "60"}, Level.WARN, "HANNER_CONNECT_TIMEOUT (60 s)"),
+        ({"HANNER_MAX_WAIT_MS": "60000"}, Level.WARN, "HANNER_MAX_WAIT_MS"),
+        ({"HANNER_BATCH_TOKENS": "16"}, Level.WARN, "HANNER_BATCH_TOKENS (16)"),
     ],
 )
 def test_settings_that_cannot_be_used_or_clash(environ, level, words):
@@ -100,7 +108,7 @@ def test_settings_that_cannot_be_used_or_clash(environ, level, words):
 
 
 def test_settings_that_are_well():
-    read, findings = surroundings.settings({"NERQ_TIMEOUT": "9"}, "redis://h/1")
+    read, findings = surroundings.settings({"HANNER_TIMEOUT": "9"}, "redis://h/1")
     assert (read.timeout, read.broker_url) == (9, "redis://h/1")
     assert grave(findings) == []
 
@@ -127,13 +135,13 @@ def test_how_texts_travel(url, level):
 @pytest.mark.parametrize(
     ("error", "mend"),
     [
-        (ConnectionError("Error 111 connecting to h:1. Connection refused."), "nerq up"),
+        (ConnectionError("Error 111 connecting to h:1. Connection refused."), "hanner up"),
         (AuthenticationError("WRONGPASS invalid username-password pair"), ":PASSWORD@"),
         (ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"), "ssl_ca_certs"),
         (ConnectionError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "rediss://"),
         (ConnectionError("Error -2 connecting to h:1. Name or service not known."), "host's name"),
         (BusyLoadingError("Redis is loading the dataset in memory"), "wait"),
-        (TimeoutError(), "nerq up"),
+        (TimeoutError(), "hanner up"),
     ],
 )
 def test_a_server_that_cannot_be_asked(error, mend):
@@ -181,9 +189,9 @@ def test_workers_that_fit():
     ("about", "level", "words"),
     [
         ({}, Level.FAIL, "none answers"),
-        ({"w": TOLD | {"queue": "other"}}, Level.FAIL, "none works on queue 'nerq'"),
-        ({"w": TOLD | {"version": "0.9"}}, Level.WARN, "has nerq 0.9, here is 1.0"),
-        ({"w": TOLD | {"max_text_chars": 5}}, Level.WARN, "NERQ_MAX_TEXT_CHARS=5, here it is 100000"),
+        ({"w": TOLD | {"queue": "other"}}, Level.FAIL, "none works on queue 'hanner'"),
+        ({"w": TOLD | {"version": "0.9"}}, Level.WARN, "has hanner 0.9, here is 1.0"),
+        ({"w": TOLD | {"max_text_chars": 5}}, Level.WARN, "HANNER_MAX_TEXT_CHARS=5, here it is 100000"),
         ({"w": TOLD | {"now": 50.0}}, Level.WARN, "clock of w is 50 s off"),
         ({"w": TOLD, "x": TOLD | {"model": "n@2"}}, Level.WARN, "different models: m@1, n@2"),
         ({"w": TOLD, "x": {"error": "no such command"}}, Level.WARN, "x does not say what it is"),

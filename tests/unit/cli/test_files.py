@@ -1,4 +1,4 @@
-"""Files that `nerq extract` writes and continues."""
+"""Files that `hanner extract` writes and continues."""
 
 import subprocess
 import sys
@@ -6,11 +6,11 @@ from itertools import accumulate
 
 import pytest
 
-from nerq import NerqError
-from nerq.cli import files
-from nerq.cli.files import BratFolder, DocBinFile, LineFile
-from nerq.cli.formats import FormatName, line_format
-from nerq.cli.misuse import Misused
+from hanner import HannerError
+from hanner.cli.formats import FormatName, line_format
+from hanner.cli.io import output_files as files
+from hanner.cli.io.output_files import BratFolder, DocBinFile, LineFile
+from hanner.cli.usage_error import Misused
 from support.records import records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
@@ -109,10 +109,10 @@ def test_a_full_disk_is_a_sentence(tmp_path):
 
     output = LineFile(Path("/dev/full"), line_format(FormatName.JSONL), resume=False)
     output.write(records()[0])
-    with pytest.raises(NerqError, match=r"/dev/full cannot be written: No space left on device; .*--resume"):
+    with pytest.raises(HannerError, match=r"/dev/full cannot be written: No space left on device; .*--resume"):
         output.finish()
     output.close()
-    with pytest.raises(NerqError, match="cannot be written"):
+    with pytest.raises(HannerError, match="cannot be written"):
         LineFile(tmp_path / "missing" / "out", line_format(FormatName.JSONL), resume=False)
 
 

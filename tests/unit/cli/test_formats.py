@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nerq import Document
-from nerq.cli.formats import FormatName, Record, brat, line_format, name_for
-from nerq.cli.formats.conll import bio
+from hanner import Document
+from hanner.cli.formats import FormatName, Record, brat, line_format, name_for
+from hanner.cli.formats.conll import bio
 from support.records import EMOJI, PEOPLE, SHARP, entity, records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
@@ -64,7 +64,7 @@ def test_conll_has_a_character_and_a_tag_on_each_line_and_a_blank_one_after_each
     assert "".join(row[0] for row in texts[2][0]) == "😀李明去了北京。"
     assert texts[2][1] == [["PER", 1, 3], ["LOC", 5, 7]]
     assert texts[3][0][-2:] == [["\\", "O"], ["#", "O"]]
-    assert texts[4][0] == [["# nerq error worker_lost: its process died three times"]]
+    assert texts[4][0] == [["# hanner error worker_lost: its process died three times"]]
 
 
 def test_bio_tags_neighbours_of_one_type_apart():

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nerq import InvalidText
-from nerq.cli import inputs
-from nerq.cli.inputs import STDIN, Item, Reading, items, total_bytes
-from nerq.cli.misuse import Misused
+from hanner import InvalidText
+from hanner.cli.io import inputs
+from hanner.cli.io.inputs import STDIN, Item, Reading, items, total_bytes
+from hanner.cli.usage_error import Misused
 
 
 def read(path, **options):

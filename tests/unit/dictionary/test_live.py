@@ -10,12 +10,12 @@ import threading
 
 import pytest
 
-from nerq.errors import NerqError
-from nerq.settings import Settings
-from nerq_worker import load
-from nerq_worker.dictionary.hangup import Reloader
-from nerq_worker.dictionary.live import Dictionary
-from nerq_worker.dictionary.source import DictionaryError, Fold
+from hanner.errors import HannerError
+from hanner.settings import Settings
+from hanner_inference import load
+from hanner_inference.dictionary.dictionary import Dictionary
+from hanner_inference.dictionary.parser import DictionaryError, Fold
+from hanner_worker.reload import Reloader
 from support.packages import write_tiny_package
 
 FOLD = Fold(lowercase=True, half_width=True)
@@ -101,12 +101,12 @@ def test_the_compiled_file_goes_with_the_dictionary(source):
 @pytest.mark.parametrize("kind", ["missing", "a folder"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, kind):
     path = tmp_path if kind == "a folder" else tmp_path / "none.tsv"
-    with pytest.raises(DictionaryError, match=r"cannot be read .*; set NERQ_DICTIONARY"):
+    with pytest.raises(DictionaryError, match=r"cannot be read .*; set HANNER_DICTIONARY"):
         Dictionary(path, FOLD)
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(source, tmp_path, monkeypatch):
-    code = "from nerq_worker.dictionary.build import main; main()"
+    code = "from hanner_inference.dictionary.compiler import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(source), str(tmp_path / "no" / "place")],
         capture_output=True,
@@ -129,7 +129,7 @@ def test_load_takes_a_dictionary_or_the_settings_one(source, tiny_package):
     assert not [
         e for e in load(tiny_package, settings=settings, dictionary=source).extract([text])[0] if e.type == "ODD"
     ]
-    with pytest.raises(NerqError, match="cannot be read"):
+    with pytest.raises(HannerError, match="cannot be read"):
         load(tiny_package, dictionary="none.tsv")
 
 
@@ -176,7 +176,7 @@ def test_a_worker_ends_with_its_terminal_and_only_then(monkeypatch, terminal, re
     reloader = Reloader()
     counted = Counted()
     reloader._ends_with_terminal = True
-    monkeypatch.setattr("nerq_worker.dictionary.hangup._has_terminal", lambda: terminal)
+    monkeypatch.setattr("hanner_worker.reload._has_terminal", lambda: terminal)
     ended = []
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
     try:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq.contract import Entity
-from nerq_worker.dictionary.matcher import Match, Matcher, compiled
-from nerq_worker.dictionary.source import NOTHING, Fold, Terms, parse
+from hanner.contract import Entity
+from hanner_inference.dictionary.matcher import Match, Matcher, compiled
+from hanner_inference.dictionary.parser import NOTHING, Fold, Terms, parse
 
 FOLD = Fold(lowercase=True, half_width=True)
 PLAIN = Fold(lowercase=False, half_width=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nerq_worker.dictionary.source import NOTHING, DictionaryError, Fold, parse
+from hanner_inference.dictionary.parser import NOTHING, DictionaryError, Fold, parse
 
 PLAIN = Fold(lowercase=False, half_width=False)
 FOLDED = Fold(lowercase=True, half_width=True)

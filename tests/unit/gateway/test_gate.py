@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from nerq import InvalidSettings, Settings
-from nerq_gateway.gate import Keys, rates
+from hanner import InvalidSettings, Settings
+from hanner_gateway.access import Keys, rates
 
 SECRET = "correct-horse"
 DIGEST = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -33,7 +33,7 @@ def test_a_digest_that_is_none_is_refused_without_repeating_it(wrong):
 
 
 def test_keys_show_nowhere():
-    settings = Settings.from_env({"NERQ_API_KEYS": SECRET})
+    settings = Settings.from_env({"HANNER_API_KEYS": SECRET})
     assert SECRET not in repr(settings) + str(settings) + str(settings.model_dump())
     assert SECRET not in repr(vars(Keys(SECRET)))
 
@@ -41,5 +41,5 @@ def test_keys_show_nowhere():
 def test_limits_are_read():
     assert [str(item) for item in rates("10/second;100/minute")] == ["10 per 1 second", "100 per 1 minute"]
     assert rates("  ") == []
-    with pytest.raises(InvalidSettings, match="NERQ_RATE_LIMIT cannot be used: 'many'; write for example 100/minute"):
+    with pytest.raises(InvalidSettings, match="HANNER_RATE_LIMIT cannot be used: 'many'; write for example 100/minute"):
         rates("many")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq import Document, Entity, Failure
-from nerq_gateway.offsets import moved, shaped, shaped_document
-from nerq_gateway.schemas import Options, Unit
+from hanner import Document, Entity, Failure
+from hanner_gateway.offsets import moved, shaped, shaped_document
+from hanner_gateway.schemas import Options, Unit
 
 TEXT = "😀马云Ab在👨‍👩‍👧杭州é"
 

@@ -2,13 +2,13 @@
 
 import json
 
-from nerq_gateway.openapi import KEPT, rendered
+from hanner_gateway.openapi import KEPT, rendered
 
 DOCUMENT = json.loads(KEPT.read_text("utf-8"))
 
 
 def test_it_is_the_live_one():
-    assert KEPT.read_text("utf-8") == rendered(), "run: python -m nerq_gateway.openapi"
+    assert KEPT.read_text("utf-8") == rendered(), "run: python -m hanner_gateway.openapi"
 
 
 def test_every_reference_leads_somewhere():

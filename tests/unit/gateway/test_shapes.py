@@ -2,10 +2,10 @@
 
 import pytest
 
-from nerq import Entity, ErrorCode, errors
-from nerq_gateway import problems, request_id
-from nerq_gateway.huggingface import elements
-from nerq_gateway.schemas import HuggingFaceParameters
+from hanner import Entity, ErrorCode, errors
+from hanner_gateway import problems, request_id
+from hanner_gateway.huggingface import elements
+from hanner_gateway.schemas import HuggingFaceParameters
 
 ENTITIES = [
     Entity(text="马云", type="PER", start=0, end=2, score=0.9),
@@ -42,12 +42,12 @@ def test_another_is_replaced(given):
     assert request_id.SOUND.fullmatch(made)
 
 
-def test_the_id_is_stamped_on_nerqs_messages_only():
+def test_the_id_is_stamped_on_hanners_messages_only():
     request_id.adopt("one")
     headers = {}
     request_id.stamp("other.task", headers, body=None)
     assert headers == {}
-    request_id.stamp("nerq.extract", headers, body=None)
+    request_id.stamp("hanner.extract", headers, body=None)
     assert headers == {"request_id": "one"}
 
 

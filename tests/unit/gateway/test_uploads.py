@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from nerq_gateway.jobs.uploads import PARCEL_CHARACTERS, PARCEL_TEXTS, batches, lines, parcels
-from nerq_gateway.problems import ProblemError
+from hanner_gateway.jobs.uploads import PARCEL_CHARACTERS, PARCEL_TEXTS, batches, lines, parcels
+from hanner_gateway.problems import ProblemError
 
 
 def read(content, name="texts.txt", longest=100):

@@ -5,8 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerq_models.labelled import Sentence, Span
-from nerq_models.train.augment import Names, add_noise, fill, join, replace_names
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.train.augment import Names, add_noise, fill, join, replace_names
 
 NAMES = Names({"PER": [["王小明"], [], ["李"]], "ORG": [["很长的一家公司名称"]]})
 ALL = {"PER": {"王小明", "李"}, "ORG": {"很长的一家公司名称"}, "LOC": set()}

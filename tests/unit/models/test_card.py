@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nerq.contract import Entity
-from nerq_models.card import read_figures, render, renew, seal_card, sections
-from nerq_models.cli import app
-from nerq_models.evaluate import evaluate, names_in
-from nerq_models.labelled import DataError, Sentence, Span
-from nerq_worker.store import open_package
+from hanner.contract import Entity
+from hanner_inference.package import open_package
+from hanner_models.cli import app
+from hanner_models.data.datasets import DataError, Sentence, Span
+from hanner_models.evaluation.card import read_figures, render, renew, seal_card, sections
+from hanner_models.evaluation.evaluate import evaluate, names_in
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "default-model.md"
 SENTENCES = [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))), Sentence("没有", ())]
@@ -126,6 +126,8 @@ def test_the_bundled_models_card_says_what_its_manifest_says(tmp_path):
     copy = tmp_path / "card.md"
     copy.write_text(DOCUMENT.read_text("utf-8"), "utf-8")
     renew(copy, manifest, manifest.card["figures"])
-    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), "run `nerq model card --into docs/default-model.md`"
+    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), (
+        "run `hanner model card --into docs/default-model.md`"
+    )
     assert sections(DOCUMENT.read_text("utf-8")) == {k: v for k, v in manifest.card.items() if k != "figures"}
     assert set(manifest.card) == {"figures", "known_failures", "reproduce"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nerq_models.conll import parse_conll
-from nerq_models.labelled import DataError, Sentence, Span, read_sentences, read_texts
+from hanner_models.data.conll import parse_conll
+from hanner_models.data.datasets import DataError, Sentence, Span, read_sentences, read_texts
 
 COLUMNS = """-DOCSTART- O
 

@@ -9,13 +9,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from nerq_models import convert as conversion
-from nerq_models.cli import app
-from nerq_models.convert import ConversionError, convert, read_source
-from nerq_models.labelled import Sentence, Span
-from nerq_models.texts import for_verification
-from nerq_models.verify import Difference
-from nerq_worker import load
+from hanner_inference import load
+from hanner_models.cli import app
+from hanner_models.conversion import convert as conversion
+from hanner_models.conversion.calibration_data import for_verification
+from hanner_models.conversion.convert import ConversionError, convert, read_source
+from hanner_models.conversion.verify import Difference
+from hanner_models.data.datasets import Sentence, Span
 from support.encoders import SHAPE, VOCABULARY, random_weights
 from support.packages import BIO, tiny_tokenizer
 from support.taggers import write_tagger
@@ -44,8 +44,8 @@ def tagger(tmp_path):
         "num_attention_heads": SHAPE.heads,
         "max_position_embeddings": SHAPE.max_length,
         "id2label": dict(enumerate(BIO)),
-        "nerq_text": {"lowercase": True, "half_width": True},
-        "nerq_training": {"source": "tests", "revision": "1", "licences": [{"data": "none"}], "steps": 3},
+        "hanner_text": {"lowercase": True, "half_width": True},
+        "hanner_training": {"source": "tests", "revision": "1", "licences": [{"data": "none"}], "steps": 3},
     }
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     return folder

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nerq_models.errors import MISSED, Errors
-from nerq_models.labelled import Span
+from hanner_models.data.datasets import Span
+from hanner_models.evaluation.error_analysis import MISSED, Errors
 
 NAME = Span("PER", 2, 5)
 

@@ -1,8 +1,8 @@
 """Scores against hand-counted cases."""
 
-from nerq.contract import Entity
-from nerq_models.evaluate import agreement, evaluate, names_in, score
-from nerq_models.labelled import Sentence, Span
+from hanner.contract import Entity
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.evaluation.evaluate import agreement, evaluate, names_in, score
 
 
 def entity(kind, start, end):

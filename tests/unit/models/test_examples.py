@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from nerq_models.labelled import Sentence, Span
-from nerq_models.train import pretrain, words
-from nerq_models.train.config import PretrainConfig, TagConfig
-from nerq_models.train.examples import LABELS, Corpus, Examples, encode
-from nerq_models.train.vocabulary import build_tokenizer, special_ids
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.train import pretrain
+from hanner_models.train import word_tags as words
+from hanner_models.train.config import PretrainConfig, TagConfig
+from hanner_models.train.examples import LABELS, Corpus, Examples, encode
+from hanner_models.train.vocabulary import build_tokenizer, special_ids
 
 TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "王小明2011年到了ibm公司", "今天天气很好，我们去看电影。"]
 SENTENCES = [

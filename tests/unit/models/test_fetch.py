@@ -6,11 +6,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from nerq_models import fetch as hub
-from nerq_models.cli import app
-from nerq_models.fetch import DEFAULT, fetch
-from nerq_models.source import ConversionError
-from nerq_worker.store import open_package
+from hanner_inference.package import open_package
+from hanner_models import fetch as hub
+from hanner_models.cli import app
+from hanner_models.fetch import DEFAULT, fetch
+from hanner_models.source import ConversionError
 from support.taggers import write_tagger
 
 
@@ -94,7 +94,7 @@ def test_a_failure_is_one_sentence_that_says_what_to_do(client, error, sentence)
 
 def test_without_modelscope_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "modelscope", None)
-    with pytest.raises(ConversionError, match=r"nerq\[models\]"):
+    with pytest.raises(ConversionError, match=r"hanner\[models\]"):
         fetch(DEFAULT)
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nerq_models.finetune.base import open_base
-from nerq_models.finetune.labels import labels_for, relabel, types_of
-from nerq_models.finetune.options import OptionError, Options
-from nerq_models.labelled import DataError, Sentence, Span
-from nerq_models.source import ConversionError, read_source
-from nerq_worker.decode.labels import Labels
+from hanner_inference.decoding.labels import Labels
+from hanner_models.data.datasets import DataError, Sentence, Span
+from hanner_models.finetune.base_model import open_base
+from hanner_models.finetune.labels import labels_for, relabel, types_of
+from hanner_models.finetune.options import OptionError, Options
+from hanner_models.source import ConversionError, read_source
 from support.packages import BIO
 from support.taggers import write_tagger
 

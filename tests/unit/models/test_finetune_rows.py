@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nerq_models.finetune.rows import UNLABELLED, RowMaker, flat, prefixes
-from nerq_models.labelled import Sentence, Span
-from nerq_models.source import Source
-from nerq_worker.decode.labels import Labels
-from nerq_worker.decode.spans import span_bounds
-from nerq_worker.store import TokenizerOptions
+from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.spans import span_bounds
+from hanner_inference.package import TokenizerOptions
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.finetune.features import UNLABELLED, RowMaker, flat, prefixes
+from hanner_models.source import Source
 from support.encoders import SHAPE
 from support.packages import BIO, tiny_tokenizer
 

@@ -5,10 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from nerq_models.graph import Float, build
-from nerq_models.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
-from nerq_worker.engine.base import Batch
-from nerq_worker.engine.onnx import GRAPH_OPTIMISATION
+from hanner_inference.engine.base import Batch
+from hanner_inference.engine.onnx import GRAPH_OPTIMISATION
+from hanner_models.conversion.graph import Float, build
+from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights, reference
 
 SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU}

@@ -5,7 +5,7 @@ import lzma
 
 import pytest
 
-from nerq_models.labelled import (
+from hanner_models.data.datasets import (
     DataError,
     Sentence,
     Span,

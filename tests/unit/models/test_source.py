@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from nerq_models.source import ConversionError, read_source
-from nerq_models.source.weights import canonical
-from nerq_worker.text.tokens import TextTokenizer
+from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_models.source import ConversionError, read_source
+from hanner_models.source.weights import canonical
 from support.encoders import VOCABULARY, random_weights
 from support.packages import BIO
 from support.taggers import change, crf_weights, tokens, write_tagger

@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 import pytest
 
-from nerq_models.graph import Float, build
-from nerq_models.quantise import StaticInt8, TokenInt8, calibrate
-from nerq_models.smooth import SMOOTHING, Smooth, calibrate_smooth
-from nerq_models.unbuild import NotOurs, read_weights
-from nerq_worker.engine.base import Batch
-from nerq_worker.store import MODEL
+from hanner_inference.engine.base import Batch
+from hanner_inference.package import MODEL
+from hanner_models.conversion.graph import Float, build
+from hanner_models.conversion.graph_reader import NotOurs, read_weights
+from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
+from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
 
 

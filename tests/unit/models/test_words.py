@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nerq_models.train import words
+from hanner_models.train import word_tags as words
 
 TEXT = "江泽民今天在杭州会见科尔 abc"
 

@@ -1,18 +1,18 @@
-"""nerq's engine in a plain Celery task, opened before the pool forks: `celery -A …celery_app worker`.
+"""hanner's engine in a plain Celery task, opened before the pool forks: `celery -A …celery_app worker`.
 
-The task has nerq's name and result, so nerq's client drives it.
+The task has hanner's name and result, so hanner's client drives it.
 """
 
 import os
 
 from celery import Celery
 
-from nerq_worker import load
+from hanner_inference import load
 
-URL = os.environ["NERQ_BROKER_URL"]
+URL = os.environ["HANNER_BROKER_URL"]
 app = Celery("stock", broker=URL, backend=URL)
 app.conf.update(
-    task_default_queue="nerq",
+    task_default_queue="hanner",
     worker_prefetch_multiplier=16,
     broker_connection_retry_on_startup=True,
     task_serializer="json",
@@ -21,6 +21,6 @@ app.conf.update(
 ner = load()
 
 
-@app.task(name="nerq.extract")
+@app.task(name="hanner.extract")
 def extract(text):
     return {"entities": [entity.model_dump() for entity in ner.extract([text])[0]], "model": ner.model}

@@ -1,11 +1,11 @@
-"""nerq's engine behind LitServe: `python litserve_app.py --port PORT`."""
+"""hanner's engine behind LitServe: `python litserve_app.py --port PORT`."""
 
 import os
 import sys
 
 import litserve
 
-from nerq_worker import load
+from hanner_inference import load
 
 WAIT = 0.005
 

@@ -1,11 +1,11 @@
-"""nerq's engine behind mosec: `python mosec_app.py --port PORT`."""
+"""hanner's engine behind mosec: `python mosec_app.py --port PORT`."""
 
 import json
 import os
 
 from mosec import Server, Worker
 
-from nerq_worker import load
+from hanner_inference import load
 
 WAIT_MS = 5
 

@@ -1,0 +1,1 @@
+"""What `hanner extract` reads and writes."""

@@ -1,0 +1,1 @@
+"""Flower, set up for hanner: `hanner flower`. Needs the extra `flower`."""

@@ -1,0 +1,160 @@
+"""Celery as hanner sets it up: the one place where it is configured. Opens no connection and reads no environment."""
+
+import ssl
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from celery import Celery
+from kombu.utils.url import sanitize_url
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from hanner.errors import InvalidSettings
+from hanner.settings import Settings
+
+SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
+DEFAULT_MASTER = "mymaster"
+"""Name of the master that sentinels are asked for, unless the URL ends in `?master_name=…`."""
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return a Celery app for client or worker; nothing is opened and no app of the caller's is displaced.
+
+    Args:
+        settings: Broker, queue, timeouts and how long results are kept.
+
+    Raises:
+        InvalidSettings: the broker's URL cannot be used.
+    """
+    url, master = split_url(settings.broker_url)
+    app = Celery("hanner", set_as_current=False)
+    app.conf.update(
+        broker_url=url,
+        result_backend=url,
+        **_wire(),
+        **_routes(settings),
+        **_delivery(settings),
+        **_connections(settings, master),
+    )
+    if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
+        # Celery refuses rediss:// without this choice; the safe one is made here.
+        app.conf.update(
+            broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED},
+            redis_backend_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED},
+        )
+    return app
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Check a broker's URL; return it without `master_name`, and the name of the sentinels' master.
+
+    Raises:
+        InvalidSettings: the scheme is none that both queue and results understand.
+    """
+    chunks = url.split(";")
+    if not all(map(_usable, chunks)):
+        raise InvalidSettings(
+            f"HANNER_BROKER_URL cannot be used: {shown(url)!r}; "
+            "write redis://HOST:PORT/DB, rediss:// for TLS, sentinel://, or redis+socket:///PATH"
+        )
+    master = DEFAULT_MASTER
+    for number, chunk in enumerate(chunks):
+        address, _, query = chunk.partition("?")
+        options = dict(parse_qsl(query))
+        master = options.pop("master_name", master)
+        chunks[number] = f"{address}?{urlencode(options)}" if options else address
+    return ";".join(chunks), master
+
+
+def _usable(url: str) -> bool:
+    try:
+        scheme, port = urlsplit(url).scheme, urlsplit(url).port
+    except ValueError:  # an impossible port or address
+        return False
+    return scheme in SCHEMES and port != 0
+
+
+def shown(url: str) -> str:
+    """Return the URL fit for logs and errors: every password in it is masked."""
+    return ";".join(_masked(part) for part in url.split(";"))
+
+
+def _masked(url: str) -> str:
+    try:
+        return str(sanitize_url(url)) if "://" in url else url
+    except ValueError:  # not a URL after all; whatever it is, do not print it
+        return url.partition("://")[0] + "://**"
+
+
+def _wire() -> dict[str, Any]:
+    """JSON and nothing else, in messages, results and events."""
+    return {
+        "task_protocol": 2,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "result_extended": False,  # it would copy the text into every result
+        "task_remote_tracebacks": False,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def _routes(settings: Settings) -> dict[str, Any]:
+    return {
+        "task_default_queue": settings.queue,
+        "task_routes": {"hanner.*": {"queue": settings.queue}},
+    }
+
+
+def _delivery(settings: Settings) -> dict[str, Any]:
+    return {
+        "task_acks_late": True,
+        "task_send_sent_event": False,
+        "worker_send_task_events": True,
+        "result_expires": settings.result_ttl,
+    }
+
+
+def _connections(settings: Settings, master: str) -> dict[str, Any]:
+    """Timeouts for every kind of absence: refused, silent, or dead behind a firewall that drops packets."""
+    seconds = settings.connect_timeout
+    options = {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "master_name": master,
+        # One attempt to connect a channel: kombu's own default is to try for ever. The worker's consumer
+        # has its own endless retry (below), and the client tries a second time itself.
+        "max_retries": 0,
+    }
+    return {
+        "broker_connection_timeout": seconds,
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives any outage of Redis
+        "broker_transport_options": options,
+        "task_publish_retry": True,
+        "task_publish_retry_policy": {
+            "max_retries": 3,
+            "interval_start": 0,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
+        },
+        "redis_socket_timeout": seconds,
+        "redis_socket_connect_timeout": seconds,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 10,
+        "result_backend_transport_options": {
+            "master_name": master,
+            # Celery would ask a sentinel without any timeout, and redis-py several times.
+            "sentinel_kwargs": {
+                "socket_timeout": seconds,
+                "socket_connect_timeout": seconds,
+                "retry": Retry(NoBackoff(), 0),
+            },
+        },
+    }

@@ -1,1 +1,0 @@
-"""What `nerq doctor` looks at. Each module judges what it is given, and is told of the world by doctor.py."""

@@ -1,1 +1,0 @@
-"""Flower, set up for nerq: `nerq flower`. Needs the extra `flower`."""

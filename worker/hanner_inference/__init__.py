@@ -1,0 +1,29 @@
+"""From text to entities in this process, without a queue: `load().extract(texts)`. Never imports torch.
+
+Names are imported when first used, so that importing a small module of this package stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hanner_inference.loading import load
+    from hanner_inference.package import ModelPackage, ModelPackageError, open_package
+    from hanner_inference.pipeline import Recogniser, RunStats
+
+__all__ = ["ModelPackage", "ModelPackageError", "Recogniser", "RunStats", "load", "open_package"]
+
+_HOMES = {
+    "ModelPackage": "package",
+    "ModelPackageError": "package",
+    "Recogniser": "pipeline",
+    "RunStats": "pipeline",
+    "load": "loading",
+    "open_package": "package",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,267 @@
+"""Builds the ONNX graph of a BERT tagger straight from its weights, in FP32 or INT8. Imports onnx, no torch.
+
+The graph is written, not exported and rewritten: no tracer, no pattern matching, the same on every version of
+transformers. What each operator does is in ONNX's operator reference and ONNX Runtime's ContribOperators.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Activation = Literal["gelu", "relu"]
+Weights = Mapping[str, NDArray[np.float32]]
+"""Parameters by the names of transformers' BertModel, and `linear.weight`, `linear.bias` of the head."""
+
+_OPSET = 17
+_END = 2**62
+"""As the end of a slice: up to the last."""
+CONTRIB = "com.microsoft"
+BIGRAM_FACTOR = 31_337
+"""Turns a bigram into a row of the table of bigrams, see encoder.py; a prime."""
+BIGRAM_TABLE, BIGRAM_PROJECTION = "embeddings.bigrams.table.weight", "embeddings.bigrams.projection.weight"
+_MASKED = np.float32(-10000.0)
+"""Added to the attention scores of padding: exp() of it is exactly 0 in FP32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the weights do not say about the encoder."""
+
+    layers: int
+    heads: int
+    epsilon: float = 1e-12
+    max_length: int = 512
+    bigrams: bool = False
+    """Whether tokens also have vectors of their bigrams, see encoder.py."""
+    activation: Activation = "gelu"
+    """Between the two feed-forward layers."""
+
+
+class Linear(Protocol):
+    """Writes the nodes of a linear layer, in FP32 or INT8."""
+
+    def quantise(self, graph: "Graph", name: str, source: str) -> tuple[str, ...]:
+        """Prepare `source` once for all layers that read it."""
+        ...
+
+    def multiply(self, graph: "Graph", name: str, source: tuple[str, ...], weight: NDArray[np.float32],
+                 bias: NDArray[np.float32]) -> str:  # fmt: skip
+        """Multiply what `quantise` returned by `weight` [in, out], add `bias` [out], return the output's name."""
+        ...
+
+    def embed(self, graph: "Graph", ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
+        """Look up rows of `table` [rows, width]; `name` is put before the names of its nodes."""
+        ...
+
+
+class Graph:
+    """Collects nodes and constants; every name is given by its place in the network, so graphs can be compared."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def node(self, op: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output and return the output's name."""
+        self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, domain=domain, **attributes))
+        return name
+
+    def split(self, source: str, names: Sequence[str]) -> None:
+        """Add a node that cuts `source` along its first axis into as many outputs of size 1 as there are names."""
+        sizes = self.constant(f"split.{len(names)}", np.ones(len(names), dtype=np.int64))
+        self.nodes.append(helper.make_node("Split", [source, sizes], list(names), name=f"{source}.split", axis=0))
+
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
+        """Add a constant once and return its name."""
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+        return name
+
+    def model(self, labels: int) -> onnx.ModelProto:
+        """Return the finished, checked model."""
+        ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "length"]) for n in INPUTS]
+        logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", "length", labels])
+        graph = helper.make_graph(self.nodes, "hanner", ids, [logits, *self.outputs], list(self.constants.values()))
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="hanner")
+
+
+INPUTS = ("input_ids", "attention_mask")
+OUTPUT = "logits"
+
+
+class Float:
+    """Linear layers in FP32: the reference."""
+
+    def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
+        """Leave the source as it is."""
+        del graph, name
+        return (source,)
+
+    def multiply(
+        self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> str:
+        """Add a MatMul and an Add."""
+        product = graph.node("MatMul", [source[0], graph.constant(f"{name}.weight", weight)], f"{name}.product")
+        return graph.node("Add", [product, graph.constant(f"{name}.bias", bias)], name)
+
+    def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
+        """Gather rows of the FP32 table."""
+        return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], f"{name}.words")
+
+
+def parameter_names(shape: Shape) -> set[str]:
+    """List the weights that `build` reads."""
+    norms = {"embeddings.LayerNorm"}
+    dense = {"linear"}
+    for layer in (f"encoder.layer.{number}" for number in range(shape.layers)):
+        norms |= {f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"}
+        dense |= {f"{layer}.attention.self.{part}" for part in ("query", "key", "value")}
+        dense |= {f"{layer}.{part}" for part in ("attention.output.dense", "intermediate.dense", "output.dense")}
+    tables = {f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")}
+    if shape.bigrams:
+        tables |= {BIGRAM_TABLE, BIGRAM_PROJECTION}
+    return tables | {f"{name}.{part}" for name in norms | dense for part in ("weight", "bias")}
+
+
+def build(weights: Weights, shape: Shape, linear: Linear) -> onnx.ModelProto:
+    """Build input_ids and attention_mask, int64 [rows, length] -> logits, float32 [rows, length, labels]."""
+    return _Writer(Graph(), weights, shape, linear).write()
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the network into a graph, part by part; each part returns the name of its output."""
+
+    graph: Graph
+    weights: Weights
+    shape: Shape
+    linear: Linear
+
+    def write(self) -> onnx.ModelProto:
+        states = self._embeddings()
+        mask = self._mask()
+        for layer in range(self.shape.layers):
+            states = self._layer(f"encoder.layer.{layer}", states, mask)
+        # The head is a few columns wide: INT8 would save nothing there and cost precision where it counts.
+        graph, weights = self.graph, self.weights
+        logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
+        graph.node("Add", [logits, graph.constant("linear.bias", weights["linear.bias"])], OUTPUT)
+        return graph.model(len(weights["linear.bias"]))
+
+    def _embeddings(self) -> str:
+        graph, weights = self.graph, self.weights
+        words = self.linear.embed(graph, "input_ids", weights["embeddings.word_embeddings.weight"])
+        if self.shape.bigrams:
+            words = graph.node("Add", [words, self._bigrams()], "embeddings.both")
+        # All tokens are of type 0: its vector is added to the positions once, here.
+        positions = weights["embeddings.position_embeddings.weight"][: self.shape.max_length]
+        positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
+        table = graph.constant("embeddings.positions", positions)
+        size = graph.node("Shape", ["input_ids"], "embeddings.length", start=1, end=2)
+        zero = graph.constant("zero", np.array([0], dtype=np.int64))
+        used = graph.node("Slice", [table, zero, size, zero], "embeddings.used")
+        return self._norm("embeddings.LayerNorm", graph.node("Add", [words, used], "embeddings.sum"))
+
+    def _bigrams(self) -> str:
+        """Do as encoder.Bigrams: look up the row of each token with its left neighbour, and that with its right one."""
+        graph, weights = self.graph, self.weights
+        name = "embeddings.bigrams"
+        kept = graph.node("Mul", ["input_ids", "attention_mask"], f"{name}.kept")
+        ends = graph.node("Pad", [kept, graph.constant("bigrams.pads", np.array([0, 1, 0, 1]))], f"{name}.ends")
+        first = graph.node("Mul", [self._cut(ends, 0, -1), graph.constant("bigrams.factor", np.int64(BIGRAM_FACTOR))],
+                           f"{name}.first")  # fmt: skip
+        key = graph.node("Add", [first, self._cut(ends, 1, _END)], f"{name}.key")
+        rows = graph.constant("bigrams.rows", np.int64(len(weights[BIGRAM_TABLE])))
+        vectors = self.linear.embed(graph, graph.node("Mod", [key, rows], f"{name}.hash"), weights[BIGRAM_TABLE], name)
+        sides = [self._cut(vectors, 0, -1), self._cut(vectors, 1, _END)]
+        both = graph.node("Concat", sides, f"{name}.sides", axis=-1)
+        projection = graph.constant(f"{name}.projection", weights[BIGRAM_PROJECTION].T)
+        return graph.node("MatMul", [both, projection], f"{name}.projected")
+
+    def _cut(self, source: str, start: int, end: int) -> str:
+        """Slice `source` along its second axis."""
+        bounds = [self.graph.constant(f"cut.{i}", np.array([i], dtype=np.int64)) for i in (start, end, 1)]
+        return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
+
+    def _mask(self) -> str:
+        """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, length, length].
+
+        One row of it would do, but repeating that once is cheaper than having each layer's Add repeat it.
+        """
+        graph = self.graph
+        kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
+        missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], "mask.missing")
+        bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], "mask.bias")
+        row = graph.node("Unsqueeze", [bias, graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))], "mask.row")
+        size = graph.node("Shape", ["input_ids"], "mask.length", start=1, end=2)
+        ones = [graph.constant(f"ones.{count}", np.ones(count, dtype=np.int64)) for count in (2, 1)]
+        shape = graph.node("Concat", [ones[0], size, ones[1]], "mask.shape", axis=0)
+        return graph.node("Expand", [row, shape], "mask")
+
+    def _layer(self, name: str, states: str, mask: str) -> str:
+        graph, linear = self.graph, self.linear
+        context = self._attention(f"{name}.attention.self", linear.quantise(graph, f"{name}.input", states), mask)
+        attended = self._multiply(f"{name}.attention.output.dense", linear.quantise(graph, f"{name}.context", context))
+        states = self._norm(f"{name}.attention.output.LayerNorm", attended, skip=states)
+        inner = self._multiply(f"{name}.intermediate.dense", linear.quantise(graph, f"{name}.attended", states))
+        active = self._activate(f"{name}.intermediate", inner)
+        outer = self._multiply(f"{name}.output.dense", linear.quantise(graph, f"{name}.active", active))
+        return self._norm(f"{name}.output.LayerNorm", outer, skip=states)
+
+    def _activate(self, name: str, source: str) -> str:
+        if self.shape.activation == "relu":
+            return self.graph.node("Relu", [source], f"{name}.relu")
+        return self.graph.node("Gelu", [source], f"{name}.gelu", domain=CONTRIB)
+
+    def _attention(self, name: str, source: tuple[str, ...], mask: str) -> str:
+        """Self-attention with Q, K and V in one product; the scores' scale is folded into Q."""
+        graph, heads = self.graph, self.shape.heads
+        hidden = len(self.weights[f"{name}.query.bias"])
+        product = self.linear.multiply(graph, f"{name}.qkv", source, *self._qkv(name, hidden // heads))
+        split = graph.constant("attention.heads", np.array([0, 0, 3, heads, hidden // heads], dtype=np.int64))
+        turned = graph.node(
+            "Transpose",
+            [graph.node("Reshape", [product, split], f"{name}.split")],
+            f"{name}.turned",
+            perm=[2, 0, 3, 1, 4],
+        )
+        query, key, value = self._thirds(name, turned)
+        scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=CONTRIB, transB=1)
+        shares = graph.node("Softmax", [graph.node("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
+        mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
+        back = graph.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
+        whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
+        return graph.node("Reshape", [back, whole], f"{name}.context")
+
+    def _thirds(self, name: str, turned: str) -> list[str]:
+        """Split along the first axis; three times Gather takes longer."""
+        first = self.graph.constant("attention.first", np.array([0], dtype=np.int64))
+        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
+        self.graph.split(turned, [f"{part}.whole" for part in parts])
+        return [self.graph.node("Squeeze", [f"{part}.whole", first], part) for part in parts]
+
+    def _qkv(self, name: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        weights = self.weights
+        scales = (np.float32(1 / np.sqrt(size)), np.float32(1), np.float32(1))
+        parts = list(zip(("query", "key", "value"), scales, strict=True))
+        weight = np.concatenate([weights[f"{name}.{part}.weight"].T * scale for part, scale in parts], axis=1)
+        return weight, np.concatenate([weights[f"{name}.{part}.bias"] * scale for part, scale in parts])
+
+    def _multiply(self, name: str, source: tuple[str, ...]) -> str:
+        weights = self.weights
+        return self.linear.multiply(self.graph, name, source, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
+
+    def _norm(self, name: str, source: str, *, skip: str | None = None) -> str:
+        """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization takes ten times as long."""
+        graph = self.graph
+        parameters = [graph.constant(f"{name}.{part}", self.weights[f"{name}.{part}"]) for part in ("weight", "bias")]
+        if skip is not None:
+            source = graph.node("Add", [source, skip], f"{name}.sum")
+        return graph.node("LayerNormalization", [source, *parameters], name, axis=-1, epsilon=self.shape.epsilon)

@@ -1,0 +1,121 @@
+"""Reads the weights of a BERT tagger back out of a graph that graph.build wrote. Imports onnx, no torch.
+
+Constants are named after the parameters they came from, so nothing has to be guessed. INT8 values are multiplied by
+their scales: what comes back is what the graph computes with, rounded as it is there. Factors that smooth.py moved into
+the weights are taken out again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from hanner_models.conversion.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Activation, Shape
+from hanner_models.conversion.smoothquant import smoothed
+
+_SOURCES = {
+    "attention.output.dense": "attention.self.context",
+    "intermediate.dense": "attention.output.LayerNorm",
+    "output.dense": "intermediate.{activation}",
+}
+"""Which tensor of a layer each of its linear layers reads."""
+
+
+class NotOurs(ValueError):  # noqa: N818 - named for what is wrong
+    """The graph was not written by graph.build."""
+
+
+def read_weights(model: onnx.ModelProto) -> tuple[dict[str, NDArray[np.float32]], Shape]:
+    """Return the weights by the names of transformers' BertModel, with `linear.*` of the head, and the shape.
+
+    Positions come with the vector of token type 0 added to them, and the only token type is zero.
+
+    Raises:
+        NotOurs: a constant is missing; the message names it.
+    """
+    return _Reader({each.name: each for each in model.graph.initializer}, model).read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    constants: Mapping[str, onnx.TensorProto]
+    model: onnx.ModelProto
+
+    def read(self) -> tuple[dict[str, NDArray[np.float32]], Shape]:
+        positions = self._array("embeddings.positions")
+        heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
+        shape = Shape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())
+        weights = {
+            "embeddings.word_embeddings.weight": self._table("embeddings"),
+            "embeddings.position_embeddings.weight": positions,
+            "embeddings.token_type_embeddings.weight": np.zeros((1, positions.shape[1]), dtype=np.float32),
+            **self._plain("embeddings.LayerNorm"),
+            **self._dense("linear", ""),  # which is never smoothed
+        }
+        if bigrams:
+            weights[BIGRAM_TABLE] = self._table("embeddings.bigrams")
+            weights[BIGRAM_PROJECTION] = self._array("embeddings.bigrams.projection").T
+        states = "embeddings.LayerNorm"
+        for number in range(shape.layers):
+            layer = f"encoder.layer.{number}"
+            weights |= self._attention(f"{layer}.attention.self", states, shape.heads)
+            states = f"{layer}.output.LayerNorm"
+            for part in ("attention.output", "output"):
+                weights |= self._plain(f"{layer}.{part}.LayerNorm")
+            for part, source in _SOURCES.items():
+                weights |= self._dense(f"{layer}.{part}", f"{layer}.{source.format(activation=shape.activation)}")
+        return weights, shape
+
+    def _array(self, name: str) -> NDArray[Any]:
+        if name not in self.constants:
+            raise NotOurs(f"has no constant {name}")
+        return numpy_helper.to_array(self.constants[name])
+
+    def _layers(self) -> int:
+        return sum(name.endswith(".attention.self.qkv.weight") for name in self.constants)
+
+    def _epsilon(self) -> float:
+        for node in self.model.graph.node:
+            if node.op_type == "LayerNormalization":
+                return float(next(helper.get_attribute_value(a) for a in node.attribute if a.name == "epsilon"))
+        raise NotOurs("has no LayerNormalization")
+
+    def _activation(self) -> Activation:
+        # A ReLU before static INT8 has no node of its own.
+        return "gelu" if any(node.op_type == "Gelu" for node in self.model.graph.node) else "relu"
+
+    def _table(self, name: str) -> NDArray[np.float32]:
+        table: NDArray[np.float32] = self._array(f"{name}.table")
+        if table.dtype == np.int8:
+            table = table * self._array(f"{name}.scales")
+        return table
+
+    def _plain(self, name: str) -> dict[str, NDArray[np.float32]]:
+        return {f"{name}.{part}": self._array(f"{name}.{part}") for part in ("weight", "bias")}
+
+    def _matrix(self, name: str, source: str) -> NDArray[np.float32]:
+        """Return a linear layer's weight [in, out], given the tensor that it reads."""
+        weight: NDArray[np.float32] = self._array(f"{name}.weight")
+        if weight.dtype == np.int8:
+            weight = weight * self._array(f"{name}.scales")
+        if (inverse := f"{smoothed(source)}.by") in self.constants:
+            weight = weight * self._array(inverse)[:, None]
+        return weight
+
+    def _dense(self, name: str, source: str) -> dict[str, NDArray[np.float32]]:
+        return {f"{name}.weight": self._matrix(name, source).T, f"{name}.bias": self._array(f"{name}.bias")}
+
+    def _attention(self, name: str, source: str, heads: int) -> dict[str, NDArray[np.float32]]:
+        """Take Q, K and V apart, and the scale of the scores out of Q."""
+        weights = np.split(self._matrix(f"{name}.qkv", source), 3, axis=1)
+        biases = np.split(self._array(f"{name}.qkv.bias"), 3)
+        scale = np.float32(np.sqrt(len(biases[0]) // heads))
+        found: dict[str, NDArray[np.float32]] = {}
+        for part, weight, bias in zip(("query", "key", "value"), weights, biases, strict=True):
+            factor = scale if part == "query" else np.float32(1)
+            found |= {f"{name}.{part}.weight": weight.T * factor, f"{name}.{part}.bias": bias * factor}
+        return found

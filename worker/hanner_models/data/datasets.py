@@ -1,0 +1,125 @@
+"""Reads data for training and evaluation: labelled sentences, running text, lists of names. Imports no torch."""
+
+import json
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hanner.errors import HannerError
+from hanner_models.data.conll import parse_conll
+
+_COLUMNS = (".conll", ".bio", ".bioes", ".iob")
+
+
+class DataError(HannerError):
+    """The data cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A labelled name: code points of the sentence, end exclusive."""
+
+    type: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A labelled sentence."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+def weighted(entry: str) -> tuple[str, float]:
+    """Split `path:weight` of a configuration; the weight is 1 when absent."""
+    path, _, weight = entry.partition(":")
+    try:
+        return path, float(weight or 1)
+    except ValueError:
+        raise DataError(f"{entry!r}: what follows the colon must be a number") from None
+
+
+def read_sentences(path: Path) -> list[Sentence]:
+    """Read labelled sentences: JSONL or, where the first line is no object, columns as in CoNLL, see conll.py.
+
+    A line of JSONL is `{"text", "entities": [{"type", "start", "end"}]}`, or as annotation tools export it:
+    `{"text", "label": [[start, end, type]]}`.
+
+    Raises:
+        DataError: a line is not of that form; the sentence names it.
+    """
+    lines = list(_lines(path))
+    if path.suffix in _COLUMNS or not next((line for line in lines if line.strip()), "{").lstrip().startswith("{"):
+        return _from_columns(path, lines)
+    sentences = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            sentences.append(_sentence(record["text"], list(_spans(record))))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}, line {number} is not a labelled sentence ({error!r}); "
+                'each line must be {"text": …, "entities": [{"type": …, "start": …, "end": …}]}'
+            ) from None
+    return sentences
+
+
+def _from_columns(path: Path, lines: list[str]) -> list[Sentence]:
+    try:
+        return [_sentence(text, [Span(*span) for span in spans]) for text, spans in parse_conll(lines)]
+    except ValueError as error:
+        raise DataError(f"{path}, {error}") from None
+
+
+def _spans(record: Any) -> Iterator[Span]:
+    if "entities" in record:
+        for entity in record["entities"]:
+            yield Span(str(entity["type"]), int(entity["start"]), int(entity["end"]))
+        return
+    for start, end, kind in record["label"]:
+        yield Span(str(kind), int(start), int(end))
+
+
+def _sentence(text: Any, spans: list[Span]) -> Sentence:
+    if not isinstance(text, str):
+        raise TypeError("text is not a string")
+    for span in spans:
+        if not 0 <= span.start < span.end <= len(text):
+            raise ValueError(f"the entity at {span.start} to {span.end} lies outside the text")
+    return Sentence(text, tuple(sorted(spans, key=lambda span: span.start)))
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """Yield the paragraphs of a text file (.txt, .txt.xz), or the texts of a labelled one (.jsonl, .conll, .bio)."""
+    if path.suffix == ".jsonl" or path.suffix in _COLUMNS:
+        yield from (sentence.text for sentence in read_sentences(path))
+    else:
+        yield from (line for line in _lines(path) if line)
+
+
+def sample_texts(path: Path, count: int) -> list[str]:
+    """Return up to `count` texts of a file, spread evenly over it."""
+    texts = [text for text in read_texts(path) if text.strip()]
+    stride = max(1, len(texts) // count)
+    return texts[::stride][:count]
+
+
+def read_names(path: Path) -> list[str]:
+    """Read a list of names, one a line."""
+    return [name for name in (line.strip() for line in _lines(path)) if name]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        if path.suffix == ".xz":
+            with lzma.open(path, "rt", encoding="utf-8") as file:
+                yield from (line.rstrip("\n") for line in file)
+        else:
+            with path.open(encoding="utf-8") as file:
+                yield from (line.rstrip("\n") for line in file)
+    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None

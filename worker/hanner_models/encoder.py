@@ -1,0 +1,107 @@
+"""The encoder in torch: transformers' BertModel, with or without an embedding of each token's two bigrams.
+
+A small encoder trained on little text profits from words it can look up: character bigrams brought an LSTM-CRF from
+88.8 to 91.9 on MSRA (Zhang and Yang 2018, Lattice LSTM). A table of all bigrams would be far larger than the encoder,
+so they share rows by their hash (Svenstrup et al. 2017, hash embeddings). graph.py computes the same from the ids.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from hanner_inference.engine.base import Batch
+from hanner_models.conversion.graph import BIGRAM_FACTOR, BIGRAM_TABLE, Shape, Weights
+
+
+class Bigrams(nn.Module):
+    """Vectors for the bigrams that a token forms with its left and its right neighbour.
+
+    Args:
+        rows: of the table; the bigram (a, b) has row (a * BIGRAM_FACTOR + b) % rows.
+        width: of a bigram's vector.
+        hidden: of the encoder.
+    """
+
+    def __init__(self, rows: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(rows, width)
+        self.projection = nn.Linear(2 * width, hidden, bias=False)
+        self.hidden_share = 0.0
+        """In training, the share of the tokens whose bigrams are hidden: names must then be told from their context."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return [rows, length, hidden] for ids [rows, length] that are 0 where there is no token."""
+        if self.training and self.hidden_share:
+            input_ids = input_ids * (torch.rand(input_ids.shape, device=input_ids.device) >= self.hidden_share)
+        ends = nn.functional.pad(input_ids, (1, 1))
+        vectors = self.table((ends[:, :-1] * BIGRAM_FACTOR + ends[:, 1:]) % self.table.num_embeddings)
+        both: Tensor = self.projection(torch.cat((vectors[:, :-1], vectors[:, 1:]), dim=-1))
+        return both
+
+
+class BigramBert(BertModel):
+    """A BertModel that adds each token's bigrams to its embedding."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
+        self.embeddings.bigrams = Bigrams(config.bigram_rows, config.bigram_width, config.hidden_size)
+        nn.init.normal_(self.embeddings.bigrams.table.weight, std=0.02)
+        nn.init.normal_(self.embeddings.bigrams.projection.weight, std=0.1)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Any:
+        """Return what BertModel does for ids and mask, int64 [rows, length]."""
+        kept = input_ids if attention_mask is None else input_ids * attention_mask
+        embedded = self.embeddings.word_embeddings(input_ids) + self.embeddings.bigrams(kept)
+        return super().forward(inputs_embeds=embedded, attention_mask=attention_mask)
+
+
+def make_encoder(config: BertConfig) -> Any:
+    """Return a fresh encoder without pooler; `bigram_rows` and `bigram_width` in the configuration give it bigrams."""
+    if getattr(config, "bigram_rows", 0):
+        return BigramBert(config)
+    return BertModel(config, add_pooling_layer=False)
+
+
+def encoder_of(weights: Weights, shape: Shape) -> Any:
+    """Return the encoder of these weights, copied, in FP32 and ready to infer."""
+    vocabulary, hidden = weights["embeddings.word_embeddings.weight"].shape
+    rows, width = weights[BIGRAM_TABLE].shape if shape.bigrams else (0, 0)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=len(weights["encoder.layer.0.intermediate.dense.bias"]),
+        max_position_embeddings=len(weights["embeddings.position_embeddings.weight"]),
+        type_vocab_size=len(weights["embeddings.token_type_embeddings.weight"]),
+        layer_norm_eps=shape.epsilon,
+        hidden_act=shape.activation,
+        attn_implementation="sdpa",
+        bigram_rows=rows,
+        bigram_width=width,
+    )
+    encoder = make_encoder(config)
+    _take(encoder, weights)
+    return encoder.eval()
+
+
+def build_network(weights: Weights, shape: Shape) -> Any:
+    """Return a torch module with `encoder`, without pooler, and `linear`, in FP32 and ready to infer."""
+    head = nn.Linear(weights["linear.weight"].shape[1], len(weights["linear.bias"]))
+    _take(head, {part: weights[f"linear.{part}"] for part in ("weight", "bias")})
+    return nn.ModuleDict({"encoder": encoder_of(weights, shape), "linear": head}).eval()
+
+
+def infer(network: Any, batch: Batch, device: str = "cpu") -> Any:
+    """Return logits [rows, length, labels] of a batch, padded to its longest, as a tensor on `device`."""
+    ids = torch.from_numpy(batch.input_ids).to(device)
+    mask = torch.arange(ids.shape[1], device=device) < torch.from_numpy(batch.lengths).to(device)[:, None]
+    with torch.inference_mode():
+        return network["linear"](network["encoder"](input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+
+
+def _take(module: nn.Module, weights: Weights) -> None:
+    # Copied: arrays out of a graph cannot be written to. Assigned, so that a large model is not there twice.
+    module.load_state_dict({name: torch.tensor(weights[name]) for name in module.state_dict()}, assign=True)

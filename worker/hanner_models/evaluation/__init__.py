@@ -1,0 +1,1 @@
+"""Measure a model on labelled sentences and report the result."""

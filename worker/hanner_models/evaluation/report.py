@@ -1,0 +1,149 @@
+"""What `hanner model` prints of packages and measurements."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hanner_inference.package import Manifest, ModelPackage
+from hanner_models.evaluation.error_analysis import BOUNDARIES, MISSED, Errors
+from hanner_models.evaluation.evaluate import Counts, Evaluation
+
+_COUNTS = {"texts": "{:,}", "tokens": "{:,}"}
+_FIGURES = {
+    "tag_agreement": ("same labels", "{:.3%}"),
+    "same_entities": ("same entities", "{:.2%}"),
+    "largest_logit_error": ("largest logit error", "{:.4f}"),
+    "mean_logit_error": ("mean", "{:.4f}"),
+    "f1": ("F1", "{:.4f}"),
+    "fp32_f1": ("FP32", "{:.4f}"),
+}
+
+
+def print_package(package: ModelPackage, console: Console) -> None:
+    """Print where a package is from, how texts are prepared for it, and how INT8 compares with FP32."""
+    manifest = package.manifest
+    size = sum(record.bytes for record in manifest.files.values()) / 1e6
+    console.print(f"{package.id}  {package.path}  {size:.1f} MB", highlight=False)
+    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in _facts(manifest).items():
+        facts.add_row(name, value)
+    console.print(facts, highlight=False)
+    if manifest.verification:
+        console.print(verification_table(manifest.verification), highlight=False)
+
+
+def verification_table(verification: dict[str, Any]) -> Table:
+    """Return a table of the figures that were taken when the package was made, a row for each set of texts."""
+    entries = {name: figures for name, figures in verification.items() if isinstance(figures, dict)}
+    references = {str(figures["reference"]) for figures in entries.values() if "reference" in figures}
+    against = f"FP32 ({', '.join(sorted(references))})" if references else "FP32"
+    table = Table(title=f"INT8 against {against}", title_justify="left", title_style="")
+    known = [key for key in (*_COUNTS, *_FIGURES) if any(key in figures for figures in entries.values())]
+    table.add_column("")
+    for key in known:
+        table.add_column(_FIGURES[key][0] if key in _FIGURES else key, justify="right")
+    for name, figures in entries.items():
+        table.add_row(name, *(_cell(key, figures.get(key)) for key in known))
+    return table
+
+
+def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
+    """Print what was measured on one file: the table by type, the errors, and the confusion of types."""
+    rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
+    console.print(f"{name}: {result.texts:,} texts, {rate}", highlight=False)
+    console.print(evaluation_table(result))
+    console.print(errors_line(result.errors), highlight=False)
+    console.print(confusion_table(result.errors), "")
+
+
+def evaluation_table(result: Evaluation) -> Table:
+    """Return a table of precision, recall and F1 by type, and of seen and unseen names if those were told apart."""
+    table = _table("type", "precision", "recall", "F1", "names", "found")
+    groups = [*sorted(result.types.items()), ("all", result.total)]
+    if result.known is not None:
+        groups += [("seen", result.seen), ("unseen", result.unseen)]
+    for kind, counts in groups:
+        figures = (f"{value:.4f}" for value in (counts.precision, counts.recall, counts.f1))
+        table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}")
+    return table
+
+
+def errors_line(errors: Errors) -> str:
+    """Say what kind of errors there are."""
+    boundary = ", ".join(f"{kind} {errors.boundary[kind]:,}" for kind in BOUNDARIES)
+    return (
+        f"of the names: {errors.correct:,} right, {errors.wrong_type:,} of a wrong type, "
+        f"{errors.boundary.total():,} with wrong boundaries ({boundary}), {errors.wrong_both:,} with both, "
+        f"{errors.missed:,} missed; {errors.invented:,} invented"
+    )
+
+
+def confusion_table(errors: Errors) -> Table:
+    """Return a table of how often names of each type were found as which, whatever their boundaries."""
+    types = sorted({kind for found in errors.confusion.values() for kind in found} - {MISSED} | errors.confusion.keys())
+    table = _table("type, found as", *types, "missed")
+    for kind in sorted(errors.confusion):
+        table.add_row(kind, *(f"{errors.confusion[kind][other]:,}" for other in [*types, MISSED]))
+    return table
+
+
+def summary_table(measured: Mapping[str, Mapping[str, Evaluation]]) -> Table:
+    """Return a table of F1 with a row for each file and package."""
+    results = [result for files in measured.values() for result in files.values()]
+    apart = any(result.known is not None for result in results)
+    table = _table("file", "package", "F1", *(["F1, seen", "F1, unseen"] if apart else []), "texts/s")
+    for package, files in measured.items():
+        for name, result in files.items():
+            groups = [result.total, *([result.seen, result.unseen] if apart else [])]
+            figures = [f"{counts.f1:.4f}" for counts in groups]
+            table.add_row(name, package, *figures, f"{result.texts / result.seconds:,.0f}")
+    return table
+
+
+def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
+    """Return a table of precision, recall and F1 by type, with columns for each of the measures."""
+    columns = [f"{figure}, {name}" for name in measured for figure in ("precision", "recall", "F1")]
+    table = _table("type", *columns)
+    kinds = sorted({kind for result in measured.values() for kind in result.types})
+    for kind in [*kinds, "all"]:
+        groups = [result.total if kind == "all" else result.types.get(kind, Counts()) for result in measured.values()]
+        table.add_row(kind, *(f"{value:.4f}" for c in groups for value in (c.precision, c.recall, c.f1)))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    """Return an empty table; all columns but the first are of numbers, or of packages."""
+    table = Table()
+    for column in (first, *others):
+        table.add_column(column, justify="left" if column in {first, "package"} else "right")
+    return table
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    options = manifest.tokenizer
+    prepared = [f"{options.max_length} tokens a window", f"split into {options.split}"]
+    prepared += ["lower case"] * options.lowercase + ["half width"] * options.half_width
+    prepared += ["first pieces labelled"] * (options.label_mask == "first")
+    licences = [licence if isinstance(licence, str) else _pairs(licence) for licence in manifest.licences]
+    facts = {
+        "source": " ".join(part for part in (manifest.source, manifest.revision) if part),
+        "labels": ", ".join(manifest.labels),
+        "text": ", ".join(prepared),
+        "quantisation": _pairs(manifest.quantisation),
+        "licences": "\n".join(licences),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _pairs(values: Any) -> str:
+    if not isinstance(values, dict):
+        return str(values)
+    return "; ".join(str(value) if key in {"scheme", "data"} else f"{key} {value}" for key, value in values.items())
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return (_FIGURES[key][1] if key in _FIGURES else _COUNTS[key]).format(value)

@@ -1,0 +1,1 @@
+"""The Celery worker: delivery from Redis, batching, and execution in pool processes."""

@@ -1,0 +1,213 @@
+"""Composition root of the worker: settings, model, Celery app, batching. `celery -A hanner_worker worker` runs it.
+
+The app itself is in hanner_worker/celery.py, where Celery looks for it; importing this module makes none.
+"""
+
+import gc
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from celery import Celery, Task, concurrency, signals
+from celery.concurrency.prefork import TaskPool
+from kombu.entity import Exchange, Queue
+
+from hanner.contract import EXTRACT, EXTRACT_MANY
+from hanner.errors import HannerError
+from hanner.queue.keys import QueueKeys
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner_worker import remote_control as about  # noqa: F401 - each registers a command of the remote control
+from hanner_worker.batching.strategy import PREFORK_ONLY
+from hanner_worker.delivery.channel import LEDGER
+from hanner_worker.delivery.inflight import Ledger
+from hanner_worker.delivery.transport import install
+from hanner_worker.execution.answers import Recogniser, Work
+from hanner_worker.execution.batch import Held, answer, held, hold, is_holding
+from hanner_worker.execution.cache import Keys
+from hanner_worker.reload import Reloader, ignore
+
+logger = logging.getLogger(__name__)
+
+BATCHES_AHEAD = 4
+"""Full batches per process that a worker fetches: one runs, and texts of like length are chosen from the others."""
+
+
+class Model(Recogniser, Protocol):
+    """A recogniser that knows what model it runs."""
+
+    @property
+    def package(self) -> Any:
+        """Its model package: `id`, `digest` and `manifest.tokenizer`."""
+        ...
+
+    @property
+    def batch_texts(self) -> int:
+        """Most windows in one batch: the setting, or what the engine prefers."""
+        ...
+
+    @property
+    def batch_tokens(self) -> int:
+        """Most tokens in one batch after padding: the setting, or what the engine prefers."""
+        ...
+
+
+Load = Callable[[Settings], Model]
+
+
+def load_model(settings: Settings) -> Model:
+    """Open the model that the settings name.
+
+    Raises:
+        HannerError: it is missing or damaged.
+    """
+    from hanner_inference import load  # noqa: PLC0415 - numpy and onnxruntime, which only a worker has
+
+    recogniser: Model = load(settings.model or None, settings=settings)
+    return recogniser
+
+
+class BatchedTask(Task):  # type: ignore[misc]
+    """A task whose requests are answered in batches; called without our worker it answers by itself."""
+
+    abstract = True
+    Strategy = "hanner_worker.batching.strategy:start"
+    acks_late = True
+    throws = (HannerError,)
+
+
+def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
+    """Return the worker's Celery app; the model is opened when a worker starts with it.
+
+    Args:
+        settings: the worker's settings.
+        load: opens the model.
+
+    Raises:
+        InvalidSettings: the broker's URL cannot be used.
+    """
+    install()
+    app = make_celery(settings)
+    app.events_cls = "hanner_worker.batching.events:Events"
+    ledger = Ledger(QueueKeys(settings.queue), settings.lease)
+    app.conf.update(
+        # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.
+        task_queues=[
+            Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+            for name in (ledger.keys.queue, ledger.keys.bulk)
+        ],
+        worker_pool="prefork",
+        worker_consumer="hanner_worker.batching.consumer:Consumer",
+        worker_concurrency=settings.concurrency or "auto",  # auto heeds the container's CPU quota
+        worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
+        # It counts requests as if each had a process, and would fetch too little after every reconnect.
+        worker_enable_prefetch_count_reduction=False,
+        broker_transport_options=app.conf.broker_transport_options | {LEDGER: ledger},
+        broker_channel_error_retry=True,  # a refusal of Redis' ends no worker
+    )
+    opener = Opener(app, settings, load, ledger)
+    _register(app, opener)
+    signals.worker_init.connect(opener.on_worker_init, weak=False)
+    signals.worker_process_init.connect(opener.on_process_init, weak=False)
+    signals.worker_ready.connect(opener.on_ready, weak=False)
+    return app
+
+
+def _register(app: Celery, opener: "Opener") -> None:
+    def register(name: str) -> None:
+        @app.task(name=name, base=BatchedTask, bind=True, shared=False)  # type: ignore[untyped-decorator]
+        def body(self: Any, *args: Any, **kwargs: Any) -> Any:
+            opener.open()  # done already, unless it is called eagerly
+            return answer(Work(self.request.id or "", name, args, kwargs))
+
+    register(EXTRACT)
+    register(EXTRACT_MANY)
+
+
+class Opener:
+    """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
+
+    def __init__(self, app: Celery, settings: Settings, load: Load, ledger: Ledger) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._settings = settings
+        self._load = load
+        self._reloader = Reloader()
+
+    def on_worker_init(self, sender: Any, **_: Any) -> None:
+        """Refuse what cannot work, then open the model."""
+        if sender.app is not self._app:
+            return
+        self._ledger.become_owner()
+        if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
+            _stop(PREFORK_ONLY)
+        if not self._settings.log_text:
+            # Celery's tracer, which ends chains and chords, logs results as they are.
+            logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+        self._open_or_stop()
+        _ = self._app.backend  # made and imported here, so that no process spends its first batch on that
+        if (texts := held().settings.batch_texts) != self._settings.batch_texts:  # the engine prefers other batches
+            sender.prefetch_multiplier = texts * BATCHES_AHEAD
+        # Objects made so far are never looked at by the collector again, so their memory stays shared.
+        gc.collect()
+        gc.freeze()
+
+    def on_process_init(self, **_: Any) -> None:
+        """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
+        self._open_or_stop()
+        if held().dictionary is not None:
+            ignore()
+
+    def on_ready(self, sender: Any, **_: Any) -> None:
+        """Say in one line what this worker does."""
+        if sender.app is not self._app:
+            return
+        settings, dictionary = held().settings, held().dictionary
+        if dictionary is not None:
+            self._reloader.install(dictionary)
+            logger.info("opened: %s; SIGHUP reloads it", dictionary)
+        logger.info(
+            "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
+            held().model,
+            sender.pool.num_processes,
+            settings.queue,
+            settings.batch_texts,
+            settings.batch_tokens,
+            settings.max_padding * 100,
+        )
+
+    def open(self) -> None:
+        """Open the model, unless this process has it.
+
+        Raises:
+            HannerError: it is missing or damaged.
+        """
+        if is_holding():
+            return
+        model = self._load(self._settings)
+        options = model.package.manifest.tokenizer
+        keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
+        limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
+        settings = self._settings.model_copy(update=limits)
+        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys, self._ledger))
+
+    def _open_or_stop(self) -> None:
+        try:
+            self.open()
+        except HannerError as error:
+            _stop(str(error))
+        except ImportError as error:
+            _stop(f"the worker needs {error.name}; install it with: pip install 'hanner[worker]'")
+
+
+def _is_prefork(pool: Any) -> bool:
+    try:
+        return issubclass(concurrency.get_implementation(pool), TaskPool)
+    except (ImportError, RuntimeError):  # a pool whose library is not there
+        return False
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(f"hanner: {sentence}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+    raise SystemExit(1)

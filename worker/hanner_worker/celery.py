@@ -1,0 +1,10 @@
+"""The app that `celery -A hanner_worker` finds. Importing this module reads HANNER_*; no other module does."""
+
+from hanner.errors import HannerError
+from hanner.settings import Settings
+from hanner_worker.app import make_worker_app
+
+try:
+    app = make_worker_app(Settings.from_env())
+except HannerError as error:
+    raise SystemExit(f"hanner: {error}") from None

@@ -1,0 +1,62 @@
+"""Serves the metrics over HTTP, on a thread of the parent that begins when the pool has been forked."""
+
+import logging
+import socket
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from hanner.errors import InvalidSettings
+from hanner.utils import fork as forks
+from hanner.utils.ports import try_to_bind
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """http://HOST:PORT/metrics.
+
+    Args:
+        registry: what is told there.
+        host: address to listen on.
+        port: port to listen on.
+
+    Raises:
+        InvalidSettings: nobody can listen there.
+    """
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        self._registry = registry
+        self._host = host
+        self._port = port
+        self._socket: socket.socket | None = None
+        _check(host, port)
+
+    def start(self) -> None:
+        """Begin to serve; it ends with the process, so that the last seconds of a warm shutdown are seen too."""
+        try:
+            server, _ = start_http_server(self._port, self._host, self._registry)
+        except OSError as error:  # somebody was faster; a worker is worth more than its figures
+            logger.error("metrics are not served on %s:%d: %s", self._host, self._port, error.strerror)  # noqa: TRY400
+            return
+        self._socket = server.socket
+        forks.register(self)
+        logger.info("metrics: http://%s:%d/metrics", self._host, self._port)
+
+    def stop(self) -> None:
+        """Do nothing: the page is there to the end."""
+
+    def after_fork(self) -> None:
+        """Let go of the port in a process that replaces one: it may outlive the parent."""
+        if self._socket is not None:
+            self._socket.close()
+
+
+def _check(host: str, port: int) -> None:
+    try:
+        try_to_bind(host, port)
+    except socket.gaierror as error:
+        raise InvalidSettings(f"HANNER_METRICS_HOST={host} is no address of this machine: {error.strerror}") from None
+    except OSError as error:
+        raise InvalidSettings(
+            f"metrics cannot be served on {host}:{port} ({error.strerror}); change HANNER_METRICS_PORT, or set it to 0"
+        ) from None

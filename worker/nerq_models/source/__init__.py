@@ -1,6 +1,0 @@
-"""Reads trained taggers from the folders they come in. Only pytorch_model.bin needs torch."""
-
-from nerq_models.source.base import ConversionError, Source
-from nerq_models.source.read import read_source
-
-__all__ = ["ConversionError", "Source", "read_source"]
