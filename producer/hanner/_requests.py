@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from hanner.chunks import Bounds, Parcel
+from hanner.chunks import Chunk, ChunkLimits
 from hanner.contract import EXTRACT, EXTRACT_MANY, Document, Entity, text_fault, texts_fault
 from hanner.errors import HannerError, InvalidText
 from hanner.jobs import Job, Timeout, seconds
 from hanner.queue.routing import Destination
 from hanner.settings import Settings
 from hanner.transport import result_parser as outcomes
-from hanner.transport.connection import Link
-from hanner.transport.pending import Ticket
+from hanner.transport.connection import BrokerConnection
+from hanner.transport.pending import PendingMessage
 
 T = TypeVar("T")
 Tell = Callable[[HannerError | None], None]
@@ -31,7 +31,7 @@ class Request(Generic[T]):
     read: Callable[[outcomes.Meta], T]
 
 
-class Outbox:
+class RequestSender:
     """Sends what has been checked. Threads may share it.
 
     Args:
@@ -45,7 +45,7 @@ class Outbox:
 
     def __init__(self, broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> None:
         self.settings: Final = resolve(broker_url, settings, overrides)
-        self.link: Final = Link(self.settings)
+        self.link: Final = BrokerConnection(self.settings)
 
     def where(self, priority: str, model: str | None = None) -> Destination:
         """Return where a request goes; see `Link.destination`."""
@@ -76,7 +76,7 @@ class Outbox:
                 raise InvalidText(f"text {number}: {slot.error.message}")
         return self.parcel(parcel, where)
 
-    def pack(self, texts: Any) -> Parcel:
+    def pack(self, texts: Any) -> Chunk:
         """Check a list of texts; those that cannot be worked on are set aside one by one.
 
         Raises:
@@ -85,12 +85,12 @@ class Outbox:
         fault = texts_fault(texts)
         if fault is not None:
             raise InvalidText(fault)
-        parcel = Parcel()
+        parcel = Chunk()
         for text in texts:
             parcel.add(text, self.settings.max_text_chars)
         return parcel
 
-    def parcel(self, parcel: Parcel, where: Destination) -> Request[list[Document]]:
+    def parcel(self, parcel: Chunk, where: Destination) -> Request[list[Document]]:
         """Make a request of the valid texts of a parcel, of which there is at least one."""
         expected = len(parcel.texts)
         return Request(EXTRACT_MANY, parcel.texts, where, lambda meta: outcomes.documents(meta, expected))
@@ -109,7 +109,7 @@ class Outbox:
         task_id = self.link.send(request.task, request.argument, request.where, expires=expires)
         return Job(self.link, task_id, request.read)
 
-    def post(self, request: Request[T], expires: float | None, tell: Tell) -> tuple[Job[T], Ticket]:
+    def post(self, request: Request[T], expires: float | None, tell: Tell) -> tuple[Job[T], PendingMessage]:
         """Have a thread do what `send` does, and tell what became of it; see `Link.post`."""
         task_id, ticket = self.link.post(request.task, request.argument, request.where, expires=expires, tell=tell)
         return Job(self.link, task_id, request.read), ticket
@@ -125,9 +125,9 @@ class Outbox:
             with contextlib.suppress(HannerError):
                 self.link.revoke(*ids)
 
-    def bounds(self, window: int) -> Bounds:
+    def bounds(self, window: int) -> ChunkLimits:
         """Return what limits a stream with this window."""
-        return Bounds(window, self.settings.max_text_chars)
+        return ChunkLimits(window, self.settings.max_text_chars)
 
     def lifetime(self, timeout: Timeout) -> float | None:
         """Return after how many seconds a request is of no use, when its only caller waits so long."""
@@ -135,7 +135,7 @@ class Outbox:
         return None if limit is None else limit + GRACE
 
 
-def answers(parcel: Parcel, job: Job[list[Document]] | None) -> list[Document]:
+def answers(parcel: Chunk, job: Job[list[Document]] | None) -> list[Document]:
     """Return the documents of a parcel whose job is done; a request that failed as a whole gives each text its error.
 
     Raises:

@@ -17,7 +17,7 @@ PARCEL_CHARACTERS = 32_768
 
 
 @dataclass
-class Parcel:
+class Chunk:
     """Texts that travel together, and what is already known of them.
 
     Attributes:
@@ -50,7 +50,7 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ChunkLimits:
     """How large a parcel gets, and how much may be in flight."""
 
     window: int
@@ -60,12 +60,12 @@ class Bounds:
         if self.window < 1:
             raise InvalidSettings(f"window must be at least 1, not {self.window}")
 
-    def complete(self, parcel: Parcel) -> bool:
+    def complete(self, parcel: Chunk) -> bool:
         """Say whether the parcel should leave: at least four fit the window, so that sending and waiting overlap."""
         most = max(1, min(PARCEL_TEXTS, MAX_TEXTS, self.window // 4))
         return len(parcel.slots) >= most or parcel.characters >= PARCEL_CHARACTERS
 
-    def full(self, parcels: Iterable[Parcel]) -> bool:
+    def full(self, parcels: Iterable[Chunk]) -> bool:
         """Say whether an answer must be given out before another text is taken."""
         texts = characters = 0
         for parcel in parcels:

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final, Literal, Self, overload
 
-from hanner._requests import Outbox, answers
-from hanner.chunks import WINDOW, Bounds, Parcel
+from hanner._requests import RequestSender, answers
+from hanner.chunks import WINDOW, Chunk, ChunkLimits
 from hanner.contract import Document, Entity
 from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import DEFAULT, Job, Timeout, seconds
 from hanner.queue.routing import Destination, PriorityName
 from hanner.queue.stats import Backlog
 from hanner.settings import Settings
-from hanner.utils.backoff import Slowdown
+from hanner.utils.backoff import Backoff
 
 SLOW = 0.05
 """Seconds a stream's source may take for a text before what has been gathered is sent without waiting for more."""
@@ -36,7 +36,7 @@ class Client:
     """
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._outbox: Final = Outbox(broker_url, settings, overrides)
+        self._outbox: Final = RequestSender(broker_url, settings, overrides)
 
     def __enter__(self) -> Self:
         return self
@@ -202,20 +202,20 @@ class Client:
         self._outbox.link.close()
 
     def _stream(
-        self, source: Iterator[str], bounds: Bounds, timeout: Timeout, where: Destination
+        self, source: Iterator[str], bounds: ChunkLimits, timeout: Timeout, where: Destination
     ) -> Iterator[Document]:
         launch = partial(self._launch, where)
         flights: deque[_Flight] = deque()
-        slowdown = Slowdown(seconds(timeout, self._outbox.link))
+        slowdown = Backoff(seconds(timeout, self._outbox.link))
         try:
-            gathered = Parcel()
+            gathered = Chunk()
             asked = time.monotonic()
             for text in source:
                 slow = time.monotonic() - asked > SLOW
                 gathered.add(text, bounds.max_chars)
                 if slow or bounds.complete(gathered):
                     yield from launch(gathered, flights, slowdown)
-                    gathered = Parcel()
+                    gathered = Chunk()
                 while flights and (flights[0].landed() or bounds.full([*(f.parcel for f in flights), gathered])):
                     yield from flights[0].documents(timeout)
                     flights.popleft()
@@ -233,7 +233,7 @@ class Client:
                 flight.abandon()
 
     def _launch(
-        self, where: Destination, parcel: Parcel, flights: "deque[_Flight]", slowdown: Slowdown
+        self, where: Destination, parcel: Chunk, flights: "deque[_Flight]", slowdown: Backoff
     ) -> Iterator[Document]:
         """Send a parcel; while it is refused, wait, and give out what is answered."""
         while True:
@@ -258,7 +258,7 @@ class Client:
 class _Flight:
     """A parcel of a stream and its job; no job when no text of it was worth sending."""
 
-    def __init__(self, parcel: Parcel, job: Job[list[Document]] | None) -> None:
+    def __init__(self, parcel: Chunk, job: Job[list[Document]] | None) -> None:
         self.parcel = parcel
         self.job = job
 

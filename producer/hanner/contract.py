@@ -152,7 +152,7 @@ def texts_fault(texts: Any) -> str | None:
     return None
 
 
-def masked(args: Any) -> str:
+def redact_args(args: Any) -> str:
     """Describe a task's arguments for logs and events without a word of their text: `(<14 characters>)`."""
     first = args[0] if isinstance(args, list | tuple) and args else None
     if isinstance(first, str):

@@ -9,7 +9,7 @@ from concurrent import futures
 from typing import Final, Generic, TypeVar
 
 from hanner.errors import BrokerUnreachable, HannerError
-from hanner.transport.connection import Link
+from hanner.transport.connection import BrokerConnection
 from hanner.transport.result_listener import Answer
 from hanner.transport.result_parser import Meta
 
@@ -28,7 +28,7 @@ DEFAULT: Final = Default.TIMEOUT
 Timeout = float | None | Default
 
 
-def seconds(timeout: Timeout, link: Link) -> float | None:
+def seconds(timeout: Timeout, link: BrokerConnection) -> float | None:
     """Resolve a timeout against the client's settings."""
     return link.settings.timeout if isinstance(timeout, Default) else timeout
 
@@ -40,7 +40,7 @@ class Job(Generic[T]):
         id: Celery's task id; `Client.job(id)` finds the request again, from any process.
     """
 
-    def __init__(self, link: Link, task_id: str, read: Callable[[Meta], T], *, sent: bool = True) -> None:
+    def __init__(self, link: BrokerConnection, task_id: str, read: Callable[[Meta], T], *, sent: bool = True) -> None:
         self.id: Final = task_id
         self._sent_at = time.monotonic() if sent else float("-inf")
         self._link = link

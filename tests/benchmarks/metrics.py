@@ -18,7 +18,7 @@ from hanner import Client
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
 from hanner_worker.execution.batch import Ending, Outcome
-from hanner_worker.observability.hooks import Flown
+from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.metrics import Recorder
 from support.fake_worker import find
 from support.ports import free_port
@@ -33,7 +33,7 @@ def recording(texts, repeats=2000):
     """Return the microseconds of CPU that recording a batch of so many requests takes."""
     recorder = Recorder(CollectorRegistry())
     request = SimpleNamespace(sent_at=999.0, size=SimpleNamespace(texts=1, characters=20))
-    flown = Flown(1, [request] * texts, 1000.0, [0.01] * texts, 0.05, [Outcome(Ending.ANSWERED)] * texts, FIGURES)
+    flown = BatchRecord(1, [request] * texts, 1000.0, [0.01] * texts, 0.05, [Outcome(Ending.ANSWERED)] * texts, FIGURES)
     best = float("inf")
     for _ in range(5):
         began = time.process_time()

@@ -1,6 +1,6 @@
 """Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each does to Redis what a worker does, and rests.
 
-A stub has one process's pace. It waits, takes, begins, finishes and renews its lease by the worker's own Ledger and
+A stub has one process's pace. It waits, takes, begins, finishes and renews its lease by the worker's InFlightStore and
 scripts, and looks at the queue as often. Where a model would run it sleeps, so that the processor is left to Redis.
 """
 
@@ -15,7 +15,7 @@ import redis
 from hanner.queue.keys import QueueKeys
 from hanner_worker.delivery.channel import LOOK
 from hanner_worker.delivery.heartbeat import RENEWALS
-from hanner_worker.delivery.inflight import End, Ledger, Want
+from hanner_worker.delivery.inflight import End, FetchRequest, InFlightStore
 from hanner_worker.delivery.scripts import TAKE
 
 AHEAD, BATCH = 128, 32
@@ -27,7 +27,7 @@ class Stub:
     def __init__(self, url, rate):
         self._client = redis.Redis.from_url(url)
         self._keys = QueueKeys("hanner")
-        self.ledger = Ledger(self._keys, 5.0)
+        self.ledger = InFlightStore(self._keys, 5.0)
         self._rate = rate
         self._waiting = deque()
         threading.Thread(target=self._run, daemon=True).start()
@@ -49,8 +49,8 @@ class Stub:
         room = AHEAD - len(self._waiting)
         if room <= 0:
             return
-        wants = [Want(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
-        for tag, raw in Ledger.taken(TAKE(self._client, *self.ledger.take_command(*wants))).messages:
+        wants = [FetchRequest(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
+        for tag, raw in InFlightStore.taken(TAKE(self._client, *self.ledger.take_command(*wants))).messages:
             headers = json.loads(raw)["headers"]
             self._waiting.append((tag, headers["id"], headers["hanner"]["texts"]))
 

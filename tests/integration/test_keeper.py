@@ -4,8 +4,8 @@ import threading
 
 import redis
 
-from hanner_worker.delivery.heartbeat import Keeper
-from hanner_worker.delivery.inflight import Renewed
+from hanner_worker.delivery.heartbeat import LeaseRenewer
+from hanner_worker.delivery.inflight import HeartbeatResult
 from support.ledgers import make_ledger
 
 
@@ -23,7 +23,7 @@ class Ledger:
         with self._changed:
             self.renewals += 1
             self._changed.notify_all()
-        answer = self._answers.pop(0) if self._answers else Renewed([], 0, 0)
+        answer = self._answers.pop(0) if self._answers else HeartbeatResult([], 0, 0)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -42,7 +42,7 @@ class Client:
 
 def test_nothing_ends_the_thread_but_who_started_it(caplog):
     ledger, client = Ledger(redis.ConnectionError(), redis.ResponseError(), OSError(), RuntimeError("a bug")), Client()
-    keeper = Keeper(ledger, lambda: client, dict)
+    keeper = LeaseRenewer(ledger, lambda: client, dict)
     keeper.start()
     ledger.wait_for(6)
     assert not client.closed
@@ -54,8 +54,8 @@ def test_nothing_ends_the_thread_but_who_started_it(caplog):
 
 
 def test_it_tells_what_was_taken_back(caplog):
-    ledger = Ledger(Renewed(["other"], 3, 0), Renewed([], 0, 2))
-    keeper = Keeper(ledger, Client, dict)
+    ledger = Ledger(HeartbeatResult(["other"], 3, 0), HeartbeatResult([], 0, 2))
+    keeper = LeaseRenewer(ledger, Client, dict)
     keeper.start()
     ledger.wait_for(3)
     keeper.stop()
@@ -71,7 +71,7 @@ def test_the_lease_is_there_and_says_how_the_worker_does(server):
         started.set()
         return {"host": "h"}
 
-    keeper = Keeper(ledger, lambda: redis.Redis.from_url(server.url), about)
+    keeper = LeaseRenewer(ledger, lambda: redis.Redis.from_url(server.url), about)
     keeper.start()
     assert started.wait(10)
     keeper.stop()  # after a renewal that has begun

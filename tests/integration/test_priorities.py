@@ -9,7 +9,7 @@ import pytest
 from hanner import AsyncClient, Client, InvalidSettings, QueueFull
 from hanner.queue.dead_letters import DeadLetters
 from hanner.queue.keys import QueueKeys
-from hanner_worker.delivery.inflight import End, Want
+from hanner_worker.delivery.inflight import End, FetchRequest
 from support.ledgers import letters, make_ledger, push, queued, take_kinds
 
 KEYS = QueueKeys("hanner")
@@ -21,7 +21,7 @@ def ids(taken):
 
 
 def both(most, most_bulk, *, idle=True, last=True):
-    return Want(KEYS.interactive_lists, most, last), Want(KEYS.bulk_lists, most_bulk, idle)
+    return FetchRequest(KEYS.interactive_lists, most, last), FetchRequest(KEYS.bulk_lists, most_bulk, idle)
 
 
 def test_interactive_messages_are_taken_first(client, ledger):

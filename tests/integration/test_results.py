@@ -13,8 +13,8 @@ from hanner.errors import InvalidText
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner_worker.delivery.results import PAUSES, NotStored, Record, ResultStore
-from hanner_worker.execution.answers import Work
-from hanner_worker.execution.batch import Batch, Ending, Held
+from hanner_worker.execution.answers import TaskPayload
+from hanner_worker.execution.batch import Batch, Ending, WorkerContext
 from hanner_worker.execution.cache import Keys
 from support.ledgers import hold, letters, make_ledger, nothing_is_held
 
@@ -159,7 +159,9 @@ def held(app, run, **options):
             return run(texts), None
 
     ledger = make_ledger()
-    return Held(Model(), "m@1", 512, app, Settings(**options), Keys("d", "e", lowercase=True, half_width=True), ledger)
+    return WorkerContext(
+        Model(), "m@1", 512, app, Settings(**options), Keys("d", "e", lowercase=True, half_width=True), ledger
+    )
 
 
 def batch(held_, *texts, store=None, ids=None, **options):
@@ -167,7 +169,8 @@ def batch(held_, *texts, store=None, ids=None, **options):
     ids = ids or [str(n) for n, _ in enumerate(texts)]
     tags = hold(held_.app.backend.client, held_.ledger, *ids)
     works = [
-        Work(id_, EXTRACT, [text], {}, tag=tag, **options) for id_, text, tag in zip(ids, texts, tags, strict=True)
+        TaskPayload(id_, EXTRACT, [text], {}, tag=tag, **options)
+        for id_, text, tag in zip(ids, texts, tags, strict=True)
     ]
     return Batch(held_, works, store)
 

@@ -16,7 +16,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from hanner_inference.engine.base import Batch
-from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
+from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, write_manifest
 from hanner_models.conversion.graph import Float, Shape, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
@@ -72,7 +72,7 @@ def write_random_package(folder, size=SMALL, scheme="static") -> Path:
         labels=BIO,
         tokenizer=TokenizerOptions(lowercase=True, half_width=False, max_length=size.shape.max_length),
     )
-    return seal(folder, manifest).path
+    return write_manifest(folder, manifest).path
 
 
 def layers(weights, size, scheme):

@@ -3,12 +3,12 @@
 import json
 
 from hanner.queue.keys import QueueKeys
-from hanner_worker.delivery.inflight import Ledger, Want
+from hanner_worker.delivery.inflight import FetchRequest, InFlightStore
 from hanner_worker.delivery.scripts import TAKE
 
 
 def make_ledger(lease=5.0, *, queue="hanner", **options):
-    return Ledger(QueueKeys(queue), lease, **options)
+    return InFlightStore(QueueKeys(queue), lease, **options)
 
 
 def push(client, *ids, queue="hanner"):
@@ -19,12 +19,12 @@ def push(client, *ids, queue="hanner"):
 
 def take(client, ledger, most=1000, lists=("hanner",), *, idle=True):
     """Take as the transport does, of one kind."""
-    return take_kinds(client, ledger, Want(lists, most, idle))
+    return take_kinds(client, ledger, FetchRequest(lists, most, idle))
 
 
 def take_kinds(client, ledger, *wants):
     """Take as the transport does, of several kinds."""
-    return Ledger.taken(TAKE(client, *ledger.take_command(*wants)))
+    return InFlightStore.taken(TAKE(client, *ledger.take_command(*wants)))
 
 
 def hold(client, ledger, *ids):

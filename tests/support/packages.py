@@ -15,7 +15,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from hanner_inference.decoding.crf import Crf
-from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, seal
+from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, write_manifest
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 WIDTH = 16
@@ -39,7 +39,7 @@ def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7, spans="conl
         tokenizer=TokenizerOptions(lowercase=True, half_width=True, max_length=max_length, **options),
         licences=("Apache-2.0",),
     )
-    seal(folder, manifest)
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hanner.contract import EXTRACT, EXTRACT_MANY, Entity
 from hanner.errors import InvalidText, ModelFailed
-from hanner_worker.execution.answers import Answerer, Work, argument, texts_of
+from hanner_worker.execution.answers import BatchInference, TaskPayload, argument, texts_of
 
 
 @dataclass
@@ -36,15 +36,15 @@ def model():
 
 
 def answers(model, *works, **options):
-    return Answerer(model, "m@1", 10, **options).answer(works)
+    return BatchInference(model, "m@1", 10, **options).answer(works)
 
 
 def one(text, number=0):
-    return Work(str(number), EXTRACT, [text], {})
+    return TaskPayload(str(number), EXTRACT, [text], {})
 
 
 def many(*texts):
-    return Work("many", EXTRACT_MANY, [list(texts)], {})
+    return TaskPayload("many", EXTRACT_MANY, [list(texts)], {})
 
 
 def test_all_texts_of_all_requests_go_to_the_model_together(model):
@@ -88,7 +88,7 @@ def test_what_is_remembered_is_not_inferred_and_failures_are_not_remembered(mode
 
 
 def test_a_bad_request_never_reaches_the_model(model):
-    found, _ = answers(model, one("字" * 11), one(None), one("甲"), Work("w", EXTRACT, [], {}), many())
+    found, _ = answers(model, one("字" * 11), one(None), one("甲"), TaskPayload("w", EXTRACT, [], {}), many())
     assert model.runs == [["甲"]]
     assert [isinstance(answer.result, InvalidText) for answer in found] == [True, True, False, True, True]
 

@@ -8,7 +8,7 @@ import pytest
 from celery._state import get_current_app
 
 from hanner import InvalidSettings, Settings
-from hanner.transport.celery_app import make_celery, shown, split_url
+from hanner.transport.celery_app import make_celery, redact_url, split_url
 
 
 def configured(**overrides):
@@ -81,7 +81,7 @@ def test_addresses_that_cannot_be_used(url):
     ],
 )
 def test_passwords_are_masked(url, masked):
-    assert shown(url) == masked
+    assert redact_url(url) == masked
 
 
 def test_importing_does_nothing_and_brings_nothing_heavy():

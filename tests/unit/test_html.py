@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hanner import Document, Entity, Failure
-from hanner.chunks import Parcel
+from hanner.chunks import Chunk
 from hanner.html import TINTS
 
 TEXT = "马云在<b>杭州</b>&😀\n北京"
@@ -85,7 +85,7 @@ def test_the_text_is_neither_on_the_wire_nor_part_of_what_is_equal():
 
 
 def test_parcels_give_documents_their_texts():
-    parcel = Parcel()
+    parcel = Chunk()
     for text in ("甲", 5, "乙"):
         parcel.add(text, 10)
     assert [document.text for document in parcel.fill([Document(), Document()])] == ["甲", None, "乙"]

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from hanner.aio.loop_bridge import Inbox
+from hanner.aio.loop_bridge import LoopBridge
 
 
 class CountingLoop:
@@ -20,7 +20,7 @@ class CountingLoop:
 
 def test_calls_that_come_together_wake_the_loop_once():
     loop, made = CountingLoop(), []
-    inbox = Inbox(loop)
+    inbox = LoopBridge(loop)
     for number in range(5):
         inbox.put(partial(made.append, number))
     assert len(loop.calls) == 1
@@ -32,7 +32,7 @@ def test_calls_that_come_together_wake_the_loop_once():
 
 def test_a_call_that_comes_while_others_are_made_is_not_lost():
     loop, made = CountingLoop(), []
-    inbox = Inbox(loop)
+    inbox = LoopBridge(loop)
     inbox.put(lambda: inbox.put(partial(made.append, "late")))
     while loop.calls:
         loop.calls.pop(0)()
@@ -42,12 +42,12 @@ def test_a_call_that_comes_while_others_are_made_is_not_lost():
 def test_a_closed_loop_is_left_alone():
     loop = asyncio.new_event_loop()
     loop.close()
-    Inbox(loop).put(lambda: None)
+    LoopBridge(loop).put(lambda: None)
 
 
 def in_loop(body):
     async def run():
-        return await body(Inbox(asyncio.get_running_loop()))
+        return await body(LoopBridge(asyncio.get_running_loop()))
 
     return asyncio.run(run())
 

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanner_worker.batching.lanes import TURNS, Lanes
-from hanner_worker.batching.scheduler import Item, Limits
+from hanner_worker.batching.lanes import BULK_EVERY, PriorityScheduler
+from hanner_worker.batching.scheduler import BatchLimits, QueuedRequest
 
-LIMITS = Limits(tokens=2048, rows=4, padding=0.1, max_wait=0.5)
+LIMITS = BatchLimits(tokens=2048, rows=4, padding=0.1, max_wait=0.5)
 
 
 def item(key, *, bulk, length=20, arrived=0.0, alone=False):
-    return Item(str(key), 1, length, arrived, alone, bulk)
+    return QueuedRequest(str(key), 1, length, arrived, alone, bulk)
 
 
 drawn = st.tuples(st.booleans(), st.integers(2, 512), st.integers(0, 20).map(lambda n: n / 10), st.booleans())
@@ -20,7 +20,7 @@ drawn = st.tuples(st.booleans(), st.integers(2, 512), st.integers(0, 20).map(lam
 @given(st.lists(drawn, max_size=60), st.integers(1, 4), st.floats(0, 3))
 @settings(deadline=None)
 def test_every_item_leaves_once_and_no_batch_mixes(values, free, now):
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     waiting = [
         item(n, bulk=bulk, length=length, arrived=arrived, alone=alone)
         for n, (bulk, length, arrived, alone) in enumerate(values)
@@ -36,7 +36,7 @@ def test_every_item_leaves_once_and_no_batch_mixes(values, free, now):
 
 
 def test_a_text_passes_all_bulk_ones_that_wait_however_old():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     for n in range(1000):
         lanes.add(item(n, bulk=True))
     assert all(i.bulk for i in lanes.take(9.0))
@@ -49,12 +49,12 @@ def test_a_text_passes_all_bulk_ones_that_wait_however_old():
 @settings(deadline=None)
 def test_texts_that_come_singly_never_wait_for_a_bulk_batch_that_has_not_begun(comes):
     """At most one comes per batch, as from people: each is in the very next batch."""
-    lanes, number = Lanes(LIMITS), 0
+    lanes, number = PriorityScheduler(LIMITS), 0
     for n in range(1000):
         lanes.add(item(f"bulk{n}", bulk=True))
     row = 0
     for coming in comes:
-        if coming and row < TURNS:
+        if coming and row < BULK_EVERY:
             number += 1
             lanes.add(item(number, bulk=False))
             assert [i.key for i in lanes.take(0.0)] == [str(number)]
@@ -65,26 +65,26 @@ def test_texts_that_come_singly_never_wait_for_a_bulk_batch_that_has_not_begun(c
 
 
 def test_bulk_gets_its_turn_where_interactive_ones_never_end():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     for n in range(1000):
         lanes.add(item(f"text{n}", bulk=False))
         lanes.add(item(f"bulk{n}", bulk=True))
-    kinds = [lanes.take(0.0)[0].bulk for _ in range(10 * (TURNS + 1))]
-    assert kinds == ([False] * TURNS + [True]) * 10
+    kinds = [lanes.take(0.0)[0].bulk for _ in range(10 * (BULK_EVERY + 1))]
+    assert kinds == ([False] * BULK_EVERY + [True]) * 10
 
 
 def test_turns_count_only_while_bulk_waits():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     for n in range(100):
         lanes.add(item(n, bulk=False))
-    for _ in range(TURNS + 5):
+    for _ in range(BULK_EVERY + 5):
         assert not lanes.take(0.0)[0].bulk
     lanes.add(item("bulk", bulk=True))
-    assert [lanes.take(0.0)[0].bulk for _ in range(TURNS + 1)] == [False] * TURNS + [True]
+    assert [lanes.take(0.0)[0].bulk for _ in range(BULK_EVERY + 1)] == [False] * BULK_EVERY + [True]
 
 
 def test_a_suspect_of_the_bulk_queue_goes_after_texts_too():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     lanes.add(item("suspect", bulk=True, alone=True))
     lanes.add(item("page", bulk=False))
     assert [i.key for i in lanes.take(0.0)] == ["page"]
@@ -92,7 +92,7 @@ def test_a_suspect_of_the_bulk_queue_goes_after_texts_too():
 
 
 def test_nothing_leaves_without_a_free_process_or_after_clear():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     lanes.add(item("bulk", bulk=True))
     lanes.add(item("page", bulk=False))
     assert lanes.take(0.0, 0) == []
@@ -103,7 +103,7 @@ def test_nothing_leaves_without_a_free_process_or_after_clear():
 
 
 def test_a_key_waits_once_in_either_lane():
-    lanes = Lanes(LIMITS)
+    lanes = PriorityScheduler(LIMITS)
     lanes.add(item("a", bulk=True))
     with pytest.raises(ValueError, match="waits already"):
         lanes.add(item("a", bulk=False))

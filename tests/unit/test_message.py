@@ -10,14 +10,14 @@ from kombu import Connection, Producer
 
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
-from hanner.transport.message import Letterhead
+from hanner.transport.message import MessageBuilder
 
 ID = "2147a0a7-404e-4168-85dc-afbe9391eb19"
 TEXT = "昨天😀马云\u0000在杭州"
 
 
 def ours(argument=TEXT, *, log_text=False, **options):
-    letterhead = Letterhead(log_text=log_text)
+    letterhead = MessageBuilder(log_text=log_text)
     return json.loads(letterhead.message(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).dump())
 
 
@@ -102,7 +102,7 @@ def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
     before_task_publish.connect(before)
     after_task_publish.connect(after)
     try:
-        message = Letterhead(log_text=False).message(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
+        message = MessageBuilder(log_text=False).message(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
         assert json.loads(message.dump())["headers"]["trace"] == "abc"
         message.sent()
     finally:

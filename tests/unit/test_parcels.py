@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner import Document, Entity, InvalidSettings, ModelFailed
-from hanner.chunks import PARCEL_CHARACTERS, PARCEL_TEXTS, WINDOW_CHARACTERS, Bounds, Parcel
+from hanner.chunks import PARCEL_CHARACTERS, PARCEL_TEXTS, WINDOW_CHARACTERS, Chunk, ChunkLimits
 
 
 def packed(*texts, max_chars=100):
-    parcel = Parcel()
+    parcel = Chunk()
     for text in texts:
         parcel.add(text, max_chars)
     return parcel
@@ -44,7 +44,7 @@ def test_a_failed_request_leaves_what_was_known():
 
 
 def test_a_parcel_leaves_when_it_is_large():
-    bounds = Bounds(window=10_000, max_chars=10**9)
+    bounds = ChunkLimits(window=10_000, max_chars=10**9)
     assert not bounds.complete(packed(*["字"] * (PARCEL_TEXTS - 1)))
     assert bounds.complete(packed(*["字"] * PARCEL_TEXTS))
     assert bounds.complete(packed("字" * PARCEL_CHARACTERS, max_chars=10**9))
@@ -52,13 +52,13 @@ def test_a_parcel_leaves_when_it_is_large():
 
 @pytest.mark.parametrize(("window", "texts"), [(1, 1), (4, 1), (8, 2), (10_000, PARCEL_TEXTS)])
 def test_four_parcels_fit_a_window(window, texts):
-    bounds = Bounds(window, 100)
+    bounds = ChunkLimits(window, 100)
     assert bounds.complete(packed(*["字"] * texts))
     assert texts == 1 or not bounds.complete(packed(*["字"] * (texts - 1)))
 
 
 def test_a_window_is_full_by_texts_or_by_characters():
-    bounds = Bounds(window=4, max_chars=10**9)
+    bounds = ChunkLimits(window=4, max_chars=10**9)
     assert not bounds.full([packed("一"), packed("二", None)])
     assert bounds.full([packed("一", "二"), packed(None, None)])
     assert bounds.full([packed("字" * WINDOW_CHARACTERS, max_chars=10**9)])
@@ -66,4 +66,4 @@ def test_a_window_is_full_by_texts_or_by_characters():
 
 def test_a_window_is_positive():
     with pytest.raises(InvalidSettings, match="at least 1"):
-        Bounds(0, 100)
+        ChunkLimits(0, 100)

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanner_worker.batching.estimate import estimate
-from hanner_worker.batching.scheduler import Item, Limits, Policy
+from hanner_worker.batching.scheduler import BatchLimits, BatchScheduler, QueuedRequest
 
-LIMITS = Limits(tokens=2048, rows=32, padding=0.1, max_wait=0.5)
+LIMITS = BatchLimits(tokens=2048, rows=32, padding=0.1, max_wait=0.5)
 
 
 def text(key, length, arrived=0.0, *, alone=False):
-    return Item(str(key), 1, length, arrived, alone)
+    return QueuedRequest(str(key), 1, length, arrived, alone)
 
 
 @st.composite
@@ -33,8 +33,8 @@ def drained(policy, now=0.0, free=1):
 @given(st.lists(items(), max_size=60), st.integers(1, 4), st.floats(0, 3))
 @settings(deadline=None)
 def test_every_item_leaves_exactly_once_and_budgets_hold(drawn, free, now):
-    policy = Policy(LIMITS)
-    waiting = [Item(str(n), *values) for n, values in enumerate(drawn)]
+    policy = BatchScheduler(LIMITS)
+    waiting = [QueuedRequest(str(n), *values) for n, values in enumerate(drawn)]
     for item in waiting:
         policy.add(item)
     batches = drained(policy, now, free)
@@ -50,8 +50,8 @@ def test_every_item_leaves_exactly_once_and_budgets_hold(drawn, free, now):
 @given(st.lists(items(), min_size=1, max_size=60), st.floats(0.5, 3))
 @settings(deadline=None)
 def test_an_overdue_oldest_is_in_the_next_batch(drawn, now):
-    policy = Policy(LIMITS)
-    waiting = {str(n): Item(str(n), *values) for n, values in enumerate(drawn)}
+    policy = BatchScheduler(LIMITS)
+    waiting = {str(n): QueuedRequest(str(n), *values) for n, values in enumerate(drawn)}
     for item in waiting.values():
         policy.add(item)
     while waiting:
@@ -67,7 +67,7 @@ def test_an_overdue_oldest_is_in_the_next_batch(drawn, now):
 @settings(deadline=None)
 def test_nobody_is_overtaken_for_longer_than_max_wait(data):
     """One process, batches of 100 ms, arrivals at every step: the oldest goes as soon as it is overdue."""
-    policy, number = Policy(LIMITS), 0
+    policy, number = BatchScheduler(LIMITS), 0
     for step in range(30):
         now = step / 10
         for length in data.draw(st.lists(st.integers(2, 512), max_size=40)):
@@ -80,7 +80,7 @@ def test_nobody_is_overtaken_for_longer_than_max_wait(data):
 
 
 def test_a_lone_text_leaves_at_once_and_only_to_a_free_process():
-    policy = Policy(LIMITS)
+    policy = BatchScheduler(LIMITS)
     policy.add(text("a", 16))
     assert policy.take(0.0, free=0) == []
     assert [item.key for item in policy.take(0.0, free=1)] == ["a"]
@@ -88,7 +88,7 @@ def test_a_lone_text_leaves_at_once_and_only_to_a_free_process():
 
 
 def test_what_waits_is_shared_among_free_processes():
-    policy = Policy(LIMITS)
+    policy = BatchScheduler(LIMITS)
     for n in range(10):
         policy.add(text(n, 50))
     assert len(policy.take(0.0, free=2)) == 5
@@ -96,22 +96,22 @@ def test_what_waits_is_shared_among_free_processes():
 
 
 def test_a_request_over_the_budget_goes_by_itself():
-    policy = Policy(LIMITS)
-    policy.add(Item("article", 40, 512, 0.0))
+    policy = BatchScheduler(LIMITS)
+    policy.add(QueuedRequest("article", 40, 512, 0.0))
     policy.add(text("line", 512, 0.1))
     batches = drained(policy, 9.0)
     assert [[item.key for item in batch] for batch in batches] == [["article"], ["line"]]
 
 
 def test_a_request_of_unlike_texts_shares_a_batch_with_its_like():
-    policy = Policy(LIMITS)
+    policy = BatchScheduler(LIMITS)
     for key in "ab":
-        policy.add(Item(key, 2, 20, 0.0))  # say a text of 20 and one of 10
+        policy.add(QueuedRequest(key, 2, 20, 0.0))  # say a text of 20 and one of 10
     assert len(policy.take(0.0)) == 2
 
 
 def test_a_key_waits_once():
-    policy = Policy(LIMITS)
+    policy = BatchScheduler(LIMITS)
     policy.add(text("a", 16))
     with pytest.raises(ValueError, match="waits already"):
         policy.add(text("a", 17))
@@ -121,7 +121,7 @@ def test_a_key_waits_once():
 def test_a_thousand_mixed_texts_leave_in_few_batches_with_little_padding(seen):
     rng = random.Random(7)
     lengths = [min(510, max(1, round(rng.lognormvariate(3.7, 0.9)))) + 2 for _ in range(1000)]
-    policy, queue, batches = Policy(LIMITS), [text(n, length) for n, length in enumerate(lengths)], []
+    policy, queue, batches = BatchScheduler(LIMITS), [text(n, length) for n, length in enumerate(lengths)], []
     while queue or len(policy):
         while queue and len(policy) < seen:
             policy.add(queue.pop())
@@ -135,7 +135,7 @@ def test_a_thousand_mixed_texts_leave_in_few_batches_with_little_padding(seen):
 
 def test_choosing_stays_fast_with_thousands_waiting():
     """Work per decision is one pass: the number of windows looked at is the number of items."""
-    policy = Policy(LIMITS)
+    policy = BatchScheduler(LIMITS)
     for n in range(4000):
         policy.add(text(n, n % 510 + 2, n / 1e6))
     assert sum(1 for _ in policy._windows(LIMITS, None)) == 4000

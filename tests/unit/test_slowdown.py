@@ -1,20 +1,20 @@
 import pytest
 
 from hanner.errors import QueueFull
-from hanner.utils.backoff import FIRST_PAUSE, LONGEST_PAUSE, Slowdown
+from hanner.utils.backoff import FIRST_PAUSE, LONGEST_PAUSE, Backoff
 
 ERROR = QueueFull("full")
 
 
 def test_pauses_grow_up_to_the_longest():
-    slowdown = Slowdown(None)
+    slowdown = Backoff(None)
     pauses = [slowdown.pause(ERROR, 0.0) for _ in range(10)]
     assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
     assert pauses[-1] == LONGEST_PAUSE
 
 
 def test_patience_counts_from_the_first_refusal():
-    slowdown = Slowdown(1.0)
+    slowdown = Backoff(1.0)
     slowdown.pause(ERROR, 10.0)
     slowdown.pause(ERROR, 10.9)
     with pytest.raises(QueueFull, match="full"):
@@ -22,14 +22,14 @@ def test_patience_counts_from_the_first_refusal():
 
 
 def test_no_pause_is_longer_than_what_is_left_of_the_patience():
-    slowdown = Slowdown(1.0)
+    slowdown = Backoff(1.0)
     for _ in range(5):
         slowdown.pause(ERROR, 0.0)
     assert slowdown.pause(ERROR, 0.9) == pytest.approx(0.1)
 
 
 def test_progress_begins_anew():
-    slowdown = Slowdown(1.0)
+    slowdown = Backoff(1.0)
     slowdown.pause(ERROR, 0.0)
     slowdown.pause(ERROR, 0.5)
     slowdown.progress()

@@ -9,7 +9,7 @@ import safetensors.numpy
 
 from hanner_inference import package as store
 from hanner_inference.engine.onnx import OnnxEngine
-from hanner_inference.package import Manifest, ModelPackageError, open_package, seal
+from hanner_inference.package import Manifest, ModelPackageError, open_package, write_manifest
 from support.packages import write_tiny_package
 
 
@@ -26,7 +26,7 @@ def edit(folder, **changes):
 
 def reseal(folder):
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
-    seal(folder, manifest)
+    write_manifest(folder, manifest)
 
 
 def test_a_good_package_has_a_name_of_its_own(package, tmp_path):

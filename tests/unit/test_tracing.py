@@ -8,10 +8,10 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from hanner.contract import EXTRACT
-from hanner.transport.message import Letterhead
+from hanner.transport.message import MessageBuilder
 from hanner.utils import tracing
 from hanner_worker.execution.batch import Ending, Outcome
-from hanner_worker.observability.hooks import Flown
+from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.tracing import Export, Spans
 from support.spans import kept
 
@@ -29,7 +29,7 @@ def request(name, traceparent=None, **headers):
 def spans_of(*requests, outcomes=None, **more):
     provider, exporter = kept()
     outcomes = outcomes or [Outcome(Ending.ANSWERED)] * len(requests)
-    flown = Flown(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("lost") else outcomes, **more)
+    flown = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("lost") else outcomes, **more)
     Spans(provider.get_tracer("test"), "mine", "m@00000000").batch(flown)
     return exporter.get_finished_spans()
 
@@ -88,7 +88,7 @@ def test_what_is_no_traceparent_is_none():
 
 
 def headers_sent():
-    letterhead = Letterhead(log_text=False)
+    letterhead = MessageBuilder(log_text=False)
     return letterhead.message("id", EXTRACT, "马云", queue="q", now=1.0)._headers
 
 
@@ -105,8 +105,8 @@ def test_the_trace_at_hand_travels_in_the_message():
 
 def test_a_client_does_not_import_opentelemetry():
     code = (
-        "import sys, hanner; from hanner.transport.message import Letterhead\n"
-        "Letterhead(log_text=False).message('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
+        "import sys, hanner; from hanner.transport.message import MessageBuilder\n"
+        "MessageBuilder(log_text=False).message('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -124,7 +124,7 @@ def test_only_a_named_collector_is_sent_to():
 def test_spans_are_made_from_the_start_to_the_end():
     provider, exporter = kept()
     export = Export("mine", "m@00000000", lambda: provider)
-    flown = Flown(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
+    flown = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
     export.batch(flown)  # before it is started nobody listens
     export.start()
     export.batch(flown)

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Histogram
 from hanner.errors import InvalidText, QueueFull, WorkerLost
 from hanner_worker.delivery.results import Record
 from hanner_worker.execution.batch import Ending, Outcome
-from hanner_worker.observability.histogram import Spread
-from hanner_worker.observability.hooks import Flown, Watch, Watches
+from hanner_worker.observability.histogram import BatchHistogram
+from hanner_worker.observability.hooks import BatchRecord, Watch, Watches
 from hanner_worker.observability.metrics import AGAIN, DEAD, OUTCOMES, Recorder
 
 BOUNDS = (0.5, 1.0, 2.0)
@@ -20,7 +20,7 @@ BOUNDS = (0.5, 1.0, 2.0)
 @given(st.lists(st.lists(st.floats(0, 3) | st.sampled_from(BOUNDS))))
 def test_a_spread_is_the_histogram_that_prometheus_would_make(batches):
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    spread, histogram = Spread("x", "x", BOUNDS, ours), Histogram("x", "x", buckets=BOUNDS, registry=theirs)
+    spread, histogram = BatchHistogram("x", "x", BOUNDS, ours), Histogram("x", "x", buckets=BOUNDS, registry=theirs)
     for batch in batches:
         spread.observe(batch)
         for value in batch:
@@ -44,7 +44,7 @@ def recorded(*flown):
 
 
 def flown(requests, outcomes, *, waits=None, **more):
-    return Flown(1, requests, 1000.0, waits or [0.25] * len(requests), 0.5, outcomes, **more)
+    return BatchRecord(1, requests, 1000.0, waits or [0.25] * len(requests), 0.5, outcomes, **more)
 
 
 def test_a_wait_is_counted_from_the_sending_where_its_sender_says_something_sensible():

@@ -5,7 +5,7 @@ from pathlib import Path
 from hanner.settings import Settings
 from hanner_inference.engine.base import Engine
 from hanner_inference.engine.registry import open_engine
-from hanner_inference.memory import give_back
+from hanner_inference.memory import trim_heap
 from hanner_inference.package import open_package
 from hanner_inference.pipeline import Recogniser
 
@@ -45,7 +45,7 @@ def load(
     )
     if not getattr(engine, "late", False):
         recogniser.run([FIRST])
-    give_back()
+    trim_heap()
     return recogniser
 
 

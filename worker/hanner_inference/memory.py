@@ -19,7 +19,7 @@ def _find_trim() -> Callable[[int], int] | None:
 _trim = _find_trim()
 
 
-class Returns:
+class HeapTrimmer:
     """Gives memory back after batches, but not after each of many short ones.
 
     Args:
@@ -34,10 +34,10 @@ class Returns:
         """Return free heap to the system, unless that was done a moment ago."""
         if (now := self._clock()) >= self._next:
             self._next = now + PAUSE
-            give_back(collect=False)
+            trim_heap(collect=False)
 
 
-def give_back(*, collect: bool = True) -> None:
+def trim_heap(*, collect: bool = True) -> None:
     """Return free heap to the system; glibc keeps it otherwise.
 
     Args:

@@ -185,7 +185,7 @@ def open_package(path: str | Path | None = None) -> ModelPackage:
     return package
 
 
-def seal(folder: str | Path, manifest: Manifest) -> ModelPackage:
+def write_manifest(folder: str | Path, manifest: Manifest) -> ModelPackage:
     """Make a package of a folder that holds all its files but the manifest; an older manifest is replaced at once.
 
     Args:

@@ -21,10 +21,10 @@ from hanner.transport.celery_app import make_celery
 from hanner_worker import remote_control as about  # noqa: F401 - each registers a command of the remote control
 from hanner_worker.batching.strategy import PREFORK_ONLY
 from hanner_worker.delivery.channel import LEDGER
-from hanner_worker.delivery.inflight import Ledger
+from hanner_worker.delivery.inflight import InFlightStore
 from hanner_worker.delivery.transport import install
-from hanner_worker.execution.answers import Recogniser, Work
-from hanner_worker.execution.batch import Held, answer, held, hold, is_holding
+from hanner_worker.execution.answers import Recogniser, TaskPayload
+from hanner_worker.execution.batch import WorkerContext, answer, get_context, has_context, set_context
 from hanner_worker.execution.cache import Keys
 from hanner_worker.reload import Reloader, ignore
 
@@ -90,7 +90,7 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     install()
     app = make_celery(settings)
     app.events_cls = "hanner_worker.batching.events:Events"
-    ledger = Ledger(QueueKeys(settings.queue), settings.lease)
+    ledger = InFlightStore(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
         # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.
         task_queues=[
@@ -106,7 +106,7 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
         broker_transport_options=app.conf.broker_transport_options | {LEDGER: ledger},
         broker_channel_error_retry=True,  # a refusal of Redis' ends no worker
     )
-    opener = Opener(app, settings, load, ledger)
+    opener = ModelLoader(app, settings, load, ledger)
     _register(app, opener)
     signals.worker_init.connect(opener.on_worker_init, weak=False)
     signals.worker_process_init.connect(opener.on_process_init, weak=False)
@@ -114,21 +114,21 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     return app
 
 
-def _register(app: Celery, opener: "Opener") -> None:
+def _register(app: Celery, opener: "ModelLoader") -> None:
     def register(name: str) -> None:
         @app.task(name=name, base=BatchedTask, bind=True, shared=False)  # type: ignore[untyped-decorator]
         def body(self: Any, *args: Any, **kwargs: Any) -> Any:
             opener.open()  # done already, unless it is called eagerly
-            return answer(Work(self.request.id or "", name, args, kwargs))
+            return answer(TaskPayload(self.request.id or "", name, args, kwargs))
 
     register(EXTRACT)
     register(EXTRACT_MANY)
 
 
-class Opener:
+class ModelLoader:
     """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
 
-    def __init__(self, app: Celery, settings: Settings, load: Load, ledger: Ledger) -> None:
+    def __init__(self, app: Celery, settings: Settings, load: Load, ledger: InFlightStore) -> None:
         self._app = app
         self._ledger = ledger
         self._settings = settings
@@ -147,7 +147,9 @@ class Opener:
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         self._open_or_stop()
         _ = self._app.backend  # made and imported here, so that no process spends its first batch on that
-        if (texts := held().settings.batch_texts) != self._settings.batch_texts:  # the engine prefers other batches
+        if (
+            texts := get_context().settings.batch_texts
+        ) != self._settings.batch_texts:  # the engine prefers other batches
             sender.prefetch_multiplier = texts * BATCHES_AHEAD
         # Objects made so far are never looked at by the collector again, so their memory stays shared.
         gc.collect()
@@ -156,20 +158,20 @@ class Opener:
     def on_process_init(self, **_: Any) -> None:
         """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
         self._open_or_stop()
-        if held().dictionary is not None:
+        if get_context().dictionary is not None:
             ignore()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         """Say in one line what this worker does."""
         if sender.app is not self._app:
             return
-        settings, dictionary = held().settings, held().dictionary
+        settings, dictionary = get_context().settings, get_context().dictionary
         if dictionary is not None:
             self._reloader.install(dictionary)
             logger.info("opened: %s; SIGHUP reloads it", dictionary)
         logger.info(
             "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
-            held().model,
+            get_context().model,
             sender.pool.num_processes,
             settings.queue,
             settings.batch_texts,
@@ -183,14 +185,14 @@ class Opener:
         Raises:
             HannerError: it is missing or damaged.
         """
-        if is_holding():
+        if has_context():
             return
         model = self._load(self._settings)
         options = model.package.manifest.tokenizer
         keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
         limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
         settings = self._settings.model_copy(update=limits)
-        hold(Held(model, model.package.id, options.max_length, self._app, settings, keys, self._ledger))
+        set_context(WorkerContext(model, model.package.id, options.max_length, self._app, settings, keys, self._ledger))
 
     def _open_or_stop(self) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from hanner.cli.doctor.result import Finding, fail, ok, warn
+from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.errors import HannerError
 from hanner.settings import Settings
 
@@ -18,7 +18,7 @@ FAST = {
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def checks(settings: Settings) -> Iterator[Finding]:
+def checks(settings: Settings) -> Iterator[CheckResult]:
     """Look at everything; each step only when the one before it was well."""
     yield processor(platform.machine(), _cpuinfo())
     yield processes(settings.concurrency, _cores())
@@ -42,7 +42,7 @@ def checks(settings: Settings) -> Iterator[Finding]:
         yield fail("engine", str(error), "unset HANNER_ENGINE, or install what it needs")
 
 
-def processor(machine: str, cpuinfo: str) -> Finding:
+def processor(machine: str, cpuinfo: str) -> CheckResult:
     """Say whether the processor has instructions for INT8.
 
     Args:
@@ -64,7 +64,7 @@ def processor(machine: str, cpuinfo: str) -> Finding:
     )
 
 
-def processes(concurrency: int, cores: int) -> Finding:
+def processes(concurrency: int, cores: int) -> CheckResult:
     """Say whether there are as many processes as cores."""
     if concurrency > cores:
         return warn(

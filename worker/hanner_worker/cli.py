@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from hanner.cli.local_stack import foreign, worker_command
 from hanner.errors import HannerError
 from hanner.settings import Settings, variable
-from hanner.transport.celery_app import make_celery, shown
+from hanner.transport.celery_app import make_celery, redact_url
 
 NEEDED = ("numpy", "onnxruntime", "tokenizers", "safetensors")
 LOOK = 0.05
@@ -68,7 +68,7 @@ def probe(
     try:
         name = _probed(app, host, began + timeout)
     except (RedisError, OperationalError, OSError) as error:
-        raise HannerError(f"Redis does not answer at {shown(settings.broker_url)}: {error}") from None
+        raise HannerError(f"Redis does not answer at {redact_url(settings.broker_url)}: {error}") from None
     finally:
         app.close()
     print(f"{name} answers, {(time.monotonic() - began) * 1000:.0f} ms")  # noqa: T201

@@ -11,7 +11,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from hanner_worker.execution.batch import held
+from hanner_worker.execution.batch import get_context
 
 SENTENCE = "马云在杭州"
 LOST = 20.0
@@ -20,7 +20,7 @@ LOST = 20.0
 
 def run_probe() -> int:
     """Run the model on a sentence, in a pool process; return how many entities it found."""
-    entities, _ = held().recogniser.run([SENTENCE])
+    entities, _ = get_context().recogniser.run([SENTENCE])
     return len(entities[0])
 
 

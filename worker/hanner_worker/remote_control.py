@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from hanner_worker.execution.batch import held, is_holding
+from hanner_worker.execution.batch import get_context, has_context
 
 TOLD = ("queue", "max_text_chars", "result_ttl", "engine", "batch_texts", "batch_tokens")
 
@@ -20,7 +20,7 @@ def hanner_about(state: Any) -> dict[str, Any]:
         "now": time.time(),
         "processes": getattr(pool, "num_processes", None),
     }
-    if is_holding():
-        settings = held().settings
-        told |= {"model": held().model, **{name: getattr(settings, name) for name in TOLD}}
+    if has_context():
+        settings = get_context().settings
+        told |= {"model": get_context().model, **{name: getattr(settings, name) for name in TOLD}}
     return told

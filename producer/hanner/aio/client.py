@@ -6,8 +6,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import partial
 from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
-from hanner._requests import Outbox, Request
-from hanner.aio.requests import AsyncOutbox
+from hanner._requests import Request, RequestSender
+from hanner.aio.requests import AsyncRequestSender
 from hanner.aio.stream import Stream
 from hanner.chunks import WINDOW
 from hanner.contract import Document, Entity
@@ -26,7 +26,7 @@ class AsyncJob(Generic[T]):
         id: Celery's task id; `AsyncClient.job(id)` finds the request again, from any process.
     """
 
-    def __init__(self, outbox: AsyncOutbox, job: Job[T]) -> None:
+    def __init__(self, outbox: AsyncRequestSender, job: Job[T]) -> None:
         self.id: Final = job.id
         self._outbox = outbox
         self._job = job
@@ -54,7 +54,7 @@ class AsyncClient:
     """
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._outbox: Final = AsyncOutbox(Outbox(broker_url, settings, overrides))
+        self._outbox: Final = AsyncRequestSender(RequestSender(broker_url, settings, overrides))
 
     async def __aenter__(self) -> Self:
         return self

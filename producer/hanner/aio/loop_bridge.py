@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Inbox:
+class LoopBridge:
     """Calls that threads want made in a loop; asyncio's own way wakes the loop for each of them.
 
     Args:

@@ -8,29 +8,29 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from hanner._requests import Outbox, Request
-from hanner.aio.loop_bridge import Inbox, follow
+from hanner._requests import Request, RequestSender
+from hanner.aio.loop_bridge import LoopBridge, follow
 from hanner.errors import HannerError
 from hanner.jobs import Job, Timeout, seconds
 from hanner.queue.routing import Destination
-from hanner.transport.pending import Ticket
+from hanner.transport.pending import PendingMessage
 
 T = TypeVar("T")
 THREADS = 4
 """Threads for what is rarely asked: revoke, done. Sending takes one thread, waiting for results another."""
 
 
-class AsyncOutbox:
+class AsyncRequestSender:
     """Sends what has been checked, without blocking the event loop.
 
     Args:
         plain: What does the same for threads.
     """
 
-    def __init__(self, plain: Outbox) -> None:
+    def __init__(self, plain: RequestSender) -> None:
         self.plain: Final = plain
         self._threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="hanner-client")
-        self._last_inbox: Inbox | None = None
+        self._last_inbox: LoopBridge | None = None
 
     async def wait(self, job: Job[T], timeout: Timeout) -> T:
         """Wait for a blocking client's job."""
@@ -44,11 +44,11 @@ class AsyncOutbox:
                 job.release(future)
         return job.result()
 
-    def inbox(self) -> Inbox:
+    def inbox(self) -> LoopBridge:
         """Return the running loop's; a client may be used in one loop after the other."""
         loop = asyncio.get_running_loop()
         if self._last_inbox is None or self._last_inbox.loop is not loop:
-            self._last_inbox = Inbox(loop)
+            self._last_inbox = LoopBridge(loop)
         return self._last_inbox
 
     async def where(self, priority: str, model: str | None) -> Destination:
@@ -108,7 +108,7 @@ class AsyncOutbox:
         self._threads.shutdown()  # what is being revoked comes to its end first
         self.plain.link.close()
 
-    def _unsend(self, job: Job[Any], ticket: Ticket) -> None:
+    def _unsend(self, job: Job[Any], ticket: PendingMessage) -> None:
         """Take a request back of which nobody will hear: from those that wait to be sent, else from the workers."""
         if not self.plain.link.withdraw(ticket):
             self.revoke([job])

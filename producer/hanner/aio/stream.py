@@ -6,15 +6,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from typing import Any
 
 from hanner._requests import answers
-from hanner.aio.loop_bridge import Inbox
-from hanner.aio.requests import AsyncOutbox
-from hanner.chunks import Bounds, Parcel
+from hanner.aio.loop_bridge import LoopBridge
+from hanner.aio.requests import AsyncRequestSender
+from hanner.chunks import Chunk, ChunkLimits
 from hanner.client import SLOW
 from hanner.contract import Document
 from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import Job
 from hanner.queue.routing import Destination
-from hanner.utils.backoff import Slowdown
+from hanner.utils.backoff import Backoff
 
 NOTHING: Any = object()
 """What a source gives when something else is due first."""
@@ -33,7 +33,11 @@ class Stream:
     """
 
     def __init__(
-        self, outbox: AsyncOutbox, bounds: Bounds, limit: float | None, where: Callable[[], Awaitable[Destination]]
+        self,
+        outbox: AsyncRequestSender,
+        bounds: ChunkLimits,
+        limit: float | None,
+        where: Callable[[], Awaitable[Destination]],
     ) -> None:
         self._find = where
         self._where: Destination
@@ -41,8 +45,8 @@ class Stream:
         self._link = outbox.plain.link
         self._bounds = bounds
         self._limit = limit
-        self._slowdown = Slowdown(limit)
-        self._gathered = Parcel()
+        self._slowdown = Backoff(limit)
+        self._gathered = Chunk()
         self._refused = False
         self._flights: deque[_Flight] = deque()
 
@@ -104,7 +108,7 @@ class Stream:
                 await (asyncio.wait([self._flights[0].arrival], timeout=pause) if self._flights else _nap(pause))
                 return
         self._flights.append(_Flight(self._gathered, job, self._outbox.inbox()))
-        self._gathered, self._refused = Parcel(), False
+        self._gathered, self._refused = Chunk(), False
         self._slowdown.progress()
 
     async def _wait_for_head(self) -> None:
@@ -123,7 +127,7 @@ async def _nap(seconds: float) -> None:
 class _Flight:
     """A parcel on its way; its arrival is a future of the running loop's."""
 
-    def __init__(self, parcel: Parcel, job: Job[list[Document]] | None, inbox: Inbox) -> None:
+    def __init__(self, parcel: Chunk, job: Job[list[Document]] | None, inbox: LoopBridge) -> None:
         self.parcel = parcel
         self.job = job
         self.arrival: asyncio.Future[Any]

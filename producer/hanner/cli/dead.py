@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hanner._requests import Outbox
+from hanner._requests import RequestSender
 from hanner.cli.status import counted
-from hanner.contract import masked
+from hanner.contract import redact_args
 from hanner.errors import HannerError, InvalidSettings
 from hanner.queue.dead_letters import DeadLetter, DeadLetters
 from hanner.queue.stats import duration
@@ -71,7 +71,7 @@ def show(
     if letter is None:
         raise HannerError(f"no dead letter has the id {task_id}; see `hanner dead list`")
     argument = _argument(letter.message)
-    described = _described(letter) | {"argument": argument if text else masked([argument])}
+    described = _described(letter) | {"argument": argument if text else redact_args([argument])}
     print(json.dumps(described, ensure_ascii=False, indent=2))
 
 
@@ -110,7 +110,7 @@ def purge(
 
 @contextlib.contextmanager
 def _opened(broker: str | None) -> Iterator[DeadLetters]:
-    link = Outbox(broker, None, {}).link
+    link = RequestSender(broker, None, {}).link
     try:
         with link.translated():
             yield DeadLetters(link.redis, link.settings.queue)

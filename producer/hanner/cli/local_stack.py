@@ -19,7 +19,7 @@ from hanner.cli.local_redis import EmbeddedServer
 from hanner.client import Client
 from hanner.errors import HannerError, TimedOut
 from hanner.settings import Settings, variable
-from hanner.transport.celery_app import make_celery, shown
+from hanner.transport.celery_app import make_celery, redact_url
 from hanner.utils import processes as children
 
 if TYPE_CHECKING:
@@ -199,4 +199,4 @@ def _death(what: str, log: Path | None) -> str:
 
 def address(settings: Settings) -> str:
     """Return the broker's address, fit to be shown."""
-    return shown(settings.broker_url)
+    return redact_url(settings.broker_url)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hanner.cli.doctor.result import Finding, Level
+from hanner.cli.doctor.result import CheckResult, Level
 from hanner.contract import Entity
 
 STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold black on bright_cyan"}
@@ -47,7 +47,7 @@ def table(rows: Iterable[tuple[int, Entity]]) -> Table:
     return shown
 
 
-def finding(what: Finding) -> Text:
+def finding(what: CheckResult) -> Text:
     """Return a finding of the doctor's, and below it what to do."""
     sign, style = SIGNS[what.level]
     shown = Text.assemble((f"{sign} {what.level:<4}", style), f"  {what.subject:<11} ", what.found)

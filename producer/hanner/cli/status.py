@@ -12,7 +12,7 @@ from hanner.client import Client
 from hanner.errors import BrokerUnreachable, HannerError
 from hanner.queue.stats import Backlog, WorkerState, duration
 from hanner.settings import Settings
-from hanner.transport.celery_app import shown
+from hanner.transport.celery_app import redact_url
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -59,7 +59,7 @@ def _text(ner: Client, backlog: Backlog | HannerError, *, as_json: bool) -> str:
 
 def as_dict(settings: Settings, backlog: Backlog | HannerError) -> dict[str, Any]:
     """Return what --json prints."""
-    where = {"redis": shown(settings.broker_url), "queue": settings.queue}
+    where = {"redis": redact_url(settings.broker_url), "queue": settings.queue}
     if isinstance(backlog, HannerError):
         return where | {"error": {"code": backlog.code, "message": str(backlog)}}
     return where | backlog.model_dump() | {"seconds": backlog.seconds, "limit": settings.max_queue or None}
@@ -71,7 +71,7 @@ def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     if backlog.texts != backlog.depth:
         waiting += f", about {counted(backlog.texts, 'text')}"
     told = [
-        ("queue", f"{settings.queue} at {shown(settings.broker_url)}"),
+        ("queue", f"{settings.queue} at {redact_url(settings.broker_url)}"),
         ("waiting", waiting),
         ("oldest", "-" if backlog.oldest_seconds is None else duration(backlog.oldest_seconds)),
         ("done in", "-" if not backlog.depth else _when(backlog)),

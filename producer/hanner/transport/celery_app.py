@@ -54,7 +54,7 @@ def split_url(url: str) -> tuple[str, str]:
     chunks = url.split(";")
     if not all(map(_usable, chunks)):
         raise InvalidSettings(
-            f"HANNER_BROKER_URL cannot be used: {shown(url)!r}; "
+            f"HANNER_BROKER_URL cannot be used: {redact_url(url)!r}; "
             "write redis://HOST:PORT/DB, rediss:// for TLS, sentinel://, or redis+socket:///PATH"
         )
     master = DEFAULT_MASTER
@@ -74,7 +74,7 @@ def _usable(url: str) -> bool:
     return scheme in SCHEMES and port != 0
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return the URL fit for logs and errors: every password in it is masked."""
     return ";".join(_masked(part) for part in url.split(";"))
 

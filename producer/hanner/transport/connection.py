@@ -18,9 +18,9 @@ from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, queue_of, read_routes, unknown
 from hanner.queue.stats import Backlog, full, read_backlog
 from hanner.settings import Settings
-from hanner.transport.celery_app import make_celery, shown
-from hanner.transport.message import Letterhead
-from hanner.transport.pending import FullError, Ticket
+from hanner.transport.celery_app import make_celery, redact_url
+from hanner.transport.message import MessageBuilder
+from hanner.transport.pending import FullError, PendingMessage
 from hanner.transport.publisher import Publisher, Reach
 from hanner.transport.result_listener import ResultListener
 from hanner.transport.result_parser import Meta, read_meta
@@ -35,7 +35,7 @@ TROUBLE = (OperationalError, RedisError, LimitExceeded, OSError)
 """What the libraries raise when Redis is absent, silent or unwilling."""
 
 
-class Link:
+class BrokerConnection:
     """Everything of a client's that touches the network. Threads may share it; it survives forks.
 
     Args:
@@ -44,7 +44,7 @@ class Link:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.where = shown(settings.broker_url)
+        self.where = redact_url(settings.broker_url)
         self._app = make_celery(settings)
         self._store: Any = self._app.backend.client
         self.listener = ResultListener(self._store, where=self.where, patience=settings.connect_timeout)
@@ -66,7 +66,7 @@ class Link:
         self._mailbox: Any = Mailbox(  # type: ignore[no-untyped-call]
             app.conf.control_exchange, type="fanout", accept=["json"], serializer="json"
         )
-        self._letterhead = Letterhead(log_text=self.settings.log_text)
+        self._letterhead = MessageBuilder(log_text=self.settings.log_text)
         self._looked: dict[Destination, tuple[float, Backlog]] = {}
 
     def after_fork(self) -> None:
@@ -141,7 +141,7 @@ class Link:
         *,
         expires: float | None,
         tell: Callable[[HannerError | None], None],
-    ) -> tuple[str, Ticket]:
+    ) -> tuple[str, PendingMessage]:
         """Have a thread put one request into the queue, and tell from there what became of it.
 
         Args:
@@ -164,7 +164,7 @@ class Link:
 
         return task_id, self._publisher(where).post(message.dump(), told)
 
-    def withdraw(self, ticket: Ticket) -> bool:
+    def withdraw(self, ticket: PendingMessage) -> bool:
         """Take back what was posted; False when it is being sent or has been."""
         return any(publisher.withdraw(ticket) for publisher in list(self._publishers.values()))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from celery.signals import after_task_publish, before_task_publish
 from celery.utils.saferepr import saferepr
 
-from hanner.contract import HEADER, masked
+from hanner.contract import HEADER, redact_args
 from hanner.utils import tracing
 from hanner.utils.json import dumps
 
@@ -21,7 +21,7 @@ REPR_CHARACTERS: Final = 1024
 """Celery's own limit for arguments in logs and events."""
 
 
-class Letterhead:
+class MessageBuilder:
     """What all requests of one client have in common.
 
     Args:
@@ -66,7 +66,7 @@ class Letterhead:
             "timelimit": [None, None],
             "root_id": task_id,
             "parent_id": None,
-            "argsrepr": saferepr(args, REPR_CHARACTERS) if self._log_text else masked(args),
+            "argsrepr": saferepr(args, REPR_CHARACTERS) if self._log_text else redact_args(args),
             "kwargsrepr": "{}",
             "origin": self._origin,
             "ignore_result": False,

@@ -16,7 +16,7 @@ class FullError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingMessage:
     """One message of one caller, and what became of it."""
 
     message: bytes

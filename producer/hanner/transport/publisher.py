@@ -25,7 +25,7 @@ from redis.exceptions import (
 )
 
 from hanner.errors import HannerError
-from hanner.transport.pending import FullError, Ticket
+from hanner.transport.pending import FullError, PendingMessage
 
 log = logging.getLogger("hanner.transport.publisher")
 
@@ -101,7 +101,7 @@ class Publisher:
         self._turn = threading.Lock()
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: deque[PendingMessage] = deque()
         self._thread: threading.Thread | None = None
 
     def put(self, message: bytes) -> None:
@@ -112,7 +112,7 @@ class Publisher:
             RedisError: Redis did not take it; it may have it all the same when the connection broke.
             HannerError: it was closed meanwhile.
         """
-        ticket = Ticket(message)
+        ticket = PendingMessage(message)
         with self._lock:
             self._check_open()
             self._waiting.append(ticket)
@@ -126,13 +126,13 @@ class Publisher:
         if ticket.error is not None:
             raise ticket.error
 
-    def post(self, message: bytes, tell: Callable[[Exception | None], None]) -> Ticket:
+    def post(self, message: bytes, tell: Callable[[Exception | None], None]) -> PendingMessage:
         """Have a thread push a message, and tell what became of it from there: None, or what `put` would raise.
 
         Raises:
             HannerError: it is closed.
         """
-        ticket = Ticket(message, tell)
+        ticket = PendingMessage(message, tell)
         with self._ready:
             self._check_open()
             self._waiting.append(ticket)
@@ -142,7 +142,7 @@ class Publisher:
             self._ready.notify()
         return ticket
 
-    def withdraw(self, ticket: Ticket) -> bool:
+    def withdraw(self, ticket: PendingMessage) -> bool:
         """Take a message back; False when it is being sent or has been."""
         with self._lock:
             try:
@@ -183,7 +183,7 @@ class Publisher:
 
     def _send_waiting(self) -> None:
         """Send what waits, as much as one round trip takes; the caller's turn it is."""
-        batch: list[Ticket] = []
+        batch: list[PendingMessage] = []
         size = 0
         with self._lock:
             while self._waiting and len(batch) < BATCH_MESSAGES:

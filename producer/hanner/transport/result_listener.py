@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from hanner.errors import BrokerUnreachable, HannerError
 from hanner.transport.result_parser import Meta, read_meta
-from hanner.transport.subscription import CHUNK, Bell, Subscription, chunks, key
+from hanner.transport.subscription import CHUNK, Subscription, WakeupPipe, chunks, key
 from hanner.utils import fork as forks
 
 log = logging.getLogger("hanner.transport.result_listener")
@@ -63,7 +63,7 @@ class ResultListener:
         self._added: set[str] = set()
         self._dropped: set[str] = set()
         self._thread: threading.Thread | None = None
-        self._bell: Bell | None = None
+        self._bell: WakeupPipe | None = None
         self._trouble: Exception | None = None
 
     def after_fork(self) -> None:
@@ -129,11 +129,11 @@ class ResultListener:
         if self._bell is not None and self._thread is not None:
             self._bell.ring()
             return
-        self._bell = Bell()
+        self._bell = WakeupPipe()
         self._thread = threading.Thread(target=self._run, args=(self._bell,), name="hanner-results", daemon=True)
         self._thread.start()
 
-    def _run(self, bell: Bell) -> None:
+    def _run(self, bell: WakeupPipe) -> None:
         try:
             self._keep_listening(bell)
         except Exception as error:  # a thread that dies in silence would leave its callers waiting
@@ -144,7 +144,7 @@ class ResultListener:
         finally:
             bell.close()
 
-    def _keep_listening(self, bell: Bell) -> None:
+    def _keep_listening(self, bell: WakeupPipe) -> None:
         """Serve on one connection after the other, with growing pauses while Redis is away."""
         began = time.monotonic()
         ever, pause = False, FIRST_PAUSE
@@ -164,12 +164,12 @@ class ResultListener:
                 self._pause(bell, min(pause, self._patience / 4))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _pause(self, bell: Bell, seconds: float) -> None:
+    def _pause(self, bell: WakeupPipe, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self._closed and (left := until - time.monotonic()) > 0:
             bell.wait(left)
 
-    def _serve(self, subscription: Subscription, bell: Bell) -> None:
+    def _serve(self, subscription: Subscription, bell: WakeupPipe) -> None:
         """Subscribe, read, resolve, until closed or the connection fails."""
         with self._lock:
             self._added = set(self._waiting)

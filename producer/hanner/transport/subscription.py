@@ -90,7 +90,7 @@ class Subscription:
         return time.monotonic() - min((self._asked[i] for i in ids & self._asked.keys()), default=time.monotonic())
 
 
-class Bell:
+class WakeupPipe:
     """Wakes a thread out of a select: a pair of sockets, and at most one byte in flight."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ LONGEST_PAUSE: Final = 1.0
 """Seconds between attempts to send what was refused."""
 
 
-class Slowdown:
+class Backoff:
     """The pauses of one stream.
 
     Args:

@@ -3,13 +3,13 @@
 import pytest
 
 from hanner_models.data.datasets import Span
-from hanner_models.evaluation.error_analysis import MISSED, Errors
+from hanner_models.evaluation.error_analysis import MISSED, ErrorCounts
 
 NAME = Span("PER", 2, 5)
 
 
 def errors(gold, predicted):
-    found = Errors()
+    found = ErrorCounts()
     found.add(gold, predicted)
     return found.figures()
 
@@ -44,7 +44,7 @@ def test_each_name_is_one_kind_of_error(predicted, expected):
 
 
 def test_the_kinds_add_up_to_the_names():
-    found = Errors()
+    found = ErrorCounts()
     found.add([Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 6, 9)], [Span("PER", 0, 2), Span("LOC", 3, 9)])
     found.add([Span("PER", 0, 2)], [])
     kinds = found.correct, found.wrong_type, found.boundary.total(), found.wrong_both, found.missed

@@ -10,7 +10,7 @@ import pytest
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL
 from hanner_models.conversion.graph import Float, build
-from hanner_models.conversion.graph_reader import NotOurs, read_weights
+from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
@@ -59,5 +59,5 @@ def test_the_weights_come_back(linear, exact, shape):
 
 
 def test_a_graph_of_another_hand_is_refused(tiny_package):
-    with pytest.raises(NotOurs, match=r"has no constant embeddings\.positions"):
+    with pytest.raises(UnsupportedGraph, match=r"has no constant embeddings\.positions"):
         read_weights(onnx.load(tiny_package / MODEL))

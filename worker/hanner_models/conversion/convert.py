@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from hanner_inference.engine.base import Engine
 from hanner_inference.engine.onnx import OnnxEngine
-from hanner_inference.package import Manifest, ModelPackage, open_package, seal
+from hanner_inference.package import Manifest, ModelPackage, open_package, write_manifest
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import BUILT_IN, batches, for_calibration, for_verification
 from hanner_models.conversion.graph import Float, Linear, build
@@ -97,7 +97,7 @@ def convert(  # noqa: PLR0913  each with its default
                     f"{AGREEMENT:.1%} are asked for; calibrate with texts like yours (--calibrate FILE), or take it as "
                     "it is (--force)"
                 )
-            seal(chosen.folder, chosen.manifest.model_copy(update={"verification": chosen.figures}))
+            write_manifest(chosen.folder, chosen.manifest.model_copy(update={"verification": chosen.figures}))
             shutil.move(chosen.folder, out)
     except OSError as error:
         raise ConversionError(f"cannot write {out}: {error.strerror or error}; nothing was left behind") from error
@@ -120,7 +120,7 @@ def write_package(source: Source, folder: Path, linear: Linear, manifest: Manife
     (folder / "model.onnx").write_bytes(build(source.weights, source.shape, linear).SerializeToString())
     (folder / "crf.safetensors").write_bytes(save({part: source.weights[f"crf.{part}"] for part in CRF}))
     (folder / "tokenizer.json").write_text(source.tokenizer, "utf-8")
-    return seal(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 def recogniser(package: ModelPackage) -> Recogniser:

@@ -25,7 +25,7 @@ _SOURCES = {
 """Which tensor of a layer each of its linear layers reads."""
 
 
-class NotOurs(ValueError):  # noqa: N818 - named for what is wrong
+class UnsupportedGraph(ValueError):  # noqa: N818 - named for what is wrong
     """The graph was not written by graph.build."""
 
 
@@ -35,7 +35,7 @@ def read_weights(model: onnx.ModelProto) -> tuple[dict[str, NDArray[np.float32]]
     Positions come with the vector of token type 0 added to them, and the only token type is zero.
 
     Raises:
-        NotOurs: a constant is missing; the message names it.
+        UnsupportedGraph: a constant is missing; the message names it.
     """
     return _Reader({each.name: each for each in model.graph.initializer}, model).read()
 
@@ -72,7 +72,7 @@ class _Reader:
 
     def _array(self, name: str) -> NDArray[Any]:
         if name not in self.constants:
-            raise NotOurs(f"has no constant {name}")
+            raise UnsupportedGraph(f"has no constant {name}")
         return numpy_helper.to_array(self.constants[name])
 
     def _layers(self) -> int:
@@ -82,7 +82,7 @@ class _Reader:
         for node in self.model.graph.node:
             if node.op_type == "LayerNormalization":
                 return float(next(helper.get_attribute_value(a) for a in node.attribute if a.name == "epsilon"))
-        raise NotOurs("has no LayerNormalization")
+        raise UnsupportedGraph("has no LayerNormalization")
 
     def _activation(self) -> Activation:
         # A ReLU before static INT8 has no node of its own.

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hanner.errors import ModelFailed
 from hanner_inference.engine.base import Batch, Budget
 from hanner_inference.package import MODEL, ModelPackage, ModelPackageError
-from hanner_models.conversion.graph_reader import NotOurs, read_weights
+from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 
 try:
     import torch
@@ -67,7 +67,7 @@ class TorchEngine:
         self._placed = False
         try:
             network = build_network(*read_weights(onnx.load_model_from_string(package.read(MODEL))))
-        except NotOurs as error:
+        except UnsupportedGraph as error:
             raise ModelPackageError(
                 f"{package.path / MODEL} {error}, so the engine 'torch' cannot read it; use HANNER_ENGINE=onnx, "
                 "or convert the model with `hanner model convert`"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hanner_inference.package import Manifest, ModelPackage, seal
+from hanner_inference.package import Manifest, ModelPackage, write_manifest
 from hanner_models.data.datasets import DataError
 
 Figures = Mapping[str, Any]
@@ -69,7 +69,7 @@ def seal_card(package: ModelPackage, figures: Figures, document: Path | None) ->
     """Write figures and the document's sections on failures and reproduction into the manifest; the digest changes."""
     text = _read(document) if document else ""
     card = {**package.manifest.card, "figures": dict(figures), **sections(text)}
-    return seal(package.path, package.manifest.model_copy(update={"card": card}))
+    return write_manifest(package.path, package.manifest.model_copy(update={"card": card}))
 
 
 def sections(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ BOUNDARIES = ("longer", "shorter", "shifted")
 
 
 @dataclass(slots=True)
-class Errors:
+class ErrorCounts:
     """Errors, counted.
 
     Each name of the data is in exactly one of: correct, wrong type, wrong boundary, wrong type and boundary, missed. It

@@ -14,7 +14,7 @@ from typing import Any
 from hanner.contract import Entity
 from hanner_inference.tokenization.normalise import normalise
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.evaluation.error_analysis import Errors
+from hanner_models.evaluation.error_analysis import ErrorCounts
 
 Extract = Callable[[Sequence[str]], Sequence[Sequence[Entity]]]
 Name = tuple[str, str]
@@ -73,7 +73,7 @@ class Evaluation:
     types: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
     seen: Counts = field(default_factory=Counts)
     unseen: Counts = field(default_factory=Counts)
-    errors: Errors = field(default_factory=Errors)
+    errors: ErrorCounts = field(default_factory=ErrorCounts)
     texts: int = 0
     characters: int = 0
     seconds: float = 0.0

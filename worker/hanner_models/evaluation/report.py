@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hanner_inference.package import Manifest, ModelPackage
-from hanner_models.evaluation.error_analysis import BOUNDARIES, MISSED, Errors
+from hanner_models.evaluation.error_analysis import BOUNDARIES, MISSED, ErrorCounts
 from hanner_models.evaluation.evaluate import Counts, Evaluation
 
 _COUNTS = {"texts": "{:,}", "tokens": "{:,}"}
@@ -70,7 +70,7 @@ def evaluation_table(result: Evaluation) -> Table:
     return table
 
 
-def errors_line(errors: Errors) -> str:
+def errors_line(errors: ErrorCounts) -> str:
     """Say what kind of errors there are."""
     boundary = ", ".join(f"{kind} {errors.boundary[kind]:,}" for kind in BOUNDARIES)
     return (
@@ -80,7 +80,7 @@ def errors_line(errors: Errors) -> str:
     )
 
 
-def confusion_table(errors: Errors) -> Table:
+def confusion_table(errors: ErrorCounts) -> Table:
     """Return a table of how often names of each type were found as which, whatever their boundaries."""
     types = sorted({kind for found in errors.confusion.values() for kind in found} - {MISSED} | errors.confusion.keys())
     table = _table("type, found as", *types, "missed")

@@ -10,7 +10,7 @@ import onnx
 from safetensors.numpy import load
 
 from hanner_inference.package import CRF, MANIFEST, MODEL, TOKENIZER, ModelPackage, open_package
-from hanner_models.conversion.graph_reader import NotOurs, read_weights
+from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.source import ConversionError, Source, read_source
 from hanner_models.source.weights import CRF as CRF_PARTS
 
@@ -54,7 +54,7 @@ def _from_package(package: ModelPackage) -> Base:
     manifest = package.manifest
     try:
         weights, shape = read_weights(onnx.load_model_from_string(package.read(MODEL)))
-    except NotOurs as error:
+    except UnsupportedGraph as error:
         raise ConversionError(
             f"{package.path / MODEL} {error}, so its weights cannot be read; give the folder that it was made from"
         ) from None

@@ -17,15 +17,15 @@ from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner_worker.batching.events import GATHER
-from hanner_worker.delivery.heartbeat import Keeper
-from hanner_worker.delivery.inflight import Renewed
-from hanner_worker.execution.batch import held
+from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
+from hanner_worker.delivery.heartbeat import LeaseRenewer
+from hanner_worker.delivery.inflight import HeartbeatResult
+from hanner_worker.execution.batch import get_context
 from hanner_worker.observability.hooks import Watch
 from hanner_worker.observability.setup import Service, observe
 from hanner_worker.observability.throughput import Meter
 
-NEIGHBOURS = 0.25
+MINGLE_TIMEOUT = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
 that never blocks on its processes answers in milliseconds."""
 
@@ -45,9 +45,9 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.hanner_meter = Meter(time.monotonic())
         self._lost = -RECONNECT_PAUSE
-        self._ledger = held().ledger
+        self._ledger = get_context().ledger
         self.hanner_watch, self._services = _observed(self)
-        self._keeper = Keeper(self._ledger, self.hanner_connect, self._about, self._taken_back)
+        self._keeper = LeaseRenewer(self._ledger, self.hanner_connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
                 step.send_hello = MethodType(_hello, step)
@@ -86,7 +86,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def on_send_event_buffered(self) -> None:
         """Send the events that wait, and those that come until then, in a moment."""
-        self.hub.call_later(GATHER, self._flush_events)
+        self.hub.call_later(EVENT_FLUSH_INTERVAL, self._flush_events)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return what is called for every message: ours go to their strategy straight away.
@@ -112,7 +112,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
 
-    def _taken_back(self, renewed: Renewed) -> None:
+    def _taken_back(self, renewed: HeartbeatResult) -> None:
         self.hanner_watch.again("lease_lapsed", renewed.taken_back)
         self.hanner_watch.again("held_too_long", renewed.overdue)
 
@@ -121,7 +121,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             "host": self.hostname,
             "pid": os.getpid(),
             "processes": self.pool.num_processes,
-            "model": held().model,
+            "model": get_context().model,
             "started": round(self.controller.startup_time.timestamp(), 3),
             **self.hanner_meter.figures(time.monotonic()),
         }
@@ -149,22 +149,22 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
     """Return who watches, or end the worker before it forks: what was asked for cannot be."""
     try:
-        return observe(consumer, held())
+        return observe(consumer, get_context())
     except HannerError as error:
         print(f"hanner: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
         raise SystemExit(1) from None
 
 
 def _hello(step: Any, consumer: Any) -> dict[str, Any]:
-    """Do as Mingle.send_hello does, and wait NEIGHBOURS."""
+    """Do as Mingle.send_hello does, and wait MINGLE_TIMEOUT."""
     del step
-    inspect = consumer.app.control.inspect(timeout=NEIGHBOURS, connection=consumer.connection)
+    inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=consumer.connection)
     replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
     replies.pop(consumer.hostname, None)
     return replies
 
 
-def notice_deaths(pool: Any) -> None:
+def patch_exit_detection(pool: Any) -> None:
     """Let a pool of Celery's notice at once that a process died; as it is that can take five seconds.
 
     A dying process closes its pipe to the parent just before it can be waited for. The parent wakes in between, finds

@@ -15,13 +15,13 @@ from redis.exceptions import RedisError
 
 from hanner.errors import InvalidText
 from hanner_worker.batching.consumer import channel_of
-from hanner_worker.batching.flight import Flight, guarded
-from hanner_worker.batching.lanes import Lanes
+from hanner_worker.batching.flight import BatchRun, guarded
+from hanner_worker.batching.lanes import PriorityScheduler
 from hanner_worker.batching.request import BatchRequest
-from hanner_worker.batching.scheduler import Limits
+from hanner_worker.batching.scheduler import BatchLimits
 from hanner_worker.delivery.channel import LOOK
 from hanner_worker.delivery.results import ResultStore
-from hanner_worker.execution.batch import Held
+from hanner_worker.execution.batch import WorkerContext
 
 if TYPE_CHECKING:
     from hanner_worker.observability.hooks import Watch
@@ -45,7 +45,7 @@ class Dispatcher:
         clock: seconds, monotonic.
     """
 
-    def __init__(self, consumer: Any, held: Held, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, consumer: Any, held: WorkerContext, clock: Callable[[], float] = time.monotonic) -> None:
         settings = held.settings
         self.clock = clock
         self.watch: Watch = consumer.hanner_watch
@@ -55,11 +55,11 @@ class Dispatcher:
         self._ledger = held.ledger
         self._backend = held.app.backend
         self._model = held.model
-        self._policy = Lanes(
-            Limits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
+        self._policy = PriorityScheduler(
+            BatchLimits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
         self._requests: dict[str, BatchRequest] = {}  # all that wait or run
-        self._flights: set[Flight] = set()
+        self._flights: set[BatchRun] = set()
         self._serial = 0
         self._scheduled = False
         self._looking = False
@@ -192,7 +192,7 @@ class Dispatcher:
         self._serial += 1
         try:
             works = pickle.dumps([request.work for request in requests], pickle.HIGHEST_PROTOCOL)
-            flight = Flight(self, self._serial, requests, self.clock())
+            flight = BatchRun(self, self._serial, requests, self.clock())
             started = flight.start(self._consumer.pool, self._ledger.owner, works)
         except Exception as error:  # noqa: BLE001 - arguments nested too deep, say; no message may stop the worker
             self._refuse(requests, error)
@@ -240,7 +240,7 @@ class Dispatcher:
         if events is not None and events.enabled:
             events.send(BATCH_EVENT, model=self._model, **batch)
 
-    def landed(self, flight: Flight) -> None:
+    def landed(self, flight: BatchRun) -> None:
         """Take note that a process is free again."""
         self._flights.discard(flight)
         self._schedule()

@@ -14,10 +14,10 @@ from celery.utils.time import utcoffset
 
 from hanner.utils.json import dumps
 
-GATHER = 0.05
+EVENT_FLUSH_INTERVAL = 0.05
 """Seconds for which events gather."""
 MOST = 2000
-"""Events in one message; a worker that makes more in GATHER seconds sends them sooner."""
+"""Events in one message; a worker that makes more in EVENT_FLUSH_INTERVAL seconds sends them sooner."""
 GATHERED = frozenset({"task", "hanner"})
 """Groups of events that gather, by how their types begin; those about workers are sent as they come."""
 

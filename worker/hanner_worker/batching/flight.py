@@ -12,7 +12,7 @@ from celery.worker import state
 from hanner.errors import HannerError, TimedOut, WorkerLost
 from hanner_worker.batching.request import MAX_DEATHS, BatchRequest
 from hanner_worker.execution.batch import Ending, Outcome, Report, run_batch
-from hanner_worker.observability.hooks import Flown
+from hanner_worker.observability.hooks import BatchRecord
 
 if TYPE_CHECKING:
     from hanner_worker.batching.dispatcher import Dispatcher
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Flight:
+class BatchRun:
     """One batch on its way: a single job of the pool, its callbacks fanned out to the requests.
 
     Attributes:
@@ -136,7 +136,7 @@ class Flight:
             self._on_death(live, WorkerLost())
         again = sum(self._dispatcher.known(request.id) is request for request in live)
         runtime = time.time() - self._left
-        flown = Flown(self._number, self.requests, self._left, self._waits, runtime, lost=lost, again=again)
+        flown = BatchRecord(self._number, self.requests, self._left, self._waits, runtime, lost=lost, again=again)
         guarded(self._dispatcher.watch.batch, flown)
 
     def _on_out_of_time(self, live: list[BatchRequest]) -> None:
@@ -169,7 +169,9 @@ class Flight:
         self._dispatcher.announce(batch)
         self._dispatcher.note(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
         self._dispatcher.watch.batch(
-            Flown(self._number, self.requests, self._left, self._waits, report.runtime, report.outcomes, report.figures)
+            BatchRecord(
+                self._number, self.requests, self._left, self._waits, report.runtime, report.outcomes, report.figures
+            )
         )
 
     def _described(self, report: Report) -> dict[str, float]:

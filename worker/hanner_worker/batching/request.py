@@ -8,13 +8,13 @@ from typing import Any
 from celery.worker import state
 from celery.worker.request import Request
 
-from hanner.contract import HEADER, REQUEST_ID, masked
+from hanner.contract import HEADER, REQUEST_ID, redact_args
 from hanner.errors import HannerError
 from hanner_worker.batching.estimate import Size, estimate
-from hanner_worker.batching.scheduler import Item
+from hanner_worker.batching.scheduler import QueuedRequest
 from hanner_worker.delivery.qos import DEATHS
 from hanner_worker.delivery.results import Record, ResultStore
-from hanner_worker.execution.answers import Work, texts_of
+from hanner_worker.execution.answers import TaskPayload, texts_of
 from hanner_worker.execution.batch import dead_letter
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     def _mask(self) -> None:
         """Hide the text from logs, events and remote control; a foreign sender put it in the headers as it is."""
         values = self.args if self.args or not isinstance(self.kwargs, dict) else list(self.kwargs.values())
-        self._argsrepr, self._kwargsrepr = masked(values), "{}"
+        self._argsrepr, self._kwargsrepr = redact_args(values), "{}"
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's signature
@@ -104,19 +104,19 @@ class BatchRequest(Request):  # type: ignore[misc]
         return float(sent) if isinstance(sent, float | int) else None
 
     @property
-    def item(self) -> Item:
+    def item(self) -> QueuedRequest:
         """The request as the policy sees it."""
         size = self.size
-        return Item(self.id, size.rows, size.longest, self.arrived, self.alone, self.bulk)
+        return QueuedRequest(self.id, size.rows, size.longest, self.arrived, self.alone, self.bulk)
 
     @property
-    def work(self) -> Work:
+    def work(self) -> TaskPayload:
         """The request as the pool process gets it."""
         embed = self._payload[2] or {}
         canvas = None
         if any(embed.get(name) for name in FOLLOWERS):
             canvas = {**self.request_dict, **embed, "is_eager": False}
-        return Work(
+        return TaskPayload(
             self.id,
             self.type,
             self.args,

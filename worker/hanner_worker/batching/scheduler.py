@@ -11,7 +11,7 @@ FULL = 0.9
 """A group that uses this share of a budget is full enough: among such groups the one that waited longest goes."""
 
 
-class Item(NamedTuple):
+class QueuedRequest(NamedTuple):
     """One request that waits.
 
     Attributes:
@@ -40,7 +40,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What one batch may be.
 
     Attributes:
@@ -72,15 +72,15 @@ class Window:
 
 
 @dataclass(slots=True)
-class Policy:
+class BatchScheduler:
     """The requests that wait, and the choice among them.
 
     Adding and taking are a bisection and one pass over the list, so thousands may wait.
     """
 
-    limits: Limits
-    _sorted: list[tuple[int, int, Item]] = field(default_factory=list)  # (longest, serial, item)
-    _alone: dict[str, Item] = field(default_factory=dict)
+    limits: BatchLimits
+    _sorted: list[tuple[int, int, QueuedRequest]] = field(default_factory=list)  # (longest, serial, item)
+    _alone: dict[str, QueuedRequest] = field(default_factory=dict)
     _serials: dict[str, tuple[int, int]] = field(default_factory=dict)  # where a key stands in _sorted
     _ages: list[tuple[float, int, str]] = field(default_factory=list)  # a heap; keys that have left are skipped
     _rows: int = 0
@@ -92,11 +92,11 @@ class Policy:
     def __contains__(self, key: str) -> bool:
         return key in self._serials or key in self._alone
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[QueuedRequest]:
         yield from self._alone.values()
         yield from (item for _, _, item in self._sorted)
 
-    def add(self, item: Item) -> None:
+    def add(self, item: QueuedRequest) -> None:
         """Let `item` wait.
 
         Raises:
@@ -122,7 +122,7 @@ class Policy:
         self._ages.clear()
         self._rows = 0
 
-    def take(self, now: float, free: int = 1) -> list[Item]:
+    def take(self, now: float, free: int = 1) -> list[QueuedRequest]:
         """Remove and return the next batch; empty when nothing waits or no process is free.
 
         What must be alone goes first, unless something else is overdue and older. Then the oldest goes if it is
@@ -141,14 +141,14 @@ class Policy:
             if not (overdue and oldest is not None and oldest.arrived < lonely.arrived):
                 return [self._alone.pop(lonely.key)]
         share = -(-self._rows // free)
-        limits = Limits(
+        limits = BatchLimits(
             self.limits.tokens, max(1, min(self.limits.rows, share)), self.limits.padding, self.limits.max_wait
         )
         anchor = self._index(oldest.key) if overdue and oldest is not None else None
         best = max(self._windows(limits, anchor), key=lambda window: (window.fill, -window.oldest))
         return self._remove(best.low, best.high)
 
-    def _windows(self, limits: Limits, anchor: int | None) -> Iterator[Window]:
+    def _windows(self, limits: BatchLimits, anchor: int | None) -> Iterator[Window]:
         """Yield, for every longest item, the largest run of like length that ends with it (and holds the anchor).
 
         Both ends only move up: if a run breaks a limit, so does any that contains it.
@@ -176,7 +176,7 @@ class Policy:
                 fill = max(rows / limits.rows, item.longest * rows / limits.tokens)
                 yield Window(low, high + 1, 1.0 if fill >= FULL else fill, items[youth[0]][2].arrived)
 
-    def _oldest(self) -> Item | None:
+    def _oldest(self) -> QueuedRequest | None:
         """Return the oldest of those that may share a batch."""
         while self._ages:
             _, serial, key = self._ages[0]
@@ -189,7 +189,7 @@ class Policy:
     def _index(self, key: str) -> int:
         return bisect_left(self._sorted, self._serials[key], key=_place)
 
-    def _remove(self, low: int, high: int) -> list[Item]:
+    def _remove(self, low: int, high: int) -> list[QueuedRequest]:
         taken = [item for _, _, item in self._sorted[low:high]]
         del self._sorted[low:high]
         for item in taken:
@@ -198,5 +198,5 @@ class Policy:
         return taken
 
 
-def _place(entry: tuple[int, int, Item]) -> tuple[int, int]:
+def _place(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
     return entry[0], entry[1]

@@ -17,11 +17,11 @@ from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 from kombu.asynchronous.timer import to_timestamp
 
 from hanner.errors import InvalidText, WorkerLost
-from hanner_worker.batching.consumer import notice_deaths
+from hanner_worker.batching.consumer import patch_exit_detection
 from hanner_worker.batching.dispatcher import Dispatcher
 from hanner_worker.batching.message import check, payload
 from hanner_worker.batching.request import MAX_DEATHS, BatchRequest
-from hanner_worker.execution.batch import held
+from hanner_worker.execution.batch import get_context
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ def _dispatcher(consumer: Any) -> Dispatcher:
     """Return the worker's one dispatcher, told of this rebuild."""
     dispatcher: Dispatcher | None = getattr(consumer, "hanner_dispatcher", None)
     if dispatcher is None:
-        notice_deaths(consumer.pool)
-        dispatcher = consumer.hanner_dispatcher = Dispatcher(consumer, held())
+        patch_exit_detection(consumer.pool)
+        dispatcher = consumer.hanner_dispatcher = Dispatcher(consumer, get_context())
     else:
         dispatcher.rebuilt()
     return dispatcher
@@ -71,7 +71,7 @@ class Strategy:
         self._app = app
         self._consumer = consumer
         self._dispatcher = dispatcher
-        self._held = held()
+        self._held = get_context()
         self._utc = app.uses_utc_timezone()
 
     def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:

@@ -23,25 +23,25 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from hanner.utils.json import loads
-from hanner_worker.delivery.inflight import MOST, Ledger, Taken, Want, list_of
-from hanner_worker.delivery.qos import DEATHS, HeldMessages
+from hanner_worker.delivery.inflight import MAX_FETCH, FetchRequest, FetchResult, InFlightStore, list_of
+from hanner_worker.delivery.qos import DEATHS, ReliableQoS
 from hanner_worker.delivery.scripts import TAKE
 from hanner_worker.delivery.waker import WAKE, Waker
 
 logger = logging.getLogger(__name__)
 
 LEDGER = "hanner_ledger"
-"""The transport option that carries the worker's Ledger."""
+"""The transport option that carries the worker's InFlightStore."""
 PAUSE = 1.0
 """Seconds until Redis is asked again after it refused: its disk may be full, or it may be a replica."""
 LOOK = 0.05
 """Seconds between looks at the queue while no process is idle."""
 
 
-class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
+class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
     """A channel whose messages are held by the worker from the moment they leave the queue."""
 
-    QoS = HeldMessages
+    QoS = ReliableQoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._acked: set[str] = set()  # queues that are consumed with acknowledgement
@@ -54,7 +54,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         self._client_id = 0
         self._pooled: Any = None
         super().__init__(*args, **kwargs)
-        self.ledger: Ledger = self.connection.client.transport_options[LEDGER]
+        self.ledger: InFlightStore = self.connection.client.transport_options[LEDGER]
         self.waker = Waker(self)
         self.handlers[WAKE] = self.waker.on_readable
 
@@ -95,7 +95,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         except ResponseError as error:
             self._refused(error)
 
-    def _wants(self, *, idle: bool) -> list[Want]:
+    def _wants(self, *, idle: bool) -> list[FetchRequest]:
         """Return what there is room for, in the order in which it is to be taken."""
         queues = self._queue_cycle.consume(len(self.active_queues))
         wants = []
@@ -105,7 +105,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             if lists and room != 0:
                 # Who works on bulk is never idle while there is more, and takes the last interactive one all the same.
                 last = idle or (not bulk and self.qos.holds_bulk)
-                wants.append(Want(lists, MOST if room is None else min(room, MOST), last))
+                wants.append(FetchRequest(lists, MAX_FETCH if room is None else min(room, MAX_FETCH), last))
         return wants
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -162,7 +162,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         self._deliver_all(taken)
         return True
 
-    def _read_taken(self, **options: Any) -> Taken:
+    def _read_taken(self, **options: Any) -> FetchResult:
         client, refusal = self.client, None
         if self._blocking:
             try:
@@ -175,7 +175,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         except NoScriptError:
             client.connection.send_command("EVAL", TAKE.source, len(keys), *keys, *args)
             reply = client.parse_response(client.connection, "EVAL", **options)
-        taken = Ledger.taken(reply)
+        taken = InFlightStore.taken(reply)
         bulk = sum(self.ledger.is_bulk(tag) for tag, _ in taken.messages)
         counts = {True: bulk, False: len(taken.messages) - bulk}
         self._full = any(counts[self.ledger.keys.is_bulk(want.lists[0])] == want.most for want in wants)
@@ -192,7 +192,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
         if isinstance(error, ReadOnlyError):
             raise RedisConnectionError("Redis is a replica now") from error
 
-    def _deliver_all(self, taken: Taken) -> None:
+    def _deliver_all(self, taken: FetchResult) -> None:
         decoded = list(self._decoded(taken))
         if taken.deaths:
             self._mark_deaths([raw for _, raw, _ in decoded])
@@ -208,7 +208,7 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
                 self._discard(tag, error)
 
-    def _decoded(self, taken: Taken) -> Iterator[tuple[str, Any, str]]:
+    def _decoded(self, taken: FetchResult) -> Iterator[tuple[str, Any, str]]:
         """Yield tag, message and queue of what can be read; what cannot is discarded."""
         for tag, raw in taken.messages:
             try:
@@ -251,5 +251,5 @@ class HoldingChannel(kombu_redis.Channel):  # type: ignore[misc]
             super()._poll_error(type, **options)
 
 
-class HoldingSentinelChannel(HoldingChannel, kombu_redis.SentinelChannel):  # type: ignore[misc]
+class ReliableSentinelChannel(ReliableChannel, kombu_redis.SentinelChannel):  # type: ignore[misc]
     """The same, of a master that sentinels name."""

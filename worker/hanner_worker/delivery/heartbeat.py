@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from hanner_worker.delivery.inflight import Ledger, Renewed
+from hanner_worker.delivery.inflight import HeartbeatResult, InFlightStore
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ RENEWALS = 5
 """Renewals per lease: a few may fail before it lapses."""
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews the lease and takes back what lapsed workers held, until it is stopped.
 
     Args:
@@ -30,10 +30,10 @@ class Keeper:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: InFlightStore,
         connect: Callable[[], Any],
         about: Callable[[], Mapping[str, Any]],
-        noted: Callable[[Renewed], None] | None = None,
+        noted: Callable[[HeartbeatResult], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._connect = connect

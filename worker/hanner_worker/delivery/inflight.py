@@ -14,7 +14,7 @@ from uuid import uuid4
 from hanner.queue.keys import QUEUES, QueueKeys
 from hanner_worker.delivery import scripts
 
-MOST = 1000
+MAX_FETCH = 1000
 """Messages of a kind taken in one step."""
 DEATHS_KEPT = 86_400
 """Seconds after the last death for which deaths are remembered."""
@@ -52,7 +52,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class FetchRequest:
     """What a worker wants of one kind of messages.
 
     Attributes:
@@ -67,7 +67,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class FetchResult:
     """What one step took from the queue.
 
     Attributes:
@@ -80,7 +80,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class HeartbeatResult:
     """What a renewal of the lease brought.
 
     Attributes:
@@ -95,7 +95,7 @@ class Renewed:
 
 
 @dataclass(slots=True)
-class Ledger:
+class InFlightStore:
     """One worker's account of what it holds.
 
     Attributes:
@@ -134,7 +134,7 @@ class Ledger:
         """Tell whether a message came from the bulk queue."""
         return list_of(tag) in self._bulk  # asked several times for each message
 
-    def take_command(self, *wants: Want) -> tuple[list[str], list[Any]]:
+    def take_command(self, *wants: FetchRequest) -> tuple[list[str], list[Any]]:
         """Return keys and arguments of TAKE, for who sends it without waiting for the reply; the first kind goes first.
 
         No kind takes another's room.
@@ -143,17 +143,17 @@ class Ledger:
         keys = [self.keys.leases, held, taken, self.keys.deaths]
         args: list[Any] = [self.owner, int(self.lease * 1000), self._number]
         for want in wants:
-            most = min(want.most, MOST)
+            most = min(want.most, MAX_FETCH)
             keys += want.lists
             args += [len(want.lists), most, int(want.last)]
             self._number += most  # a number is never used again, even if the reply is lost
         return keys, args
 
     @staticmethod
-    def taken(reply: Any) -> Taken:
+    def taken(reply: Any) -> FetchResult:
         """Read the reply of TAKE."""
         deaths, flat = reply
-        return Taken(deaths, [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)])
+        return FetchResult(deaths, [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)])
 
     def deaths_of(self, client: Any, task_ids: Sequence[str]) -> list[int]:
         """Return how many processes died under each task.
@@ -222,7 +222,7 @@ class Ledger:
         reply: list[int] = scripts.DIED(client, [taken, running, self.keys.deaths], [DEATHS_KEPT, *tags, *ids])
         return reply
 
-    def renew(self, client: Any, about: Mapping[str, Any]) -> Renewed:
+    def renew(self, client: Any, about: Mapping[str, Any]) -> HeartbeatResult:
         """Renew the lease, say how the worker does, and take back what lapsed workers held.
 
         Args:
@@ -246,7 +246,7 @@ class Ledger:
             *fields,
         ]
         count, owners, overdue = scripts.RENEW(client, keys, args)
-        return Renewed([owner.decode() for owner in owners], count, overdue)
+        return HeartbeatResult([owner.decode() for owner in owners], count, overdue)
 
     def leave(self, client: Any) -> int:
         """Put all back and end the lease; return how many messages went back.

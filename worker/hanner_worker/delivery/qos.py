@@ -15,7 +15,7 @@ def _always() -> bool:
     return True
 
 
-class HeldMessages(kombu_redis.QoS):  # type: ignore[misc]
+class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
     """What this channel's worker holds, on this side: by delivery tag, with what is still to be told to Redis.
 
     Attributes:

@@ -11,7 +11,7 @@ from celery import states
 from redis.exceptions import RedisError
 
 from hanner.utils.json import dumps
-from hanner_worker.delivery.inflight import End, Ledger
+from hanner_worker.delivery.inflight import End, InFlightStore
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class ResultStore:
     def __init__(
         self,
         backend: Any,
-        ledger: Ledger,
+        ledger: InFlightStore,
         sleep: Callable[[float], None] = time.sleep,
         told: Callable[[Sequence[Record]], None] | None = None,
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache
 from kombu.transport import redis as kombu_redis
 
-from hanner_worker.delivery.channel import LEDGER, HoldingChannel, HoldingSentinelChannel
+from hanner_worker.delivery.channel import LEDGER, ReliableChannel, ReliableSentinelChannel
 from hanner_worker.delivery.waker import WAKE, Waker
 
 
@@ -20,7 +20,7 @@ class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
         for channel in self._channels:
             self._let_wake(channel, channel.waker)
 
-    def _let_wake(self, channel: HoldingChannel, waker: Waker) -> None:
+    def _let_wake(self, channel: ReliableChannel, waker: Waker) -> None:
         if channel.blocked is None or waker.list is None or waker.waiting or waker.refused:
             return
         if not self._client_registered(channel, waker.client, WAKE):
@@ -39,7 +39,7 @@ class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
 class Transport(kombu_redis.Transport):  # type: ignore[misc]
     """kombu's transport to redis:// and rediss://, and the worker's where the options carry a Ledger."""
 
-    Holding: type[HoldingChannel] = HoldingChannel
+    Holding: type[ReliableChannel] = ReliableChannel
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
@@ -53,7 +53,7 @@ class SentinelTransport(Transport):
 
     default_port = 26379
     Channel = kombu_redis.SentinelChannel
-    Holding = HoldingSentinelChannel
+    Holding = ReliableSentinelChannel
 
 
 def install() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 if TYPE_CHECKING:
-    from hanner_worker.delivery.channel import HoldingChannel
+    from hanner_worker.delivery.channel import ReliableChannel
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Waker:
         refused: Redis does not let its user end a wait, so there is no use in this.
     """
 
-    def __init__(self, channel: "HoldingChannel") -> None:
+    def __init__(self, channel: "ReliableChannel") -> None:
         self._channel = channel
         self.list: str | None = None
         self.waiting = False

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from traceback import format_tb
 from typing import Any, NamedTuple, Protocol
 
-from hanner.contract import EXTRACT, Entity, masked, text_fault, texts_fault
+from hanner.contract import EXTRACT, Entity, redact_args, text_fault, texts_fault
 from hanner.errors import HannerError, InvalidText, ModelFailed
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Memory(Protocol):
         ...
 
 
-class Work(NamedTuple):
+class TaskPayload(NamedTuple):
     """One request on its way to a pool process.
 
     Attributes:
@@ -64,7 +64,7 @@ class Work(NamedTuple):
     deaths: int = 0
 
     def __repr__(self) -> str:
-        return f"<{self.task}[{self.id}]{masked(self.args)}>"
+        return f"<{self.task}[{self.id}]{redact_args(self.args)}>"
 
 
 class Answer(NamedTuple):
@@ -80,7 +80,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answerer:
+class BatchInference:
     """Answers requests with one model.
 
     Attributes:
@@ -99,7 +99,7 @@ class Answerer:
     fatal: tuple[type[Exception], ...] = ()
     memory: Memory | None = None
 
-    def answer(self, works: Sequence[Work]) -> tuple[list[Answer], dict[str, float]]:
+    def answer(self, works: Sequence[TaskPayload]) -> tuple[list[Answer], dict[str, float]]:
         """Return the answers to all requests, in order, and figures: those of the model's runs, summed, and a few more.
 
         `repeated` counts texts that another text of the batch is the same as, `cached` those answered from memory
@@ -210,7 +210,7 @@ class _Request:
     findings: list[list[Entity] | HannerError | None]
 
     @classmethod
-    def checked(cls, work: Work, max_chars: int) -> "_Request":
+    def checked(cls, work: TaskPayload, max_chars: int) -> "_Request":
         """Check a request; a bad text gets its error now.
 
         Raises:

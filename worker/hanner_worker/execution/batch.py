@@ -16,10 +16,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from hanner.contract import ErrorCode
 from hanner.errors import HannerError, ModelFailed
 from hanner.settings import Settings
-from hanner_inference.memory import Returns
-from hanner_worker.delivery.inflight import Ledger
+from hanner_inference.memory import HeapTrimmer
+from hanner_worker.delivery.inflight import InFlightStore
 from hanner_worker.delivery.results import NotStored, Record, ResultStore, Standing
-from hanner_worker.execution.answers import Answer, Answerer, Memory, Recogniser, Work
+from hanner_worker.execution.answers import Answer, BatchInference, Memory, Recogniser, TaskPayload
 from hanner_worker.execution.cache import Cache, Keys
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class WorkerContext:
     """What every pool process inherits from the parent.
 
     Attributes:
@@ -48,7 +48,7 @@ class Held:
     app: Celery
     settings: Settings
     keys: Keys
-    ledger: Ledger
+    ledger: InFlightStore
 
     def cache(self) -> Cache | None:
         """Return a cache for one batch, if the settings want one; a dictionary reloaded meanwhile counts from here."""
@@ -63,10 +63,10 @@ class Held:
         """The terms that override the model, if there are any."""
         return getattr(self.recogniser, "dictionary", None)
 
-    def answerer(self, memory: Memory | None = None) -> Answerer:
+    def answerer(self, memory: Memory | None = None) -> BatchInference:
         """Return what answers requests with this model."""
         settings = self.settings
-        return Answerer(
+        return BatchInference(
             self.recogniser, self.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), memory
         )
 
@@ -111,18 +111,18 @@ ANSWERED_BEFORE = "answered_before"
 INTERNAL = "internal_error"
 """Code of an error that has none in the contract."""
 
-_held: list[Held] = []
+_held: list[WorkerContext] = []
 _known: dict[str, Answer] = {}
-_returns = Returns()
+_returns = HeapTrimmer()
 
 
-def hold(held_: Held) -> None:
+def set_context(held_: WorkerContext) -> None:
     """Keep the model for this process and all that are forked from it."""
     _held[:] = [held_]
 
 
-def held() -> Held:
-    """Return what was given to `hold`.
+def get_context() -> WorkerContext:
+    """Return what was given to `set_context`.
 
     Raises:
         RuntimeError: nothing was.
@@ -132,14 +132,14 @@ def held() -> Held:
     return _held[0]
 
 
-def is_holding() -> bool:
-    """Tell whether `hold` was called here or in a process this one was forked from."""
+def has_context() -> bool:
+    """Tell whether `set_context` was called here or in a process this one was forked from."""
     return bool(_held)
 
 
 def run_batch(owner: str, works: bytes) -> Report:
     """Answer a batch of requests, pickled by the parent that is `owner`; the target of the pool's jobs."""
-    here = held()
+    here = get_context()
     if here.ledger.owner != owner:  # a process that was not forked made its own
         here = replace(here, ledger=replace(here.ledger, owner=owner))
     report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
@@ -147,13 +147,13 @@ def run_batch(owner: str, works: bytes) -> Report:
     return report
 
 
-def answer(work: Work) -> dict[str, Any]:
+def answer(work: TaskPayload) -> dict[str, Any]:
     """Return what a task's body returns: the result that its batch has already found, else one found now.
 
     Raises:
         HannerError: the request fails.
     """
-    found = _known.get(work.id) or held().answerer().answer([work])[0][0]
+    found = _known.get(work.id) or get_context().answerer().answer([work])[0][0]
     if isinstance(found.result, BaseException):
         raise found.result
     return found.result
@@ -168,7 +168,7 @@ class Batch:
         store: where results go; the app's own backend if not given.
     """
 
-    def __init__(self, held_: Held, works: Sequence[Work], store: ResultStore | None = None) -> None:
+    def __init__(self, held_: WorkerContext, works: Sequence[TaskPayload], store: ResultStore | None = None) -> None:
         self._held = held_
         self._works = works
         self._store = store or ResultStore(held_.app.backend, held_.ledger)
@@ -245,7 +245,7 @@ class Batch:
             return False
         return self._trace(work, found)
 
-    def _trace(self, work: Work, found: Answer) -> bool:
+    def _trace(self, work: TaskPayload, found: Answer) -> bool:
         """Let Celery end a request from which more follows: callbacks, chain, chord. True once it has."""
         task = self._held.app.tasks[work.task]
         args = list(work.args) if isinstance(work.args, list | tuple) else []

@@ -5,13 +5,13 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
-from hanner_worker.execution.batch import Held
+from hanner_worker.execution.batch import WorkerContext
 from hanner_worker.observability.collectors import PoolCollector, QueueCollector
 from hanner_worker.observability.endpoint import Endpoint
 from hanner_worker.observability.metrics import Recorder, tell_model
 
 
-def assemble(consumer: Any, held: Held) -> tuple[Recorder, Endpoint]:
+def assemble(consumer: Any, held: WorkerContext) -> tuple[Recorder, Endpoint]:
     """Return what counts, and what serves the counts once it is started.
 
     Args:

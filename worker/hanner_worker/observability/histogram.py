@@ -10,7 +10,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 
-class Spread(Collector):
+class BatchHistogram(Collector):
     """A histogram without labels. One thread may observe while another reads.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Flown:
+class BatchRecord:
     """One batch that is through the pool, or was lost there.
 
     Attributes:
@@ -52,7 +52,7 @@ class Flown:
 class Watch:
     """Listens to nothing. Called from the event loop, `again` also from the keeper's thread: be quick."""
 
-    def batch(self, flown: Flown) -> None:
+    def batch(self, flown: BatchRecord) -> None:
         """Take note of a batch that was reported or lost."""
 
     def ended(self, records: Sequence[Record]) -> None:
@@ -72,7 +72,7 @@ class Watches(Watch):
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
 
-    def batch(self, flown: Flown) -> None:
+    def batch(self, flown: BatchRecord) -> None:
         """See `Watch`."""
         for watch in self._watches:
             watch.batch(flown)

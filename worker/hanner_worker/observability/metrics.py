@@ -10,8 +10,8 @@ from hanner.contract import ErrorCode
 from hanner_worker.delivery.results import Record
 from hanner_worker.execution.batch import ANSWERED_BEFORE, INTERNAL, Ending, code_of
 from hanner_worker.observability import buckets
-from hanner_worker.observability.histogram import Spread
-from hanner_worker.observability.hooks import Flown, Watch
+from hanner_worker.observability.histogram import BatchHistogram
+from hanner_worker.observability.hooks import BatchRecord, Watch
 
 OK: Final = "ok"
 OUTCOMES: Final = (
@@ -84,20 +84,20 @@ class Recorder(Watch):
             registry=registry,
         )
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
-        self._waits = Spread(
+        self._waits = BatchHistogram(
             "hanner_worker_queue_wait_seconds",
             "Time from a request's sending until its batch went to a process; by its sender's clock.",
             buckets.WAITS,
             registry,
         )
-        self._latencies = Spread(
+        self._latencies = BatchHistogram(
             "hanner_worker_request_duration_seconds",
             "Time from a request's sending until its result was stored; by its sender's clock.",
             buckets.WAITS,
             registry,
         )
 
-    def batch(self, flown: Flown) -> None:
+    def batch(self, flown: BatchRecord) -> None:
         """Record a batch."""
         if flown.lost:
             self._lost[flown.lost].inc()
@@ -109,7 +109,7 @@ class Recorder(Watch):
         self._count_outcomes(flown)
         self._measure(flown)
 
-    def _count_outcomes(self, flown: Flown) -> None:
+    def _count_outcomes(self, flown: BatchRecord) -> None:
         answered = 0
         for outcome in flown.outcomes:
             if outcome.ending is Ending.ANSWERED and not outcome.code:
@@ -123,7 +123,7 @@ class Recorder(Watch):
                 self._again["time_limit"].inc()
         self._requests[OK].inc(answered)
 
-    def _measure(self, flown: Flown) -> None:
+    def _measure(self, flown: BatchRecord) -> None:
         figures = flown.figures
         texts = sum(request.size.texts for request in flown.requests)
         tokens, padded = figures.get("tokens", 0), figures.get("padded_tokens", 0)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from hanner.errors import HannerError
 from hanner.utils import tracing
-from hanner_worker.execution.batch import Held
+from hanner_worker.execution.batch import WorkerContext
 from hanner_worker.observability.hooks import Watch, Watches
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Service(Protocol):
         ...
 
 
-def observe(consumer: Any, held: Held) -> tuple[Watch, list[Service]]:
+def observe(consumer: Any, held: WorkerContext) -> tuple[Watch, list[Service]]:
     """Return who is told of batches, and what runs beside the pool.
 
     Args:

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from hanner.utils import tracing
 from hanner_worker.batching.request import BatchRequest
 from hanner_worker.execution.batch import ANSWERED_BEFORE
-from hanner_worker.observability.hooks import Flown, Watch
+from hanner_worker.observability.hooks import BatchRecord, Watch
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -37,7 +37,7 @@ class Spans(Watch):
         self._queue = queue
         self._model = model
 
-    def batch(self, flown: Flown) -> None:
+    def batch(self, flown: BatchRecord) -> None:
         """Make the spans of one batch and of its traced requests."""
         spans = list(self._requests(flown))
         if not spans:
@@ -59,7 +59,7 @@ class Spans(Watch):
             span.add_link(batch.get_span_context())
             span.end(end)
 
-    def _described(self, flown: Flown) -> dict[str, Any]:
+    def _described(self, flown: BatchRecord) -> dict[str, Any]:
         figures = {
             f"hanner.batch.{name}{'_seconds' if name in FIGURES[-3:] else ''}": flown.figures[name]
             for name in FIGURES
@@ -73,7 +73,7 @@ class Spans(Watch):
             **figures,
         }
 
-    def _requests(self, flown: Flown) -> Iterator[Span]:
+    def _requests(self, flown: BatchRecord) -> Iterator[Span]:
         """Start the spans of those requests that are traced."""
         if not any(isinstance(request.request_dict.get("traceparent"), str) for request in flown.requests):
             return

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from hanner.cli.doctor import environment as surroundings
 from hanner.cli.doctor import server, workers
-from hanner.cli.doctor.result import Finding, Level, fail, ok
+from hanner.cli.doctor.result import CheckResult, Level, fail, ok
 from hanner.cli.plugins import local
 from hanner.cli.probe import PROBE
 from hanner.client import Client
@@ -51,7 +51,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(broker: str | None, timeout: float) -> Iterator[Finding]:
+def examine(broker: str | None, timeout: float) -> Iterator[CheckResult]:
     """Look at everything, from what is near to what is far."""
     yield surroundings.python()
     yield from surroundings.packages()
@@ -75,7 +75,7 @@ def examine(broker: str | None, timeout: float) -> Iterator[Finding]:
         app.close()
 
 
-def _local(settings: Settings) -> Iterator[Finding]:
+def _local(settings: Settings) -> Iterator[CheckResult]:
     """Check what a worker on this machine would need, if one could run here."""
     if util.find_spec("onnxruntime") is None:
         yield ok("engine", "not installed: this machine is a client; for a worker, pip install 'hanner[worker]'")
@@ -83,7 +83,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield from local("checks")(settings)
 
 
-def _far(app: Any, settings: Settings, timeout: float) -> Iterator[Finding]:
+def _far(app: Any, settings: Settings, timeout: float) -> Iterator[CheckResult]:
     store = app.backend.client
     info = store.info()
     yield from server.server(info)
@@ -99,7 +99,7 @@ def _far(app: Any, settings: Settings, timeout: float) -> Iterator[Finding]:
     yield _answer(settings, timeout, waiting)
 
 
-def _answer(settings: Settings, timeout: float, waiting: int) -> Finding:
+def _answer(settings: Settings, timeout: float, waiting: int) -> CheckResult:
     """Send one text all the way, which is the proof."""
     began = time.perf_counter()
     try:
@@ -111,7 +111,7 @@ def _answer(settings: Settings, timeout: float, waiting: int) -> Finding:
     return ok("answer", f"a first text was answered in {(time.perf_counter() - began) * 1000:.0f} ms")
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: CheckResult) -> None:
     """Print a finding: for programs four columns, for people with a mark and a colour."""
     if not sys.stdout.isatty():
         print(finding.level, finding.subject, finding.found, finding.mend, sep="\t", flush=True)

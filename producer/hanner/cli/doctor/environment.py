@@ -9,7 +9,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from hanner.cli.doctor.result import Finding, fail, ok, warn
+from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.cli.local_stack import foreign
 from hanner.errors import InvalidSettings
 from hanner.settings import IN_FILE, PREFIX, Settings, variable
@@ -18,7 +18,7 @@ OLDEST = (3, 11)
 NOT_FOR_USERS = {"dev", "all"}
 
 
-def python(version: tuple[int, ...] = sys.version_info[:3], system: str = platform.system()) -> Finding:
+def python(version: tuple[int, ...] = sys.version_info[:3], system: str = platform.system()) -> CheckResult:
     """Judge the interpreter and the system."""
     found = f"{'.'.join(map(str, version))} on {system}"
     if version < OLDEST:
@@ -30,7 +30,7 @@ def python(version: tuple[int, ...] = sys.version_info[:3], system: str = platfo
 
 def packages(
     requirements: Iterable[str] | None = None, version_of: Callable[[str], str] = metadata.version
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Compare what is installed with what hanner asks for, and say which extras are there.
 
     Args:
@@ -75,7 +75,7 @@ def _judge(requirement: Requirement, version_of: Callable[[str], str]) -> tuple[
     return True, f"{requirement.name} is {version}, needed is {requirement.specifier}"
 
 
-def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
+def variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Find HANNER_ variables that nothing reads, and those of Celery that win over hanner's."""
     known = [variable(name) + end for name in Settings.model_fields for end in ("", IN_FILE)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
@@ -93,7 +93,7 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield ok("variables", ", ".join(given) or "none set: every setting has its default")
 
 
-def settings(environ: Mapping[str, str], broker: str | None = None) -> tuple[Settings | None, list[Finding]]:
+def settings(environ: Mapping[str, str], broker: str | None = None) -> tuple[Settings | None, list[CheckResult]]:
     """Read the settings and judge how they go together; None when they cannot be used."""
     overrides: dict[str, object] = {} if broker is None else {"broker_url": broker}
     try:
@@ -104,7 +104,7 @@ def settings(environ: Mapping[str, str], broker: str | None = None) -> tuple[Set
     return read, findings or [ok("settings", "all can be used, and go together")]
 
 
-def _clashes(read: Settings) -> Iterator[Finding]:
+def _clashes(read: Settings) -> Iterator[CheckResult]:
     if read.result_ttl < read.timeout:
         yield fail(
             "settings",

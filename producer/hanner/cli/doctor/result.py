@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at.
 
     Attributes:
@@ -34,16 +34,16 @@ class Finding:
         return asdict(self)
 
 
-def ok(subject: str, found: str) -> Finding:
+def ok(subject: str, found: str) -> CheckResult:
     """Return a finding that all is well."""
-    return Finding(Level.OK, subject, found)
+    return CheckResult(Level.OK, subject, found)
 
 
-def warn(subject: str, found: str, mend: str) -> Finding:
+def warn(subject: str, found: str, mend: str) -> CheckResult:
     """Return a finding that may cause trouble."""
-    return Finding(Level.WARN, subject, found, mend)
+    return CheckResult(Level.WARN, subject, found, mend)
 
 
-def fail(subject: str, found: str, mend: str) -> Finding:
+def fail(subject: str, found: str, mend: str) -> CheckResult:
     """Return a finding that keeps hanner from working."""
-    return Finding(Level.FAIL, subject, found, mend)
+    return CheckResult(Level.FAIL, subject, found, mend)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
-from hanner.cli.doctor.result import Finding, fail, ok, warn
-from hanner.transport.celery_app import shown
+from hanner.cli.doctor.result import CheckResult, fail, ok, warn
+from hanner.transport.celery_app import redact_url
 
 OLDEST = (6, 2)
 """First version with BLMOVE."""
@@ -17,10 +17,10 @@ SKEW_WARN, SKEW_FAIL = 2.0, 30.0
 FULL = 0.9
 
 
-def address(url: str) -> Finding:
+def address(url: str) -> CheckResult:
     """Judge how texts travel to the server."""
     first = urlsplit(url.split(";", maxsplit=1)[0])
-    where = shown(url)
+    where = redact_url(url)
     if first.scheme == "rediss":
         if "ssl_cert_reqs=" in url and "required" not in url.lower():
             return warn("TLS", f"{where}: the server's certificate is not checked", "use ssl_cert_reqs=required")
@@ -37,9 +37,9 @@ def _near(host: str) -> bool:
         return "." not in host  # localhost, and names inside a compose file or a cluster
 
 
-def unreachable(error: Exception, url: str) -> Finding:
+def unreachable(error: Exception, url: str) -> CheckResult:
     """Say why the server cannot be asked."""
-    found = f"{shown(url)} does not answer: {_sentence(error)}"
+    found = f"{redact_url(url)} does not answer: {_sentence(error)}"
     text = str(error).lower()
     if isinstance(error, AuthenticationError | AuthorizationError) or "noauth" in text or "wrongpass" in text:
         return fail("Redis", found, "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0")
@@ -59,7 +59,7 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def server(info: Mapping[str, Any]) -> Iterator[Finding]:
+def server(info: Mapping[str, Any]) -> Iterator[CheckResult]:
     """Judge a server by what INFO says; a managed one may refuse CONFIG, so that is not asked."""
     yield _version(info)
     if info.get("cluster_enabled"):
@@ -71,7 +71,7 @@ def server(info: Mapping[str, Any]) -> Iterator[Finding]:
     yield _persistence(info)
 
 
-def _version(info: Mapping[str, Any]) -> Finding:
+def _version(info: Mapping[str, Any]) -> CheckResult:
     name, key = ("Valkey", "valkey_version") if "valkey_version" in info else ("Redis", "redis_version")
     version = str(info.get(key, "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -80,7 +80,7 @@ def _version(info: Mapping[str, Any]) -> Finding:
     return ok("Redis", f"{name} {version}, {int(info.get('connected_clients', 0)):,} connections")
 
 
-def _policy(info: Mapping[str, Any]) -> Finding:
+def _policy(info: Mapping[str, Any]) -> CheckResult:
     policy = str(info.get("maxmemory_policy", "unknown"))
     if policy in {"noeviction", "unknown"}:
         return ok("eviction", f"maxmemory-policy {policy}")
@@ -88,7 +88,7 @@ def _policy(info: Mapping[str, Any]) -> Finding:
     return (warn if policy.startswith("volatile") else fail)("eviction", f"maxmemory-policy {policy}", mend)
 
 
-def _memory(info: Mapping[str, Any]) -> Finding:
+def _memory(info: Mapping[str, Any]) -> CheckResult:
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
         return ok("memory", f"{used / 2**20:,.0f} MB used, no limit")
@@ -98,7 +98,7 @@ def _memory(info: Mapping[str, Any]) -> Finding:
     return ok("memory", found)
 
 
-def _persistence(info: Mapping[str, Any]) -> Finding:
+def _persistence(info: Mapping[str, Any]) -> CheckResult:
     if not info.get("aof_enabled"):
         mend = "CONFIG SET appendonly yes: else a restart of Redis forgets what came since its last snapshot"
         return warn("persistence", "appendonly no", mend)
@@ -112,7 +112,7 @@ def skew(other: float, before: float, after: float) -> float:
     return max(before - other, other - after, 0.0)
 
 
-def clock(server_time: float, before: float, after: float) -> Finding:
+def clock(server_time: float, before: float, after: float) -> CheckResult:
     """Compare Redis's clock with this machine's; all in seconds since 1970."""
     seconds = skew(server_time, before, after)
     found = f"{seconds:.1f} s between Redis's clock and this machine's"

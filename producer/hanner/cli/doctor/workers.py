@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from hanner.cli.doctor.result import Finding, fail, ok, warn
+from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.cli.doctor.server import SKEW_WARN, skew
 from hanner.settings import Settings, variable
 
@@ -27,7 +27,7 @@ class Here(NamedTuple):
     after: float
 
 
-def workers(about: Mapping[str, Mapping[str, Any]], here: Here) -> Iterator[Finding]:
+def workers(about: Mapping[str, Mapping[str, Any]], here: Here) -> Iterator[CheckResult]:
     """Judge what workers say of themselves.
 
     Args:
@@ -50,7 +50,7 @@ def workers(about: Mapping[str, Mapping[str, Any]], here: Here) -> Iterator[Find
         yield warn("workers", f"they run different models: {', '.join(models)}", mend)
 
 
-def _worker(name: str, told: Mapping[str, Any], here: Here) -> Iterator[Finding]:
+def _worker(name: str, told: Mapping[str, Any], here: Here) -> Iterator[CheckResult]:
     if "queue" not in told:
         yield warn(
             "worker", f"{name} does not say what it is", "see whether it is an older worker, or none of hanner's"
@@ -65,7 +65,7 @@ def _worker(name: str, told: Mapping[str, Any], here: Here) -> Iterator[Finding]
         yield ok("worker", f"{name}: {told.get('model')}, {told.get('processes')} processes, hanner {here.version}")
 
 
-def _differences(name: str, told: Mapping[str, Any], here: Here) -> Iterator[Finding]:
+def _differences(name: str, told: Mapping[str, Any], here: Here) -> Iterator[CheckResult]:
     if told.get("version") != here.version:
         yield warn(
             "worker", f"{name} has hanner {told.get('version')}, here is {here.version}", "install the same version"
