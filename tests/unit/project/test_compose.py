@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from hanner.settings import Settings, variable
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose"
 PINS = COMPOSE / "requirements"
 FOLDERS = ("redis", "worker", "gateway", "flower", "app", "grafana")

@@ -7,7 +7,7 @@ from hanner import errors
 from hanner.contract import ErrorCode
 from hanner.settings import Settings, table, variable
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text("utf-8")
 

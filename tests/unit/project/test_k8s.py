@@ -13,7 +13,7 @@ from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings, variable
 from hanner_gateway.openapi import KEPT
 
-FOLDER = Path(__file__).parents[2] / "compose" / "k8s"
+FOLDER = Path(__file__).parents[3] / "compose" / "k8s"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
 DOCUMENTS = [
     document
