@@ -50,17 +50,17 @@ def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
         with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
             poison = poison or app.send_task("hanner.extract", ["!wait:never"])
             assert server.client.blpop(["waiting"], timeout=30)
-            assert server.client.hget("hanner:hanner:deaths", poison.id) == (str(death) if death else None)
+            assert server.client.hget("hanner:hanner:crashes", poison.id) == (str(death) if death else None)
             signal_all(running, signal.SIGKILL)
             running.wait()
     with worker(server.url, "-c", "1", env=SHORT_LEASE):
         with pytest.raises(Exception, match="died each time"):
             poison.get(timeout=30)
         letter = json.loads(server.client.hget("hanner:hanner:dead", poison.id))
-        assert (letter["code"], letter["deaths"]) == ("worker_lost", 3)
+        assert (letter["code"], letter["crashes"]) == ("worker_lost", 3)
         assert len(runs(server.client)) == 3
         events.wait_for(lambda e: "task-failed" in e.of(poison.id))
-        assert not server.client.exists("hanner:hanner:deaths")
+        assert not server.client.exists("hanner:hanner:crashes")
 
 
 def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
@@ -133,7 +133,7 @@ def test_a_cold_shutdown_gives_everything_back(server, app, events):
         running.wait()
     assert not held(server.client)
     assert {json.loads(raw)["headers"]["id"] for raw in server.client.lrange("hanner", 0, -1)} == {busy.id, waiting.id}
-    assert not server.client.exists("hanner:hanner:leases", "hanner:hanner:deaths")
+    assert not server.client.exists("hanner:hanner:leases", "hanner:hanner:crashes")
 
 
 def test_processes_of_a_killed_parent_end(server, app):

@@ -76,7 +76,7 @@ def test_the_lease_is_there_and_says_how_the_worker_does(server):
     assert started.wait(10)
     keeper.stop()  # after a renewal that has begun
     assert server.client.zscore("hanner:hanner:leases", ledger.owner) > 0
-    assert server.client.hget(ledger.keys.owner(ledger.owner), "host") == "h"
+    assert server.client.hget(ledger.keys.worker(ledger.owner), "host") == "h"
 
 
 def test_every_worker_is_an_owner_of_its_own():

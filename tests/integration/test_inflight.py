@@ -9,7 +9,7 @@ from support.ledgers import hold, letters, make_ledger, push, queued, take
 
 
 def held(client, ledger):
-    return sorted(raw.decode().removeprefix("message of ") for raw in client.hvals(ledger.keys.held(ledger.owner)))
+    return sorted(raw.decode().removeprefix("message of ") for raw in client.hvals(ledger.keys.unacked(ledger.owner)))
 
 
 def end(tag, task_id, payload="answer"):
@@ -25,8 +25,8 @@ def lapse(client, ledger):
 def settle_in(client, ledger):
     """Let a worker have been here for long enough to judge others."""
     ledger.renew(client, {})
-    since = int(client.hget(ledger.keys.owner(ledger.owner), "since"))
-    client.hset(ledger.keys.owner(ledger.owner), "since", since - 60_000)
+    since = int(client.hget(ledger.keys.worker(ledger.owner), "since"))
+    client.hset(ledger.keys.worker(ledger.owner), "since", since - 60_000)
 
 
 def test_messages_are_taken_in_order_and_held_from_then_on(client, ledger):
@@ -35,7 +35,7 @@ def test_messages_are_taken_in_order_and_held_from_then_on(client, ledger):
     assert [raw for _, raw in first.messages] == [b"message of a", b"message of b"]
     assert queued(client) == ["c"]
     assert held(client, ledger) == ["a", "b"]
-    assert client.zcard(ledger.keys.taken(ledger.owner)) == 2
+    assert client.zcard(ledger.keys.claimed_at(ledger.owner)) == 2
     assert client.zscore(ledger.keys.leases, ledger.owner) > 0  # whoever holds something has a lease
     assert first.deaths == 0
 
@@ -111,19 +111,19 @@ def test_a_batch_that_begins_is_told_what_is_lost_and_what_is_answered(client, l
 def test_an_end_stores_announces_and_acknowledges_at_once(client, ledger):
     (tag,) = hold(client, ledger, "a")
     ledger.begin(client, [tag], ["a"], ["result-a"])
-    client.hset(ledger.keys.deaths, mapping={"a": 1, "other": 1})
+    client.hset(ledger.keys.crashes, mapping={"a": 1, "other": 1})
     assert ledger.finish(client, [end(tag, "a")]) == [True]
     assert client.get("result-a") == b"answer"
     assert 0 < client.ttl("result-a") <= 60
-    assert sorted(client.keys("*")) == sorted([b"result-a", ledger.keys.leases.encode(), ledger.keys.deaths.encode()])
-    assert client.hkeys(ledger.keys.deaths) == [b"other"]
+    assert sorted(client.keys("*")) == sorted([b"result-a", ledger.keys.leases.encode(), ledger.keys.crashes.encode()])
+    assert client.hkeys(ledger.keys.crashes) == [b"other"]
 
 
 def test_a_dead_letter_carries_the_message_as_it_stood(client, ledger):
     raw = b'{"a": "\xe9\xa9\xac\\u4e91/\x01", "n": 1e400}'
     client.lpush("hanner", raw)
     ((tag, _),) = take(client, ledger).messages
-    letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
+    letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "crashes": 3, "at": 12.5}
     ledger.finish(client, [End(tag, "a", "result-a", "failure", 0, letter=letter)])
     assert letters(client, ledger.keys) == [letter | {"message": raw.decode(), "list": "hanner"}]
     assert client.zscore(ledger.keys.dead_index, "a") == 12.5
@@ -153,7 +153,7 @@ def test_what_a_lapsed_worker_held_is_in_the_queue_again_and_deaths_are_counted(
     renewed = ledger.renew(client, {})
     assert (renewed.owners, renewed.taken_back) == ([dead.owner], 2)
     assert queued(client) == ["one", "two"]
-    assert client.hgetall(ledger.keys.deaths) == {b"two": b"1"}
+    assert client.hgetall(ledger.keys.crashes) == {b"two": b"1"}
     assert not client.keys(f"*{dead.owner}")
     assert client.zrange(ledger.keys.leases, 0, -1) == [ledger.owner.encode()]
     # The dead one wakes up: nothing it says counts.
@@ -189,7 +189,7 @@ def test_what_is_held_for_too_long_and_does_not_run_goes_back(client):
     ledger.begin(client, [running], ["running"], ["result-running"])
     assert ledger.renew(client, {}).overdue == 0
     seconds, _ = client.time()
-    client.zadd(ledger.keys.taken(ledger.owner), dict.fromkeys([forgotten, running], (seconds - 1001) * 1000))
+    client.zadd(ledger.keys.claimed_at(ledger.owner), dict.fromkeys([forgotten, running], (seconds - 1001) * 1000))
     assert ledger.renew(client, {}).overdue == 1
     assert queued(client) == ["forgotten"]
     assert held(client, ledger) == ["running"]
@@ -198,10 +198,10 @@ def test_what_is_held_for_too_long_and_does_not_run_goes_back(client):
 def test_a_worker_says_how_it_does_until_it_leaves(client, ledger):
     hold(client, ledger, "a", "b")
     ledger.renew(client, {"host": "celery@h", "pid": 7, "rate": 1.5})
-    about = client.hgetall(ledger.keys.owner(ledger.owner))
+    about = client.hgetall(ledger.keys.worker(ledger.owner))
     assert about.keys() == {b"host", b"pid", b"rate", b"since", b"held"}
     assert (about[b"host"], about[b"pid"], about[b"rate"], about[b"held"]) == (b"celery@h", b"7", b"1.5", b"2")
-    assert 60 < client.ttl(ledger.keys.owner(ledger.owner)) <= 65
+    assert 60 < client.ttl(ledger.keys.worker(ledger.owner)) <= 65
     assert ledger.leave(client) == 2
     assert queued(client) == ["a", "b"]
     assert sorted(client.keys("*")) == [b"hanner", b"hanner:queues"]  # that there was one is remembered

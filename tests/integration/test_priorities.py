@@ -69,7 +69,7 @@ def test_what_a_dead_worker_held_goes_back_to_the_list_it_came_from(client, ledg
     client.zadd(ledger.keys.leases, {ledger.owner: now - 1})
     other = make_ledger()
     other.renew(client, {})
-    client.hset(other.keys.owner(other.owner), "since", now - 60_000)
+    client.hset(other.keys.worker(other.owner), "since", now - 60_000)
     assert other.renew(client, {}).taken_back == 3
     assert (queued(client), queued(client, BULK)) == (["t1"], ["b1", "b2"])
 
@@ -77,7 +77,7 @@ def test_what_a_dead_worker_held_goes_back_to_the_list_it_came_from(client, ledg
 def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
     push(client, "b1", queue=BULK)
     push(client, "t1")
-    letter = {"task": "hanner.extract", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
+    letter = {"task": "hanner.extract", "code": "worker_lost", "reason": "it died", "crashes": 3, "at": 12.5}
     taken = take_kinds(client, ledger, *both(10, 10)).messages
     ends = [
         End(tag, task, f"celery-task-meta-{task}", "failure", 60, letter={"id": task} | letter)
@@ -92,7 +92,7 @@ def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
 
 @pytest.mark.parametrize("told", [{}, {"list": "another queue's"}])
 def test_a_dead_letter_that_names_no_list_of_ours_goes_to_the_first(client, told):
-    letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "deaths": 3, "at": 1.0, "message": "message of a"}
+    letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "crashes": 3, "at": 1.0, "message": "message of a"}
     client.hset(KEYS.dead, "a", json.dumps(letter | told))
     client.zadd(KEYS.dead_index, {"a": 1.0})
     dead = DeadLetters(client, "hanner")
@@ -173,7 +173,7 @@ def test_a_full_bulk_queue_keeps_no_text_out(server):
 def test_a_full_queue_says_how_long_for_each_priority(server):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
-    server.client.hset(KEYS.owner("w"), mapping={"host": "box", "rate": "2"})
+    server.client.hset(KEYS.worker("w"), mapping={"host": "box", "rate": "2"})
     with Client(server.url, max_queue=2) as ner:
         for _ in range(2):
             ner.submit_many(["一"] * 10)

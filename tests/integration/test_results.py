@@ -142,7 +142,7 @@ def test_what_another_worker_has_by_now_is_neither_stored_nor_acknowledged(backe
     hold(backend.client, other)
     assert store.store([Record("id", "late", tag)]) == [False]
     assert not backend.client.exists("celery-task-meta-id")
-    assert backend.client.hlen(other.keys.held(other.owner)) == 1
+    assert backend.client.hlen(other.keys.unacked(other.owner)) == 1
 
 
 def test_the_first_answer_stays(backend, ledger, store):
@@ -209,7 +209,7 @@ def test_what_cannot_be_stored_has_no_end(app, backend):
     real, backend.client = backend.client, Flaky(backend.client, 10**6)
     assert endings(lost.run()) == [Ending.UNSTORED] * 2
     backend.client = real
-    assert real.hlen(here.ledger.keys.held(here.ledger.owner)) == 2
+    assert real.hlen(here.ledger.keys.unacked(here.ledger.owner)) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery's own
@@ -260,11 +260,11 @@ def test_a_text_that_the_model_fails_on_is_set_aside(app, backend):
     report = batch(here, "甲", "乙", "丙", ids=["a", "b", "c"]).run()
     assert endings(report) == [Ending.ANSWERED, Ending.FAILED, Ending.ANSWERED]
     (letter,) = letters(backend.client, here.ledger.keys)
-    assert {name: letter[name] for name in ("id", "task", "code", "deaths")} == {
+    assert {name: letter[name] for name in ("id", "task", "code", "crashes")} == {
         "id": "b",
         "task": EXTRACT,
         "code": "model_failed",
-        "deaths": 0,
+        "crashes": 0,
     }
     assert letter["message"] == "message of b"
     assert backend.client.zscore(here.ledger.keys.dead_index, "b") == letter["at"]

@@ -166,7 +166,7 @@ def runs(client):
 
 def held(client):
     """Return the tags of all that workers hold."""
-    return [tag for key in client.keys("hanner:hanner:held:*") for tag in client.hkeys(key)]
+    return [tag for key in client.keys("hanner:hanner:unacked:*") for tag in client.hkeys(key)]
 
 
 def found(result):

@@ -128,7 +128,7 @@ class InFlightStore:
     @property
     def _mine(self) -> list[str]:
         keys, owner = self.keys, self.owner
-        return [keys.held(owner), keys.taken(owner), keys.running(owner)]
+        return [keys.unacked(owner), keys.claimed_at(owner), keys.running(owner)]
 
     def is_bulk(self, tag: str) -> bool:
         """Tell whether a message came from the bulk queue."""
@@ -140,7 +140,7 @@ class InFlightStore:
         No kind takes another's room.
         """
         held, taken, _ = self._mine
-        keys = [self.keys.leases, held, taken, self.keys.deaths]
+        keys = [self.keys.leases, held, taken, self.keys.crashes]
         args: list[Any] = [self.owner, int(self.lease * 1000), self._number]
         for want in wants:
             most = min(want.most, MAX_FETCH)
@@ -161,7 +161,7 @@ class InFlightStore:
         Raises:
             RedisError: Redis is away, or refused.
         """
-        return [int(count or 0) for count in client.hmget(self.keys.deaths, task_ids)] if task_ids else []
+        return [int(count or 0) for count in client.hmget(self.keys.crashes, task_ids)] if task_ids else []
 
     def begin(self, client: Any, tags: Sequence[str], ids: Sequence[str], results: Sequence[Any]) -> list[Any]:
         """Note that a process works on messages now.
@@ -185,7 +185,7 @@ class InFlightStore:
         Raises:
             RedisError: Redis is away, or refused.
         """
-        keys = [*self._mine, self.keys.deaths, self.keys.dead, self.keys.dead_index, *(end.key for end in ends)]
+        keys = [*self._mine, self.keys.crashes, self.keys.dead, self.keys.dead_index, *(end.key for end in ends)]
         replies = scripts.FINISH(client, keys, [arg for end in ends for arg in end.args()])
         return [bool(reply) for reply in replies]
 
@@ -202,7 +202,7 @@ class InFlightStore:
             RedisError: Redis is away, or refused.
         """
         args = [len(done), *done, len(ids), *ids, *back]
-        scripts.SETTLE(client, [*self._mine, self.keys.deaths], args)
+        scripts.SETTLE(client, [*self._mine, self.keys.crashes], args)
 
     def put_back(self, client: Any, keep: Iterable[str] = ()) -> int:
         """Put all that is held back into the queue, but for the tags of `keep`; return how many.
@@ -219,7 +219,7 @@ class InFlightStore:
             RedisError: Redis is away, or refused.
         """
         _, taken, running = self._mine
-        reply: list[int] = scripts.DIED(client, [taken, running, self.keys.deaths], [DEATHS_KEPT, *tags, *ids])
+        reply: list[int] = scripts.DIED(client, [taken, running, self.keys.crashes], [DEATHS_KEPT, *tags, *ids])
         return reply
 
     def renew(self, client: Any, about: Mapping[str, Any]) -> HeartbeatResult:
@@ -233,8 +233,8 @@ class InFlightStore:
             RedisError: Redis is away, or refused.
         """
         names = self.keys
-        keys = [names.leases, *self._mine, names.deaths, names.owner(self.owner), QUEUES]
-        starts = [names.held(""), names.taken(""), names.running(""), names.owner("")]
+        keys = [names.leases, *self._mine, names.crashes, names.worker(self.owner), QUEUES]
+        starts = [names.unacked(""), names.claimed_at(""), names.running(""), names.worker("")]
         fields = [part for pair in about.items() for part in pair]
         args = [
             self.owner,
@@ -254,7 +254,7 @@ class InFlightStore:
         Raises:
             RedisError: Redis is away, or refused.
         """
-        keys = [self.keys.leases, *self._mine, self.keys.owner(self.owner)]
+        keys = [self.keys.leases, *self._mine, self.keys.worker(self.owner)]
         return int(scripts.LEAVE(client, keys, [self.owner]))
 
 

@@ -266,7 +266,7 @@ class Batch:
 def dead_letter(task_id: str, task: str, error: HannerError, deaths: int, at: float) -> dict[str, Any]:
     """Return a dead letter but for its message; see QueueKeys.dead."""
     code = "" if error.code is None else str(error.code)
-    return {"id": task_id, "task": task, "code": code, "reason": str(error), "deaths": deaths, "at": at}
+    return {"id": task_id, "task": task, "code": code, "reason": str(error), "crashes": deaths, "at": at}
 
 
 def code_of(error: BaseException) -> str:
