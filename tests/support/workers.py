@@ -164,8 +164,8 @@ def runs(client):
     return [json.loads(run) for run in client.lrange("runs", 0, -1)]
 
 
-def held(client):
-    """Return the tags of all that workers hold."""
+def unacked(client):
+    """Return the tags of all unacknowledged messages."""
     return [tag for key in client.keys("hanner:hanner:unacked:*") for tag in client.hkeys(key)]
 
 
