@@ -92,7 +92,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._acked_queues: set[str] = set()  # consumed with acknowledgement
-        self._poll = Poll()
+        self._polling = Poll()
         self._pooled_client: Any = None
         super().__init__(*args, **kwargs)
         self.inflight: InFlightStore = self.connection.client.transport_options[INFLIGHT_OPTION]
@@ -115,21 +115,21 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def _basic_cancel(self, consumer_tag: str) -> None:
         super()._basic_cancel(consumer_tag)
-        if self._poll.state is not PollState.IDLE and not self._acked_queues.intersection(self.active_queues):
+        if self._polling.state is not PollState.IDLE and not self._acked_queues.intersection(self.active_queues):
             self._stop_polling()
 
     def _stop_polling(self) -> None:
         """End the pending poll now, so that it fetches none of the requeued messages. What it fetched is in flight."""
         with suppress(RedisError, OSError):
-            if self._poll.state is PollState.WAITING:
+            if self._polling.state is PollState.WAITING:
                 with self.conn_or_acquire() as client:
-                    client.client_unblock(self._poll.client_id)
+                    client.client_unblock(self._polling.client_id)
             self._read_fetch()
-        self._in_poll, self._poll.state = None, PollState.IDLE
+        self._in_poll, self._polling.state = None, PollState.IDLE
 
     def flush(self) -> None:
         """Send acknowledgements to Redis, unless it has just refused."""
-        if self._qos is None or monotonic() < self._poll.refused_until:
+        if self._qos is None or monotonic() < self._polling.refused_until:
             return
         try:
             self._qos.flush()
@@ -153,7 +153,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if not self._acked_queues.intersection(self.active_queues):
             super()._brpop_start(timeout)
             return
-        poll, idle, now = self._poll, self.qos.has_idle_process(), monotonic()
+        poll, idle, now = self._polling, self.qos.has_idle_process(), monotonic()
         if now < poll.refused_until or (now < poll.next_at and not idle and not self.qos.poll_soon):
             return
         requests = self._fetch_requests(idle=idle)
@@ -182,10 +182,10 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
     @property
     def blocked_client_id(self) -> int | None:
         """Redis' id of the connection that waits for a message, if it does."""
-        return self._poll.client_id if self._poll.state is PollState.WAITING else None
+        return self._polling.client_id if self._polling.state is PollState.WAITING else None
 
     def _brpop_read(self, **options: Any) -> bool:
-        if self._poll.state is PollState.IDLE:
+        if self._polling.state is PollState.IDLE:
             return bool(super()._brpop_read(**options))
         try:
             fetched = self._read_fetch(**options)
@@ -196,16 +196,16 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             self.client.connection.disconnect()  # the next turn connects again
             raise
         finally:
-            self._in_poll, self._poll.state = None, PollState.IDLE
+            self._in_poll, self._polling.state = None, PollState.IDLE
             self._flush_brpop_reauth()
         if not fetched.messages:
             raise Empty
-        self._poll.last_list = list_of(fetched.messages[-1][0])
+        self._polling.last_list = list_of(fetched.messages[-1][0])
         self._deliver_all(fetched)
         return True
 
     def _read_fetch(self, **options: Any) -> FetchResult:
-        poll, client, refusal = self._poll, self.client, None
+        poll, client, refusal = self._polling, self.client, None
         if poll.state is PollState.WAITING:
             try:
                 client.parse_response(client.connection, "BLMOVE", **options)
@@ -228,7 +228,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def _on_refusal(self, error: ResponseError) -> None:
         """Pause polling after Redis refused; disconnect from a replica, because the master may be elsewhere."""
-        poll = self._poll
+        poll = self._polling
         if monotonic() >= poll.refused_until:
             # Only the error's type: its message may quote a text.
             logger.warning("Redis refused a command (%s); retrying in %.0f s", type(error).__name__, REFUSAL_PAUSE)
@@ -280,8 +280,8 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the channel and its connections. A pending poll is cut off; what it fetches is requeued later."""
-        if self._poll.state is not PollState.IDLE:
-            self._poll.state = PollState.IDLE
+        if self._polling.state is not PollState.IDLE:
+            self._polling.state = PollState.IDLE
             with suppress(RedisError, OSError):
                 self.client.connection.disconnect()
             self._in_poll = None
