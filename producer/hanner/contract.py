@@ -16,6 +16,10 @@ HEADER = "hanner"
 has. Others need not."""
 REQUEST_ID = "request_id"
 """Header of a message that a worker's log names it by; the gateway puts the id of the HTTP request there."""
+BATCH_EVENT = "hanner-batch"
+"""Type of the event that a worker sends for each finished batch. Fields: batch, requests, texts, repeated, cached,
+windows, tokens, padded_tokens (counts); waited_ms of the oldest request, tokenise_ms, infer_ms, decode_ms, total_ms
+until all results were stored; model."""
 MAX_TEXTS = 256
 """Texts in one `hanner.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000

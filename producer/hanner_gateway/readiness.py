@@ -72,5 +72,7 @@ async def status(request: Request) -> Status:
     """Return how much waits and who works on it."""
     backlog = await State.of(request).client.backlog()
     workers = [Worker.model_validate(worker, from_attributes=True) for worker in backlog.workers]
-    queue = Queue(depth=backlog.depth, oldest_seconds=backlog.oldest_seconds, bulk=backlog.bulk, held=backlog.held)
+    queue = Queue(
+        depth=backlog.depth, oldest_seconds=backlog.oldest_seconds, bulk=backlog.bulk, unacked=backlog.unacked
+    )
     return Status(queue=queue, workers=workers, rate=backlog.rate)

@@ -134,7 +134,7 @@ class Queue(BaseModel):
     depth: int = Field(ge=0, description="Messages that no worker has taken yet.")
     oldest_seconds: float | None = Field(None, description="How long the oldest of them has waited, if known.")
     bulk: int = Field(0, ge=0, description="How many of them are bulk; workers take those after all others.")
-    held: int = Field(0, ge=0, description="Messages that workers hold and have not answered yet.")
+    unacked: int = Field(0, ge=0, description="Messages that workers hold and have not answered yet.")
 
 
 class Worker(BaseModel):
@@ -147,7 +147,7 @@ class Worker(BaseModel):
     rate: float = Field(description="Texts per second, lately.")
     batch_texts: float = Field(description="Texts in a batch, lately.")
     latency_ms: float = Field(description="Milliseconds from a text's arrival to its answer, lately.")
-    held: int = Field(description="Messages it holds now.")
+    unacked: int = Field(description="Messages it holds now.")
 
 
 class Status(BaseModel):

@@ -32,7 +32,7 @@ def test_a_text_that_kills_its_process_is_listed_retried_and_purged(server, caps
         assert ner.extract("马云")[0].text == "马云"
 
         (letter,) = said(capsys, "dead", "list")
-        assert (letter["id"], letter["task"], letter["code"], letter["deaths"]) == (
+        assert (letter["id"], letter["task"], letter["code"], letter["crashes"]) == (
             job.id,
             "hanner.extract",
             "worker_lost",

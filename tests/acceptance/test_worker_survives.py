@@ -8,7 +8,7 @@ import pytest
 
 from support.gate import gate
 from support.servers import redis_server
-from support.workers import SHORT_LEASE, Events, foreign_app, found, held, runs, worker
+from support.workers import SHORT_LEASE, Events, foreign_app, found, runs, unacked, worker
 
 
 def alike(text):
@@ -17,7 +17,7 @@ def alike(text):
 
 
 def nothing_is_left(client):
-    return not held(client) and not client.exists("unacked", "hanner", "hanner:hanner:deaths")
+    return not unacked(client) and not client.exists("unacked", "hanner", "hanner:hanner:crashes")
 
 
 def error_of(result):
@@ -64,7 +64,7 @@ def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answe
         assert found(app.send_task("hanner.extract", ["马云三"])) == 1
         letter = json.loads(server.client.hget("hanner:hanner:dead", poison.id))
         assert (letter["id"], letter["task"], letter["code"]) == (poison.id, "hanner.extract", "worker_lost")
-        assert letter["deaths"] == 3
+        assert letter["crashes"] == 3
         assert json.loads(letter["message"])["headers"]["id"] == poison.id
         assert server.client.zscore("hanner:hanner:dead:index", poison.id) == letter["at"]
         assert running.stop() == 0
@@ -92,7 +92,7 @@ def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
         assert error_of(slow) == "TimedOut"
         assert [len(run) for run in runs(server.client)] == [1, 2, 1, 1, 1]
         letter = json.loads(server.client.hget("hanner:hanner:dead", slow.id))
-        assert (letter["code"], letter["deaths"]) == ("timed_out", 3)
+        assert (letter["code"], letter["crashes"]) == ("timed_out", 3)
         events.wait_for(lambda e: "task-failed" in e.of(slow.id))
         assert events.of(slow.id).count("task-failed") == 1
 
@@ -114,7 +114,7 @@ def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         os.killpg(first.process.pid, signal.SIGKILL)
         first.wait()
-    assert len(held(server.client)) == 2
+    assert len(unacked(server.client)) == 2
     assert not server.client.exists(f"celery-task-meta-{running.id}")
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as second:
         assert server.client.blpop(["waiting"], timeout=30)
@@ -137,7 +137,7 @@ def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, ev
         assert running.wait() == 0
     assert found(busy) == 0
     assert sorted(names_of_queue(server.client)) == sorted(result.id for result in waiting)
-    assert not held(server.client)
+    assert not unacked(server.client)
 
 
 def cut(server, known):

@@ -1,7 +1,7 @@
-"""Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each does to Redis what a worker does, and rests.
+"""Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each sends Redis the commands of a worker.
 
-A stub has one process's pace. It waits, takes, begins, finishes and renews its lease by the worker's InFlightStore and
-scripts, and looks at the queue as often. Where a model would run it sleeps, so that the processor is left to Redis.
+A stub has the speed of one process. It waits, fetches, starts, completes and renews its lease with the worker's
+InFlightStore, and polls the queue as often. It sleeps instead of running a model, so that Redis has the processor.
 """
 
 import json
@@ -9,17 +9,20 @@ import sys
 import threading
 import time
 from collections import deque
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import redis
 
 from hanner.queue.keys import QueueKeys
-from hanner_worker.delivery.channel import LOOK
-from hanner_worker.delivery.heartbeat import RENEWALS
-from hanner_worker.delivery.inflight import End, FetchRequest, InFlightStore
-from hanner_worker.delivery.scripts import TAKE
+from hanner_worker.delivery.channel import POLL_INTERVAL
+from hanner_worker.delivery.heartbeat import HEARTBEATS_PER_LEASE
+from hanner_worker.delivery.inflight import Completion, FetchRequest, InFlightStore, Outcome
+from hanner_worker.delivery.scripts import FETCH
+from hanner_worker.payload import TaskPayload
 
 AHEAD, BATCH = 128, 32
-"""Requests a worker of one process holds, and most texts of a batch."""
+"""Requests that a worker of one process has in flight, and most texts of a batch."""
 ENTITIES = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.998}] * 2
 
 
@@ -27,7 +30,8 @@ class Stub:
     def __init__(self, url, rate):
         self._client = redis.Redis.from_url(url)
         self._keys = QueueKeys("hanner")
-        self.ledger = InFlightStore(self._keys, 5.0)
+        self._backend = make_backend(self._client)
+        self.inflight = InFlightStore(self._keys, 5.0)
         self._rate = rate
         self._waiting = deque()
         threading.Thread(target=self._run, daemon=True).start()
@@ -36,57 +40,73 @@ class Stub:
         while True:
             if not self._waiting:
                 self._client.blmove("hanner", "hanner", 1, "RIGHT", "RIGHT")
-                self._take(idle=True)
+                self._fetch(idle=True)
                 continue
             batch, texts = [], 0
-            while self._waiting and (not batch or texts + self._waiting[0][2] <= BATCH):
+            while self._waiting and (not batch or texts + self._waiting[0][1] <= BATCH):
                 batch.append(self._waiting.popleft())
-                texts += batch[-1][2]
-            self._take(idle=False)
+                texts += batch[-1][1]
+            self._fetch(idle=False)
             self._work(batch, texts)
 
-    def _take(self, *, idle):
+    def _fetch(self, *, idle):
         room = AHEAD - len(self._waiting)
         if room <= 0:
             return
-        wants = [FetchRequest(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
-        for tag, raw in InFlightStore.taken(TAKE(self._client, *self.ledger.take_command(*wants))).messages:
+        requests = [FetchRequest(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
+        reply = FETCH(*self.inflight.fetch_command(*requests), client=self._client)
+        for tag, raw in InFlightStore.parse_fetch(reply).messages:
             headers = json.loads(raw)["headers"]
-            self._waiting.append((tag, headers["id"], headers["hanner"]["texts"]))
+            payload = TaskPayload(headers["id"], headers["task"], (), {}, tag=tag)
+            self._waiting.append((payload, headers["hanner"]["texts"]))
 
     def _work(self, batch, texts):
         until = time.monotonic() + texts / self._rate
-        results = [f"celery-task-meta-{task_id}" for _, task_id, _ in batch]
-        self.ledger.begin(self._client, [tag for tag, _, _ in batch], [one for _, one, _ in batch], results)
+        self.inflight.start(self._backend, [payload for payload, _ in batch])
         while (left := until - time.monotonic()) > 0:
-            time.sleep(min(LOOK, left))
-            if left > LOOK:
-                self._take(idle=False)
-        ends = [
-            End(tag, task_id, key, answer(task_id, count), 3600)
-            for (tag, task_id, count), key in zip(batch, results, strict=True)
-        ]
-        self.ledger.finish(self._client, ends)
+            time.sleep(min(POLL_INTERVAL, left))
+            if left > POLL_INTERVAL:
+                self._fetch(idle=False)
+        completions = [Completion(payload, Outcome.OK, answer(texts)) for payload, texts in batch]
+        self.inflight.complete(self._backend, completions)
 
 
-def answer(task_id, texts):
+def make_backend(client):
+    """Return what InFlightStore uses of Celery's Redis backend."""
+    return SimpleNamespace(
+        client=client,
+        app=SimpleNamespace(now=lambda: datetime.now(UTC)),
+        get_key_for_task=lambda task_id: f"celery-task-meta-{task_id}",
+        encode_result=lambda result, _: result,
+        expires=3600,
+    )
+
+
+def answer(texts):
     """Return a result as the worker stores it."""
     found = {"entities": ENTITIES}
     result = found if texts == 1 else {"documents": [found] * texts}
-    meta = {"status": "SUCCESS", "result": result | {"model": "stub@00000000"}, "traceback": None, "children": []}
-    return json.dumps(meta | {"date_done": "2026-01-01T00:00:00+00:00", "task_id": task_id})
+    return result | {"model": "stub@00000000"}
 
 
 def main():
     url, workers, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     stubs = [Stub(url, rate) for _ in range(workers)]
-    about = {"host": "stub", "pid": 1, "processes": 1, "model": "stub@00000000", "started": 1, "texts": 0, "rate": rate}
+    status = {
+        "host": "stub",
+        "pid": 1,
+        "processes": 1,
+        "model": "stub@00000000",
+        "started": 1,
+        "texts": 0,
+        "rate": rate,
+    }
     with redis.Redis.from_url(url) as client:
         print("ready", flush=True)
         while True:
             for stub in stubs:
-                stub.ledger.renew(client, about | {"batch_texts": BATCH, "latency_ms": 1})
-            time.sleep(5.0 / RENEWALS)
+                stub.inflight.heartbeat(client, status | {"batch_texts": BATCH, "latency_ms": 1})
+            time.sleep(5.0 / HEARTBEATS_PER_LEASE)
 
 
 if __name__ == "__main__":

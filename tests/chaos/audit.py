@@ -56,7 +56,7 @@ def audit(client, ledger, announced, begun):
     ids = {entry.task_id for entry in entries}
     letters = [json.loads(letter) for task_id, letter in client.hgetall(DEAD).items() if task_id in ids]
     counted.dead = len(letters)
-    counted.deaths = max((letter.get("deaths", 0) for letter in letters), default=0)
+    counted.deaths = max((letter.get("crashes", 0) for letter in letters), default=0)
     counted.twice = sum(e.tellings > 1 or (announced[e.task_id] > 1 and not e.rewound) for e in entries)
     counted.repeated = sum(len(begun[entry.serial]) > 1 for entry in entries)
     waiting = held(client)

@@ -56,6 +56,6 @@ class Recovery:
 def held_by(client, pid):
     """Return the serial numbers of what hanner's worker with this parent holds; nothing for a stock worker."""
     held = set()
-    for key in client.scan_iter(match=f"hanner:{QUEUE}:held:*:{pid}:*", count=1000):
+    for key in client.scan_iter(match=f"hanner:{QUEUE}:unacked:*:{pid}:*", count=1000):
         held.update(filter(None, map(task_id, client.hvals(key))))
     return held

@@ -58,7 +58,7 @@ def test_a_text_after_the_last_fsync_is_counted_apart(client, ledger):
     [
         lambda client: client.lpush("hanner", message("id-1")),
         lambda client: client.hset("unacked", "tag", json.dumps([message("id-1"), "", "hanner"])),
-        lambda client: client.hset("hanner:hanner:held:host:1:x", "tag", message("id-1")),
+        lambda client: client.hset("hanner:hanner:unacked:host:1:x", "tag", message("id-1")),
     ],
 )
 def test_a_text_that_redis_has_is_left_and_not_lost(client, ledger, put):

@@ -1,10 +1,12 @@
-"""Fixtures for tests with a real server: an empty one, a stub of a worker, a ledger."""
+"""Fixtures for tests with a real server: an empty one, a stub of a worker, an in-flight store."""
 
 import pytest
 import redis
 
 from hanner import Client
-from support.ledgers import make_ledger
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from support.inflight import make_inflight
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 
@@ -41,5 +43,18 @@ def client(server):
 
 
 @pytest.fixture
-def ledger():
-    return make_ledger()
+def inflight():
+    return make_inflight()
+
+
+@pytest.fixture
+def app(server):
+    app = make_celery(Settings(broker_url=server.url, result_ttl=77))
+    yield app
+    app.backend.client.close()
+    app.close()
+
+
+@pytest.fixture
+def backend(app):
+    return app.backend

@@ -15,7 +15,7 @@ KEYS = QueueKeys("hanner")
 def lease(server, *, rate):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
-    server.client.hset(KEYS.owner("w"), mapping={"host": "box", "pid": 1, "rate": rate})
+    server.client.hset(KEYS.worker("w"), mapping={"host": "box", "pid": 1, "rate": rate})
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 
 from hanner import HannerError, Settings
-from hanner.cli.batch_events import EVENT, Batch, BatchListener
+from hanner.cli.batch_events import Batch, BatchListener
+from hanner.contract import BATCH_EVENT
 from hanner.transport.celery_app import make_celery
 
 
@@ -22,8 +23,10 @@ def test_batches_are_collected(server):
             except HannerError:
                 continue
             break
-        worker.send(EVENT, batch=1, texts=2, windows=3, tokens=90, padded_tokens=100, infer_ms=1.5, later_field="x")
-        worker.send(EVENT, batch=2, texts=1, windows=1, tokens=10, padded_tokens=10)
+        worker.send(
+            BATCH_EVENT, batch=1, texts=2, windows=3, tokens=90, padded_tokens=100, infer_ms=1.5, later_field="x"
+        )
+        worker.send(BATCH_EVENT, batch=2, texts=1, windows=1, tokens=10, padded_tokens=10)
         found = batches.take(3, timeout=5)
         assert found == [
             Batch(batch=1, texts=2, windows=3, tokens=90, padded_tokens=100, infer_ms=1.5),

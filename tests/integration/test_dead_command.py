@@ -42,7 +42,7 @@ def test_a_pipe_gets_one_object_per_line(server, capsys):
     first, second = lines(capsys)
     assert (first["id"], second["id"]) == ("a", "b")
     assert first["age_seconds"] == pytest.approx(100, abs=30)
-    assert set(first) == {"id", "task", "code", "reason", "deaths", "at", "age_seconds"}
+    assert set(first) == {"id", "task", "code", "reason", "crashes", "at", "age_seconds"}
 
 
 def test_a_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):

@@ -29,7 +29,7 @@ def die(server, ner, text="马云"):
     """Send a text and set it aside as a worker would; return its job and its message."""
     job = ner.submit(text)
     message = server.client.rpop("hanner")
-    server.client.hset(KEYS.deaths, job.id, 3)
+    server.client.hset(KEYS.crashes, job.id, 3)
     set_aside(server, job.id, message=message)
     store(server.client, job.id, failed("WorkerLost", REASON, module="hanner.errors"))
     return job, message
@@ -61,7 +61,7 @@ def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, reques
     assert server.client.lrange("hanner", 0, -1) == [message]
     assert decoded(message)["id"] == job.id
     assert dead.count() == len(dead.ids()) == 0
-    assert not server.client.exists(KEYS.deaths, key(job.id))
+    assert not server.client.exists(KEYS.crashes, key(job.id))
     request.getfixturevalue("worker")
     assert ner.job(job.id).result()[0].text == "马云"
 

@@ -1,4 +1,4 @@
-"""The thread that keeps a worker's lease."""
+"""The thread that renews a worker's lease."""
 
 import threading
 
@@ -6,31 +6,31 @@ import redis
 
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
-from support.ledgers import make_ledger
+from support.inflight import make_inflight
 
 
-class Ledger:
-    """Renews nothing; says what it is told to, and lets a test wait for renewals."""
+class FakeInFlight:
+    """Returns or raises the given results, and lets a test wait for heartbeats."""
 
-    owner, lease = "me", 0.01
+    worker_id, lease = "me", 0.01
 
-    def __init__(self, *answers):
-        self._answers = list(answers)
+    def __init__(self, *results):
+        self._results = list(results)
         self._changed = threading.Condition()
-        self.renewals = 0
+        self.heartbeats = 0
 
-    def renew(self, client, about):
+    def heartbeat(self, client, status):
         with self._changed:
-            self.renewals += 1
+            self.heartbeats += 1
             self._changed.notify_all()
-        answer = self._answers.pop(0) if self._answers else HeartbeatResult([], 0, 0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        result = self._results.pop(0) if self._results else HeartbeatResult([], 0, 0)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def wait_for(self, count):
         with self._changed:
-            assert self._changed.wait_for(lambda: self.renewals >= count, 10)
+            assert self._changed.wait_for(lambda: self.heartbeats >= count, 10)
 
 
 class Client:
@@ -40,44 +40,47 @@ class Client:
         self.closed = True
 
 
-def test_nothing_ends_the_thread_but_who_started_it(caplog):
-    ledger, client = Ledger(redis.ConnectionError(), redis.ResponseError(), OSError(), RuntimeError("a bug")), Client()
-    keeper = LeaseRenewer(ledger, lambda: client, dict)
-    keeper.start()
-    ledger.wait_for(6)
+def test_errors_do_not_end_the_thread(caplog):
+    inflight, client = (
+        FakeInFlight(redis.ConnectionError(), redis.ResponseError(), OSError(), RuntimeError("a bug")),
+        Client(),
+    )
+    renewer = LeaseRenewer(inflight, lambda: client, dict)
+    renewer.start()
+    inflight.wait_for(6)
     assert not client.closed
-    keeper.stop()
+    renewer.stop()
     assert client.closed
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["the lease of me cannot be renewed: ConnectionError"]  # said once, not every second
+    assert warnings == ["the lease of me cannot be renewed: ConnectionError"]  # logged once, not every second
     assert "could not be renewed" in caplog.text
 
 
-def test_it_tells_what_was_taken_back(caplog):
-    ledger = Ledger(HeartbeatResult(["other"], 3, 0), HeartbeatResult([], 0, 2))
-    keeper = LeaseRenewer(ledger, Client, dict)
-    keeper.start()
-    ledger.wait_for(3)
-    keeper.stop()
-    assert "other did not renew; 3 texts of theirs are in the queue again" in caplog.text
-    assert "2 texts were held for too long" in caplog.text
+def test_expired_workers_and_overdue_requests_are_logged(caplog):
+    inflight = FakeInFlight(HeartbeatResult(["other"], 3, 0), HeartbeatResult([], 0, 2))
+    renewer = LeaseRenewer(inflight, Client, dict)
+    renewer.start()
+    inflight.wait_for(3)
+    renewer.stop()
+    assert "worker lease expired: other; requeued 3 unacknowledged requests" in caplog.text
+    assert "requeued 2 requests that exceeded the visibility timeout" in caplog.text
 
 
-def test_the_lease_is_there_and_says_how_the_worker_does(server):
-    ledger = make_ledger(lease=1.0)
+def test_a_heartbeat_writes_lease_and_status(server):
+    inflight = make_inflight(lease=1.0)
     started = threading.Event()
 
-    def about():
+    def get_status():
         started.set()
         return {"host": "h"}
 
-    keeper = LeaseRenewer(ledger, lambda: redis.Redis.from_url(server.url), about)
-    keeper.start()
+    renewer = LeaseRenewer(inflight, lambda: redis.Redis.from_url(server.url), get_status)
+    renewer.start()
     assert started.wait(10)
-    keeper.stop()  # after a renewal that has begun
-    assert server.client.zscore("hanner:hanner:leases", ledger.owner) > 0
-    assert server.client.hget(ledger.keys.owner(ledger.owner), "host") == "h"
+    renewer.stop()  # after a heartbeat that has begun
+    assert server.client.zscore("hanner:hanner:leases", inflight.worker_id) > 0
+    assert server.client.hget(inflight.keys.worker(inflight.worker_id), "host") == "h"
 
 
-def test_every_worker_is_an_owner_of_its_own():
-    assert len({make_ledger().owner for _ in range(10)}) == 10
+def test_every_worker_has_an_id_of_its_own():
+    assert len({make_inflight().worker_id for _ in range(10)}) == 10

@@ -1,235 +1,249 @@
-"""What a worker holds, step by step, against a real server."""
+"""The in-flight messages of a worker, script by script, on a real server."""
 
 import pytest
 import redis
 
-from hanner_worker.delivery.inflight import End
-from hanner_worker.delivery.scripts import TAKE
-from support.ledgers import hold, letters, make_ledger, push, queued, take
+from hanner_worker.delivery.inflight import Outcome
+from hanner_worker.delivery.scripts import FETCH
+from support.inflight import claim, completed, fetch, letters, make_inflight, payload, push, queued
+
+RESULT = "celery-task-meta-{}".format
 
 
-def held(client, ledger):
-    return sorted(raw.decode().removeprefix("message of ") for raw in client.hvals(ledger.keys.held(ledger.owner)))
+def unacked(client, inflight):
+    messages = client.hvals(inflight.keys.unacked(inflight.worker_id))
+    return sorted(raw.decode().removeprefix("message of ") for raw in messages)
 
 
-def end(tag, task_id, payload="answer"):
-    return End(tag, task_id, f"result-{task_id}", payload, 60)
-
-
-def lapse(client, ledger):
-    """Let a worker's lease have lapsed a moment ago."""
+def expire_lease(client, inflight):
+    """Set a worker's lease to a moment ago."""
     seconds, micros = client.time()
-    client.zadd(ledger.keys.leases, {ledger.owner: seconds * 1000 + micros // 1000 - 1})
+    client.zadd(inflight.keys.leases, {inflight.worker_id: seconds * 1000 + micros // 1000 - 1})
 
 
-def settle_in(client, ledger):
-    """Let a worker have been here for long enough to judge others."""
-    ledger.renew(client, {})
-    since = int(client.hget(ledger.keys.owner(ledger.owner), "since"))
-    client.hset(ledger.keys.owner(ledger.owner), "since", since - 60_000)
+def make_lease_old(client, inflight):
+    """Give a worker an uninterrupted lease that is long enough to expire those of others."""
+    inflight.heartbeat(client, {})
+    since = int(client.hget(inflight.keys.worker(inflight.worker_id), "since"))
+    client.hset(inflight.keys.worker(inflight.worker_id), "since", since - 60_000)
 
 
-def test_messages_are_taken_in_order_and_held_from_then_on(client, ledger):
+def test_messages_are_fetched_in_order_and_are_in_flight_from_then_on(client, inflight):
     push(client, "a", "b", "c")
-    first = take(client, ledger, 2)
+    first = fetch(client, inflight, 2)
     assert [raw for _, raw in first.messages] == [b"message of a", b"message of b"]
     assert queued(client) == ["c"]
-    assert held(client, ledger) == ["a", "b"]
-    assert client.zcard(ledger.keys.taken(ledger.owner)) == 2
-    assert client.zscore(ledger.keys.leases, ledger.owner) > 0  # whoever holds something has a lease
-    assert first.deaths == 0
+    assert unacked(client, inflight) == ["a", "b"]
+    assert client.zcard(inflight.keys.claimed_at(inflight.worker_id)) == 2
+    assert client.zscore(inflight.keys.leases, inflight.worker_id) > 0  # a worker with messages has a lease
+    assert first.crashed_tasks == 0
 
 
-def test_lists_are_emptied_in_the_order_given(client, ledger):
+def test_lists_are_emptied_in_the_order_given(client, inflight):
     push(client, "low", queue="hanner:9")
     push(client, "high")
     push(client, "other", queue="other")
-    assert [tag[16:] for tag, _ in take(client, ledger, 2, ["hanner", "other", "hanner:9"]).messages] == [
-        "hanner",
-        "other",
-    ]
-    assert [tag[16:] for tag, _ in take(client, ledger, 5, ["hanner", "other", "hanner:9"]).messages] == ["hanner:9"]
+    lists = ["hanner", "other", "hanner:9"]
+    assert [tag[16:] for tag, _ in fetch(client, inflight, 2, lists).messages] == ["hanner", "other"]
+    assert [tag[16:] for tag, _ in fetch(client, inflight, 5, lists).messages] == ["hanner:9"]
 
 
-def test_a_worker_takes_its_share_and_leaves_the_others_theirs(client, ledger):
-    other = make_ledger()
-    for worker in (ledger, other):
-        worker.renew(client, {})
+def test_a_worker_fetches_its_share_and_leaves_the_other_workers_theirs(client, inflight):
+    other = make_inflight()
+    for worker in (inflight, other):
+        worker.heartbeat(client, {})
     push(client, *map(str, range(10)))
-    assert len(take(client, ledger).messages) == 5
-    assert len(take(client, other).messages) == 3
-    assert len(take(client, ledger, 1).messages) == 1
-    assert not take(client, ledger, idle=False).messages  # the last cannot be shared: it is for the idle
-    assert len(take(client, other).messages) == 1
+    assert len(fetch(client, inflight).messages) == 5
+    assert len(fetch(client, other).messages) == 3
+    assert len(fetch(client, inflight, 1).messages) == 1
+    assert not fetch(client, inflight, round_up=False).messages  # the last one is for an idle worker
+    assert len(fetch(client, other).messages) == 1
 
 
-def test_an_empty_queue_gives_nothing_and_no_lease(client, ledger):
-    assert take(client, ledger).messages == []
+def test_an_empty_queue_gives_no_messages_and_no_lease(client, inflight):
+    assert fetch(client, inflight).messages == []
     assert not client.keys("*")
 
 
-def test_a_server_that_forgot_the_script_is_told_it_again(client, ledger):
+def test_a_server_that_forgot_the_script_gets_it_again(client, inflight):
     push(client, "a", "b")
-    assert take(client, ledger, 1).messages
+    assert fetch(client, inflight, 1).messages
     client.script_flush()
-    assert take(client, ledger, 1).messages
+    assert fetch(client, inflight, 1).messages
 
 
-def test_messages_go_back_to_where_they_came_from_in_their_order(client, ledger):
+def test_messages_are_requeued_to_the_lists_they_came_from_in_their_order(client, inflight):
     push(client, "x", queue="hanner:9")
     push(client, *map(str, range(30)))
-    taken = take(client, ledger, 21, ["hanner:9", "hanner"])
-    keep = taken.messages[5][0]
-    assert ledger.put_back(client, [keep]) == 20
+    fetched = fetch(client, inflight, 21, ["hanner:9", "hanner"])
+    keep = fetched.messages[5][0]
+    assert inflight.requeue(client, [keep]) == 20
     assert queued(client, "hanner:9") == ["x"]
     assert queued(client) == [str(n) for n in range(30) if n != 4]
-    assert held(client, ledger) == ["4"]
+    assert unacked(client, inflight) == ["4"]
 
 
-def test_thousands_of_messages_go_both_ways(client, ledger):
+def test_thousands_of_messages_are_fetched_and_requeued(client, inflight):
     ids = [str(n) for n in range(9000)]
     push(client, *ids)
-    while take(client, ledger).messages:
+    while fetch(client, inflight).messages:
         pass
-    assert len(held(client, ledger)) == 9000
-    assert ledger.put_back(client) == 9000
+    assert len(unacked(client, inflight)) == 9000
+    assert inflight.requeue(client) == 9000
     assert queued(client) == ids
 
 
-def test_a_batch_that_begins_is_told_what_is_lost_and_what_is_answered(client, ledger):
-    a, b, c = hold(client, ledger, "a", "b", "c")
-    client.set("result-b", "before")
-    ledger.settle(client, [c], [], [])
-    assert ledger.begin(client, [a, b, c], ["a", "b", "c"], ["result-a", "result-b", "result-c"]) == [
-        True,
-        b"before",
-        False,
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery's own
+def test_the_start_of_a_batch_finds_fenced_and_answered_requests(client, backend, inflight):
+    requests = [payload(id_, tag) for id_, tag in zip("abcde", claim(client, inflight, *"abcde"), strict=True)]
+    a, b, c, d, e = (request.tag for request in requests)
+    backend.store_result("b", 1, "SUCCESS")
+    inflight.ack(client, [c], [], [])
+    client.set(RESULT("d"), "not a result")
+    backend.store_result("e", ValueError("no"), "FAILURE")
+    assert inflight.start(backend, requests) == [
+        (Outcome.OK, ""),
+        (Outcome.ALREADY_ANSWERED, "SUCCESS"),
+        (Outcome.FENCED, ""),
+        (Outcome.OK, "UNREADABLE"),
+        (Outcome.ALREADY_ANSWERED, "FAILURE"),
     ]
-    assert client.hgetall(ledger.keys.running(ledger.owner)) == {a.encode(): b"a", b.encode(): b"b"}
+    running = client.hgetall(inflight.keys.running(inflight.worker_id))
+    assert running == {tag.encode(): id_ for tag, id_ in ((a, b"a"), (b, b"b"), (d, b"d"), (e, b"e"))}
 
 
-def test_an_end_stores_announces_and_acknowledges_at_once(client, ledger):
-    (tag,) = hold(client, ledger, "a")
-    ledger.begin(client, [tag], ["a"], ["result-a"])
-    client.hset(ledger.keys.deaths, mapping={"a": 1, "other": 1})
-    assert ledger.finish(client, [end(tag, "a")]) == [True]
-    assert client.get("result-a") == b"answer"
-    assert 0 < client.ttl("result-a") <= 60
-    assert sorted(client.keys("*")) == sorted([b"result-a", ledger.keys.leases.encode(), ledger.keys.deaths.encode()])
-    assert client.hkeys(ledger.keys.deaths) == [b"other"]
+def test_a_completion_stores_announces_and_acknowledges_in_one_step(client, backend, inflight):
+    (tag,) = claim(client, inflight, "a")
+    inflight.start(backend, [payload("a", tag)])
+    client.hset(inflight.keys.crashes, mapping={"a": 1, "other": 1})
+    assert inflight.complete(backend, [completed("a", tag, "answer")]) == [Outcome.OK]
+    assert backend.get_result("a") == "answer"
+    assert 0 < client.ttl(RESULT("a")) <= 77
+    left = [RESULT("a").encode(), inflight.keys.leases.encode(), inflight.keys.crashes.encode()]
+    assert sorted(client.keys("*")) == sorted(left)
+    assert client.hkeys(inflight.keys.crashes) == [b"other"]
 
 
-def test_a_dead_letter_carries_the_message_as_it_stood(client, ledger):
+def test_a_dead_letter_contains_the_raw_message(client, backend, inflight):
     raw = b'{"a": "\xe9\xa9\xac\\u4e91/\x01", "n": 1e400}'
     client.lpush("hanner", raw)
-    ((tag, _),) = take(client, ledger).messages
-    letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
-    ledger.finish(client, [End(tag, "a", "result-a", "failure", 0, letter=letter)])
-    assert letters(client, ledger.keys) == [letter | {"message": raw.decode(), "list": "hanner"}]
-    assert client.zscore(ledger.keys.dead_index, "a") == 12.5
-    assert client.ttl("result-a") == -1
+    ((tag, _),) = fetch(client, inflight).messages
+    letter = {"id": "a", "task": "t", "code": "worker_lost", "reason": "it died", "crashes": 3, "at": 12.5}
+    completion = completed("a", tag, ValueError(), Outcome.FAILED, dead_letter=letter)
+    assert inflight.complete(backend, [completion]) == [Outcome.FAILED]
+    assert letters(client, inflight.keys) == [letter | {"message": raw.decode(), "list": "hanner"}]
+    assert client.zscore(inflight.keys.dead_index, "a") == 12.5
 
 
-def test_deaths_are_counted_only_for_what_is_held(client, ledger):
-    a, b = hold(client, ledger, "a", "b")
-    ledger.begin(client, [a, b], ["a", "b"], ["result-a", "result-b"])
-    assert ledger.died(client, [a, b], ["a", "b"]) == [1, 1]
-    assert not client.exists(ledger.keys.running(ledger.owner))
-    ledger.settle(client, [b], ["b"], [])
-    assert ledger.died(client, [a, b], ["a", "b"]) == [2, 0]
-    assert ledger.deaths_of(client, ["a", "b"]) == [2, 0]
+def test_a_result_without_expiry_is_kept(client, backend, inflight):
+    backend.expires = None
+    (tag,) = claim(client, inflight, "a")
+    inflight.complete(backend, [completed("a", tag)])
+    assert client.ttl(RESULT("a")) == -1
+
+
+def test_crashes_are_counted_only_for_owned_messages(client, backend, inflight):
+    a, b = claim(client, inflight, "a", "b")
+    inflight.start(backend, [payload("a", a), payload("b", b)])
+    assert inflight.count_crashes(client, [a, b], ["a", "b"]) == [1, 1]
+    assert not client.exists(inflight.keys.running(inflight.worker_id))
+    inflight.ack(client, [b], ["b"], [])
+    assert inflight.count_crashes(client, [a, b], ["a", "b"]) == [2, None]
+    assert inflight.crash_counts(client, ["a", "b"]) == [2, 0]
     push(client, "c")
-    assert take(client, ledger).deaths == 1
+    assert fetch(client, inflight).crashed_tasks == 1
 
 
-def test_what_a_lapsed_worker_held_is_in_the_queue_again_and_deaths_are_counted(client, ledger):
-    dead = make_ledger()
-    one, two = hold(client, dead, "one", "two")
-    dead.begin(client, [two], ["two"], ["result-two"])
-    dead.renew(client, {"host": "h"})
-    settle_in(client, ledger)
-    assert ledger.renew(client, {}).owners == []  # not while it lives
-    lapse(client, dead)
-    renewed = ledger.renew(client, {})
-    assert (renewed.owners, renewed.taken_back) == ([dead.owner], 2)
+def test_messages_of_an_expired_worker_are_requeued_and_crashes_counted(client, backend, inflight):
+    dead = make_inflight()
+    one, two = claim(client, dead, "one", "two")
+    dead.start(backend, [payload("two", two)])
+    dead.heartbeat(client, {"host": "h"})
+    make_lease_old(client, inflight)
+    assert inflight.heartbeat(client, {}).expired_workers == []  # not while it is alive
+    expire_lease(client, dead)
+    result = inflight.heartbeat(client, {})
+    assert (result.expired_workers, result.requeued) == ([dead.worker_id], 2)
     assert queued(client) == ["one", "two"]
-    assert client.hgetall(ledger.keys.deaths) == {b"two": b"1"}
-    assert not client.keys(f"*{dead.owner}")
-    assert client.zrange(ledger.keys.leases, 0, -1) == [ledger.owner.encode()]
-    # The dead one wakes up: nothing it says counts.
-    assert dead.finish(client, [end(one, "one"), end(two, "two")]) == [False, False]
-    dead.settle(client, [one], ["one"], [two])
+    assert client.hgetall(inflight.keys.crashes) == {b"two": b"1"}
+    assert not client.keys(f"*{dead.worker_id}")
+    assert client.zrange(inflight.keys.leases, 0, -1) == [inflight.worker_id.encode()]
+    # The expired worker continues after a pause: it is fenced.
+    completions = [completed("one", one), completed("two", two)]
+    assert dead.complete(backend, completions) == [Outcome.FENCED, Outcome.FENCED]
+    dead.ack(client, [one], ["one"], [two])
     assert queued(client) == ["one", "two"]
-    assert not client.exists("result-one", "result-two")
+    assert not client.exists(RESULT("one"), RESULT("two"))
 
 
-def test_who_was_away_itself_judges_nobody(client, ledger):
-    other = make_ledger()
-    hold(client, other, "a")
-    settle_in(client, ledger)
-    for worker in (ledger, other):  # Redis stood still, or its clock jumped
-        lapse(client, worker)
-    assert ledger.renew(client, {}).owners == []
-    assert other.renew(client, {}).owners == []
-    assert held(client, other) == ["a"]
+def test_a_worker_with_an_interrupted_lease_expires_no_other(client, inflight):
+    other = make_inflight()
+    claim(client, other, "a")
+    make_lease_old(client, inflight)
+    for worker in (inflight, other):  # Redis was paused, or its clock jumped
+        expire_lease(client, worker)
+    assert inflight.heartbeat(client, {}).expired_workers == []
+    assert other.heartbeat(client, {}).expired_workers == []
+    assert unacked(client, other) == ["a"]
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_alive_for_long(client, ledger):
-    other = make_ledger()
-    hold(client, other, "a")
+def test_a_lease_does_not_last_long_after_the_clock_was_set_back(client, inflight):
+    other = make_inflight()
+    claim(client, other, "a")
     seconds, _ = client.time()
-    client.zadd(ledger.keys.leases, {other.owner: (seconds + 3600) * 1000})
-    ledger.renew(client, {})
-    assert client.zscore(ledger.keys.leases, other.owner) <= (seconds + 6) * 1000
+    client.zadd(inflight.keys.leases, {other.worker_id: (seconds + 3600) * 1000})
+    inflight.heartbeat(client, {})
+    assert client.zscore(inflight.keys.leases, other.worker_id) <= (seconds + 6) * 1000
 
 
-def test_what_is_held_for_too_long_and_does_not_run_goes_back(client):
-    ledger = make_ledger(visibility=1000)
-    forgotten, running = hold(client, ledger, "forgotten", "running")
-    ledger.begin(client, [running], ["running"], ["result-running"])
-    assert ledger.renew(client, {}).overdue == 0
+def test_messages_that_exceed_the_visibility_timeout_and_do_not_run_are_requeued(client, backend):
+    inflight = make_inflight(visibility_timeout=1000)
+    forgotten, running = claim(client, inflight, "forgotten", "running")
+    inflight.start(backend, [payload("running", running)])
+    assert inflight.heartbeat(client, {}).overdue == 0
     seconds, _ = client.time()
-    client.zadd(ledger.keys.taken(ledger.owner), dict.fromkeys([forgotten, running], (seconds - 1001) * 1000))
-    assert ledger.renew(client, {}).overdue == 1
+    claimed_at = dict.fromkeys([forgotten, running], (seconds - 1001) * 1000)
+    client.zadd(inflight.keys.claimed_at(inflight.worker_id), claimed_at)
+    assert inflight.heartbeat(client, {}).overdue == 1
     assert queued(client) == ["forgotten"]
-    assert held(client, ledger) == ["running"]
+    assert unacked(client, inflight) == ["running"]
 
 
-def test_a_worker_says_how_it_does_until_it_leaves(client, ledger):
-    hold(client, ledger, "a", "b")
-    ledger.renew(client, {"host": "celery@h", "pid": 7, "rate": 1.5})
-    about = client.hgetall(ledger.keys.owner(ledger.owner))
-    assert about.keys() == {b"host", b"pid", b"rate", b"since", b"held"}
-    assert (about[b"host"], about[b"pid"], about[b"rate"], about[b"held"]) == (b"celery@h", b"7", b"1.5", b"2")
-    assert 60 < client.ttl(ledger.keys.owner(ledger.owner)) <= 65
-    assert ledger.leave(client) == 2
+def test_a_worker_publishes_its_status_until_it_deregisters(client, inflight):
+    claim(client, inflight, "a", "b")
+    inflight.heartbeat(client, {"host": "celery@h", "pid": 7, "rate": 1.5})
+    status = client.hgetall(inflight.keys.worker(inflight.worker_id))
+    assert status.keys() == {b"host", b"pid", b"rate", b"since", b"unacked"}
+    assert (status[b"host"], status[b"pid"], status[b"rate"], status[b"unacked"]) == (b"celery@h", b"7", b"1.5", b"2")
+    assert 60 < client.ttl(inflight.keys.worker(inflight.worker_id)) <= 65
+    assert inflight.deregister(client) == 2
     assert queued(client) == ["a", "b"]
-    assert sorted(client.keys("*")) == [b"hanner", b"hanner:queues"]  # that there was one is remembered
+    assert sorted(client.keys("*")) == [b"hanner", b"hanner:queues"]  # the queue stays known
 
 
 @pytest.fixture
-def full(client):
+def fill_memory(client):
     yield lambda: client.config_set("maxmemory", "1kb")
     client.config_set("maxmemory", "0")
 
 
-def test_a_full_memory_stops_no_step(client, ledger, full):
-    other = make_ledger()
-    a, b, _ = hold(client, ledger, "a", "b", "c")
-    hold(client, other, "d")
+def test_every_script_works_when_the_memory_is_full(client, backend, inflight, fill_memory):
+    other = make_inflight()
+    a, b, _ = claim(client, inflight, "a", "b", "c")
+    claim(client, other, "d")
     push(client, "e")
-    settle_in(client, ledger)
-    lapse(client, other)
-    full()
+    make_lease_old(client, inflight)
+    expire_lease(client, other)
+    fill_memory()
     with pytest.raises(redis.OutOfMemoryError):
         client.lpush("hanner", "f")
-    ledger.begin(client, [a], ["a"], ["result-a"])
-    assert ledger.finish(client, [end(a, "a")]) == [True]
-    assert ledger.died(client, [b], ["b"]) == [1]
-    assert ledger.renew(client, {}).taken_back == 1
-    assert [raw for _, raw in take(client, ledger).messages] == [b"message of d", b"message of e"]
-    assert ledger.leave(client) == 4
+    assert inflight.start(backend, [payload("a", a)]) == [(Outcome.OK, "")]
+    assert inflight.complete(backend, [completed("a", a)]) == [Outcome.OK]
+    assert inflight.count_crashes(client, [b], ["b"]) == [1]
+    assert inflight.heartbeat(client, {}).requeued == 1
+    assert [raw for _, raw in fetch(client, inflight).messages] == [b"message of d", b"message of e"]
+    assert inflight.deregister(client) == 4
 
 
-def test_the_scripts_name_is_the_one_redis_gives_it(client):
-    assert client.script_load(TAKE.source) == TAKE.sha
+def test_the_sha_of_a_script_is_the_one_redis_computes(client):
+    assert client.script_load(FETCH.script) == FETCH.sha

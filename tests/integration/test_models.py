@@ -6,7 +6,7 @@ import pytest
 
 from hanner import AsyncClient, Client, QueueFull, UnknownModel
 from hanner.queue.keys import QUEUES
-from support.ledgers import make_ledger
+from support.inflight import make_inflight
 from support.stub_worker import StubWorker
 
 VERBS = {
@@ -73,7 +73,7 @@ def test_routes_lead_elsewhere_and_are_believed(server):
 def test_a_model_is_known_as_soon_as_its_worker_has_a_lease_and_stays_known(server, ner):
     with pytest.raises(UnknownModel):
         ner.queue_of("late")
-    ledger = make_ledger(queue="hanner.late")
+    ledger = make_inflight(queue="hanner.late")
     ledger.renew(server.client, {})
     ledger.leave(server.client)
     with Client(server.url) as fresh:

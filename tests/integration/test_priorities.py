@@ -9,81 +9,81 @@ import pytest
 from hanner import AsyncClient, Client, InvalidSettings, QueueFull
 from hanner.queue.dead_letters import DeadLetters
 from hanner.queue.keys import QueueKeys
-from hanner_worker.delivery.inflight import End, FetchRequest
-from support.ledgers import letters, make_ledger, push, queued, take_kinds
+from hanner_worker.delivery.inflight import FetchRequest, Outcome
+from support.inflight import completed, fetch_kinds, letters, make_inflight, push, queued
 
 KEYS = QueueKeys("hanner")
 BULK = "hanner.bulk"
 
 
-def ids(taken):
-    return [raw.decode().removeprefix("message of ") for _, raw in taken.messages]
+def ids(fetched):
+    return [raw.decode().removeprefix("message of ") for _, raw in fetched.messages]
 
 
-def both(most, most_bulk, *, idle=True, last=True):
-    return FetchRequest(KEYS.interactive_lists, most, last), FetchRequest(KEYS.bulk_lists, most_bulk, idle)
+def both(most, most_bulk, *, idle=True, round_up=True):
+    return FetchRequest(KEYS.interactive_lists, most, round_up), FetchRequest(KEYS.bulk_lists, most_bulk, idle)
 
 
-def test_interactive_messages_are_taken_first(client, ledger):
+def test_interactive_messages_are_fetched_first(client, inflight):
     push(client, "b1", "b2", queue=BULK)
     push(client, "t1", "t2")
-    assert ids(take_kinds(client, ledger, *both(10, 10))) == ["t1", "t2", "b1", "b2"]
+    assert ids(fetch_kinds(client, inflight, *both(10, 10))) == ["t1", "t2", "b1", "b2"]
 
 
-def test_bulk_takes_no_room_of_texts_and_texts_none_of_bulk(client, ledger):
+def test_interactive_and_bulk_messages_have_separate_limits(client, inflight):
     push(client, *(f"b{n}" for n in range(9)), queue=BULK)
     push(client, *(f"t{n}" for n in range(9)))
-    assert ids(take_kinds(client, ledger, *both(2, 3))) == ["t0", "t1", "b0", "b1", "b2"]
-    tags = take_kinds(client, ledger, *both(1, 1)).messages
+    assert ids(fetch_kinds(client, inflight, *both(2, 3))) == ["t0", "t1", "b0", "b1", "b2"]
+    tags = fetch_kinds(client, inflight, *both(1, 1)).messages
     assert len({int(tag[:15]) for tag, _ in tags}) == 2  # numbers are never used twice
 
 
-def test_each_kind_is_shared_by_itself(client, ledger):
-    for one in (ledger, make_ledger()):
-        one.renew(client, {})
+def test_each_kind_is_shared_among_workers_separately(client, inflight):
+    for one in (inflight, make_inflight()):
+        one.heartbeat(client, {})
     push(client, *(f"b{n}" for n in range(8)), queue=BULK)
     push(client, "text")
     # Busy with bulk: of bulk it leaves what cannot be shared, but who else would come for the text?
-    assert ids(take_kinds(client, ledger, *both(100, 100, idle=False))) == ["text", "b0", "b1", "b2", "b3"]
+    assert ids(fetch_kinds(client, inflight, *both(100, 100, idle=False))) == ["text", "b0", "b1", "b2", "b3"]
     push(client, "text")
-    assert ids(take_kinds(client, ledger, *both(100, 0, idle=False, last=False))) == []
+    assert ids(fetch_kinds(client, inflight, *both(100, 0, idle=False, round_up=False))) == []
 
 
-def test_messages_go_back_to_the_list_they_came_from(client, ledger):
+def test_messages_are_requeued_to_the_list_they_came_from(client, inflight):
     push(client, "b1", "b2", queue=BULK)
     push(client, "low", queue=KEYS.bulk_lists[3])
     push(client, "t1", "t2")
-    take_kinds(client, ledger, *both(10, 10))
-    assert ledger.put_back(client) == 5
+    fetch_kinds(client, inflight, *both(10, 10))
+    assert inflight.requeue(client) == 5
     assert queued(client) == ["t1", "t2"]
     assert queued(client, BULK) == ["b1", "b2"]
     assert queued(client, KEYS.bulk_lists[3]) == ["low"]
 
 
-def test_what_a_dead_worker_held_goes_back_to_the_list_it_came_from(client, ledger):
+def test_messages_of_an_expired_worker_are_requeued_to_the_list_they_came_from(client, inflight):
     push(client, "b1", "b2", queue=BULK)
     push(client, "t1")
-    take_kinds(client, ledger, *both(10, 10))
+    fetch_kinds(client, inflight, *both(10, 10))
     seconds, micros = client.time()
     now = seconds * 1000 + micros // 1000
-    client.zadd(ledger.keys.leases, {ledger.owner: now - 1})
-    other = make_ledger()
-    other.renew(client, {})
-    client.hset(other.keys.owner(other.owner), "since", now - 60_000)
-    assert other.renew(client, {}).taken_back == 3
+    client.zadd(inflight.keys.leases, {inflight.worker_id: now - 1})
+    other = make_inflight()
+    other.heartbeat(client, {})
+    client.hset(other.keys.worker(other.worker_id), "since", now - 60_000)
+    assert other.heartbeat(client, {}).requeued == 3
     assert (queued(client), queued(client, BULK)) == (["t1"], ["b1", "b2"])
 
 
-def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
+def test_a_retried_dead_letter_is_queued_in_the_list_it_came_from(client, backend, inflight):
     push(client, "b1", queue=BULK)
     push(client, "t1")
-    letter = {"task": "hanner.extract", "code": "worker_lost", "reason": "it died", "deaths": 3, "at": 12.5}
-    taken = take_kinds(client, ledger, *both(10, 10)).messages
-    ends = [
-        End(tag, task, f"celery-task-meta-{task}", "failure", 60, letter={"id": task} | letter)
-        for (tag, _), task in zip(taken, ("t1", "b1"), strict=True)
+    letter = {"task": "hanner.extract", "code": "worker_lost", "reason": "it died", "crashes": 3, "at": 12.5}
+    fetched = fetch_kinds(client, inflight, *both(10, 10)).messages
+    completions = [
+        completed(task, tag, ValueError(), Outcome.FAILED, dead_letter={"id": task} | letter)
+        for (tag, _), task in zip(fetched, ("t1", "b1"), strict=True)
     ]
-    ledger.finish(client, ends)
+    inflight.complete(backend, completions)
     assert {(told["id"], told["list"]) for told in letters(client, KEYS)} == {("t1", "hanner"), ("b1", BULK)}
     dead = DeadLetters(client, "hanner")
     assert dead.retry(dead.ids()) == 2
@@ -92,7 +92,7 @@ def test_a_dead_letter_goes_back_to_the_list_it_came_from(client, ledger):
 
 @pytest.mark.parametrize("told", [{}, {"list": "another queue's"}])
 def test_a_dead_letter_that_names_no_list_of_ours_goes_to_the_first(client, told):
-    letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "deaths": 3, "at": 1.0, "message": "message of a"}
+    letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "crashes": 3, "at": 1.0, "message": "message of a"}
     client.hset(KEYS.dead, "a", json.dumps(letter | told))
     client.zadd(KEYS.dead_index, {"a": 1.0})
     dead = DeadLetters(client, "hanner")
@@ -173,7 +173,7 @@ def test_a_full_bulk_queue_keeps_no_text_out(server):
 def test_a_full_queue_says_how_long_for_each_priority(server):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
-    server.client.hset(KEYS.owner("w"), mapping={"host": "box", "rate": "2"})
+    server.client.hset(KEYS.worker("w"), mapping={"host": "box", "rate": "2"})
     with Client(server.url, max_queue=2) as ner:
         for _ in range(2):
             ner.submit_many(["一"] * 10)

@@ -20,14 +20,14 @@ STATE = {
     "rate": "40.5",
     "batch_texts": "16.2",
     "latency_ms": "31.5",
-    "held": "5",
+    "unacked": "5",
 }
 
 
 def lease(server, worker, *, seconds=60, **state):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {worker: (now + seconds) * 1000})
-    server.client.hset(KEYS.owner(worker), mapping=STATE | state)
+    server.client.hset(KEYS.worker(worker), mapping=STATE | state)
 
 
 def test_an_empty_queue(ner):
@@ -87,7 +87,7 @@ def test_many_requests_are_sampled(ner, server):
 
 
 def test_workers_are_those_whose_lease_holds(ner, server):
-    lease(server, "b", host="other", held="1", rate="0.5")
+    lease(server, "b", host="other", unacked="1", rate="0.5")
     lease(server, "a")
     lease(server, "lapsed", seconds=-1)
     ner.submit("一")
@@ -96,11 +96,11 @@ def test_workers_are_those_whose_lease_holds(ner, server):
     first = backlog.workers[0]
     assert (first.host, first.pid, first.processes, first.model) == ("box", 12, 2, "hanner-small@01234567")
     assert (first.texts, first.rate, first.batch_texts, first.latency_ms) == (900, 40.5, 16.2, 31.5)
-    assert (backlog.held, backlog.rate) == (6, 41.0)
+    assert (backlog.unacked, backlog.rate) == (6, 41.0)
     assert backlog.seconds == 1 / 41
 
 
-@pytest.mark.parametrize("state", [{"pid": ""}, {"pid": "x", "rate": "fast"}, {"batch_texts": "", "held": "3.0"}])
+@pytest.mark.parametrize("state", [{"pid": ""}, {"pid": "x", "rate": "fast"}, {"batch_texts": "", "unacked": "3.0"}])
 def test_a_worker_that_says_something_odd_is_there_all_the_same(ner, server, state):
     lease(server, "a", **state)
     assert [worker.id for worker in ner.backlog().workers] == ["a"]
@@ -108,7 +108,7 @@ def test_a_worker_that_says_something_odd_is_there_all_the_same(ner, server, sta
 
 def test_a_worker_whose_hash_is_gone_is_there_all_the_same(ner, server):
     lease(server, "a")
-    server.client.delete(KEYS.owner("a"))
+    server.client.delete(KEYS.worker("a"))
     assert ner.backlog().workers[0].rate == 0
 
 

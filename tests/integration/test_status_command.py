@@ -30,8 +30,8 @@ def busy(server):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 600) * 1000})
     state = {"host": "box", "pid": 7, "processes": 2, "model": "hanner-small@01234567", "started": now - 7260}
-    measured = {"texts": 900, "rate": 40.5, "batch_texts": 16.2, "latency_ms": 31.5, "held": 5}
-    server.client.hset(KEYS.owner("w"), mapping=state | measured)
+    measured = {"texts": 900, "rate": 40.5, "batch_texts": 16.2, "latency_ms": 31.5, "unacked": 5}
+    server.client.hset(KEYS.worker("w"), mapping=state | measured)
     set_aside(server.client, "a")
     with Client() as ner:
         ner.submit("马云")
@@ -42,7 +42,7 @@ def test_json(busy, server, capsys):
     assert run(["status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["redis"], told["queue"], told["limit"]) == (server.url, "hanner", 100_000)
-    assert (told["depth"], told["texts"], told["held"], told["dead"], told["rate"]) == (2, 81, 5, 1, 40.5)
+    assert (told["depth"], told["texts"], told["unacked"], told["dead"], told["rate"]) == (2, 81, 5, 1, 40.5)
     assert told["seconds"] == 2
     assert 0 <= told["oldest_seconds"] < 60
     assert told["workers"][0]["model"] == "hanner-small@01234567"
@@ -56,12 +56,12 @@ def test_a_pipe_gets_plain_lines(busy, capsys):
     assert told["waiting"] == "1 of 100,000 interactive and 1 of 100,000 bulk requests, about 81 texts"
     assert told["done in"] == "about 2 s at this rate"
     assert told["rate"] == "40.5 texts/s"
-    assert told["held"] == "5 requests in flight"
+    assert told["unacked"] == "5 requests in flight"
     assert told["dead"] == "1 dead letter, see `hanner dead list`"
     assert told["model"] == "hanner-small@01234567"
-    name, processes, model, rate, batch, latency, held, texts, up = told["worker"].split("\t")
+    name, processes, model, rate, batch, latency, unacked, texts, up = told["worker"].split("\t")
     assert (name, processes, model, rate) == ("box:7", "2", "hanner-small@01234567", "40.5")
-    assert (batch, latency, held, texts) == ("16.2", "31.5", "5", "900")
+    assert (batch, latency, unacked, texts) == ("16.2", "31.5", "5", "900")
     assert up.startswith("2 h 1 min")
 
 
@@ -155,7 +155,7 @@ def test_no_color_is_honoured(busy, terminal):
 def test_watching_a_terminal_until_ctrl_c(busy, terminal, server):
     shown = terminal("status", "--watch", "--interval", "0.1")
     shown.read_until("box:7", times=2)
-    server.client.hset(KEYS.owner("w"), "pid", 77_777)
+    server.client.hset(KEYS.worker("w"), "pid", 77_777)
     shown.read_until("box:77777")
     shown.process.send_signal(signal.SIGINT)
     assert shown.process.wait(10) == 0

@@ -109,7 +109,7 @@ def test_readiness_is_told_behind_a_bulk_backlog(stack):
             stack.compose("restart", "gateway")
             stack.wait_healthy("gateway", "worker")
             assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
-            assert ner.backlog().bulk + ner.backlog().held > 0  # a worker holds up to a few hundred requests
+            assert ner.backlog().bulk + ner.backlog().unacked > 0  # a worker holds up to a few hundred requests
         finally:
             for job in jobs:
                 job.revoke()

@@ -117,17 +117,17 @@ def announce_worker(client, queue="hanner", **fields):
         "rate": 12.5,
         "batch_texts": 3.4,
         "latency_ms": 8.2,
-        "held": 0,
+        "unacked": 0,
         **fields,
     }
-    client.hset(f"hanner:{queue}:owner:test", mapping=described)
+    client.hset(f"hanner:{queue}:worker:test", mapping=described)
     client.zadd(f"hanner:{queue}:leases", {"test": seconds * 1000 + 60_000})
 
 
 def forget_worker(client, queue="hanner"):
     """Take back what `announce_worker` wrote: no worker runs."""
     client.zrem(f"hanner:{queue}:leases", "test")
-    client.delete(f"hanner:{queue}:owner:test")
+    client.delete(f"hanner:{queue}:worker:test")
 
 
 class Desk:

@@ -164,9 +164,9 @@ def runs(client):
     return [json.loads(run) for run in client.lrange("runs", 0, -1)]
 
 
-def held(client):
-    """Return the tags of all that workers hold."""
-    return [tag for key in client.keys("hanner:hanner:held:*") for tag in client.hkeys(key)]
+def unacked(client):
+    """Return the tags of all unacknowledged messages."""
+    return [tag for key in client.keys("hanner:hanner:unacked:*") for tag in client.hkeys(key)]
 
 
 def found(result):

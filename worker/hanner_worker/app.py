@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
@@ -20,13 +20,15 @@ from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner_worker import remote_control as about  # noqa: F401 - each registers a command of the remote control
 from hanner_worker.batching.strategy import PREFORK_ONLY
-from hanner_worker.delivery.channel import LEDGER
+from hanner_worker.context import WorkerContext, get_context, has_context, set_context
+from hanner_worker.delivery.channel import INFLIGHT_OPTION, install
 from hanner_worker.delivery.inflight import InFlightStore
-from hanner_worker.delivery.transport import install
-from hanner_worker.execution.answers import Recogniser, TaskPayload
-from hanner_worker.execution.batch import WorkerContext, answer, get_context, has_context, set_context
-from hanner_worker.execution.cache import Keys
+from hanner_worker.execution.batch import run_task
+from hanner_worker.payload import TaskPayload
 from hanner_worker.reload import Reloader, ignore
+
+if TYPE_CHECKING:  # numpy, which only a worker has
+    from hanner_inference.pipeline import Recogniser
 
 logger = logging.getLogger(__name__)
 
@@ -34,29 +36,10 @@ BATCHES_AHEAD = 4
 """Full batches per process that a worker fetches: one runs, and texts of like length are chosen from the others."""
 
 
-class Model(Recogniser, Protocol):
-    """A recogniser that knows what model it runs."""
-
-    @property
-    def package(self) -> Any:
-        """Its model package: `id`, `digest` and `manifest.tokenizer`."""
-        ...
-
-    @property
-    def batch_texts(self) -> int:
-        """Most windows in one batch: the setting, or what the engine prefers."""
-        ...
-
-    @property
-    def batch_tokens(self) -> int:
-        """Most tokens in one batch after padding: the setting, or what the engine prefers."""
-        ...
+Load = Callable[[Settings], "Recogniser"]
 
 
-Load = Callable[[Settings], Model]
-
-
-def load_model(settings: Settings) -> Model:
+def load_model(settings: Settings) -> "Recogniser":
     """Open the model that the settings name.
 
     Raises:
@@ -64,8 +47,7 @@ def load_model(settings: Settings) -> Model:
     """
     from hanner_inference import load  # noqa: PLC0415 - numpy and onnxruntime, which only a worker has
 
-    recogniser: Model = load(settings.model or None, settings=settings)
-    return recogniser
+    return load(settings.model or None, settings=settings)
 
 
 class BatchedTask(Task):  # type: ignore[misc]
@@ -89,13 +71,13 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
     """
     install()
     app = make_celery(settings)
-    app.events_cls = "hanner_worker.batching.events:Events"
-    ledger = InFlightStore(QueueKeys(settings.queue), settings.lease)
+    app.events.dispatcher_cls = "hanner_worker.batching.events:BufferedEventDispatcher"
+    inflight = InFlightStore(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
         # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.
         task_queues=[
             Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
-            for name in (ledger.keys.queue, ledger.keys.bulk)
+            for name in (inflight.keys.queue, inflight.keys.bulk)
         ],
         worker_pool="prefork",
         worker_consumer="hanner_worker.batching.consumer:Consumer",
@@ -103,10 +85,10 @@ def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
         worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
         # It counts requests as if each had a process, and would fetch too little after every reconnect.
         worker_enable_prefetch_count_reduction=False,
-        broker_transport_options=app.conf.broker_transport_options | {LEDGER: ledger},
+        broker_transport_options=app.conf.broker_transport_options | {INFLIGHT_OPTION: inflight},
         broker_channel_error_retry=True,  # a refusal of Redis' ends no worker
     )
-    opener = ModelLoader(app, settings, load, ledger)
+    opener = ModelLoader(app, settings, load, inflight)
     _register(app, opener)
     signals.worker_init.connect(opener.on_worker_init, weak=False)
     signals.worker_process_init.connect(opener.on_process_init, weak=False)
@@ -119,7 +101,7 @@ def _register(app: Celery, opener: "ModelLoader") -> None:
         @app.task(name=name, base=BatchedTask, bind=True, shared=False)  # type: ignore[untyped-decorator]
         def body(self: Any, *args: Any, **kwargs: Any) -> Any:
             opener.open()  # done already, unless it is called eagerly
-            return answer(TaskPayload(self.request.id or "", name, args, kwargs))
+            return run_task(TaskPayload(self.request.id or "", name, args, kwargs))
 
     register(EXTRACT)
     register(EXTRACT_MANY)
@@ -128,9 +110,9 @@ def _register(app: Celery, opener: "ModelLoader") -> None:
 class ModelLoader:
     """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
 
-    def __init__(self, app: Celery, settings: Settings, load: Load, ledger: InFlightStore) -> None:
+    def __init__(self, app: Celery, settings: Settings, load: Load, inflight: InFlightStore) -> None:
         self._app = app
-        self._ledger = ledger
+        self._inflight = inflight
         self._settings = settings
         self._load = load
         self._reloader = Reloader()
@@ -139,7 +121,7 @@ class ModelLoader:
         """Refuse what cannot work, then open the model."""
         if sender.app is not self._app:
             return
-        self._ledger.become_owner()
+        self._inflight.renew_worker_id()
         if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
             _stop(PREFORK_ONLY)
         if not self._settings.log_text:
@@ -187,12 +169,22 @@ class ModelLoader:
         """
         if has_context():
             return
-        model = self._load(self._settings)
-        options = model.package.manifest.tokenizer
-        keys = Keys(model.package.digest, self._settings.engine, options.lowercase, options.half_width)
-        limits = {"batch_texts": model.batch_texts, "batch_tokens": model.batch_tokens}
-        settings = self._settings.model_copy(update=limits)
-        set_context(WorkerContext(model, model.package.id, options.max_length, self._app, settings, keys, self._ledger))
+        recogniser = self._load(self._settings)
+        package, options = recogniser.package, recogniser.package.manifest.tokenizer
+        limits = {"batch_texts": recogniser.batch_texts, "batch_tokens": recogniser.batch_tokens}
+        set_context(
+            WorkerContext(
+                recogniser=recogniser,
+                model=package.id,
+                digest=package.digest,
+                max_length=options.max_length,
+                lowercase=options.lowercase,
+                half_width=options.half_width,
+                app=self._app,
+                settings=self._settings.model_copy(update=limits),
+                inflight=self._inflight,
+            )
+        )
 
     def _open_or_stop(self) -> None:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from hanner_worker.execution.batch import get_context
+from hanner_worker.context import get_context
 
 SENTENCE = "马云在杭州"
 LOST = 20.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from hanner_worker.execution.batch import get_context, has_context
+from hanner_worker.context import get_context, has_context
 
 TOLD = ("queue", "max_text_chars", "result_ttl", "engine", "batch_texts", "batch_tokens")
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Self
 
+from hanner.contract import BATCH_EVENT
 from hanner.errors import HannerError
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
-
-EVENT = "hanner-batch"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,9 @@ class BatchListener:
     def _listen(self) -> None:
         try:
             with self._app.connection_for_read() as connection:
-                self._receiver = self._app.events.Receiver(connection, handlers={EVENT: self._note, "*": self._hear})
+                self._receiver = self._app.events.Receiver(
+                    connection, handlers={BATCH_EVENT: self._note, "*": self._hear}
+                )
                 self._receiver.capture(limit=None, timeout=None, wakeup=True)
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             with self._changed:

@@ -166,7 +166,7 @@ def _described(letter: DeadLetter) -> dict[str, Any]:
         "task": letter.task,
         "code": letter.code,
         "reason": letter.reason,
-        "deaths": letter.deaths,
+        "crashes": letter.crashes,
         "at": datetime.fromtimestamp(letter.at, UTC).isoformat(timespec="seconds"),
         "age_seconds": round(max(0.0, time.time() - letter.at), 1),
     }
@@ -187,9 +187,9 @@ def _print_table(letters: list[DeadLetter]) -> None:
     from hanner.cli.render import console  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "age", "code", "deaths", "reason"):
-        table.add_column(heading, justify="right" if heading in {"age", "deaths"} else "left", no_wrap=heading == "id")
+    for heading in ("id", "age", "code", "crashes", "reason"):
+        table.add_column(heading, justify="right" if heading in {"age", "crashes"} else "left", no_wrap=heading == "id")
     for letter in letters:
         age = duration(max(0.0, time.time() - letter.at))
-        table.add_row(letter.id, age, letter.code, str(letter.deaths), letter.reason)
+        table.add_row(letter.id, age, letter.code, str(letter.crashes), letter.reason)
     console().print(table)

@@ -76,7 +76,7 @@ def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
         ("oldest", "-" if backlog.oldest_seconds is None else duration(backlog.oldest_seconds)),
         ("done in", "-" if not backlog.depth else _when(backlog)),
         ("rate", f"{backlog.rate:,.1f} texts/s"),
-        ("held", f"{counted(backlog.held, 'request')} in flight"),
+        ("unacked", f"{counted(backlog.unacked, 'request')} in flight"),
         ("dead", counted(backlog.dead, "dead letter") + (", see `hanner dead list`" if backlog.dead else "")),
         ("workers", str(len(backlog.workers)) if backlog.workers else "none; start one with `hanner up`"),
     ]
@@ -100,7 +100,7 @@ def _when(backlog: Backlog) -> str:
     return "unknown" if backlog.seconds is None else f"about {duration(backlog.seconds)} at this rate"
 
 
-HEADINGS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "held", "texts", "up")
+HEADINGS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "unacked", "texts", "up")
 
 
 def worker_row(worker: WorkerState) -> list[str]:
@@ -112,7 +112,7 @@ def worker_row(worker: WorkerState) -> list[str]:
         f"{worker.rate:,.1f}",
         f"{worker.batch_texts:,.1f}",
         f"{worker.latency_ms:,.1f}",
-        f"{worker.held:,}",
+        f"{worker.unacked:,}",
         f"{worker.texts:,}",
         duration(max(0.0, time.time() - worker.started)) if worker.started else "-",
     ]

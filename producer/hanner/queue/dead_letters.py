@@ -16,7 +16,7 @@ from hanner.queue.keys import QueueKeys, as_text
 from hanner.transport.subscription import chunks, key
 
 # Only he who removes a letter sends its message again, so that two who retry send it once. The message goes first: a
-# Redis without memory refuses that, and then nothing has changed. The stored failure and the count of deaths go too: a
+# Redis without memory refuses that, and then nothing has changed. The stored failure and the count of crashes go too: a
 # worker acknowledges without work what has been answered, and what has died too often.
 RETRY: Final = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
@@ -38,7 +38,7 @@ class DeadLetter:
         task: Its task's name.
         code: A code of ErrorCode: what its caller was told.
         reason: A sentence for people.
-        deaths: How many processes died under it.
+        crashes: How many processes died under it.
         at: When it was set aside, unix seconds.
         message: The queue's message as it stood, so that it can be sent again unchanged. It holds the text.
         list: The list that it came from; empty if an older worker set it aside.
@@ -48,7 +48,7 @@ class DeadLetter:
     task: str
     code: str
     reason: str
-    deaths: int
+    crashes: int
     at: float
     message: str
     list: str = ""
@@ -67,7 +67,7 @@ class DeadLetter:
                 task=str(stored["task"]),
                 code=str(stored["code"]),
                 reason=str(stored["reason"]),
-                deaths=int(stored["deaths"]),
+                crashes=int(stored["crashes"]),
                 at=float(stored["at"]),
                 message=str(stored["message"]),
                 list=str(stored.get("list", "")),
@@ -121,7 +121,7 @@ class DeadLetters:
         keys, moved = self._keys, 0
         for letter in self.letters(ids):
             where = letter.list if letter.list in keys.lists else keys.queue
-            names = [keys.dead, keys.dead_index, keys.deaths, key(letter.id), where]
+            names = [keys.dead, keys.dead_index, keys.crashes, key(letter.id), where]
             moved += int(self._retry(keys=names, args=[letter.id, letter.message]))
         return moved
 

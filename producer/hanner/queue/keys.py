@@ -1,8 +1,7 @@
-"""Names of the Redis keys beside a queue: who holds its messages, who died under them, what was set aside.
+"""Names of the Redis keys of a queue: leases, unacknowledged messages, crash counts, dead letters.
 
-The queue itself is two lists of kombu's, NAME for what somebody waits for and NAME.bulk for the rest; results lie where
-Celery's Redis backend puts them.
-All times are Redis' own, so that no machine's clock matters.
+The queue itself is two kombu lists, NAME for interactive requests and NAME.bulk for bulk ones; Celery's Redis backend
+stores the results. All times are Redis' own, so clocks of other machines do not matter.
 """
 
 from dataclasses import dataclass
@@ -51,43 +50,45 @@ class QueueKeys:
 
     @property
     def leases(self) -> str:
-        """Sorted set: owner -> deadline in ms. A worker renews its own; what a lapsed owner held is taken back."""
+        """Sorted set: worker id -> deadline in ms. A worker renews its own; messages of an expired one are requeued."""
         return f"hanner:{self.queue}:leases"
 
-    def owner(self, owner: str) -> str:
-        """Hash a worker renews with its lease; it is gone a minute after the last renewal.
+    def worker(self, worker_id: str) -> str:
+        """Hash that a worker writes with each heartbeat; it expires a minute after the lease.
 
         host, pid, processes, model (NAME@DIGEST8), started (Unix time, s), texts (answered so far), rate (texts/s,
-        recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), held (messages held now),
-        since (Redis' time in ms from which on its lease never lapsed).
+        recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), unacked (its unacknowledged
+        messages), since (Redis time in ms since which its lease has not expired).
         """
-        return f"hanner:{self.queue}:owner:{owner}"
+        return f"hanner:{self.queue}:worker:{worker_id}"
 
-    def held(self, owner: str) -> str:
-        """Hash: tag -> raw message. What a worker has taken and not ended; a tag ends with the list it came from."""
-        return f"hanner:{self.queue}:held:{owner}"
+    def unacked(self, worker_id: str) -> str:
+        """Hash: tag -> raw message. The messages a worker has fetched and not acknowledged.
 
-    def taken(self, owner: str) -> str:
-        """Sorted set: tag -> when it was taken, in ms; it has the same tags as `held`."""
-        return f"hanner:{self.queue}:taken:{owner}"
+        A tag ends with the list that the message came from.
+        """
+        return f"hanner:{self.queue}:unacked:{worker_id}"
 
-    def running(self, owner: str) -> str:
-        """Hash: tag -> task id, of those held that a process works on."""
-        return f"hanner:{self.queue}:running:{owner}"
+    def claimed_at(self, worker_id: str) -> str:
+        """Sorted set: tag -> when the worker fetched the message, in ms; it has the same tags as `unacked`."""
+        return f"hanner:{self.queue}:claimed_at:{worker_id}"
+
+    def running(self, worker_id: str) -> str:
+        """Hash: tag -> task id. The unacknowledged messages that a process works on."""
+        return f"hanner:{self.queue}:running:{worker_id}"
 
     @property
-    def deaths(self) -> str:
-        """Hash: task id -> processes that died under it; gone when the task ends."""
-        return f"hanner:{self.queue}:deaths"
+    def crashes(self) -> str:
+        """Hash: task id -> processes that died while they worked on it; removed when the task ends."""
+        return f"hanner:{self.queue}:crashes"
 
     @property
     def dead(self) -> str:
         """Hash: task id -> dead letter, a JSON object.
 
-        id, task, code, reason, deaths, at (Unix time, s, a float), list (where the message came from), message (the raw
-        queue message as it stood, a string). To try one again: delete its result, remove it here and in `dead_index`,
-        and push the message to its list.
-        The result has to go because the first answer to a task id stays.
+        id, task, code, reason, crashes, at (Unix time, s, a float), list (that the message came from), message (the raw
+        queue message, a string). To retry one: delete its result, remove it here and from `dead_index`, and push the
+        message to its list. The result must be deleted because the first answer to a task id is kept.
         """
         return f"hanner:{self.queue}:dead"
 

@@ -17,7 +17,7 @@ HELP: Final = {
     "hanner_queue_limit": "HANNER_MAX_QUEUE: most requests of each priority that may wait; 0 is no limit.",
     "hanner_queue_oldest_age_seconds": "Age of the oldest waiting request; 0 when none waits, absent when its sender "
     "did not say when it sent.",
-    "hanner_queue_held": "Requests that workers hold and have not answered yet.",
+    "hanner_queue_unacked": "Requests that workers hold and have not answered yet.",
     "hanner_queue_dead_letters": "Dead letters that are kept.",
     "hanner_queue_workers": "Workers whose lease holds.",
 }
@@ -43,7 +43,7 @@ def families(queue: str, limit: int, backlog: Backlog | None) -> Iterator[Metric
         values |= {
             "hanner_queue_depth": {**depths},
             "hanner_queue_oldest_age_seconds": {name: ages[name] if depth else 0.0 for name, depth in depths.items()},
-            "hanner_queue_held": {"": backlog.held},
+            "hanner_queue_unacked": {"": backlog.unacked},
             "hanner_queue_dead_letters": {"": backlog.dead},
             "hanner_queue_workers": {"": len(backlog.workers)},
         }

@@ -70,7 +70,7 @@ class WorkerState(BaseModel):
         rate: Texts a second, of late.
         batch_texts: Mean number of texts in a batch, of late.
         latency_ms: Mean time from being received to being answered, of late.
-        held: Requests it holds and has not answered yet.
+        unacked: Requests it holds and has not answered yet.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -85,7 +85,7 @@ class WorkerState(BaseModel):
     rate: Amount = 0.0
     batch_texts: Amount = 0.0
     latency_ms: Amount = 0.0
-    held: Count = 0
+    unacked: Count = 0
 
 
 class Backlog(BaseModel):
@@ -99,7 +99,7 @@ class Backlog(BaseModel):
         oldest_seconds: How long the oldest of all has waited; None when nothing waits or its sender did not say when.
         interactive_oldest_seconds: The same of the interactive ones.
         bulk_oldest_seconds: The same of the bulk ones.
-        held: Requests that workers hold and have not answered yet.
+        unacked: Requests that workers hold and have not answered yet.
         dead: Dead letters.
         rate: Texts a second of all workers together, of late.
         workers: Those whose lease holds, by host and process.
@@ -114,7 +114,7 @@ class Backlog(BaseModel):
     oldest_seconds: float | None = None
     interactive_oldest_seconds: float | None = None
     bulk_oldest_seconds: float | None = None
-    held: int = 0
+    unacked: int = 0
     dead: int = 0
     rate: float = 0.0
     workers: tuple[WorkerState, ...] = ()
@@ -136,7 +136,7 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
     names = [keys.dead, keys.leases, *keys.lists]
     look: Any = redis.register_script(LOOK)
     bulk_from = names.index(keys.bulk) + 1
-    now, depths, oldest, samples, dead, workers = look(keys=names, args=[keys.owner(""), SAMPLE, bulk_from])
+    now, depths, oldest, samples, dead, workers = look(keys=names, args=[keys.worker(""), SAMPLE, bulk_from])
     texts = [
         _texts(depth, [_told(tail)["texts"] for tail in sample]) for depth, sample in zip(depths, samples, strict=True)
     ]
@@ -150,7 +150,7 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         oldest_seconds=max((age for age in ages if age is not None), default=None),
         interactive_oldest_seconds=ages[0],
         bulk_oldest_seconds=ages[1],
-        held=sum(worker.held for worker in known),
+        unacked=sum(worker.unacked for worker in known),
         dead=dead,
         rate=sum(worker.rate for worker in known),
         workers=tuple(known),

@@ -73,13 +73,13 @@ def test_status_tells_of_queue_and_workers(server, site):
     server.client.zadd(keys.leases, {"w1": seconds * 1000 + micros // 1000 + 60_000, "w2": 1})
     described = {
         "host": "a", "pid": 7, "processes": 2, "model": "m@00000000", "started": 1.5, "texts": 10, "rate": 12.5,
-        "batch_texts": 3.5, "latency_ms": 8.25, "held": 4,
+        "batch_texts": 3.5, "latency_ms": 8.25, "unacked": 4,
     }  # fmt: skip
-    server.client.hset(keys.owner("w1"), mapping=described)
+    server.client.hset(keys.worker("w1"), mapping=described)
     found = site.http.get("/api/v1/status").json()
     kept = {name: value for name, value in described.items() if name not in {"started", "texts"}}
     assert found == {
-        "queue": {"depth": 2, "oldest_seconds": None, "bulk": 0, "held": kept["held"]},
+        "queue": {"depth": 2, "oldest_seconds": None, "bulk": 0, "unacked": kept["unacked"]},
         "workers": [kept],
         "rate": 12.5,
     }
@@ -118,7 +118,7 @@ def test_metrics_tell_of_the_queue_and_of_a_redis_that_is_away():
         server.client.lpush("mine.bulk", json.dumps({"headers": {"hanner": {"sent_at": 1.0, "texts": 3}}}))
         server.client.hset("hanner:mine:dead", mapping={"a": "{}"})
         told, labels = metrics(site), (("queue", "mine"),)
-        wanted = {"up": 1, "limit": 70, "held": 0, "dead_letters": 1, "workers": 0}
+        wanted = {"up": 1, "limit": 70, "unacked": 0, "dead_letters": 1, "workers": 0}
         assert {name: told[f"hanner_queue_{name}", labels] for name in wanted} == wanted
         interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
         assert (told["hanner_queue_depth", interactive], told["hanner_queue_depth", bulk]) == (2, 1)

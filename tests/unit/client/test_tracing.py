@@ -10,7 +10,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from hanner.contract import EXTRACT
 from hanner.transport.message import MessageBuilder
 from hanner.utils import tracing
-from hanner_worker.execution.batch import Ending, Outcome
+from hanner_worker.delivery.inflight import Outcome
+from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.tracing import Export, Spans
 from support.spans import kept
@@ -26,11 +27,11 @@ def request(name, traceparent=None, **headers):
     return SimpleNamespace(id=name, type=EXTRACT, sent_at=990.0, size=size, request_dict=headers)
 
 
-def spans_of(*requests, outcomes=None, **more):
+def spans_of(*requests, results=None, **more):
     provider, exporter = kept()
-    outcomes = outcomes or [Outcome(Ending.ANSWERED)] * len(requests)
-    flown = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("lost") else outcomes, **more)
-    Spans(provider.get_tracer("test"), "mine", "m@00000000").batch(flown)
+    results = results or [RequestResult(Outcome.OK)] * len(requests)
+    record = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("loss") else results, **more)
+    Spans(provider.get_tracer("test"), "mine", "m@00000000").on_batch(record)
     return exporter.get_finished_spans()
 
 
@@ -40,9 +41,9 @@ def ids(traceparent):
 
 
 def test_a_batch_and_its_requests_are_linked_both_ways():
-    figures = {"tokens": 90, "infer": 0.4}
+    stats = {"tokens": 90, "infer": 0.4}
     batch, first, second = spans_of(
-        request("a", SENT), request("plain"), request("b", OTHER), request("c", UNSAMPLED), figures=figures
+        request("a", SENT), request("plain"), request("b", OTHER), request("c", UNSAMPLED), stats=stats
     )
     assert [span.name for span in (batch, first, second)] == ["hanner batch", "process mine", "process mine"]
     for span, sent in ((first, SENT), (second, OTHER)):
@@ -65,8 +66,11 @@ def test_a_batch_and_its_requests_are_linked_both_ways():
 
 
 def test_what_failed_says_so_by_its_code():
-    ends = [Outcome(Ending.FAILED, "text 马云", "model_failed"), Outcome(Ending.ANSWERED, code="answered_before")]
-    _, failed, repeated = spans_of(request("a", SENT), request("b", OTHER), outcomes=ends)
+    ends = [
+        RequestResult(Outcome.FAILED, "text 马云", "model_failed"),
+        RequestResult(Outcome.ALREADY_ANSWERED, code="FAILURE"),
+    ]
+    _, failed, repeated = spans_of(request("a", SENT), request("b", OTHER), results=ends)
     assert failed.status.status_code is StatusCode.ERROR
     assert failed.attributes["error.type"] == "model_failed"
     assert repeated.status.status_code is StatusCode.UNSET
@@ -74,7 +78,7 @@ def test_what_failed_says_so_by_its_code():
 
 
 def test_a_lost_batch_is_an_error_of_all():
-    for span in spans_of(request("a", SENT), request("b", OTHER), lost="process_died"):
+    for span in spans_of(request("a", SENT), request("b", OTHER), loss="process_died"):
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "process_died")
 
 
@@ -124,13 +128,13 @@ def test_only_a_named_collector_is_sent_to():
 def test_spans_are_made_from_the_start_to_the_end():
     provider, exporter = kept()
     export = Export("mine", "m@00000000", lambda: provider)
-    flown = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
-    export.batch(flown)  # before it is started nobody listens
+    record = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [RequestResult(Outcome.OK)])
+    export.on_batch(record)  # before it is started nobody listens
     export.start()
-    export.batch(flown)
+    export.on_batch(record)
     assert len(exporter.get_finished_spans()) == 2
     export.stop()
     without = Export("mine", "m@00000000", lambda: None)
     without.start()
-    without.batch(flown)
+    without.on_batch(record)
     without.stop()

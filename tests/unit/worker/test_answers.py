@@ -1,4 +1,4 @@
-"""From requests to results: every request has its own end, whatever its neighbours are."""
+"""From requests to results: every request has a result of its own, whatever the others of its batch are."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import pytest
 
 from hanner.contract import EXTRACT, EXTRACT_MANY, Entity
 from hanner.errors import InvalidText, ModelFailed
-from hanner_worker.execution.answers import BatchInference, TaskPayload, argument, texts_of
+from hanner_worker.execution.answers import BatchInference
+from hanner_worker.payload import TaskPayload, get_argument, texts_of
 
 
 @dataclass
@@ -35,8 +36,8 @@ def model():
     return Model()
 
 
-def answers(model, *works, **options):
-    return BatchInference(model, "m@1", 10, **options).answer(works)
+def answers(model, *payloads, **options):
+    return BatchInference(model, "m@1", 10, **options).answer(payloads)
 
 
 def one(text, number=0):
@@ -48,9 +49,9 @@ def many(*texts):
 
 
 def test_all_texts_of_all_requests_go_to_the_model_together(model):
-    found, figures = answers(model, one("甲"), many("乙", "丙"))
+    found, stats = answers(model, one("甲"), many("乙", "丙"))
     assert model.runs == [["甲", "乙", "丙"]]
-    assert figures == {"windows": 3, "repeated": 0, "cached": 0}
+    assert stats == {"windows": 3, "repeated": 0, "cached": 0}
     assert found[0].result == {
         "entities": [{"text": "甲", "type": "ORG", "start": 0, "end": 1, "score": 0.5}],
         "model": "m@1",
@@ -59,35 +60,46 @@ def test_all_texts_of_all_requests_go_to_the_model_together(model):
 
 
 def test_the_same_text_is_inferred_once(model):
-    found, figures = answers(model, one("甲"), many("乙", "甲", "乙"), one("甲"))
+    found, stats = answers(model, one("甲"), many("乙", "甲", "乙"), one("甲"))
     assert model.runs == [["甲", "乙"]]
-    assert figures == {"windows": 2, "repeated": 3, "cached": 0}
+    assert stats == {"windows": 2, "repeated": 3, "cached": 0}
     assert found[0].result == found[2].result
     assert [document["entities"][0]["text"] for document in found[1].result["documents"]] == ["乙", "甲", "乙"]
 
 
-class Known(dict):
-    """A memory that is a dict."""
+class FakeCache:
+    def __init__(self):
+        self.entries = {}
 
-    def recall(self, texts):
-        return {text: self[text] for text in texts if text in self}
+    def get(self, texts):
+        return {text: self.entries[text] for text in texts if text in self.entries}
 
-    learn = dict.update
+    def put(self, found):
+        self.entries.update(found)
 
 
-def test_what_is_remembered_is_not_inferred_and_failures_are_not_remembered(model):
-    memory = Known()
-    answers(model, one("甲"), one("bad"), one("字" * 11), memory=memory)
-    assert memory.keys() == {"甲"}
+def test_a_cached_text_is_not_inferred_and_failures_are_not_cached(model):
+    cache = FakeCache()
+    answers(model, one("甲"), one("bad"), one("字" * 11), cache=cache)
+    assert cache.entries.keys() == {"甲"}
     model.runs.clear()
-    found, figures = answers(model, one("甲"), many("甲", "乙"), memory=memory)
+    found, stats = answers(model, one("甲"), many("甲", "乙"), cache=cache)
     assert model.runs == [["乙"]]
-    assert figures == {"windows": 1, "repeated": 1, "cached": 1}
+    assert stats == {"windows": 1, "repeated": 1, "cached": 1}
     assert found[0].result["entities"] == [{"text": "甲", "type": "ORG", "start": 0, "end": 1, "score": 0.5}]
-    assert memory.keys() == {"甲", "乙"}
+    assert cache.entries.keys() == {"甲", "乙"}
 
 
-def test_a_bad_request_never_reaches_the_model(model):
+def test_validation_returns_each_text_with_its_error():
+    (text, error), (other, other_error) = many("甲", "字" * 11).validate(10)
+    assert (text, error, other) == ("甲", None, "字" * 11)
+    assert isinstance(other_error, InvalidText)
+    assert one("甲").validate(10) == [("甲", None)]
+    with pytest.raises(InvalidText, match="texts is empty"):
+        many().validate(10)
+
+
+def test_an_invalid_request_is_not_sent_to_the_model(model):
     found, _ = answers(model, one("字" * 11), one(None), one("甲"), TaskPayload("w", EXTRACT, [], {}), many())
     assert model.runs == [["甲"]]
     assert [isinstance(answer.result, InvalidText) for answer in found] == [True, True, False, True, True]
@@ -108,23 +120,23 @@ def test_the_text_that_fails_the_model_is_found_by_halving(model):
     assert len(model.runs) == 1 + 2 * 6  # both halves of 64, of 32 and so on
 
 
-def test_a_model_that_loses_texts_is_not_believed(model):
+def test_a_model_that_returns_too_few_results_fails(model):
     found, _ = answers(model, one("甲"), one("lost"))
     assert found[0].result["entities"]
     assert isinstance(found[1].result, ModelFailed)
 
 
-def test_nothing_valid_means_no_run(model):
+def test_a_batch_without_valid_texts_does_not_run_the_model(model):
     answers(model, one(3))
     assert model.runs == []
 
 
-def test_fatal_errors_pass_through(model):
+def test_fatal_errors_are_raised(model):
     with pytest.raises(TimeoutError):
-        answers(model, one("stop"), fatal=(TimeoutError,))
+        answers(model, one("stop"), fatal_errors=(TimeoutError,))
 
 
-def test_summaries_say_how_much_and_nothing_else_unless_asked(model, caplog):
+def test_summaries_contain_the_text_only_if_it_may_be_logged(model, caplog):
     assert answers(model, one("秘密"))[0][0].summary == "1 entities, 2 characters"
     assert "秘密" in answers(model, one("秘密"), log_text=True)[0][0].summary
     assert "秘密" not in repr(one("秘密"))
@@ -146,14 +158,14 @@ def test_summaries_say_how_much_and_nothing_else_unless_asked(model, caplog):
         (EXTRACT, None, None),
     ],
 )
-def test_there_is_one_argument_and_it_has_one_name(task, args, kwargs):
+def test_a_request_has_one_argument_with_one_name(task, args, kwargs):
     with pytest.raises(InvalidText, match="takes one argument"):
-        argument(task, args, kwargs)
+        get_argument(task, args, kwargs)
     assert texts_of(task, args, kwargs) == []
 
 
-def test_an_argument_comes_by_position_or_by_name():
-    assert argument(EXTRACT, ["a"], {}) == argument(EXTRACT, (), {"text": "a"}) == "a"
-    assert argument(EXTRACT_MANY, [], {"texts": ["a"]}) == ["a"]
+def test_an_argument_is_passed_by_position_or_by_name():
+    assert get_argument(EXTRACT, ["a"], {}) == get_argument(EXTRACT, (), {"text": "a"}) == "a"
+    assert get_argument(EXTRACT_MANY, [], {"texts": ["a"]}) == ["a"]
     assert texts_of(EXTRACT_MANY, [["a", "b"]], {}) == ["a", "b"]
     assert texts_of(EXTRACT_MANY, ["ab"], {}) == []

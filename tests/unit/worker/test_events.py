@@ -1,4 +1,4 @@
-"""Events gather for a moment and leave together; what each says is what Celery's dispatcher says."""
+"""Events are buffered and sent together; each is as Celery's dispatcher would send it."""
 
 import json
 
@@ -7,11 +7,11 @@ from celery import Celery
 from celery.events.dispatcher import EventDispatcher
 
 from hanner_worker.batching import events
-from hanner_worker.batching.events import GATHERED, Announcer
+from hanner_worker.batching.events import BUFFERED_GROUPS, BufferedEventDispatcher
 
 
 class Producer:
-    """Keeps what is published; fails while it is told to."""
+    """Keeps what is published; raises while `failing`."""
 
     def __init__(self):
         self.published = []
@@ -35,18 +35,18 @@ def app():
 def make(app):
     made = []
 
-    def make(kind=Announcer, **options):
+    def make(kind=BufferedEventDispatcher, **options):
         flushes = []
         options = {"buffer_group": ["task"], "on_send_buffered": lambda: flushes.append(1), **options}
         connection = app.connection_for_write()
-        announcer = kind(connection, hostname="w@h", app=app, **options)
-        announcer.producer, announcer.flushes = Producer(), flushes
-        made.append((announcer, connection))
-        return announcer
+        dispatcher = kind(connection, hostname="w@h", app=app, **options)
+        dispatcher.producer, dispatcher.flushes = Producer(), flushes
+        made.append((dispatcher, connection))
+        return dispatcher
 
     yield make
-    for announcer, connection in made:
-        announcer.close()
+    for dispatcher, connection in made:
+        dispatcher.close()
         connection.release()
 
 
@@ -54,26 +54,26 @@ def types(published):
     return [(key, [event["type"] for event in content]) for key, content in published]
 
 
-def test_what_happens_within_a_moment_is_one_message(make):
-    announcer = make()
+def test_buffered_events_are_one_message_per_group(make):
+    dispatcher = make()
     for kind in ("task-received", "task-started", "hanner-batch", "task-succeeded"):
-        announcer.send(kind, uuid="1")
-    assert announcer.producer.published == []
-    assert announcer.flushes == [1]  # one flush is asked for, not one per event
-    announcer.flush()
-    assert types(announcer.producer.published) == [
+        dispatcher.send(kind, uuid="1")
+    assert dispatcher.producer.published == []
+    assert dispatcher.flushes == [1]  # one flush is asked for, not one per event
+    dispatcher.flush()
+    assert types(dispatcher.producer.published) == [
         ("task.multi", ["task-received", "task-started", "task-succeeded"]),
         ("hanner.multi", ["hanner-batch"]),
     ]
-    announcer.send("task-received", uuid="2")
-    assert announcer.flushes == [1, 1]
+    dispatcher.send("task-received", uuid="2")
+    assert dispatcher.flushes == [1, 1]
 
 
-def test_an_event_says_what_celery_says(make):
+def test_an_event_is_as_celery_would_send_it(make):
     ours, theirs = make(), make(EventDispatcher)
-    for announcer in (ours, theirs):
-        announcer.send("task-received", uuid="1", name="hanner.extract", retries=0)
-        announcer.flush()
+    for dispatcher in (ours, theirs):
+        dispatcher.send("task-received", uuid="1", name="hanner.extract", retries=0)
+        dispatcher.flush()
     ((_, (mine,)),), ((_, (other,)),) = ours.producer.published, theirs.producer.published
     assert mine["clock"] < other["clock"]
     varying = {"clock", "timestamp"}
@@ -82,36 +82,36 @@ def test_an_event_says_what_celery_says(make):
     assert 0 <= other["timestamp"] - mine["timestamp"] < 60
 
 
-def test_too_many_do_not_wait(make, monkeypatch):
-    monkeypatch.setattr(events, "MOST", 3)
-    announcer = make()
+def test_a_full_buffer_is_flushed_at_once(make, monkeypatch):
+    monkeypatch.setattr(events, "MAX_BUFFERED", 3)
+    dispatcher = make()
     for _ in range(3):
-        announcer.send("task-started", uuid="1")
-    assert [len(content) for _, content in announcer.producer.published] == [3]
+        dispatcher.send("task-started", uuid="1")
+    assert [len(content) for _, content in dispatcher.producer.published] == [3]
 
 
-def test_events_about_workers_are_sent_as_they_come(make):
-    announcer = make()
-    announcer.send("worker-heartbeat", freq=2)
-    ((key, event),) = announcer.producer.published
+def test_events_about_workers_are_sent_at_once(make):
+    dispatcher = make()
+    dispatcher.send("worker-heartbeat", freq=2)
+    ((key, event),) = dispatcher.producer.published
     assert (key, event["type"], event["freq"]) == ("worker.heartbeat", "worker-heartbeat", 2)
 
 
-def test_without_a_loop_nothing_waits(make):
-    announcer = make(buffer_group=None, on_send_buffered=None)
-    announcer.send("task-started", uuid="1")
-    assert len(announcer.producer.published) == 1
+def test_without_an_event_loop_nothing_is_buffered(make):
+    dispatcher = make(buffer_group=None, on_send_buffered=None)
+    dispatcher.send("task-started", uuid="1")
+    assert len(dispatcher.producer.published) == 1
 
 
 @pytest.mark.parametrize("options", [{"enabled": False}, {"groups": ["worker"]}])
-def test_what_nobody_wants_is_not_sent(make, options):
-    announcer = make(**options)
-    announcer.send("task-started", uuid="1")
-    announcer.flush()
-    assert (announcer.producer.published, announcer.flushes) == ([], [])
+def test_disabled_events_are_not_sent(make, options):
+    dispatcher = make(**options)
+    dispatcher.send("task-started", uuid="1")
+    dispatcher.flush()
+    assert (dispatcher.producer.published, dispatcher.flushes) == ([], [])
 
 
-def test_a_new_connection_takes_over_what_waited(make):
+def test_a_new_connection_takes_over_the_buffer(make):
     before, after = make(), make()
     before.producer.failing = True
     before.send("task-received", uuid="1")
@@ -124,4 +124,4 @@ def test_a_new_connection_takes_over_what_waited(make):
         ("task.multi", ["task-received"]),
         ("task.multi", ["task-started", "task-succeeded"]),
     ]
-    assert {"task", "hanner"} == GATHERED
+    assert {"task", "hanner"} == BUFFERED_GROUPS

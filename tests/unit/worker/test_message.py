@@ -1,4 +1,4 @@
-"""What messages are taken, and that nothing of another shape comes as far as Celery's code."""
+"""Which messages are valid; invalid ones never reach Celery's code."""
 
 import json
 
@@ -7,7 +7,7 @@ from kombu.exceptions import ContentDisallowed
 from kombu.message import Message
 
 from hanner_worker.batching import message as wire
-from hanner_worker.batching.message import PLAIN, check, payload
+from hanner_worker.batching.message import NO_CANVAS, decode_body, validate
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
@@ -24,13 +24,13 @@ SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subt
         {"unheard-of": object()},
     ],
 )
-def test_what_celery_sends_is_taken(headers):
-    check({"id": "1", "task": "hanner.extract", **headers}, EMBED)
-    check({"id": "1", **headers}, None)
+def test_messages_of_celery_are_valid(headers):
+    validate({"id": "1", "task": "hanner.extract", **headers}, EMBED)
+    validate({"id": "1", **headers}, None)
 
 
-def test_followers_are_signatures():
-    check({"id": "1"}, {"callbacks": [SIGNATURE], "errbacks": [], "chain": [SIGNATURE], "chord": SIGNATURE})
+def test_callbacks_chain_and_chord_are_signatures():
+    validate({"id": "1"}, {"callbacks": [SIGNATURE], "errbacks": [], "chain": [SIGNATURE], "chord": SIGNATURE})
 
 
 @pytest.mark.parametrize(
@@ -59,44 +59,44 @@ def test_followers_are_signatures():
         {"id": "1", "shadow": []},
     ],
 )
-def test_wrong_headers_are_refused_by_a_value_error(headers):
-    with pytest.raises(ValueError):  # noqa: PT011 - its message is nobody's business
-        check(headers, EMBED)
+def test_invalid_headers_raise_a_value_error(headers):
+    with pytest.raises(ValueError):  # noqa: PT011 - its message is pydantic's
+        validate(headers, EMBED)
 
 
 @pytest.mark.parametrize(
     "embed",
     [5, [], {"callbacks": "x"}, {"callbacks": [1]}, {"chain": [{}]}, {"chord": []}, {"errbacks": [{"task": None}]}],
 )
-def test_wrong_followers_are_refused(embed):
+def test_invalid_callbacks_raise_a_value_error(embed):
     with pytest.raises(ValueError):  # noqa: PT011
-        check({"id": "1"}, embed)
+        validate({"id": "1"}, embed)
 
 
-def test_the_error_quotes_nothing_of_the_message():
+def test_the_error_does_not_quote_the_message():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        check({"id": "1", "shadow": ["马云"], "retries": "马云"}, EMBED)
+        validate({"id": "1", "shadow": ["马云"], "retries": "马云"}, EMBED)
     assert "马云" not in str(caught.value)
 
 
-USUAL_HEADERS = {
+DEFAULT_HEADERS = {
     "id": "a", "root_id": "a", "parent_id": None, "group": None, "group_index": None, "shadow": None, "retries": 0,
     "timelimit": [None, None], "ignore_result": False, "replaced_task_nesting": 0, "stamped_headers": None,
     "stamps": {},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", USUAL_HEADERS)
+@pytest.mark.parametrize("name", DEFAULT_HEADERS)
 @pytest.mark.parametrize("value", [{}, [], "", "x" * 1001, "\ud800", -1.5, float("nan"), ["x"], b"x"])
-def test_the_short_way_lets_nothing_pass_that_the_long_way_refuses(name, value):
-    headers = USUAL_HEADERS | {name: value}
+def test_the_fast_check_accepts_only_what_pydantic_accepts(name, value):
+    headers = DEFAULT_HEADERS | {name: value}
     try:
         wire._Headers.model_validate(headers)
     except ValueError:
         with pytest.raises(ValueError, match="validation error"):
-            check(headers, None)
+            validate(headers, None)
     else:
-        check(headers, None)
+        validate(headers, None)
 
 
 def body_of(value, **options):
@@ -112,16 +112,16 @@ def body_of(value, **options):
 @pytest.mark.parametrize(
     "value",
     [
-        [["马云"], {}, PLAIN],
+        [["马云"], {}, NO_CANVAS],
         [[{"__type__": "uuid", "__value__": {"hex": "0" * 32}}], {}, None],
         {"task": "hanner.extract", "args": ["马云"]},
     ],
 )
 def test_a_body_is_decoded_as_kombu_does(value):
     message = body_of(value)
-    assert payload(message) == body_of(value).payload
+    assert decode_body(message) == body_of(value).payload
 
 
 def test_a_body_that_is_not_json_is_refused_as_kombu_does():
     with pytest.raises(ContentDisallowed):
-        payload(body_of([], content_type="application/x-python-serialize"))
+        decode_body(body_of([], content_type="application/x-python-serialize"))

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from hanner.errors import InvalidText, QueueFull, WorkerLost
-from hanner_worker.delivery.results import Record
-from hanner_worker.execution.batch import Ending, Outcome
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.histogram import BatchHistogram
-from hanner_worker.observability.hooks import BatchRecord, Watch, Watches
+from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.metrics import AGAIN, DEAD, OUTCOMES, Recorder
 
 BOUNDS = (0.5, 1.0, 2.0)
@@ -39,7 +39,7 @@ def recorded(*flown):
     registry = CollectorRegistry()
     recorder = Recorder(registry)
     for batch in flown:
-        recorder.batch(batch)
+        recorder.on_batch(batch)
     return lambda name, **labels: registry.get_sample_value(f"hanner_worker_{name}", labels)
 
 
@@ -50,7 +50,7 @@ def flown(requests, outcomes, *, waits=None, **more):
 def test_a_wait_is_counted_from_the_sending_where_its_sender_says_something_sensible():
     nan = float("nan")
     sent = [990.0, None, 1001.0, 999.9, nan, -5.0, 0.0, float("inf")]
-    value = recorded(flown([request(at) for at in sent], [Outcome(Ending.ANSWERED)] * len(sent)))
+    value = recorded(flown([request(at) for at in sent], [RequestResult(Outcome.OK)] * len(sent)))
     assert value("queue_wait_seconds_count") == len(sent)
     assert value("queue_wait_seconds_sum") == 10 + 0.25 * (len(sent) - 1)
     assert value("request_duration_seconds_sum") == value("queue_wait_seconds_sum") + 0.5 * len(sent)
@@ -58,29 +58,34 @@ def test_a_wait_is_counted_from_the_sending_where_its_sender_says_something_sens
 
 def test_each_end_is_counted_as_what_it_is():
     ends = [
-        Outcome(Ending.ANSWERED),
-        Outcome(Ending.FAILED, code="model_failed"),
-        Outcome(Ending.FAILED, code="internal_error"),
-        Outcome(Ending.ANSWERED, code="answered_before"),
-        Outcome(Ending.UNSTORED),
-        Outcome(Ending.OUT_OF_TIME),
-        Outcome(Ending.LOST),
+        RequestResult(Outcome.OK),
+        RequestResult(Outcome.FAILED, code="model_failed"),
+        RequestResult(Outcome.FAILED, code="internal_error"),
+        RequestResult(Outcome.ALREADY_ANSWERED),
+        RequestResult(Outcome.ALREADY_ANSWERED, code="FAILURE"),
+        RequestResult(Outcome.NOT_STORED),
+        RequestResult(Outcome.RETRY_ISOLATED),
+        RequestResult(Outcome.FENCED),
     ]
     value = recorded(flown([request() for _ in ends], ends))
     counts = {name: value("requests_total", outcome=str(name)) for name in OUTCOMES}
-    wanted = {"ok": 1, "model_failed": 1, "internal_error": 1, "answered_before": 1}
+    wanted = {"ok": 1, "model_failed": 1, "internal_error": 1, "answered_before": 2}
     assert {name: count for name, count in counts.items() if count} == wanted
     again = {name: value("redeliveries_total", reason=name) for name in AGAIN}
     assert {name: count for name, count in again.items() if count} == {"not_stored": 1, "time_limit": 1}
     assert value("dead_letters_total", code="model_failed") == 1
 
 
+def failed(error, letter=None):
+    return Completion(None, Outcome.FAILED, error, letter)
+
+
 def test_what_the_parent_ends_itself_is_counted_by_its_error():
     registry = CollectorRegistry()
     recorder = Recorder(registry)
     letter = {"id": "a"}
-    recorder.ended([Record("a", WorkerLost(), letter=letter), Record("b", InvalidText("no"))])
-    recorder.ended([Record("c", QueueFull(), letter=letter), Record("d", ValueError())])  # neither is ever expected
+    recorder.on_completed([failed(WorkerLost(), letter), failed(InvalidText("no"))])
+    recorder.on_completed([failed(QueueFull(), letter), failed(ValueError())])  # neither is ever expected
     counts = {
         (name, label): registry.get_sample_value(f"hanner_worker_{name}_total", {key: label})
         for name, key, labels in (("requests", "outcome", OUTCOMES), ("dead_letters", "code", DEAD))
@@ -96,16 +101,16 @@ def test_what_the_parent_ends_itself_is_counted_by_its_error():
 
 
 def test_a_lost_batch_counts_as_such_and_as_nothing_else():
-    value = recorded(flown([request(), request()], [], lost="process_died", again=2))
+    value = recorded(flown([request(), request()], [], loss="process_died", retried=2))
     assert value("batches_lost_total", reason="process_died") == 1
     assert value("redeliveries_total", reason="process_died") == 2
     assert value("texts_total") == value("batch_texts_count") == value("queue_wait_seconds_count") == 0
 
 
 def test_a_batch_of_known_texts_has_no_padding_and_no_stages():
-    cached = flown([request(texts=3)], [Outcome(Ending.ANSWERED)], figures={"cached": 3})
+    cached = flown([request(texts=3)], [RequestResult(Outcome.OK)], stats={"cached": 3})
     ran = {"tokens": 90, "padded_tokens": 100, "windows": 2, "tokenise": 0.1, "infer": 0.2, "decode": 0.3, "failed": 1}
-    value = recorded(cached, flown([request(texts=2)], [Outcome(Ending.ANSWERED)], figures=ran))
+    value = recorded(cached, flown([request(texts=2)], [RequestResult(Outcome.OK)], stats=ran))
     assert (value("cache_hits_total"), value("texts_total"), value("texts_failed_total")) == (3, 5, 1)
     assert value("text_characters_total") == 50
     assert (value("tokens_total"), value("padding_tokens_total")) == (90, 10)
@@ -115,27 +120,3 @@ def test_a_batch_of_known_texts_has_no_padding_and_no_stages():
     assert [value("stage_duration_seconds_sum", stage=stage) for stage in ("tokenise", "infer", "decode")] == [
         0.1, 0.2, 0.3,
     ]  # fmt: skip
-
-
-class Noting(Watch):
-    def __init__(self):
-        self.told = []
-
-    def batch(self, flown):
-        self.told.append(flown)
-
-    def ended(self, records):
-        self.told.append(records)
-
-    def again(self, reason, requests):
-        self.told.append((reason, requests))
-
-
-def test_all_who_watch_are_told():
-    several = [Noting(), Noting()]
-    watches = Watches(several)
-    batch = flown([], [])
-    watches.batch(batch)
-    watches.ended(["record"])
-    watches.again("lease_lapsed", 3)
-    assert [watch.told for watch in several] == [[batch, ["record"], ("lease_lapsed", 3)]] * 2

@@ -1,6 +1,6 @@
-"""Celery's consumer and pool, made to outlive Redis and to notice deaths at once.
+"""Celery's consumer and pool, changed to survive outages of Redis and to detect at once that a process died.
 
-With strategy.py and request.py, all that knows Celery inside.
+Overrides Celery's internals. Starts the heartbeat and the observers' services, each with a thread of its own.
 """
 
 import os
@@ -18,105 +18,104 @@ from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
 from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
+from hanner_worker.context import get_context
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
-from hanner_worker.execution.batch import get_context
-from hanner_worker.observability.hooks import Watch
+from hanner_worker.observability.hooks import Observer
 from hanner_worker.observability.setup import Service, observe
 from hanner_worker.observability.throughput import Meter
 
 MINGLE_TIMEOUT = 0.25
-"""Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
-that never blocks on its processes answers in milliseconds."""
-
-
+"""Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of the start; a
+parent that never blocks on its processes answers in milliseconds."""
 RECONNECT_PAUSE = 1.0
-"""Seconds between reconnects, if one did not last that long."""
+"""Seconds to wait before a reconnect if the last one was less than that ago."""
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """A consumer that keeps its worker's lease, and outlives every outage of Redis.
+    """A consumer that renews its worker's lease, and survives every outage of Redis.
 
-    kombu 5.7.0 closes the broken channel twice: first in vain, because reading its pending reply fails,
-    then when the connection is taken apart already; handing messages back then ends the worker with an AttributeError.
+    kombu 5.7.0 closes a broken channel twice. The first close fails, because it reads the pending reply; the second one
+    requeues messages when the connection is gone already, and ends the worker with an AttributeError.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.hanner_meter = Meter(time.monotonic())
-        self._lost = -RECONNECT_PAUSE
-        self._ledger = get_context().ledger
-        self.hanner_watch, self._services = _observed(self)
-        self._keeper = LeaseRenewer(self._ledger, self.hanner_connect, self._about, self._taken_back)
+        self._last_loss = -RECONNECT_PAUSE
+        self._inflight = get_context().inflight
+        self.hanner_observers, self._services = _set_up_observers(self)
+        self._lease_renewer = LeaseRenewer(self._inflight, self.hanner_connect, self._get_status, self._on_heartbeat)
         for step in self.steps:
             if isinstance(step, Mingle):
-                step.send_hello = MethodType(_hello, step)
+                step.send_hello = MethodType(_send_hello, step)
 
     def start(self) -> None:
-        """Consume until the worker stops; the lease is kept from here on."""
-        self._keeper.start()
+        """Start the heartbeat, and consume until the worker stops."""
+        self._lease_renewer.start()
         for service in self._services:
             service.start()
         super().start()
 
     def on_close(self) -> None:
-        """Clear what hangs on the connection; batches that a process has been sent go on."""
+        """Clear the state of the connection; batches that were sent to a process continue."""
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
-            dispatcher.secure()
+            dispatcher.mark_accepted()
         super().on_close()
 
     def stop(self) -> None:
-        """Take no new work, and give back at once what no process works on."""
+        """Accept no new work, and requeue at once what no process works on."""
         super().stop()
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
-            dispatcher.hand_back()
+            dispatcher.requeue_pending()
 
     def shutdown(self) -> None:
-        """Send the last events, close the connection, give back all that is left, and end the lease."""
+        """Send the last events, close the connection, requeue what is left, and end the lease."""
         with suppress(*self.connection_errors, *self.channel_errors):
             self._flush_events()
         super().shutdown()
-        self._keeper.stop()
+        self._lease_renewer.stop()
         for service in self._services:
             service.stop()
         with suppress(RedisError, OSError), self.hanner_connect() as client:
-            self._ledger.leave(client)
+            self._inflight.deregister(client)
 
     def on_send_event_buffered(self) -> None:
-        """Send the events that wait, and those that come until then, in a moment."""
+        """Schedule a flush of the buffered events."""
         self.hub.call_later(EVENT_FLUSH_INTERVAL, self._flush_events)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
-        """Return what is called for every message: ours go to their strategy straight away.
+        """Return the handler of messages; it passes those of batched tasks directly to their strategy.
 
-        Celery's own makes two promises for each, to acknowledge and to reject it; of ours hardly any need them.
+        Celery's handler makes two promises for each message, to acknowledge and to reject it, which ours rarely need.
         """
-        usual = super().create_task_handler(*args, **options)
-        strategies, soon, callbacks = self.strategies, self.call_soon_ack, self.on_task_message
+        celery_handler = super().create_task_handler(*args, **options)
+        strategies, call_soon, callbacks = self.strategies, self.call_soon_ack, self.on_task_message
 
         def on_message(message: Any) -> None:
             name = message.headers.get("task")
             handler: Any = strategies.get(name) if isinstance(name, str) else None
             if getattr(handler, "batched", False):
-                ack, reject = partial(soon, message.ack_log_error), partial(soon, message.reject_log_error)
+                ack, reject = partial(call_soon, message.ack_log_error), partial(call_soon, message.reject_log_error)
                 handler(message, None, ack, reject, callbacks)
             else:
-                usual(message)
+                celery_handler(message)
 
         return on_message
 
     def hanner_connect(self) -> Any:
-        """Return a new client of Redis, for a thread of its own."""
+        """Return a new client of Redis, for a thread."""
         backend = self.app.backend
-        return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
+        return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own client
 
-    def _taken_back(self, renewed: HeartbeatResult) -> None:
-        self.hanner_watch.again("lease_lapsed", renewed.taken_back)
-        self.hanner_watch.again("held_too_long", renewed.overdue)
+    def _on_heartbeat(self, result: HeartbeatResult) -> None:
+        for observer in self.hanner_observers:
+            observer.on_requeue("lease_lapsed", result.requeued)
+            observer.on_requeue("held_too_long", result.overdue)
 
-    def _about(self) -> dict[str, Any]:
+    def _get_status(self) -> dict[str, Any]:
         return {
             "host": self.hostname,
             "pid": os.getpid(),
@@ -127,7 +126,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         }
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Close the channel while it can be closed. A Redis that takes connections and no commands is not pestered."""
+        """Close the channel while it can be closed. Pause, if Redis accepts connections but no commands."""
         channel = self.connection._default_channel  # noqa: SLF001 - the public name would connect again
         if channel is not None and not channel.closed:
             with suppress(*self.connection_errors, *self.channel_errors):
@@ -136,18 +135,18 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._pause()
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Do as Celery does, but not many times a second."""
+        """Log the error as Celery does, and pause."""
         super().on_connection_error_before_connected(exc)
         self._pause()
 
     def _pause(self) -> None:
-        if time.monotonic() - self._lost < RECONNECT_PAUSE:
+        if time.monotonic() - self._last_loss < RECONNECT_PAUSE:
             time.sleep(RECONNECT_PAUSE)
-        self._lost = time.monotonic()
+        self._last_loss = time.monotonic()
 
 
-def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
-    """Return who watches, or end the worker before it forks: what was asked for cannot be."""
+def _set_up_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
+    """Return observers and services, or exit before the pool is forked if one of them cannot be set up."""
     try:
         return observe(consumer, get_context())
     except HannerError as error:
@@ -155,8 +154,8 @@ def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
         raise SystemExit(1) from None
 
 
-def _hello(step: Any, consumer: Any) -> dict[str, Any]:
-    """Do as Mingle.send_hello does, and wait MINGLE_TIMEOUT."""
+def _send_hello(step: Any, consumer: Any) -> dict[str, Any]:
+    """Do as Mingle.send_hello does, with a timeout of MINGLE_TIMEOUT."""
     del step
     inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=consumer.connection)
     replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
@@ -165,21 +164,16 @@ def _hello(step: Any, consumer: Any) -> dict[str, Any]:
 
 
 def patch_exit_detection(pool: Any) -> None:
-    """Let a pool of Celery's notice at once that a process died; as it is that can take five seconds.
+    """Make Celery's pool detect at once that a process died; unpatched that can take five seconds.
 
-    A dying process closes its pipe to the parent just before it can be waited for. The parent wakes in between, finds
-    nobody dead, and only looks again when its timer says so.
+    A process that exits closes its pipe to the parent just before it can be waited for. The parent wakes in between,
+    finds that no process has exited, and only checks again when its timer expires.
     """
     processes = pool._pool  # noqa: SLF001 - the pool of processes inside Celery's
 
     def on_exit(hub: Any, process: Any) -> None:
         if process._popen is not None:  # noqa: SLF001
-            process._popen.poll(0)  # noqa: SLF001 - it is all but gone: this waits for less than a millisecond
+            process._popen.poll(0)  # noqa: SLF001 - this waits for less than a millisecond
         type(processes)._event_process_exit(processes, hub, process)  # noqa: SLF001
 
     processes._event_process_exit = on_exit  # noqa: SLF001
-
-
-def channel_of(consumer: Any) -> Any:
-    """Return the channel that the consumer's messages come from."""
-    return consumer.connection.default_channel

@@ -1,6 +1,6 @@
-"""Sends batches to the pool and follows each to its end. Runs in the parent's event loop; never blocks on a process.
+"""Sends batches to the pool and handles how they end. Runs in the parent's event loop; never blocks on a process.
 
-Nothing here is saved: what has not ended is not acknowledged, so Redis still has it.
+Nothing is saved here: a request that has not ended is not acknowledged, so its message is still in Redis.
 """
 
 import logging
@@ -8,149 +8,151 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated, TimeLimitExceeded
 from celery.bootsteps import RUN
+from celery.worker import state
 from redis.exceptions import RedisError
 
-from hanner.errors import InvalidText
-from hanner_worker.batching.consumer import channel_of
-from hanner_worker.batching.flight import BatchRun, guarded
-from hanner_worker.batching.lanes import PriorityScheduler
-from hanner_worker.batching.request import BatchRequest
-from hanner_worker.batching.scheduler import BatchLimits
-from hanner_worker.delivery.channel import LOOK
-from hanner_worker.delivery.results import ResultStore
-from hanner_worker.execution.batch import WorkerContext
-
-if TYPE_CHECKING:
-    from hanner_worker.observability.hooks import Watch
+from hanner.contract import BATCH_EVENT
+from hanner.errors import HannerError, InvalidText, TimedOut, WorkerLost
+from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
+from hanner_worker.batching.scheduler import BatchLimits, PriorityScheduler
+from hanner_worker.context import WorkerContext
+from hanner_worker.delivery.channel import POLL_INTERVAL
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.execution.batch import BatchReport, RequestResult, run_batch
+from hanner_worker.observability.hooks import BatchRecord, Observer
 
 logger = logging.getLogger(__name__)
 
-BATCH_EVENT = "hanner-batch"
-"""Event sent per finished batch: batch, requests, texts, repeated, cached, windows, tokens, padded_tokens (counts);
-waited_ms of the oldest, tokenise_ms, infer_ms, decode_ms, total_ms until all was stored; model."""
+_ENDED = frozenset({Outcome.OK, Outcome.FAILED, Outcome.ALREADY_ANSWERED})
 
 
 class Dispatcher:
     """All requests of one worker that have not ended.
 
-    It outlives the connection to the broker. After a reconnect what was waiting goes back to the queue, to come again
-    to whoever is free; what runs goes on, for it is still held.
+    It outlives the connection to the broker. After a reconnect the queued requests are requeued in Redis, so that any
+    idle worker may fetch them; running batches continue, because their messages are still in flight.
 
     Args:
         consumer: Celery's consumer.
-        held: the model and the settings.
+        context: the model and the settings.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, consumer: Any, held: WorkerContext, clock: Callable[[], float] = time.monotonic) -> None:
-        settings = held.settings
+    def __init__(self, consumer: Any, context: WorkerContext, clock: Callable[[], float] = time.monotonic) -> None:
+        settings = context.settings
         self.clock = clock
-        self.watch: Watch = consumer.hanner_watch
-        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait, told=self.watch.ended)
+        self._observers: Sequence[Observer] = consumer.hanner_observers
         self._consumer = consumer
         self._connection = consumer.connection
-        self._ledger = held.ledger
-        self._backend = held.app.backend
-        self._model = held.model
-        self._policy = PriorityScheduler(
+        self._inflight = context.inflight
+        self._backend = context.app.backend
+        self._model = context.model
+        self._scheduler = PriorityScheduler(
             BatchLimits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
         )
-        self._requests: dict[str, BatchRequest] = {}  # all that wait or run
-        self._flights: set[BatchRun] = set()
-        self._serial = 0
-        self._scheduled = False
-        self._looking = False
-        self._qos = self._connected(channel_of(consumer))
+        self._requests: dict[str, BatchRequest] = {}  # queued or running
+        self._runs: set[BatchRun] = set()
+        self._last_number = 0
+        self._dispatch_scheduled = False
+        self._poll_scheduled = False
+        self._qos = self._attach(channel_of(consumer))
 
-    def _connected(self, channel: Any) -> Any:
-        """Tell a channel's account of what is held about this side, and return it."""
-        channel.qos.busy, channel.qos.idle = self.busy, self.is_idle
+    def _attach(self, channel: Any) -> Any:
+        """Connect a channel's QoS to this dispatcher, and return it."""
+        channel.qos.running_tags, channel.qos.has_idle_process = self.running_tags, self.has_idle_process
         return channel.qos
 
-    def is_idle(self) -> bool:
-        """Tell whether a process waits for work."""
-        return bool(self._consumer.pool.num_processes > len(self._flights))
+    def has_idle_process(self) -> bool:
+        """Return whether a process is idle."""
+        return bool(self._consumer.pool.num_processes > len(self._runs))
 
     @property
-    def waiting(self) -> int:
-        """Requests that wait for a batch."""
-        return len(self._policy)
+    def queued(self) -> int:
+        """Requests that are queued for a batch."""
+        return len(self._scheduler)
 
     @property
-    def flying(self) -> int:
-        """Batches on their way; each has a process."""
-        return len(self._flights)
+    def running_batches(self) -> int:
+        """Batches that were sent to a process and have not ended."""
+        return len(self._runs)
 
     @property
-    def at_hand(self) -> int:
-        """Requests that wait or run."""
+    def requests(self) -> int:
+        """Requests that are queued or running."""
         return len(self._requests)
 
-    def busy(self) -> set[str]:
-        """Return the tags of messages whose requests a process works on."""
-        return {tag for flight in self._flights for request in flight.requests for tag in request.tags}
+    def running_tags(self) -> set[str]:
+        """Return the tags of the messages whose requests a process works on."""
+        return {tag for run in self._runs for request in run.requests for tag in request.tags}
 
-    def rebuilt(self) -> None:
-        """Go on with a new connection.
+    def on_reconnect(self) -> None:
+        """Continue with a new connection.
 
-        Celery also rebuilds strategies on `pool_restart`, with the connection as it was; then all stays as it is.
+        Celery also rebuilds strategies on `pool_restart`, with the same connection; then nothing changes.
 
         Raises:
-            RedisError: what waited cannot be put back; the connection is lost again.
+            RedisError: the queued requests cannot be requeued; the connection is lost again.
         """
         if self._consumer.connection is self._connection:
             return
-        self._policy.clear()
-        # On a lost connection Celery drops the jobs that no process has accepted, and calls nobody.
-        self._flights = {flight for flight in self._flights if flight.is_in_pool()}
-        self._requests = {request.id: request for flight in self._flights for request in flight.requests}
+        self._scheduler.clear()
+        # On a lost connection Celery drops the jobs that no process has accepted, without a callback.
+        self._runs = {run for run in self._runs if run.is_in_pool()}
+        self._requests = {request.id: request for run in self._runs for request in run.requests}
         channel = channel_of(self._consumer)
-        self._qos = self._connected(channel)
-        self._qos.adopt({request.tag: request.message for request in self._requests.values()})
+        self._qos = self._attach(channel)
         for request in self._requests.values():
-            request.move(channel)
-        self.watch.again("connection_lost", self._ledger.put_back(self._backend.client, self.busy()))
-        for flight in self._flights:
-            flight.doubtful = True
+            self._qos.append(request.message, request.tag)
+            request.set_channel(channel)
+        self._notify_requeue("connection_lost", self._inflight.requeue(self._backend.client, self.running_tags()))
+        for run in self._runs:
+            run.requeue_after_reconnect = True
         self._connection = self._consumer.connection
-        self._scheduled = self._looking = False
-        self._schedule()
-        self._look()
+        self._dispatch_scheduled = self._poll_scheduled = False
+        self._schedule_dispatch()
+        self._schedule_poll()
 
-    def secure(self) -> None:
-        """Keep the pool from forgetting batches that it has sent to a process."""
-        for flight in self._flights:
-            flight.secure()
+    def mark_accepted(self) -> None:
+        """Keep the pool from dropping batches that it has sent to a process."""
+        for run in self._runs:
+            run.mark_accepted()
 
-    def hand_back(self) -> None:
-        """Put back what no process works on: the worker stops. What fails here is done when the lease ends."""
-        self._policy.clear()
-        running = {request.id for flight in self._flights for request in flight.requests}
+    def requeue_pending(self) -> None:
+        """Requeue all that no process works on, because the worker stops. What fails here is done at its end."""
+        self._scheduler.clear()
+        running = {request.id for run in self._runs for request in run.requests}
         for request in [request for request in self._requests.values() if request.id not in running]:
-            self._forget(request)
+            self._drop(request)
         with suppress(RedisError, OSError):
-            self._ledger.put_back(self._backend.client, self.busy())
+            self._inflight.requeue(self._backend.client, self.running_tags())
 
     def add(self, request: BatchRequest) -> None:
-        """Let a request wait for its batch; it leaves in this turn of the event loop if a process is idle."""
+        """Queue a request; it is sent in this turn of the event loop if a process is idle."""
         self._requests[request.id] = request
-        self._policy.add(request.item)
-        self._schedule()
+        self._scheduler.add(request.queued)
+        self._schedule_dispatch()
 
-    def __contains__(self, request: BatchRequest) -> bool:
-        return request.id in self._policy
-
-    def known(self, task_id: str) -> BatchRequest | None:
-        """Return the request of this id that waits or runs."""
+    def get(self, task_id: str) -> BatchRequest | None:
+        """Return the queued or running request with this id."""
         return self._requests.get(task_id)
 
-    def _schedule(self) -> None:
-        # Not at once: what else is readable in this turn of the loop is to come along.
-        if not self._scheduled:
-            self._scheduled = True
+    def complete(self, completion: Completion) -> Outcome:
+        """End one request from the parent, without waiting between retries, and notify the observers."""
+        (outcome,) = self._inflight.complete(self._backend, [completion], sleep=_do_not_sleep)
+        if outcome in _ENDED:
+            for observer in self._observers:
+                observer.on_completed([completion])
+        return outcome
+
+    def _schedule_dispatch(self) -> None:
+        # Not at once: requests that are read in the same turn of the loop may share the batch.
+        if not self._dispatch_scheduled:
+            self._dispatch_scheduled = True
             self._consumer.hub.call_soon(self._dispatch)
 
     def _is_open(self) -> bool:
@@ -160,138 +162,343 @@ class Dispatcher:
         )
 
     def _dispatch(self) -> None:
-        self._scheduled = False
+        self._dispatch_scheduled = False
         if not self._is_open():
             return
-        while (free := self._consumer.pool.num_processes - len(self._flights)) > 0:
-            items = self._policy.take(self.clock(), free)
-            if not items:
+        while (idle := self._consumer.pool.num_processes - len(self._runs)) > 0:
+            queued = self._scheduler.take(self.clock(), idle)
+            if not queued:
                 return
-            requests = [self._requests[item.key] for item in items]
-            requests = [request for request in requests if not self._is_over(request)]
+            requests = [self._requests[item.key] for item in queued]
+            requests = [request for request in requests if not self._has_ended(request)]
             if requests:
                 self._send(requests)
 
-    def _is_over(self, request: BatchRequest) -> bool:
-        """Tell whether a request was revoked or has expired; then it has told everyone itself, and is forgotten."""
+    def _has_ended(self, request: BatchRequest) -> bool:
+        """Return whether a request was revoked or has expired; if so it has ended itself, and is removed."""
         try:
-            over = bool(request.revoked() or request.over)
+            ended = bool(request.revoked() or request.cancelled)
         except (RedisError, OSError) as error:
-            logger.warning("the end of %s could not be told: %s", request.humaninfo(), type(error).__name__)
-            self._forget(request)
-            request.unstored()
+            logger.warning("the end of %s could not be stored: %s", request.humaninfo(), type(error).__name__)
+            self._drop(request)
+            request.requeue()
             return True
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
-            self._discard(request, error)
+            self._refuse(request, error)
             return True
-        if over:
+        if ended:
             del self._requests[request.id]
-        return over
+        return ended
 
     def _send(self, requests: list[BatchRequest]) -> None:
-        self._serial += 1
+        self._last_number += 1
         try:
-            works = pickle.dumps([request.work for request in requests], pickle.HIGHEST_PROTOCOL)
-            flight = BatchRun(self, self._serial, requests, self.clock())
-            started = flight.start(self._consumer.pool, self._ledger.owner, works)
-        except Exception as error:  # noqa: BLE001 - arguments nested too deep, say; no message may stop the worker
-            self._refuse(requests, error)
+            payloads = pickle.dumps([request.payload for request in requests], pickle.HIGHEST_PROTOCOL)
+            run = BatchRun(self, self._last_number, requests, self.clock())
+            started = run.start(self._consumer.pool, self._inflight.worker_id, payloads)
+        except Exception as error:  # noqa: BLE001 - such as arguments nested too deep; no message may stop the worker
+            self._on_send_error(requests, error)
             return
         if started:
-            self._flights.add(flight)
-            self._qos.eager = True
-            self._look()
+            self._runs.add(run)
+            self._qos.poll_soon = True
+            self._schedule_poll()
         else:  # the pool is closing
             for request in requests:
-                self._forget(request)
-                request.unstored()
+                self._drop(request)
+                request.requeue()
 
-    def _refuse(self, requests: list[BatchRequest], error: Exception) -> None:
-        """Find the request that cannot be handed to a process, and end it; the others wait once more, each alone."""
+    def _on_send_error(self, requests: list[BatchRequest], error: Exception) -> None:
+        """Refuse the request that cannot be sent to a process; to find it, all of its batch are tried again alone."""
         if len(requests) > 1:
             for request in requests:
-                self.again(request, "its batch could not be sent to a process", alone=True)
+                self.retry(request, "its batch could not be sent to a process", isolated=True)
         else:
-            self._discard(requests[0], error)
+            self._refuse(requests[0], error)
 
-    def _discard(self, request: BatchRequest, error: Exception) -> None:
+    def _refuse(self, request: BatchRequest, error: Exception) -> None:
         # The error's message may quote the text, so only its type is logged.
-        logger.error("a request that cannot be worked on was refused: %s", type(error).__name__)
+        logger.error("refused a request that cannot be sent to a process: %s", type(error).__name__)
         del self._requests[request.id]
-        guarded(request.refuse, InvalidText("the message is no request; send [[argument], {}, {}] as JSON"), self.store)
+        reason = InvalidText("the message is not a request; send [[argument], {}, {}] as JSON")
+        call_logged(request.refuse, reason, self.complete)
 
-    def _look(self) -> None:
-        """Let the event loop turn often enough while no process is idle; each turn may look at the queue."""
-        if not self._looking and not self.is_idle():
-            self._looking = True
-            self._consumer.hub.call_later(LOOK, self._looked)
+    def _schedule_poll(self) -> None:
+        """Wake the event loop every POLL_INTERVAL while no process is idle; each turn may poll the queue."""
+        if not self._poll_scheduled and not self.has_idle_process():
+            self._poll_scheduled = True
+            self._consumer.hub.call_later(POLL_INTERVAL, self._on_poll_due)
 
-    def _looked(self) -> None:
-        self._looking = False
-        self._look()
+    def _on_poll_due(self) -> None:
+        self._poll_scheduled = False
+        self._schedule_poll()
 
-    def _forget(self, request: BatchRequest) -> None:
+    def _drop(self, request: BatchRequest) -> None:
         del self._requests[request.id]
-        request.leave()
+        request.drop()
 
-    def announce(self, batch: dict[str, float]) -> None:
-        """Send an event about a finished batch to whoever listens, as Flower does to those of tasks."""
+    def send_batch_event(self, batch: dict[str, float]) -> None:
+        """Send the event of a finished batch."""
         events = self._consumer.event_dispatcher
         if events is not None and events.enabled:
             events.send(BATCH_EVENT, model=self._model, **batch)
 
-    def landed(self, flight: BatchRun) -> None:
-        """Take note that a process is free again."""
-        self._flights.discard(flight)
-        self._schedule()
+    def batch_finished(self, run: "BatchRun") -> None:
+        """Record that the process of a batch is idle again."""
+        self._runs.discard(run)
+        self._schedule_dispatch()
 
-    def put_back(self, tags: Sequence[str]) -> None:
-        """Put messages back into the queue, those of them that are still held."""
+    def requeue(self, tags: Sequence[str]) -> None:
+        """Requeue those of these messages that are still in flight."""
         for tag in tags:
             self._qos.reject(tag, requeue=True)
-        self.watch.again("connection_lost", len(tags))
+        self._notify_requeue("connection_lost", len(tags))
 
-    def ended(self, requests: Iterable[BatchRequest]) -> None:
-        """Take note that requests have ended."""
+    def remove(self, requests: Iterable[BatchRequest]) -> None:
+        """Remove requests that have ended."""
         for request in requests:
             self._requests.pop(request.id, None)
 
-    def again(self, request: BatchRequest, reason: str, *, alone: bool) -> None:
-        """Let a request that did not end wait once more, here or, if this worker stops, in the queue."""
-        request.alone = request.alone or alone
-        request.step_back(reason)
+    def retry(self, request: BatchRequest, reason: str, *, isolated: bool) -> None:
+        """Queue a request that has not ended again, here or, if this worker stops, in Redis."""
+        request.isolated = request.isolated or isolated
+        request.reset_to_pending(reason)
         if self._is_open():
-            self._policy.add(request.item)
-            self._schedule()
+            self._scheduler.add(request.queued)
+            self._schedule_dispatch()
         else:
             del self._requests[request.id]
-            request.unstored()
+            request.requeue()
 
-    def lost(self, request: BatchRequest) -> None:
-        """Drop a request that another worker took over, unless it came once more to this one."""
-        if request.follow():
-            self.again(request, "another worker had taken it over", alone=False)
+    def on_fenced(self, request: BatchRequest) -> None:
+        """Drop a request that this worker no longer owns, unless it has fetched a duplicate of its message."""
+        if request.switch_to_duplicate():
+            self.retry(request, "another worker had taken it over", isolated=False)
         else:
-            self._forget(request)
+            self._drop(request)
 
-    def count_deaths(self, requests: Sequence[BatchRequest]) -> None:
-        """Count a death for each; what is not held any more is dropped."""
+    def on_crash(self, requests: Sequence[BatchRequest], error: HannerError) -> None:
+        """Retry each request of a lost batch alone; those that too many processes died of become dead letters."""
+        self._count_crashes(requests)
+        for request in requests:
+            if self.get(request.id) is not request or request.id in self._scheduler:
+                continue  # dropped, or queued again already
+            if request.crashes >= MAX_CRASHES:
+                self.remove([request])
+                call_logged(request.dead_letter, error, self.complete)
+            else:
+                self.retry(request, f"its process died ({error.code})", isolated=True)
+
+    def _count_crashes(self, requests: Sequence[BatchRequest]) -> None:
+        """Count a crash for each request; those that this worker no longer owns are dropped."""
+        tags, task_ids = [request.tag for request in requests], [request.id for request in requests]
+        counts: list[int | None]
         try:
-            counts = self._ledger.died(
-                self._backend.client, [request.tag for request in requests], [request.id for request in requests]
-            )
+            counts = self._inflight.count_crashes(self._backend.client, tags, task_ids)
         except (RedisError, OSError) as error:
-            logger.warning("deaths could not be noted in Redis: %s", type(error).__name__)
-            counts = [request.deaths + 1 for request in requests]
+            logger.warning("crashes could not be counted in Redis: %s", type(error).__name__)
+            counts = [request.crashes + 1 for request in requests]
         for request, count in zip(requests, counts, strict=True):
-            request.deaths = count or request.deaths
-            if not count:
-                self.lost(request)
+            if count is None:
+                self.on_fenced(request)
+            else:
+                request.crashes = count
 
-    def note(self, texts: int, latency_ms: float) -> None:
-        """Take note of a finished batch for the worker's figures."""
+    def notify_batch(self, record: BatchRecord) -> None:
+        """Notify the observers of a batch that was reported or lost."""
+        for observer in self._observers:
+            observer.on_batch(record)
+
+    def _notify_requeue(self, reason: str, requests: int) -> None:
+        for observer in self._observers:
+            observer.on_requeue(reason, requests)
+
+    def record_throughput(self, texts: int, latency_ms: float) -> None:
+        """Add a finished batch to the worker's throughput."""
         self._consumer.hanner_meter.note(self.clock(), texts, latency_ms)
 
 
-def _no_wait(seconds: float) -> None:
-    """Do not wait: the parent's event loop must not stand still. What cannot be stored goes back to the queue."""
+class BatchRun:
+    """One batch in the pool: a single job, whose callbacks end its requests.
+
+    Attributes:
+        requests: the requests, in order.
+        requeue_after_reconnect: the connection was lost in the meantime. A Redis that lost its last second may have
+            restored messages that were acknowledged, so they are requeued when the report is received.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, number: int, requests: list[BatchRequest], now: float) -> None:
+        self.requests = requests
+        self.requeue_after_reconnect = False
+        self._dispatcher = dispatcher
+        self._number = number
+        self._started = time.time()
+        self._waits = [now - request.arrived for request in requests]
+        self._job: Any = None
+        self._hard_limit = self._time_limit(0, "time_limit")
+        for request, waited in zip(requests, self._waits, strict=True):
+            request.assign_batch(number, len(requests), waited)
+
+    def _time_limit(self, position: int, default: str) -> float | None:
+        """Return the smallest time limit of the requests, in seconds; position 0 is hard, 1 is soft."""
+        limits = [(request.time_limits or (None, None))[position] for request in self.requests]
+        limits = [limit or getattr(request.task, default) for limit, request in zip(limits, self.requests, strict=True)]
+        return min((limit for limit in limits if limit), default=None)
+
+    def start(self, pool: Any, worker_id: str, payloads: bytes) -> bool:
+        """Send the batch to the pool; return False if the pool is closing."""
+        self._job = pool.apply_async(
+            run_batch,
+            args=(worker_id, payloads),
+            accept_callback=self._on_accepted,
+            callback=self._on_report,
+            error_callback=self._on_error,
+            timeout_callback=self._on_timeout,
+            soft_timeout=self._time_limit(1, "soft_time_limit"),
+            timeout=self._hard_limit,
+        )
+        return self._job is not None
+
+    def mark_accepted(self) -> None:
+        """Make the pool count the batch as accepted if it is being sent to a process.
+
+        Else the pool drops it on a lost connection and at a stop, and the process, which runs it anyway, waits for half
+        a minute until its report is read.
+        """
+        if self._job._write_to is not None:  # noqa: SLF001 - the process, from the first byte on
+            self._job._accepted = True  # noqa: SLF001
+
+    def is_in_pool(self) -> bool:
+        """Return whether the pool will call back for this batch."""
+        return self._job._job in self._job._cache  # noqa: SLF001 - the pool has no public name for it
+
+    def _on_accepted(self, pid: int, accepted: float) -> None:
+        for request in self.requests:
+            call_logged(request.on_accepted, pid, accepted)
+
+    def _on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001 - the pool's signature
+        if soft:
+            logger.warning("soft time limit of %s s exceeded by batch %d", timeout, self._number)
+
+    def _on_report(self, report: BatchReport) -> None:
+        self._dispatcher.batch_finished(self)
+        retried, fenced, not_retried = [], [], []
+        for request, result in zip(self.requests, report.results, strict=True):
+            if request.cancelled:
+                continue
+            self._end(request, result, report.runtime)
+            if result.outcome is Outcome.RETRY_ISOLATED:
+                retried.append(request)
+            else:
+                not_retried.append(request)
+            if result.outcome is Outcome.FENCED:
+                fenced.append(request)
+        self._dispatcher.remove(
+            request for request in self.requests if request not in retried and request not in fenced
+        )
+        for request in retried:
+            self._dispatcher.retry(request, "the soft time limit of its batch passed", isolated=True)
+        if fenced:
+            logger.warning("batch %d: %d requests belong to another worker now", self._number, len(fenced))
+        for request in fenced:
+            self._dispatcher.on_fenced(request)
+        if self.requeue_after_reconnect:
+            self._dispatcher.requeue([tag for request in not_retried for tag in request.tags])
+        call_logged(self._describe, report)
+
+    def _end(self, request: BatchRequest, result: RequestResult, runtime: float) -> None:
+        """Send the events of one request, if it has ended."""
+        outcome = result.outcome
+        if outcome in _ENDED:
+            request.mark_acknowledged()
+            if result.code:
+                call_logged(request.failed, result.summary)
+            else:
+                call_logged(request.succeeded, result.summary, runtime)
+        elif outcome is Outcome.NOT_STORED:
+            call_logged(request.requeue)
+
+    def _on_error(self, einfo: Any) -> None:
+        """End or retry the requests of a batch whose process has sent no report."""
+        self._dispatcher.batch_finished(self)
+        error = einfo.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        live = [request for request in self.requests if not request.cancelled]
+        self._dispatcher.remove(request for request in self.requests if request.cancelled)
+        logger.warning("batch %d of %d got no report: %r", self._number, len(self.requests), error)
+        if state.should_terminate:  # a cold shutdown: all that is not acknowledged is requeued
+            return
+        if isinstance(error, Terminated) and len(live) < len(self.requests):
+            # The process was killed for one request; the others did nothing wrong.
+            loss = "terminated"
+            for request in live:
+                self._dispatcher.retry(request, "its process was ended for another request", isolated=False)
+        elif isinstance(error, TimeLimitExceeded):
+            loss = "time_limit"
+            reason = (
+                f"the time limit of {self._hard_limit} s passed each time the text was tried; "
+                "raise the limit, or shorten the text"
+            )
+            self._dispatcher.on_crash(live, TimedOut(reason))
+        else:
+            loss = "process_died"
+            self._dispatcher.on_crash(live, WorkerLost())
+        retried = sum(self._dispatcher.get(request.id) is request for request in live)
+        runtime = time.time() - self._started
+        record = BatchRecord(
+            self._number, self.requests, self._started, self._waits, runtime, loss=loss, retried=retried
+        )
+        call_logged(self._dispatcher.notify_batch, record)
+
+    def _describe(self, report: BatchReport) -> None:
+        """Describe the batch in one log line, one event and one record, without the texts."""
+        batch = self._event_fields(report)
+        logger.info(
+            "batch %(batch)d: %(requests)d requests, %(texts)d texts (%(repeated)d repeated, %(cached)d cached), "
+            "%(windows)d windows, %(tokens)d tokens, %(padded_tokens)d padded, "
+            "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
+            batch,
+        )
+        if names := [name for request in self.requests if (name := request.caller)]:
+            logger.info("batch %d is for requests %s", self._number, ", ".join(names))
+        self._dispatcher.send_batch_event(batch)
+        self._dispatcher.record_throughput(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
+        self._dispatcher.notify_batch(
+            BatchRecord(
+                self._number, self.requests, self._started, self._waits, report.runtime, report.results, report.stats
+            )
+        )
+
+    def _event_fields(self, report: BatchReport) -> dict[str, float]:
+        stats = report.stats
+        counts = {
+            name: int(stats.get(name, 0)) for name in ("repeated", "cached", "windows", "tokens", "padded_tokens")
+        }
+        stages = {f"{stage}_ms": round(stats.get(stage, 0) * 1000, 3) for stage in ("tokenise", "infer", "decode")}
+        return {
+            "batch": self._number,
+            "requests": len(self.requests),
+            "texts": sum(request.size.texts for request in self.requests),
+            **counts,
+            "waited_ms": round(max(self._waits) * 1000, 3),
+            **stages,
+            "total_ms": round(report.runtime * 1000, 3),
+        }
+
+
+def channel_of(consumer: Any) -> Any:
+    """Return the channel that the consumer's messages come from."""
+    return consumer.connection.default_channel
+
+
+def call_logged(call: Callable[..., Any], *args: Any) -> None:
+    """Call for one request and log an exception, so that it does not affect the other requests of the batch."""
+    try:
+        call(*args)
+    except Exception:
+        logger.exception("the end of a request in the batch could not be processed")
+
+
+def _do_not_sleep(seconds: float) -> None:
+    """Do not wait: the parent's event loop must not block. A request that cannot be stored is requeued."""

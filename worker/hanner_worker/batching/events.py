@@ -1,13 +1,13 @@
-"""Events of tasks, gathered: one message to Redis for all that happened within a few hundredths of a second.
+"""Celery's event dispatcher with a buffer: one message to Redis for all events of 50 ms. Overrides Celery's internals.
 
 Celery sends a message for every 24 events and one in every turn of the event loop, and waits for Redis each time; with
-three events to a text that was half of what the parent did. What an event says, and its time, stay as they were.
+three events per text that was half of the parent's work. The events themselves, and their times, are unchanged. Events
+buffered in a killed worker are lost.
 """
 
 import time
 from typing import Any
 
-from celery.app.events import Events as CeleryEvents
 from celery.events.dispatcher import EventDispatcher
 from celery.events.event import group_from
 from celery.utils.time import utcoffset
@@ -15,46 +15,46 @@ from celery.utils.time import utcoffset
 from hanner.utils.json import dumps
 
 EVENT_FLUSH_INTERVAL = 0.05
-"""Seconds for which events gather."""
-MOST = 2000
-"""Events in one message; a worker that makes more in EVENT_FLUSH_INTERVAL seconds sends them sooner."""
-GATHERED = frozenset({"task", "hanner"})
-"""Groups of events that gather, by how their types begin; those about workers are sent as they come."""
+"""Seconds between flushes of the buffer."""
+MAX_BUFFERED = 2000
+"""Most events in one message; if there are more within EVENT_FLUSH_INTERVAL they are flushed at once."""
+BUFFERED_GROUPS = frozenset({"task", "hanner"})
+"""Groups of events that are buffered, by the prefix of their types; those about workers are sent at once."""
 
 
-class Announcer(EventDispatcher):  # type: ignore[misc]
-    """Celery's dispatcher of events; those that may wait a moment leave together."""
+class BufferedEventDispatcher(EventDispatcher):  # type: ignore[misc]
+    """Celery's dispatcher of events with a buffer for those of tasks and batches."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if options.get("buffer_group"):
-            options |= {"buffer_group": GATHERED, "buffer_limit": MOST}
+            options |= {"buffer_group": BUFFERED_GROUPS, "buffer_limit": MAX_BUFFERED}
         super().__init__(*args, **options)
-        self._due = False  # a flush is under way
-        self._common = self._describe()
+        self._flush_scheduled = False
+        self._common_fields = self._read_common_fields()
 
-    def _describe(self) -> dict[str, Any]:
+    def _read_common_fields(self) -> dict[str, Any]:
         return {"hostname": self.hostname, "utcoffset": utcoffset(), "pid": self.pid}
 
     def send(self, type: str, *args: Any, **fields: Any) -> None:  # noqa: A002 - Celery's signature
-        """Send an event, or let it wait for others; see Celery's own."""
+        """Buffer an event, or send it; see Celery's method."""
         group = group_from(type)
         if args or group not in self.buffer_group or not self.enabled or (self.groups and group not in self.groups):
             super().send(type, *args, **fields)
             return
-        waiting = self._group_buffer[group]
-        waiting.append(
-            {**fields, **self._common, "clock": self.clock.forward(), "timestamp": time.time(), "type": type}
+        buffer = self._group_buffer[group]
+        buffer.append(
+            {**fields, **self._common_fields, "clock": self.clock.forward(), "timestamp": time.time(), "type": type}
         )
-        if len(waiting) >= self.buffer_limit:
+        if len(buffer) >= self.buffer_limit:
             self.flush()
-        elif not self._due and self.on_send_buffered is not None:
-            self._due = True
+        elif not self._flush_scheduled and self.on_send_buffered is not None:
+            self._flush_scheduled = True
             self.on_send_buffered()
 
     def flush(self, *args: Any, **options: Any) -> None:
-        """Send what waits."""
-        self._due = False
-        self._common = self._describe()  # summer time begins and ends
+        """Send the buffered events."""
+        self._flush_scheduled = False
+        self._common_fields = self._read_common_fields()  # the UTC offset may have changed
         super().flush(*args, **options)
 
     def _publish(self, event: Any, producer: Any, routing_key: str, **options: Any) -> None:
@@ -78,13 +78,7 @@ class Announcer(EventDispatcher):  # type: ignore[misc]
             self._outbound_buffer.append((event, routing_key))
 
     def extend_buffer(self, other: Any) -> None:
-        """Take over what another could not send, and what waits there."""
+        """Take over the events that another dispatcher has buffered or could not send."""
         super().extend_buffer(other)
         for group, events in getattr(other, "_group_buffer", {}).items():
             self._group_buffer[group][:0] = events
-
-
-class Events(CeleryEvents):  # type: ignore[misc]
-    """What `app.events` is in a worker."""
-
-    dispatcher_cls = "hanner_worker.batching.events:Announcer"

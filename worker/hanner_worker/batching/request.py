@@ -1,8 +1,8 @@
-"""One request's life in Celery's terms, with its text masked. Touches Celery's internals, as strategy.py does."""
+"""One request of Celery's that shares its pool job with others. Its text is redacted. Overrides Celery's internals."""
 
 import logging
 import re
-import time
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker import state
@@ -10,111 +10,110 @@ from celery.worker.request import Request
 
 from hanner.contract import HEADER, REQUEST_ID, redact_args
 from hanner.errors import HannerError
-from hanner_worker.batching.estimate import Size, estimate
-from hanner_worker.batching.scheduler import QueuedRequest
-from hanner_worker.delivery.qos import DEATHS
-from hanner_worker.delivery.results import Record, ResultStore
-from hanner_worker.execution.answers import TaskPayload, texts_of
-from hanner_worker.execution.batch import dead_letter
+from hanner_worker.batching.scheduler import QueuedRequest, Size, estimate_size
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.delivery.qos import CRASHES
+from hanner_worker.delivery.results import make_dead_letter
+from hanner_worker.payload import TaskPayload, texts_of
 
 logger = logging.getLogger(__name__)
 
-MAX_DEATHS = 3
-"""A request during which this many processes died is set aside."""
+MAX_CRASHES = 3
+"""A request becomes a dead letter when this many processes died while they worked on it."""
 CALLER = re.compile(r"[!-~]{1,128}")
-"""Printable and short: anybody may send."""
-FOLLOWERS = ("callbacks", "errbacks", "chain", "chord")
+"""A request id that may be logged: printable and short, because anybody may send one."""
+CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
 class BatchRequest(Request):  # type: ignore[misc]
     """A request that shares its pool job with others.
 
     Attributes:
-        arrived: when, by the dispatcher's clock.
+        arrived: when it was received, by the dispatcher's clock.
         size: what it will cost the model.
-        deaths: processes that died while they worked on it.
-        alone: it must not share a batch any more.
-        place: fields of its events: the batch that it is in, or was in last; see `board`.
+        crashes: processes that died while they worked on it.
+        isolated: it must not share a batch any more.
+        batch_fields: fields of its events about the batch that it is in, or was in last; see `assign_batch`.
         bulk: it came from the bulk queue.
     """
 
     time_start: float | None
 
-    def __init__(  # Celery's own options, and where and when it came
+    def __init__(  # Celery's own options, and where and when it was received
         self, message: Any, *, log_text: bool, arrived: float, max_length: int, bulk: bool = False, **options: Any
     ) -> None:
         super().__init__(message, **options)
         self.arrived = arrived
-        self.size: Size = estimate(texts_of(self.type, self.args, self.kwargs), max_length)
-        self.deaths = int((message.properties or {}).get(DEATHS, 0))
-        self.alone = self.deaths > 0
-        self.place: dict[str, float] = {}
+        self.size: Size = estimate_size(texts_of(self.type, self.args, self.kwargs), max_length)
+        self.crashes = int((message.properties or {}).get(CRASHES, 0))
+        self.isolated = self.crashes > 0
+        self.batch_fields: dict[str, float] = {}
         self.bulk = bulk
         self._log_text = log_text
-        self._copies: list[BatchRequest] = []
+        self._duplicates: list[BatchRequest] = []
         if not log_text:
-            self._mask()
+            self._redact()
 
-    def _mask(self) -> None:
-        """Hide the text from logs, events and remote control; a foreign sender put it in the headers as it is."""
+    def _redact(self) -> None:
+        """Hide the text from logs, events and remote control; other senders put it in the headers unredacted."""
         values = self.args if self.args or not isinstance(self.kwargs, dict) else list(self.kwargs.values())
         self._argsrepr, self._kwargsrepr = redact_args(values), "{}"
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's signature
-        """Describe the request for `celery inspect`."""
+        """Return what `celery inspect` shows of the request."""
         described: dict[str, Any] = super().info(safe=safe or not self._log_text)
         return described
 
     @property
     def caller(self) -> str | None:
-        """What its sender calls the request that it belongs to, such as the gateway's request id; fit for logs."""
+        """The sender's id of the request, such as the gateway's request id, if it may be logged."""
         name = self.request_dict.get(REQUEST_ID)
         return name if isinstance(name, str) and CALLER.fullmatch(name) else None
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
-        """Send an event; how large the request is and what batch it was in go with it."""
-        if type != "task-started":  # at once after what came before, and there is one for each
-            fields = {"characters": self.size.characters, **self.place, **fields}
+        """Send an event, with the size of the request and its batch."""
+        if type != "task-started":  # there is one for each request, right after its task-received
+            fields = {"characters": self.size.characters, **self.batch_fields, **fields}
         super().send_event(type, **fields)
 
     @property
     def retries(self) -> int:
         """How often it was tried before: by its sender, and by processes that died."""
-        return int(self.request_dict.get("retries") or 0) + self.deaths
+        return int(self.request_dict.get("retries") or 0) + self.crashes
 
-    def board(self, batch: int, size: int, waited: float) -> None:
-        """Take note of the batch that it leaves with: its number, its requests, seconds waited in this worker."""
-        self.place = {"batch": batch, "batch_size": size, "waited_ms": round(waited * 1000, 1)}
+    def assign_batch(self, batch: int, size: int, waited: float) -> None:
+        """Set the batch that it is sent in: its number, its requests, and the seconds it waited in this worker."""
+        self.batch_fields = {"batch": batch, "batch_size": size, "waited_ms": round(waited * 1000, 1)}
 
-    def _placed(self, summary: str) -> str:
-        """Return what the events say as the result, for those who see no other field, as in plain Flower."""
-        place = self.place
-        if not place:
+    def _event_result(self, summary: str) -> str:
+        """Return the result as events show it, with the batch, for plain Flower, which shows no other fields."""
+        fields = self.batch_fields
+        if not fields:
             return f"<{summary}>"
-        batch, size, waited = (place[name] for name in ("batch", "batch_size", "waited_ms"))
+        batch, size, waited = (fields[name] for name in ("batch", "batch_size", "waited_ms"))
         requests = "1 request" if size == 1 else f"{size} requests"
         return f"<{summary}, batch {batch} with {requests}, waited {waited:.1f} ms>"
 
     @property
     def sent_at(self) -> float | None:
-        """Unix time at which hanner's client sent it; None if its sender did not say."""
-        said = self.request_dict.get(HEADER)
-        sent = said.get("sent_at") if isinstance(said, dict) else None
+        """Unix time at which hanner's client sent it; None if the message does not contain it."""
+        header = self.request_dict.get(HEADER)
+        sent = header.get("sent_at") if isinstance(header, dict) else None
         return float(sent) if isinstance(sent, float | int) else None
 
     @property
-    def item(self) -> QueuedRequest:
-        """The request as the policy sees it."""
+    def queued(self) -> QueuedRequest:
+        """The request as the scheduler sees it."""
         size = self.size
-        return QueuedRequest(self.id, size.rows, size.longest, self.arrived, self.alone, self.bulk)
+        return QueuedRequest(self.id, size.rows, size.longest, self.arrived, self.isolated, self.bulk)
 
     @property
-    def work(self) -> TaskPayload:
-        """The request as the pool process gets it."""
+    def payload(self) -> TaskPayload:
+        """The request as a pool process receives it."""
         embed = self._payload[2] or {}
         canvas = None
-        if any(embed.get(name) for name in FOLLOWERS):
+        if any(embed.get(name) for name in CANVAS_FIELDS):
             canvas = {**self.request_dict, **embed, "is_eager": False}
         return TaskPayload(
             self.id,
@@ -126,126 +125,129 @@ class BatchRequest(Request):  # type: ignore[misc]
             self.ignore_result,
             canvas,
             self.tag,
-            self.deaths,
+            self.crashes,
         )
 
     @property
     def tag(self) -> str:
-        """The message it came in, as the ledger knows it."""
+        """The delivery tag of its message."""
         return str(self.message.delivery_tag)
 
     @property
     def tags(self) -> list[str]:
-        """All messages it came in."""
-        return [self.tag, *(copy.tag for copy in self._copies)]
+        """The delivery tags of its message and of all duplicates."""
+        return [self.tag, *(duplicate.tag for duplicate in self._duplicates)]
 
     @property
-    def over(self) -> bool:
-        """It was revoked or cancelled while it ran; nothing more may be said about it."""
+    def cancelled(self) -> bool:
+        """Whether it was revoked or cancelled while it ran; its end was sent and stored then."""
         return bool(self._already_revoked or self._already_cancelled)
 
-    def adopt(self, copy: "BatchRequest") -> None:
-        """Take over the acknowledgement of another message of this request, so that it runs once."""
-        self._copies.append(copy)
+    def merge_duplicate(self, duplicate: "BatchRequest") -> None:
+        """Acknowledge another message of this request together with it, so that it runs once."""
+        self._duplicates.append(duplicate)
 
     def acknowledge(self) -> None:
-        """Acknowledge it and all its copies.
+        """Acknowledge it and its duplicates.
 
-        If the connection is lost nothing is said: the message comes again and is recognised as answered.
+        If the connection is lost nothing is sent: the message is delivered again, and its stored result is found.
         """
         if not self.message.channel.closed:
             super().acknowledge()
-        self._acknowledge_copies()
+        self._acknowledge_duplicates()
 
-    def settle(self) -> None:
-        """Take note that it was acknowledged together with its result."""
+    def mark_acknowledged(self) -> None:
+        """Record that Redis no longer has its message in flight."""
         self.acknowledged = True
-        self.message._state = "ACK"  # noqa: SLF001 - what acknowledging it would set
+        self.message._state = "ACK"  # noqa: SLF001 - as acknowledging it would
         if not self.message.channel.closed:
-            self.message.channel.qos.forget([self.tag])
+            self.message.channel.qos.drop([self.tag])
 
-    def move(self, channel: Any) -> None:
-        """Go on with a new channel, to be acknowledged there."""
+    def set_channel(self, channel: Any) -> None:
+        """Acknowledge it on a new channel."""
         self.message.channel = channel
-        for copy in self._copies:
-            copy.message.channel = channel
+        for duplicate in self._duplicates:
+            duplicate.message.channel = channel
 
-    def follow(self) -> bool:
-        """Go on as the next copy, because this message is not held any more; False if there is none."""
-        self.settle()
-        if not self._copies:
+    def switch_to_duplicate(self) -> bool:
+        """Continue as a duplicate, because this message is fenced; return False if there is none."""
+        self.mark_acknowledged()
+        if not self._duplicates:
             return False
-        copy = self._copies.pop()
-        self._message, self._on_ack, self._on_reject = copy.message, copy.on_ack, copy.on_reject
+        duplicate = self._duplicates.pop()
+        self._message, self._on_ack, self._on_reject = duplicate.message, duplicate.on_ack, duplicate.on_reject
         self.acknowledged = False
         return True
 
-    def _acknowledge_copies(self) -> None:
-        while self._copies:
-            self._copies.pop().acknowledge()
+    def _acknowledge_duplicates(self) -> None:
+        while self._duplicates:
+            self._duplicates.pop().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Celery's signature
-        """Reject it and all its copies."""
+        """Reject it; its duplicates are acknowledged, because one message is enough to run it again."""
         if not self.message.channel.closed:
             super().reject(requeue=requeue)
-        self._acknowledge_copies()  # one of them is enough to run it again
+        self._acknowledge_duplicates()
 
-    def step_back(self, reason: str) -> None:
-        """Return from running to waiting; a later `terminate` must not hit whoever runs in its process then."""
+    def reset_to_pending(self, reason: str) -> None:
+        """Return from running to waiting; a later `terminate` must not hit the next request in its process."""
         if self.time_start:
-            self.retried(reason)
+            self.send_retry_event(reason)
         self.time_start = self.worker_pid = None
         state.active_requests.discard(self)
 
-    def retried(self, reason: str) -> None:
-        """Say that it waits again, after it had begun; else it would seem to run until it begins once more."""
+    def send_retry_event(self, reason: str) -> None:
+        """Send task-retried, because it waits again after it was started; else monitors show it as running."""
         self.send_event("task-retried", exception=reason, traceback="", retries=self.retries)
 
-    def leave(self) -> None:
-        """Forget it without a word to anybody: it is in the queue again, or another worker has it."""
+    def drop(self) -> None:
+        """Drop the request without sending events: it was requeued, or another worker owns it."""
         state.task_ready(self)
 
-    def answered(self, summary: str, runtime: float) -> None:
-        """End it: its result is stored. `runtime` is in seconds."""
+    def succeeded(self, summary: str, runtime: float) -> None:
+        """Acknowledge it and send task-succeeded: its result is stored. `runtime` is in seconds."""
         state.task_ready(self, successful=True)
         self.acknowledge()
-        self.send_event("task-succeeded", result=self._placed(summary), runtime=runtime)
+        self.send_event("task-succeeded", result=self._event_result(summary), runtime=runtime)
 
     def failed(self, error: str) -> None:
-        """End it: its failure is stored. `error` is fit for events."""
+        """Acknowledge it and send task-failed: its error is stored. `error` contains no text."""
         state.task_ready(self)
         self.acknowledge()
-        told = self._placed(f"failed, {self.size.characters} characters")
-        self.send_event("task-failed", exception=error, traceback="", result=told)
+        result = self._event_result(f"failed, {self.size.characters} characters")
+        self.send_event("task-failed", exception=error, traceback="", result=result)
         logger.warning("%s[%s] failed: %s", self.name, self.id, error)
 
-    def unstored(self) -> None:
-        """Give it back to the queue: it has no end."""
+    def requeue(self) -> None:
+        """Put it back into the queue: it has not ended."""
         state.task_ready(self)
         self.reject(requeue=True)
 
-    def set_aside(self, error: HannerError, store: ResultStore) -> None:
-        """End it as a dead letter: processes died of it, again and again."""
-        plain = self.work.canvas is None
+    def dead_letter(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
+        """End it as a dead letter: processes died of it too often."""
+        payload = self.payload
+        has_canvas = payload.canvas is not None
         try:
-            if not plain:  # what follows from it is told by Celery
+            if has_canvas:  # Celery runs its error callbacks
                 self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-            letter = dead_letter(self.id, self.type, error, self.deaths, time.time())
-            stored = plain and self.store_errors
-            (held,) = store.store([Record(self.id, error, self.tag, self.group, self.parent_id, stored, letter=letter)])
+            letter = make_dead_letter(payload, error)
+            store_result = not has_canvas and self.store_errors
+            outcome = complete(Completion(payload, Outcome.FAILED, error, letter, store_result=store_result))
         except Exception:
-            logger.exception("the loss of %s could not be stored; it goes back to the queue", self.humaninfo())
-            self.unstored()
+            logger.exception("the failure of %s could not be stored; it goes back to the queue", self.humaninfo())
+            outcome = Outcome.NOT_STORED
+        if outcome is Outcome.NOT_STORED:
+            self.requeue()
             return
-        self.settle()
-        if held:
-            self.failed(repr(error))
+        self.mark_acknowledged()
+        if outcome is Outcome.FENCED:
+            self.drop()
         else:
-            self.leave()
+            self.failed(repr(error))
 
-    def refuse(self, error: HannerError, store: ResultStore) -> None:
-        """End it because it cannot even be handed to a process; what it says of callbacks is not believed."""
+    def refuse(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
+        """End it because it cannot be sent to a process; its callbacks cannot be trusted, and do not run."""
         try:
-            store.store([Record(str(self.id), error, self.tag)])
+            complete(Completion(TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag), Outcome.FAILED, error))
         finally:
             self.failed(repr(error))

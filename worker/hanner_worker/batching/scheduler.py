@@ -1,53 +1,99 @@
-"""Which requests leave as the next batch. Pure: the clock is an argument, nothing is imported that does I/O."""
+"""Which requests form the next batch, and how large a request is. Pure: the clock is an argument, nothing does I/O.
+
+Two schedulers: PriorityScheduler chooses between interactive and bulk requests, BatchScheduler among those of one kind.
+"""
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import NamedTuple
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
+
 FULL = 0.9
-"""A group that uses this share of a budget is full enough: among such groups the one that waited longest goes."""
+"""A group that uses this share of a limit counts as full; of full groups the one with the oldest request is chosen."""
+BULK_EVERY = 8
+"""Interactive batches in a row while bulk requests are queued; then a bulk batch is next."""
+
+
+class Size(NamedTuple):
+    """What a request costs the model.
+
+    Attributes:
+        texts: texts, valid or not.
+        rows: windows of text.
+        longest: tokens of the longest window.
+        characters: code points of all texts together.
+    """
+
+    texts: int
+    rows: int
+    longest: int
+    characters: int = 0
+
+
+def estimate_size(texts: Iterable[object], max_length: int) -> Size:
+    """Return the size of a request, estimated: one token per character, windows of `max_length` tokens.
+
+    Chinese has one token per character and Latin words have fewer, so the estimate is an upper bound. What is not a
+    string counts as an empty text: it is refused later and costs the model nothing.
+
+    Args:
+        texts: the texts of one request.
+        max_length: tokens in the model's longest window, special ones included; at least 3.
+    """
+    room = max_length - SPECIAL_TOKENS
+    count = rows = longest = characters = 0
+    for text in texts:
+        length = len(text) if isinstance(text, str) else 0
+        windows = max(1, -(-length // room))
+        rows += windows
+        longest = max(longest, min(length, room) + SPECIAL_TOKENS)
+        count += 1
+        characters += length
+    return Size(count, max(rows, 1), max(longest, SPECIAL_TOKENS), characters)
 
 
 class QueuedRequest(NamedTuple):
-    """One request that waits.
+    """A request in the scheduler's queue.
 
     Attributes:
-        key: names the request; unique among those that wait.
+        key: names the request; unique in the queue.
         rows: windows of text, at least 1.
         longest: tokens of the longest window, at least 1.
-        arrived: when it came, in seconds of the caller's clock.
-        alone: it must not share a batch (it may have killed a process).
-        bulk: nobody waits for it; see lanes.py.
+        arrived: when it was received, in seconds of the caller's clock.
+        isolated: it must not share a batch, because a process may have died of it.
+        bulk: it has the lower priority.
     """
 
     key: str
     rows: int
     longest: int
     arrived: float
-    alone: bool = False
+    isolated: bool = False
     bulk: bool = False
 
     @property
     def area(self) -> int:
         """Tokens of all windows if each were as long as the longest.
 
-        A request's own short windows are not held against it: its process groups all windows by length once more.
+        A request's own short windows do not count as padding: its process groups all windows by length again.
         """
         return self.longest * self.rows
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What one batch may be.
+    """Limits of one batch.
 
     Attributes:
         tokens: most tokens after padding: longest x rows.
         rows: most windows.
         padding: largest share of the tokens that may be padding, 0 to 1.
-        max_wait: seconds for which the oldest may be overtaken.
+        max_wait: seconds for which the oldest request may be overtaken.
     """
 
     tokens: int
@@ -56,128 +102,117 @@ class BatchLimits:
     max_wait: float
 
     def allow(self, longest: int, rows: int, area: int) -> bool:
-        """Tell whether a batch of these dimensions keeps all limits; `area` is the sum of its requests'."""
+        """Return whether a batch of these dimensions keeps all limits; `area` is the sum of its requests' areas."""
         cost = longest * rows
         return rows <= self.rows and cost <= self.tokens and cost - area <= self.padding * cost
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A run of like length in the sorted list: `low` to `high`, end exclusive, and how good a batch it is."""
-
-    low: int
-    high: int
-    fill: float
-    oldest: float
-
-
 @dataclass(slots=True)
 class BatchScheduler:
-    """The requests that wait, and the choice among them.
+    """The queued requests of one priority, sorted by length.
 
-    Adding and taking are a bisection and one pass over the list, so thousands may wait.
+    Adding is a bisection and taking is one pass over the list, so thousands may be queued.
     """
 
     limits: BatchLimits
     _sorted: list[tuple[int, int, QueuedRequest]] = field(default_factory=list)  # (longest, serial, item)
-    _alone: dict[str, QueuedRequest] = field(default_factory=dict)
-    _serials: dict[str, tuple[int, int]] = field(default_factory=dict)  # where a key stands in _sorted
-    _ages: list[tuple[float, int, str]] = field(default_factory=list)  # a heap; keys that have left are skipped
+    _isolated: dict[str, QueuedRequest] = field(default_factory=dict)
+    _serials: dict[str, tuple[int, int]] = field(default_factory=dict)  # position of a key in _sorted
+    _ages: list[tuple[float, int, str]] = field(default_factory=list)  # a heap; keys that were taken are skipped
     _rows: int = 0
     _serial: int = 0
 
     def __len__(self) -> int:
-        return len(self._sorted) + len(self._alone)
+        return len(self._sorted) + len(self._isolated)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._serials or key in self._alone
-
-    def __iter__(self) -> Iterator[QueuedRequest]:
-        yield from self._alone.values()
-        yield from (item for _, _, item in self._sorted)
+        return key in self._serials or key in self._isolated
 
     def add(self, item: QueuedRequest) -> None:
-        """Let `item` wait.
+        """Queue a request.
 
         Raises:
-            ValueError: an item of this key waits already.
+            ValueError: a request with this key is queued already.
         """
         if item.key in self:
-            raise ValueError(f"{item.key} waits already")
-        if item.alone:
-            self._alone[item.key] = item
+            raise ValueError(f"{item.key} is queued already")
+        if item.isolated:
+            self._isolated[item.key] = item
             return
         self._serial += 1
         place = (item.longest, self._serial)
         self._serials[item.key] = place
-        insort(self._sorted, (*place, item), key=_place)
+        insort(self._sorted, (*place, item), key=_sort_key)
         heappush(self._ages, (item.arrived, self._serial, item.key))
         self._rows += item.rows
 
     def clear(self) -> None:
-        """Forget all that wait."""
+        """Remove all requests."""
         self._sorted.clear()
-        self._alone.clear()
+        self._isolated.clear()
         self._serials.clear()
         self._ages.clear()
         self._rows = 0
 
-    def take(self, now: float, free: int = 1) -> list[QueuedRequest]:
-        """Remove and return the next batch; empty when nothing waits or no process is free.
+    def take(self, now: float, idle: int = 1) -> list[QueuedRequest]:
+        """Remove and return the next batch; empty if nothing is queued or no process is idle.
 
-        What must be alone goes first, unless something else is overdue and older. Then the oldest goes if it is
-        overdue, with the best company of like length; otherwise the fullest group of like length goes.
+        Isolated requests are first, unless another one is overdue and older. Next is the oldest request if it is
+        overdue, batched with the best-matching requests; otherwise the fullest group of similar length.
 
         Args:
             now: seconds of the clock that set `arrived`.
-            free: idle processes; what waits is shared out among them rather than piled on the first.
+            idle: idle processes; the queued requests are divided among them.
         """
-        if free < 1 or not len(self):
+        if idle < 1 or not len(self):
             return []
         oldest = self._oldest()
         overdue = oldest is not None and now - oldest.arrived >= self.limits.max_wait
-        if self._alone:
-            lonely = min(self._alone.values(), key=lambda item: item.arrived)
-            if not (overdue and oldest is not None and oldest.arrived < lonely.arrived):
-                return [self._alone.pop(lonely.key)]
-        share = -(-self._rows // free)
+        if self._isolated:
+            isolated = min(self._isolated.values(), key=lambda item: item.arrived)
+            if not (overdue and oldest is not None and oldest.arrived < isolated.arrived):
+                return [self._isolated.pop(isolated.key)]
+        share = -(-self._rows // idle)
         limits = BatchLimits(
             self.limits.tokens, max(1, min(self.limits.rows, share)), self.limits.padding, self.limits.max_wait
         )
         anchor = self._index(oldest.key) if overdue and oldest is not None else None
-        best = max(self._windows(limits, anchor), key=lambda window: (window.fill, -window.oldest))
-        return self._remove(best.low, best.high)
+        _, _, low, high = max(self._candidates(limits, anchor), key=itemgetter(0, 1))
+        return self._remove(low, high)
 
-    def _windows(self, limits: BatchLimits, anchor: int | None) -> Iterator[Window]:
-        """Yield, for every longest item, the largest run of like length that ends with it (and holds the anchor).
+    def _candidates(self, limits: BatchLimits, anchor: int | None) -> Iterator[tuple[float, float, int, int]]:
+        """Yield, for every longest request, the largest slice that ends with it (and contains the anchor).
 
-        Both ends only move up: if a run breaks a limit, so does any that contains it.
+        Both ends only move up: if a slice breaks a limit, so does any that contains it.
+
+        Yields:
+            How full a batch it is, the negative arrival of its oldest request, and its bounds; the end is exclusive.
         """
         items = self._sorted
-        # A run has at most limits.rows items, so only the anchor's neighbours matter.
+        # A slice has at most limits.rows requests, so only the anchor's neighbours matter.
         first = 0 if anchor is None else max(0, anchor - limits.rows + 1)
         last = len(items) if anchor is None else min(len(items), anchor + limits.rows)
         low, rows, area = first, 0, 0
-        youth: deque[int] = deque()  # indices in the run, each older than those behind it: the first is the oldest
+        oldest: deque[int] = deque()  # indices in the slice, each older than the next: the first one is the oldest
         for high in range(first, last):
             item = items[high][2]
             rows += item.rows
             area += item.area
-            while youth and items[youth[-1]][2].arrived >= item.arrived:
-                youth.pop()
-            youth.append(high)
+            while oldest and items[oldest[-1]][2].arrived >= item.arrived:
+                oldest.pop()
+            oldest.append(high)
             while low < high and not limits.allow(item.longest, rows, area):
                 rows -= items[low][2].rows
                 area -= items[low][2].area
                 low += 1
-            while youth[0] < low:
-                youth.popleft()
+            while oldest[0] < low:
+                oldest.popleft()
             if anchor is None or low <= anchor <= high:
                 fill = max(rows / limits.rows, item.longest * rows / limits.tokens)
-                yield Window(low, high + 1, 1.0 if fill >= FULL else fill, items[youth[0]][2].arrived)
+                yield 1.0 if fill >= FULL else fill, -items[oldest[0]][2].arrived, low, high + 1
 
     def _oldest(self) -> QueuedRequest | None:
-        """Return the oldest of those that may share a batch."""
+        """Return the oldest request that may share a batch."""
         while self._ages:
             _, serial, key = self._ages[0]
             place = self._serials.get(key)
@@ -187,7 +222,7 @@ class BatchScheduler:
         return None
 
     def _index(self, key: str) -> int:
-        return bisect_left(self._sorted, self._serials[key], key=_place)
+        return bisect_left(self._sorted, self._serials[key], key=_sort_key)
 
     def _remove(self, low: int, high: int) -> list[QueuedRequest]:
         taken = [item for _, _, item in self._sorted[low:high]]
@@ -198,5 +233,55 @@ class BatchScheduler:
         return taken
 
 
-def _place(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
+def _sort_key(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
     return entry[0], entry[1]
+
+
+@dataclass(slots=True)
+class PriorityScheduler:
+    """The queued requests, interactive and bulk, which share no batch.
+
+    An interactive request waits for no more bulk batches than run already. Only if interactive requests alone exceed
+    what the processes can do, so that BULK_EVERY of their batches were sent in a row, a bulk batch is next. So at least
+    one batch in nine is a bulk batch, and bulk requests do not starve.
+    """
+
+    limits: BatchLimits
+    _interactive: BatchScheduler = field(init=False)
+    _bulk: BatchScheduler = field(init=False)
+    _in_a_row: int = 0
+
+    def __post_init__(self) -> None:
+        self._interactive, self._bulk = BatchScheduler(self.limits), BatchScheduler(self.limits)
+
+    def __len__(self) -> int:
+        return len(self._interactive) + len(self._bulk)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._interactive or key in self._bulk
+
+    def add(self, item: QueuedRequest) -> None:
+        """Queue a request.
+
+        Raises:
+            ValueError: a request with this key is queued already.
+        """
+        if item.key in self:
+            raise ValueError(f"{item.key} is queued already")
+        (self._bulk if item.bulk else self._interactive).add(item)
+
+    def clear(self) -> None:
+        """Remove all requests."""
+        self._interactive.clear()
+        self._bulk.clear()
+        self._in_a_row = 0
+
+    def take(self, now: float, idle: int = 1) -> list[QueuedRequest]:
+        """Remove and return the next batch, as `BatchScheduler.take` does."""
+        if idle < 1:
+            return []
+        if len(self._interactive) and (self._in_a_row < BULK_EVERY or not len(self._bulk)):
+            self._in_a_row = self._in_a_row + 1 if len(self._bulk) else 0
+            return self._interactive.take(now, idle)
+        self._in_a_row = 0
+        return self._bulk.take(now, idle)

@@ -1,6 +1,6 @@
-"""Our `Task.Strategy`: what Celery's consumer calls for every message. With request.py, all that knows Celery inside.
+"""The `Task.Strategy` of batched tasks: Celery's consumer calls it for every message. Uses Celery's internals.
 
-Rate limits are ignored: they would hold single requests back from batches, and a worker is limited by its processes.
+Rate limits are ignored: they would keep single requests out of batches, and a worker is limited by its processes.
 """
 
 import logging
@@ -19,9 +19,9 @@ from kombu.asynchronous.timer import to_timestamp
 from hanner.errors import InvalidText, WorkerLost
 from hanner_worker.batching.consumer import patch_exit_detection
 from hanner_worker.batching.dispatcher import Dispatcher
-from hanner_worker.batching.message import check, payload
-from hanner_worker.batching.request import MAX_DEATHS, BatchRequest
-from hanner_worker.execution.batch import get_context
+from hanner_worker.batching.message import decode_body, validate
+from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
+from hanner_worker.context import get_context
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ PREFORK_ONLY = (
     "hanner's worker needs Celery's prefork pool and event loop; start it without --pool, or with --pool prefork"
 )
 
-LOST = "what it ran in was lost; it is tried again"
-"""What the events say of a request that comes again after it had begun."""
+RETRY_REASON = "its process or worker died; it is tried again"
+"""Reason in the task-retried event of a request that was started before and is delivered again."""
 
 Handler = Callable[[Any, Any, Any, Any, Any], None]
 
@@ -39,7 +39,7 @@ def start(task: Any, app: Any, consumer: Any, **_: Any) -> Handler:
     """Return the handler of `task`'s messages; Celery calls this at start and after every reconnect.
 
     Raises:
-        ImproperlyConfigured: the pool is none that batches can be sent to.
+        ImproperlyConfigured: batches cannot be sent to this pool.
     """
     if consumer.hub is None or not isinstance(consumer.pool, TaskPool):
         raise ImproperlyConfigured(PREFORK_ONLY)
@@ -47,21 +47,21 @@ def start(task: Any, app: Any, consumer: Any, **_: Any) -> Handler:
 
 
 def _dispatcher(consumer: Any) -> Dispatcher:
-    """Return the worker's one dispatcher, told of this rebuild."""
+    """Return the worker's one dispatcher, connected to the consumer's present connection."""
     dispatcher: Dispatcher | None = getattr(consumer, "hanner_dispatcher", None)
     if dispatcher is None:
         patch_exit_detection(consumer.pool)
         dispatcher = consumer.hanner_dispatcher = Dispatcher(consumer, get_context())
     else:
-        dispatcher.rebuilt()
+        dispatcher.on_reconnect()
     return dispatcher
 
 
 class Strategy:
-    """Turns the messages of one task into requests that wait for their batch.
+    """Turns the messages of one task into queued requests.
 
     Attributes:
-        batched: tells the consumer that this is no strategy of Celery's.
+        batched: the consumer calls this strategy directly.
     """
 
     batched = True
@@ -71,46 +71,46 @@ class Strategy:
         self._app = app
         self._consumer = consumer
         self._dispatcher = dispatcher
-        self._held = get_context()
+        self._context = get_context()
         self._utc = app.uses_utc_timezone()
 
     def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
-        """Receive one message: received event, then its ETA or the queue for a batch."""
+        """Handle one message: send task-received, then wait for its ETA or queue it for a batch."""
         try:
-            request = self._request(message, body, ack, reject)
+            request = self._make_request(message, body, ack, reject)
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
             self._refuse(message, error)
             return
-        if self._is_repeated(request):
+        if self._merge_duplicate(request):
             return
-        self._announce(request)  # before its end, which does not say what it was
+        self._send_received_event(request)  # before events of its end, which do not name the task
         if (request.expires or request.id in state.revoked) and request.revoked():
             return
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
         signals.task_received.send(sender=self._consumer, request=request)
-        if request.deaths >= MAX_DEATHS:
-            request.set_aside(WorkerLost(), self._dispatcher.store)
+        if request.crashes >= MAX_CRASHES:
+            request.dead_letter(WorkerLost(), self._dispatcher.complete)
             return
-        if request.eta and not self._is_due(request):
+        if request.eta and self._schedule_eta(request):
             return
         self._reserve(request, callbacks)
 
-    def _request(self, message: Any, body: Any, ack: Any, reject: Any) -> BatchRequest:
+    def _make_request(self, message: Any, body: Any, ack: Any, reject: Any) -> BatchRequest:
         if body is not None:  # protocol 1
             body, headers, _, utc = proto1_to_proto2(message, body)
         else:
-            body, headers, utc = payload(message), message.headers, self._utc
+            body, headers, utc = decode_body(message), message.headers, self._utc
             if "args" in body:
                 body, headers, _, utc = hybrid_to_proto2(message, body)
         _, _, embed = body
-        check(headers, embed)
+        validate(headers, embed)
         return BatchRequest(
             message,
-            log_text=self._held.settings.log_text,
+            log_text=self._context.settings.log_text,
             arrived=self._dispatcher.clock(),
-            max_length=self._held.max_length,
-            bulk=self._held.ledger.is_bulk(str(message.delivery_tag)),
+            max_length=self._context.max_length,
+            bulk=self._context.inflight.is_bulk(str(message.delivery_tag)),
             on_ack=ack,
             on_reject=reject,
             app=self._app,
@@ -124,17 +124,17 @@ class Strategy:
             utc=utc,
         )
 
-    def _is_repeated(self, request: BatchRequest) -> bool:
-        """Recognise a request that this worker has at hand: it need not run again."""
-        at_hand = self._dispatcher.known(request.id)
-        if at_hand is not None:
-            at_hand.adopt(request)
-            return True
-        return False
+    def _merge_duplicate(self, request: BatchRequest) -> bool:
+        """Return whether this worker has the request already; if so, the message is acknowledged with that one."""
+        earlier = self._dispatcher.get(request.id)
+        if earlier is None:
+            return False
+        earlier.merge_duplicate(request)
+        return True
 
-    def _announce(self, request: BatchRequest) -> None:
-        if request.deaths:  # the worker that it ran in may have had no time to say so
-            request.retried(LOST)
+    def _send_received_event(self, request: BatchRequest) -> None:
+        if request.crashes:  # the worker that it ran in may not have sent the event
+            request.send_retry_event(RETRY_REASON)
         request.send_event(
             "task-received",
             name=request.name,
@@ -147,23 +147,23 @@ class Strategy:
             expires=request.expires and request.expires.isoformat(),
         )
 
-    def _is_due(self, request: BatchRequest) -> bool:
-        """Set a timer for a request that is to wait for its ETA."""
+    def _schedule_eta(self, request: BatchRequest) -> bool:
+        """Set a timer that queues a request at its ETA; return False if it is to be queued now."""
         try:
             zone = {} if request.utc else {"default_timezone": self._app.timezone}
             eta: float = to_timestamp(timezone.to_system(request.eta) if request.utc else request.eta, **zone)  # type: ignore[no-untyped-call]
         except (OverflowError, ValueError):
-            return True  # no time a clock can show: now is as good
-        self._consumer.qos.increment_eventually()  # it holds a place of the prefetch count while it waits
+            return False  # no time that a clock can show
+        self._consumer.qos.increment_eventually()  # it does not count against the prefetch count while it waits
         request._eta_timer_entry = self._consumer.timer.call_at(  # noqa: SLF001 - Celery cancels it there
-            eta, self._on_due, (request,), priority=6
+            eta, self._on_eta, (request,), priority=6
         )
         state.task_scheduled(request)
-        return False
+        return True
 
-    def _on_due(self, request: BatchRequest) -> None:
+    def _on_eta(self, request: BatchRequest) -> None:
         self._consumer.qos.decrement_eventually()
-        if not self._is_repeated(request):
+        if not self._merge_duplicate(request):
             request.arrived = self._dispatcher.clock()
             self._reserve(request, ())
 
@@ -174,12 +174,14 @@ class Strategy:
         self._dispatcher.add(request)
 
     def _refuse(self, message: Any, error: Exception) -> None:
-        """Fail a message that is no task message: its sender gets the named error if it left an id."""
+        """Fail a message that is not a valid request; its sender gets an error if the message has an id."""
         # The error's message may quote the body, so only its type is logged.
-        logger.error("a message that is no %s request was refused: %s", self._task.name, type(error).__name__)
+        logger.error("refused a message that is not a %s request: %s", self._task.name, type(error).__name__)
         headers = message.headers if isinstance(message.headers, dict) else {}
         if task_id := headers.get("id"):
-            reason = InvalidText(f"the message is no {self._task.name} request; send [[argument], {{}}, {{}}] as JSON")
+            reason = InvalidText(
+                f"the message is not a {self._task.name} request; send [[argument], {{}}, {{}}] as JSON"
+            )
             context = Context(id=task_id, delivery_info={}, root_id=headers.get("root_id"))
             self._app.backend.mark_as_failure(task_id, reason, request=context)
         message.ack_log_error(logger, self._consumer.connection_errors)

@@ -1,221 +1,265 @@
-"""A channel of kombu's to Redis whose messages are never only in the worker's memory. Touches kombu's internals.
+"""kombu's Redis transport with channels whose messages are never in the worker's memory only. Overrides its internals.
 
-kombu pops a message and then notes it as unacknowledged; a kill in between loses it. Here the blocking call is
-`BLMOVE q q RIGHT RIGHT`: it waits, wakes, and takes nothing away. Sent right behind it is one Lua step that moves many
-messages at once from the queue to what this worker holds. Acknowledgements gather and leave in one step per turn of
-the event loop. What lies in the queue is what kombu puts there, so any Celery client may send.
+kombu pops a message and then records it as unacknowledged; a kill in between loses it. Here the blocking command is
+`BLMOVE list list RIGHT RIGHT`: it waits and wakes, and removes nothing. Pipelined behind it is one Lua script, which
+moves many messages at once from the queue to the worker's unacknowledged messages. Acknowledgements are collected and
+sent in one script per turn of the event loop. The messages in the queue are kombu's own, so any Celery client may send
+them.
 
-Interactive lists go before bulk ones. Only one list can be waited on in that way, so a second connection waits on the
-bulk list and wakes the first (waker.py).
+Redis blocks one connection on several lists only if it removes the element, so a channel waits on an interactive list.
+A second connection waits on the bulk list, and ends the first one's wait when something arrives there. Without it a
+single bulk message would wait for up to a second.
 
-Queues consumed without acknowledgement (replies of remote control) go kombu's own way.
+Queues that are consumed without acknowledgement (replies of remote control) use kombu's own commands.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import cached_property
 from queue import Empty
 from time import monotonic
 from typing import Any
 
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from hanner.utils.json import loads
 from hanner_worker.delivery.inflight import MAX_FETCH, FetchRequest, FetchResult, InFlightStore, list_of
-from hanner_worker.delivery.qos import DEATHS, ReliableQoS
-from hanner_worker.delivery.scripts import TAKE
-from hanner_worker.delivery.waker import WAKE, Waker
+from hanner_worker.delivery.qos import CRASHES, ReliableQoS
+from hanner_worker.delivery.scripts import FETCH
 
 logger = logging.getLogger(__name__)
 
-LEDGER = "hanner_ledger"
+INFLIGHT_OPTION = "hanner_inflight"
 """The transport option that carries the worker's InFlightStore."""
-PAUSE = 1.0
-"""Seconds until Redis is asked again after it refused: its disk may be full, or it may be a replica."""
-LOOK = 0.05
-"""Seconds between looks at the queue while no process is idle."""
+REFUSAL_PAUSE = 1.0
+"""Seconds without a poll after Redis refused one: its disk may be full, or it may be a replica."""
+POLL_INTERVAL = 0.05
+"""Seconds between polls while no process is idle."""
+BULK = "BULK"
+"""Kind of the second connection, where kombu has BRPOP and LISTEN."""
+
+
+class PollState(Enum):
+    """What the channel's own connection does."""
+
+    IDLE = auto()
+    """No reply is pending."""
+    FETCHING = auto()
+    """FETCH was sent, and is answered at once."""
+    WAITING = auto()
+    """BLMOVE and FETCH were sent; they are answered when a message arrives, or after a second."""
+
+
+@dataclass(slots=True)
+class Poll:
+    """The polls of a channel: the pending one, and what the next one depends on.
+
+    Attributes:
+        state: what the connection does.
+        requests: the fetches of the pending poll.
+        keys: keys of the pending FETCH.
+        args: arguments of the pending FETCH.
+        may_have_more: the last fetch moved all it asked for of one kind.
+        last_list: the list of the last message.
+        refused_until: when Redis may be polled again after it refused.
+        next_at: when to poll again while no process is idle.
+        client_id: Redis' id of the connection.
+        socket: the socket for which `client_id` holds.
+    """
+
+    state: PollState = PollState.IDLE
+    requests: Sequence[FetchRequest] = ()
+    keys: list[str] = field(default_factory=list)
+    args: list[Any] = field(default_factory=list)
+    may_have_more: bool = False
+    last_list: str | None = None
+    refused_until: float = 0.0
+    next_at: float = 0.0
+    client_id: int = 0
+    socket: Any = None
 
 
 class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
-    """A channel whose messages are held by the worker from the moment they leave the queue."""
+    """A channel that moves messages from the queue to the in-flight store, and never holds the only copy of one."""
 
     QoS = ReliableQoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._acked: set[str] = set()  # queues that are consumed with acknowledgement
-        self._polling = False  # the pending command is ours, and ends with TAKE
-        self._blocking = False  # it begins with BLMOVE
-        self._full = False  # the last step took all it could of one kind, so there may be more
-        self._wait_on: str | None = None  # the list that gave the last message
-        self._not_before = self._next_look = 0.0
-        self._identified: Any = None  # the socket whose client's id is known
-        self._client_id = 0
-        self._pooled: Any = None
+        self._acked_queues: set[str] = set()  # consumed with acknowledgement
+        self._polling = Poll()
+        self._pooled_client: Any = None
         super().__init__(*args, **kwargs)
-        self.ledger: InFlightStore = self.connection.client.transport_options[LEDGER]
-        self.waker = Waker(self)
-        self.handlers[WAKE] = self.waker.on_readable
+        self.inflight: InFlightStore = self.connection.client.transport_options[INFLIGHT_OPTION]
+        self.bulk_waiter = BulkWaiter(self)
+        self.handlers[BULK] = self.bulk_waiter.on_readable
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
-        """Return a client; the one of the pool is kept, for making it takes longer than what it is asked for."""
+        """Return a client. That of the pool is kept, because making one takes longer than a command."""
         if asynchronous:
             return super()._create_client(asynchronous)
-        if self._pooled is None or self._pooled.connection_pool is not self.pool:
-            self._pooled = super()._create_client()
-        return self._pooled
+        if self._pooled_client is None or self._pooled_client.connection_pool is not self.pool:
+            self._pooled_client = super()._create_client()
+        return self._pooled_client
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
-        """Consume from a queue; one without acknowledgement goes kombu's own way."""
+        """Consume from a queue; one without acknowledgement is left to kombu."""
         if not no_ack:
-            self._acked.add(queue)
+            self._acked_queues.add(queue)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def _basic_cancel(self, consumer_tag: str) -> None:
         super()._basic_cancel(consumer_tag)
-        if self._polling and not self._acked.intersection(self.active_queues):
+        if self._polling.state is not PollState.IDLE and not self._acked_queues.intersection(self.active_queues):
             self._stop_polling()
 
     def _stop_polling(self) -> None:
-        """End the pending poll now, so that it takes nothing of what goes back to the queue; what it took is held."""
+        """End the pending poll now, so that it fetches none of the requeued messages. What it fetched is in flight."""
         with suppress(RedisError, OSError):
-            if self._blocking:
+            if self._polling.state is PollState.WAITING:
                 with self.conn_or_acquire() as client:
-                    client.client_unblock(self._client_id)
-            self._read_taken()
-        self._in_poll, self._polling = None, False
+                    client.client_unblock(self._polling.client_id)
+            self._read_fetch()
+        self._in_poll, self._polling.state = None, PollState.IDLE
 
     def flush(self) -> None:
-        """Tell Redis what was acknowledged since the last time, unless it has just refused."""
-        if self._qos is None or monotonic() < self._not_before:
+        """Send acknowledgements to Redis, unless it has just refused."""
+        if self._qos is None or monotonic() < self._polling.refused_until:
             return
         try:
             self._qos.flush()
         except ResponseError as error:
-            self._refused(error)
+            self._on_refusal(error)
 
-    def _wants(self, *, idle: bool) -> list[FetchRequest]:
-        """Return what there is room for, in the order in which it is to be taken."""
+    def _fetch_requests(self, *, idle: bool) -> list[FetchRequest]:
+        """Return what there is room for, interactive messages first."""
         queues = self._queue_cycle.consume(len(self.active_queues))
-        wants = []
-        for bulk, room in zip((False, True), self.qos.rooms(), strict=True):
-            ours = [queue for queue in queues if self.ledger.keys.is_bulk(queue) is bulk]
-            lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in ours]
+        requests = []
+        for bulk, room in zip((False, True), self.qos.free_slots(), strict=True):
+            of_kind = [queue for queue in queues if self.inflight.keys.is_bulk(queue) is bulk]
+            lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in of_kind]
             if lists and room != 0:
-                # Who works on bulk is never idle while there is more, and takes the last interactive one all the same.
-                last = idle or (not bulk and self.qos.holds_bulk)
-                wants.append(FetchRequest(lists, MAX_FETCH if room is None else min(room, MAX_FETCH), last))
-        return wants
+                # While bulk work lasts no worker is idle, so none would come for the last interactive message.
+                round_up = idle or (not bulk and self.qos.has_bulk)
+                requests.append(FetchRequest(lists, MAX_FETCH if room is None else min(room, MAX_FETCH), round_up))
+        return requests
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        if not self._acked.intersection(self.active_queues):
+        if not self._acked_queues.intersection(self.active_queues):
             super()._brpop_start(timeout)
             return
-        idle, now = self.qos.idle(), monotonic()
-        if now < self._not_before or (now < self._next_look and not idle and not self.qos.eager):
+        poll, idle, now = self._polling, self.qos.has_idle_process(), monotonic()
+        if now < poll.refused_until or (now < poll.next_at and not idle and not self.qos.poll_soon):
             return
-        wants = self._wants(idle=idle)
-        if not wants:
+        requests = self._fetch_requests(idle=idle)
+        if not requests:
             return
-        self._next_look, self.qos.eager = now + LOOK, False
+        poll.next_at, self.qos.poll_soon = now + POLL_INTERVAL, False
         connection = self.client.connection
-        if self._identified is not connection._sock:  # noqa: SLF001 - a new one since the last time
+        if poll.socket is not connection._sock:  # noqa: SLF001 - another one since the last poll
             connection.send_command("CLIENT", "ID")
-            self._client_id = self.client.parse_response(connection, "CLIENT ID")
-            self._identified = connection._sock  # noqa: SLF001
-        keys, args = self.ledger.take_command(*wants)
-        self._pending = wants, keys, args
-        commands = [("EVALSHA", TAKE.sha, len(keys), *keys, *args)]
-        self._blocking = idle and not self._full
-        if self._blocking:
-            first = wants[0].lists
-            wait_on = self._wait_on if self._wait_on in first else first[0]
+            poll.client_id = self.client.parse_response(connection, "CLIENT ID")
+            poll.socket = connection._sock  # noqa: SLF001
+        poll.requests = requests
+        poll.keys, poll.args = self.inflight.fetch_command(*requests)
+        commands = [("EVALSHA", FETCH.sha, len(poll.keys), *poll.keys, *poll.args)]
+        if idle and not poll.may_have_more:
+            first = requests[0].lists
+            wait_on = poll.last_list if poll.last_list in first else first[0]
             commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", timeout or self.brpop_timeout))
-            self.waker.list = wants[1].lists[0] if len(wants) > 1 else None
-        self._polling, self._in_poll, self._brpop_sent_at = True, connection, now
+            self.bulk_waiter.list = requests[1].lists[0] if len(requests) > 1 else None
+            poll.state = PollState.WAITING
+        else:
+            poll.state = PollState.FETCHING
+        self._in_poll, self._brpop_sent_at = connection, now
         connection.send_packed_command(connection.pack_commands(commands))
 
     @property
-    def blocked(self) -> int | None:
-        """The id at Redis' of the connection that waits for a message now, if it does."""
-        return self._client_id if self._polling and self._blocking else None
+    def blocked_client_id(self) -> int | None:
+        """Redis' id of the connection that waits for a message, if it does."""
+        return self._polling.client_id if self._polling.state is PollState.WAITING else None
 
     def _brpop_read(self, **options: Any) -> bool:
-        if not self._polling:
+        if self._polling.state is PollState.IDLE:
             return bool(super()._brpop_read(**options))
         try:
-            taken = self._read_taken(**options)
+            fetched = self._read_fetch(**options)
         except ResponseError as error:
-            self._refused(error)
+            self._on_refusal(error)
             raise Empty from error
         except self.connection_errors:
-            # Disconnected, so that the next turn connects anew.
-            self.client.connection.disconnect()
+            self.client.connection.disconnect()  # the next turn connects again
             raise
         finally:
-            self._in_poll, self._polling = None, False
+            self._in_poll, self._polling.state = None, PollState.IDLE
             self._flush_brpop_reauth()
-        if not taken.messages:
+        if not fetched.messages:
             raise Empty
-        self._wait_on = list_of(taken.messages[-1][0])
-        self._deliver_all(taken)
+        self._polling.last_list = list_of(fetched.messages[-1][0])
+        self._deliver_all(fetched)
         return True
 
-    def _read_taken(self, **options: Any) -> FetchResult:
-        client, refusal = self.client, None
-        if self._blocking:
+    def _read_fetch(self, **options: Any) -> FetchResult:
+        poll, client, refusal = self._polling, self.client, None
+        if poll.state is PollState.WAITING:
             try:
                 client.parse_response(client.connection, "BLMOVE", **options)
             except ResponseError as error:
-                refusal = error  # the reply of the other command is still to be read
-        wants, keys, args = self._pending
+                refusal = error  # the reply of FETCH must be read first
         try:
             reply = client.parse_response(client.connection, "EVALSHA", **options)
         except NoScriptError:
-            client.connection.send_command("EVAL", TAKE.source, len(keys), *keys, *args)
+            client.connection.send_command("EVAL", FETCH.script, len(poll.keys), *poll.keys, *poll.args)
             reply = client.parse_response(client.connection, "EVAL", **options)
-        taken = InFlightStore.taken(reply)
-        bulk = sum(self.ledger.is_bulk(tag) for tag, _ in taken.messages)
-        counts = {True: bulk, False: len(taken.messages) - bulk}
-        self._full = any(counts[self.ledger.keys.is_bulk(want.lists[0])] == want.most for want in wants)
-        if refusal is not None and not taken.messages:
+        fetched = InFlightStore.parse_fetch(reply)
+        bulk = sum(self.inflight.is_bulk(tag) for tag, _ in fetched.messages)
+        counts = {True: bulk, False: len(fetched.messages) - bulk}
+        poll.may_have_more = any(
+            counts[self.inflight.keys.is_bulk(request.lists[0])] == request.max_messages for request in poll.requests
+        )
+        if refusal is not None and not fetched.messages:
             raise refusal
-        return taken
+        return fetched
 
-    def _refused(self, error: ResponseError) -> None:
-        """Wait a moment after Redis refused; a replica is left, for the master may be elsewhere."""
-        if monotonic() >= self._not_before:
-            # Only the first word, which names the kind: the rest may quote a message.
-            logger.warning("Redis refuses (%s); asking again in %.0f s", type(error).__name__, PAUSE)
-        self._not_before, self._full = monotonic() + PAUSE, False
+    def _on_refusal(self, error: ResponseError) -> None:
+        """Pause polling after Redis refused; disconnect from a replica, because the master may be elsewhere."""
+        poll = self._polling
+        if monotonic() >= poll.refused_until:
+            # Only the error's type: its message may quote a text.
+            logger.warning("Redis refused a command (%s); retrying in %.0f s", type(error).__name__, REFUSAL_PAUSE)
+        poll.refused_until, poll.may_have_more = monotonic() + REFUSAL_PAUSE, False
         if isinstance(error, ReadOnlyError):
             raise RedisConnectionError("Redis is a replica now") from error
 
-    def _deliver_all(self, taken: FetchResult) -> None:
-        decoded = list(self._decoded(taken))
-        if taken.deaths:
-            self._mark_deaths([raw for _, raw, _ in decoded])
-        for tag, raw, queue in decoded:
+    def _deliver_all(self, fetched: FetchResult) -> None:
+        decoded = list(self._decode_all(fetched))
+        if fetched.crashed_tasks:
+            self._set_crash_counts([message for _, message, _ in decoded])
+        for tag, message, queue in decoded:
             callback = self.connection._callbacks.get(queue)  # noqa: SLF001 - kombu's way to a consumer
-            if callback is None:  # cancelled meanwhile
+            if callback is None:  # cancelled in the meantime
                 self.qos.reject(tag, requeue=True)
                 continue
             try:
-                callback(raw)
+                callback(message)
             except (RedisError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
                 self._discard(tag, error)
 
-    def _decoded(self, taken: FetchResult) -> Iterator[tuple[str, Any, str]]:
-        """Yield tag, message and queue of what can be read; what cannot is discarded."""
-        for tag, raw in taken.messages:
+    def _decode_all(self, fetched: FetchResult) -> Iterator[tuple[str, Any, str]]:
+        """Yield tag, message and queue of each message; one that cannot be decoded is discarded."""
+        for tag, raw in fetched.messages:
             try:
                 message = loads(raw)
                 properties = message["properties"]
-                properties["delivery_tag"] = tag  # the sender's says nothing about who holds it
-                properties.pop(DEATHS, None)
+                properties["delivery_tag"] = tag  # the sender's tag does not name the in-flight message
+                properties.pop(CRASHES, None)
                 if not isinstance(message["body"], str) or not isinstance(message["headers"], dict):
                     raise TypeError("body must be a string, and headers an object")  # noqa: TRY301
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
@@ -223,33 +267,160 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             else:
                 yield tag, message, list_of(tag).rsplit(self.sep, 1)[0]
 
-    def _mark_deaths(self, messages: list[Any]) -> None:
+    def _set_crash_counts(self, messages: list[Any]) -> None:
         with self.conn_or_acquire() as client:
-            deaths = self.ledger.deaths_of(client, [str(message["headers"].get("id")) for message in messages])
-        for message, count in zip(messages, deaths, strict=True):
-            message["properties"][DEATHS] = count
+            counts = self.inflight.crash_counts(client, [str(message["headers"].get("id")) for message in messages])
+        for message, count in zip(messages, counts, strict=True):
+            message["properties"][CRASHES] = count
 
     def _discard(self, tag: str, error: Exception) -> None:
         # The error's message may quote the text, so only its type is logged.
-        logger.error("a message that cannot be read was discarded: %s", type(error).__name__)
+        logger.error("discarded a message that cannot be decoded: %s", type(error).__name__)
         self.qos.ack(tag)
 
     def close(self) -> None:
-        """Close the channel. A pending poll is cut off: what it may yet take is not wanted any more."""
-        if self._polling:
-            self._polling = False
+        """Close the channel and its connections. A pending poll is cut off; what it fetches is requeued later."""
+        if self._polling.state is not PollState.IDLE:
+            self._polling.state = PollState.IDLE
             with suppress(RedisError, OSError):
                 self.client.connection.disconnect()
             self._in_poll = None
-        self.waker.close()
+        self.bulk_waiter.close()
         super().close()
 
     def _poll_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
-        if type == WAKE:
-            self.waker.on_readable()
+        if type == BULK:
+            self.bulk_waiter.on_readable()
         else:
             super()._poll_error(type, **options)
 
 
 class ReliableSentinelChannel(ReliableChannel, kombu_redis.SentinelChannel):  # type: ignore[misc]
-    """The same, of a master that sentinels name."""
+    """A ReliableChannel to the master that Redis Sentinel names."""
+
+
+class BulkWaiter:
+    """Waits on the bulk list with a connection of its own, and ends the channel's wait when something arrives there.
+
+    Attributes:
+        list: the list to wait on; None for none.
+        waiting: BLMOVE was sent and not answered yet.
+        denied: the Redis user may not run CLIENT UNBLOCK, so there is no use in waiting.
+    """
+
+    def __init__(self, channel: ReliableChannel) -> None:
+        self._channel = channel
+        self.list: str | None = None
+        self.waiting = False
+        self.denied = False
+
+    @cached_property
+    def client(self) -> Any:
+        """A client with a connection that kombu's poller can register."""
+        return self._channel._create_client(asynchronous=True)  # noqa: SLF001
+
+    def wait(self) -> None:
+        """Send BLMOVE.
+
+        Raises:
+            RedisError: the connection is lost.
+        """
+        self.client.connection.send_command(
+            "BLMOVE", self.list, self.list, "RIGHT", "RIGHT", self._channel.brpop_timeout
+        )
+        self.waiting = True
+
+    def on_readable(self) -> None:
+        """Read the reply. If a message has arrived, end the channel's wait.
+
+        Raises:
+            RedisError: the connection is lost.
+        """
+        self.waiting = False
+        connection = self.client.connection
+        try:
+            arrived = self.client.parse_response(connection, "BLMOVE") is not None
+        except ResponseError:  # the channel's own command is refused too, and logs it
+            self.list = None
+            return
+        except RedisError:
+            connection.disconnect()
+            raise
+        if arrived and (client_id := self._channel.blocked_client_id) is not None:
+            connection.send_command("CLIENT", "UNBLOCK", client_id)
+            try:
+                self.client.parse_response(connection, "CLIENT UNBLOCK")
+            except NoPermissionError:
+                self.denied = True
+                logger.warning(
+                    "the Redis user may not run CLIENT UNBLOCK, so single bulk requests wait up to a second; "
+                    "allow it with the rule +client|unblock"
+                )
+
+    def close(self) -> None:
+        """Close the connection."""
+        client = self.__dict__.get("client")
+        if client is not None and client.connection is not None:
+            with suppress(RedisError, OSError):
+                client.connection.disconnect()
+        self.list, self.waiting = None, False
+
+
+class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
+    """Sends the acknowledgements of all channels before each wait of the event loop, and polls their bulk waiters."""
+
+    def on_poll_start(self) -> None:
+        """Prepare all channels for the next wait of the event loop."""
+        for channel in self._channels:
+            channel.flush()
+        super().on_poll_start()
+        for channel in self._channels:
+            self._start_bulk_waiter(channel, channel.bulk_waiter)
+
+    def _start_bulk_waiter(self, channel: ReliableChannel, waiter: BulkWaiter) -> None:
+        if channel.blocked_client_id is None or waiter.list is None or waiter.waiting or waiter.denied:
+            return
+        if not self._client_registered(channel, waiter.client, BULK):
+            self._register(channel, waiter.client, BULK)
+        waiter.wait()
+
+    def on_readable(self, fileno: int) -> None:
+        """Read a reply. A bulk waiter's is read even if there is no room, or its socket would stay readable."""
+        channel, kind = self._fd_to_chan.get(fileno) or (None, None)
+        if channel is not None and kind == BULK:
+            channel.bulk_waiter.on_readable()
+        else:
+            super().on_readable(fileno)
+
+
+class Transport(kombu_redis.Transport):  # type: ignore[misc]
+    """kombu's transport to redis:// and rediss://; its channels are reliable if the options carry an InFlightStore."""
+
+    reliable_channel: type[ReliableChannel] = ReliableChannel
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        if INFLIGHT_OPTION in client.transport_options:
+            self.Channel = self.reliable_channel
+            self.cycle = Poller()
+
+
+class SentinelTransport(Transport):
+    """The same to sentinel://."""
+
+    default_port = 26379
+    Channel = kombu_redis.SentinelChannel
+    reliable_channel = ReliableSentinelChannel
+
+
+def install() -> None:
+    """Make kombu use these transports in this process.
+
+    They are registered by scheme, not with Celery's `broker_transport`: kombu forgets that when it fails over to
+    another URL.
+    """
+    TRANSPORT_ALIASES.update(
+        redis=f"{__name__}:Transport", rediss=f"{__name__}:Transport", sentinel=f"{__name__}:SentinelTransport"
+    )
+    for scheme in ("redis", "rediss", "sentinel"):
+        _transport_cache.pop(scheme, None)

@@ -1,6 +1,6 @@
-"""Keeps a worker's lease: a thread of the parent, which runs as long as the parent does and stands still when it does.
+"""The heartbeat: a thread of the worker's parent that renews the lease, also while the event loop is busy for seconds.
 
-The event loop may be busy for seconds, at a start or a stop; the lease must not lapse by that.
+If the parent is stopped or killed the thread is too, and the lease expires.
 """
 
 import logging
@@ -14,41 +14,41 @@ from hanner_worker.delivery.inflight import HeartbeatResult, InFlightStore
 
 logger = logging.getLogger(__name__)
 
-RENEWALS = 5
-"""Renewals per lease: a few may fail before it lapses."""
+HEARTBEATS_PER_LEASE = 5
+"""A few heartbeats may fail before the lease expires."""
 
 
 class LeaseRenewer:
-    """Renews the lease and takes back what lapsed workers held, until it is stopped.
+    """Renews the lease, and requeues the messages of workers whose lease has expired, until it is stopped.
 
     Args:
-        ledger: the worker's account.
-        connect: makes a client of Redis, used by the thread alone.
-        about: tells how the worker does; called on the thread.
-        noted: is told what each renewal brought, on the thread.
+        inflight: the worker's in-flight messages.
+        connect: returns a client of Redis, for the thread alone.
+        get_status: returns the worker's status; called on the thread.
+        on_heartbeat: receives the result of each heartbeat; called on the thread.
     """
 
     def __init__(
         self,
-        ledger: InFlightStore,
+        inflight: InFlightStore,
         connect: Callable[[], Any],
-        about: Callable[[], Mapping[str, Any]],
-        noted: Callable[[HeartbeatResult], None] | None = None,
+        get_status: Callable[[], Mapping[str, Any]],
+        on_heartbeat: Callable[[HeartbeatResult], None] | None = None,
     ) -> None:
-        self._ledger = ledger
+        self._inflight = inflight
         self._connect = connect
-        self._about = about
-        self._noted = noted
+        self._get_status = get_status
+        self._on_heartbeat = on_heartbeat
         self._stopped = threading.Event()
         self._failing = False
-        self._thread = threading.Thread(target=self._run, name="hanner-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hanner-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; the lease stays as it is."""
+        """Stop the thread; the lease stays as it is."""
         self._stopped.set()
         self._thread.join()
 
@@ -56,30 +56,31 @@ class LeaseRenewer:
         client = self._connect()
         while True:
             self._renew(client)
-            if self._stopped.wait(self._ledger.lease / RENEWALS):
+            if self._stopped.wait(self._inflight.lease / HEARTBEATS_PER_LEASE):
                 client.close()
                 return
 
     def _renew(self, client: Any) -> None:
+        worker_id = self._inflight.worker_id
         try:
-            renewed = self._ledger.renew(client, self._about())
-            if self._noted is not None:
-                self._noted(renewed)
+            result = self._inflight.heartbeat(client, self._get_status())
+            if self._on_heartbeat is not None:
+                self._on_heartbeat(result)
         except (RedisError, OSError) as error:
             if not self._failing:
-                logger.warning("the lease of %s cannot be renewed: %s", self._ledger.owner, type(error).__name__)
+                logger.warning("the lease of %s cannot be renewed: %s", worker_id, type(error).__name__)
             self._failing = True
             return
         except Exception:
-            # Without renewals everything would be done twice, so nothing may end this thread.
-            logger.exception("the lease of %s could not be renewed", self._ledger.owner)
+            # Without a lease other workers do all of this worker's work again, so nothing may end this thread.
+            logger.exception("the lease of %s could not be renewed", worker_id)
             return
         self._failing = False
-        if renewed.owners:
+        if result.expired_workers:
             logger.warning(
-                "%s did not renew; %d texts of theirs are in the queue again",
-                ", ".join(renewed.owners),
-                renewed.taken_back,
+                "worker lease expired: %s; requeued %d unacknowledged requests",
+                ", ".join(result.expired_workers),
+                result.requeued,
             )
-        if renewed.overdue:
-            logger.warning("%d texts were held for too long and went back to the queue", renewed.overdue)
+        if result.overdue:
+            logger.warning("requeued %d requests that exceeded the visibility timeout", result.overdue)

@@ -1,263 +1,327 @@
-"""What one worker holds of its queue, as Redis knows it. Parent, pool processes and the keeper's thread all use it.
+"""The messages that a worker has fetched and not acknowledged, as Redis stores them. Each method is one Lua script.
 
-Every method is one step of Redis', and needs a client of the caller's: none of them may be shared across a fork.
+The parent, its pool processes and the heartbeat thread all use it, each with a client of its own, because a client must
+not be shared across a fork.
 """
 
 import json
+import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 from uuid import uuid4
+
+from celery import states
+from redis.exceptions import RedisError
 
 from hanner.queue.keys import QUEUES, QueueKeys
 from hanner_worker.delivery import scripts
+from hanner_worker.delivery.results import decode_state, encode_result
+from hanner_worker.payload import TaskPayload
+
+logger = logging.getLogger(__name__)
 
 MAX_FETCH = 1000
-"""Messages of a kind taken in one step."""
-DEATHS_KEPT = 86_400
-"""Seconds after the last death for which deaths are remembered."""
+"""Most messages of a kind that one fetch moves."""
+CRASH_TTL = 86_400
+"""Seconds after the last crash for which crashes are remembered."""
+RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0)
+"""Seconds between tries to store results: a Redis that restarts is back within them."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How one held message ends.
+class Outcome(StrEnum):
+    """How a request ended, or why it has not. The Lua scripts return these names."""
+
+    OK = "OK"
+    """It has a result."""
+    FAILED = "FAILED"
+    """It has an error, which is stored as its result."""
+    ALREADY_ANSWERED = "ALREADY_ANSWERED"
+    """An earlier result is stored for it, and is kept."""
+    FENCED = "FENCED"
+    """The worker no longer owns it: it is in the queue again, or another worker has it. No events are sent about it."""
+    RETRY_ISOLATED = "RETRY_ISOLATED"
+    """The soft time limit of its batch passed; it is tried again, alone."""
+    NOT_STORED = "NOT_STORED"
+    """Its result could not be stored; it goes back to the queue."""
+
+
+_OUTCOMES = {str(outcome).encode(): outcome for outcome in Outcome}
+
+
+class Completion(NamedTuple):
+    """The end of one request.
 
     Attributes:
-        tag: the message.
-        task_id: its task.
-        key: where the result goes, and the channel it is announced on.
-        payload: the encoded result; None stores nothing.
-        expires: seconds the result is kept; 0 for ever.
-        overwrite: what is stored there is no answer, and gives way.
-        letter: its dead letter but for the message, if it is to be set aside.
+        request: the request.
+        outcome: OK, FAILED or ALREADY_ANSWERED.
+        result: a JSON value, or the exception with which the request failed.
+        dead_letter: its dead letter without the message; None if it gets none.
+        store_result: the result is to be stored; else the message is only acknowledged.
+        replace: the stored state is not an answer, and is overwritten.
     """
 
-    tag: str
-    task_id: str
-    key: Any
-    payload: Any = None
-    expires: int = 0
-    overwrite: bool = False
-    letter: Mapping[str, Any] | None = None
-
-    def args(self) -> list[Any]:
-        """Return it as FINISH takes it."""
-        letter, at = "", 0
-        if self.letter is not None:
-            letter, at = json.dumps(self.letter)[:-1] + ', "message": ', self.letter["at"]
-        payload = "" if self.payload is None else self.payload
-        return [self.tag, self.task_id, payload, self.expires, "1" if self.overwrite else "", letter, at]
+    request: TaskPayload
+    outcome: Outcome
+    result: Any = None
+    dead_letter: Mapping[str, Any] | None = None
+    store_result: bool = True
+    replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
-    """What a worker wants of one kind of messages.
+class FetchRequest(NamedTuple):
+    """How many messages of one kind a worker wants.
 
     Attributes:
-        lists: Redis' lists, the first to be emptied first.
-        most: how many messages at most; MOST is the limit.
-        last: take also what cannot be shared, because a process waits for it or nobody else comes soon.
+        lists: the lists of Redis that have them; the first one is emptied first.
+        max_messages: most messages; MAX_FETCH is the limit.
+        round_up: round the worker's share up, because a process is idle or no other worker will fetch the rest soon.
     """
 
     lists: Sequence[str]
-    most: int
-    last: bool = True
+    max_messages: int
+    round_up: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FetchResult:
-    """What one step took from the queue.
+class FetchResult(NamedTuple):
+    """What one fetch moved from the queue.
 
     Attributes:
-        deaths: tasks of the queue that somebody died under; mostly 0.
+        crashed_tasks: tasks of the queue that have a crash count; mostly 0.
         messages: tag and raw message, the oldest first.
     """
 
-    deaths: int
+    crashed_tasks: int
     messages: list[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatResult:
-    """What a renewal of the lease brought.
+class HeartbeatResult(NamedTuple):
+    """What a heartbeat did.
 
     Attributes:
-        owners: workers whose lease had lapsed.
-        taken_back: messages of theirs that are in the queue again.
-        overdue: own messages that were held for longer than the visibility timeout, and went back.
+        expired_workers: workers whose lease had expired.
+        requeued: messages of theirs that are in the queue again.
+        overdue: own messages that were requeued because they exceeded the visibility timeout.
     """
 
-    owners: list[str]
-    taken_back: int
+    expired_workers: list[str]
+    requeued: int
     overdue: int
 
 
 @dataclass(slots=True)
 class InFlightStore:
-    """One worker's account of what it holds.
+    """The in-flight messages of one worker.
 
     Attributes:
         keys: names of the queue's keys.
-        lease: seconds for which a worker that says nothing counts as alive.
-        visibility: seconds after which what neither runs nor ended goes back to the queue.
-        owner: the worker; its processes share it.
+        lease: seconds after the last heartbeat for which the worker counts as alive.
+        visibility_timeout: seconds after which a message that neither runs nor ended is requeued.
+        worker_id: names the worker; its processes share it.
     """
 
     keys: QueueKeys
     lease: float
-    visibility: float = 3600.0
-    owner: str = field(default="", repr=False)
-    _number: int = field(default=0, repr=False)
-    _bulk: frozenset[str] = field(init=False, repr=False)
+    visibility_timeout: float = 3600.0
+    worker_id: str = field(default="", repr=False)
+    _last_number: int = field(default=0, repr=False)
+    _bulk_lists: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._bulk = frozenset(self.keys.bulk_lists)
-        if not self.owner:
-            self.become_owner()
+        self._bulk_lists = frozenset(self.keys.bulk_lists)
+        if not self.worker_id:
+            self.renew_worker_id()
 
     def __json__(self) -> str:
-        """Return what `celery inspect stats` shows of it, for it stands among the transport's options."""
-        return self.owner
+        """Return what `celery inspect stats` shows of it, because it is one of the transport's options."""
+        return self.worker_id
 
-    def become_owner(self) -> None:
-        """Make this process an owner of its own; a worker does so once, when it starts."""
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    def renew_worker_id(self) -> None:
+        """Give this process a worker id of its own; a worker does so once, when it starts."""
+        self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @property
-    def _mine(self) -> list[str]:
-        keys, owner = self.keys, self.owner
-        return [keys.held(owner), keys.taken(owner), keys.running(owner)]
+    def _own_keys(self) -> list[str]:
+        keys, worker_id = self.keys, self.worker_id
+        return [keys.unacked(worker_id), keys.claimed_at(worker_id), keys.running(worker_id)]
 
     def is_bulk(self, tag: str) -> bool:
-        """Tell whether a message came from the bulk queue."""
-        return list_of(tag) in self._bulk  # asked several times for each message
+        """Return whether a message came from the bulk queue."""
+        return list_of(tag) in self._bulk_lists  # called several times for each message
 
-    def take_command(self, *wants: FetchRequest) -> tuple[list[str], list[Any]]:
-        """Return keys and arguments of TAKE, for who sends it without waiting for the reply; the first kind goes first.
-
-        No kind takes another's room.
-        """
-        held, taken, _ = self._mine
-        keys = [self.keys.leases, held, taken, self.keys.deaths]
-        args: list[Any] = [self.owner, int(self.lease * 1000), self._number]
-        for want in wants:
-            most = min(want.most, MAX_FETCH)
-            keys += want.lists
-            args += [len(want.lists), most, int(want.last)]
-            self._number += most  # a number is never used again, even if the reply is lost
+    def fetch_command(self, *requests: FetchRequest) -> tuple[list[str], list[Any]]:
+        """Return keys and arguments of FETCH, for a caller that pipelines it; the first kind is fetched first."""
+        unacked, claimed_at, _ = self._own_keys
+        keys = [self.keys.leases, unacked, claimed_at, self.keys.crashes]
+        args: list[Any] = [self.worker_id, int(self.lease * 1000), self._last_number]
+        for request in requests:
+            most = min(request.max_messages, MAX_FETCH)
+            keys += request.lists
+            args += [len(request.lists), most, "up" if request.round_up else "down"]
+            self._last_number += most  # a number is never used again, even if the reply is lost
         return keys, args
 
     @staticmethod
-    def taken(reply: Any) -> FetchResult:
-        """Read the reply of TAKE."""
-        deaths, flat = reply
-        return FetchResult(deaths, [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)])
+    def parse_fetch(reply: Any) -> FetchResult:
+        """Return the reply of FETCH, decoded."""
+        crashed_tasks, flat = reply
+        messages = [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)]
+        return FetchResult(crashed_tasks, messages)
 
-    def deaths_of(self, client: Any, task_ids: Sequence[str]) -> list[int]:
-        """Return how many processes died under each task.
+    def crash_counts(self, client: Any, task_ids: Sequence[str]) -> list[int]:
+        """Return for each task how many processes died while they worked on it.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
-        return [int(count or 0) for count in client.hmget(self.keys.deaths, task_ids)] if task_ids else []
+        return [int(count or 0) for count in client.hmget(self.keys.crashes, task_ids)] if task_ids else []
 
-    def begin(self, client: Any, tags: Sequence[str], ids: Sequence[str], results: Sequence[Any]) -> list[Any]:
-        """Note that a process works on messages now.
+    def start(self, backend: Any, requests: Sequence[TaskPayload]) -> list[tuple[Outcome, str]]:
+        """Record that a process works on requests from now on.
+
+        If Redis is unreachable all may be worked on: `complete` finds out whether the worker still owns them.
 
         Returns:
-            For each: False if it is not held any more, the result it has already (bytes), or True.
-
-        Raises:
-            RedisError: Redis is away, or refused.
+            For each: OK, FENCED or ALREADY_ANSWERED, and Celery's state of the stored result, empty if there is none.
         """
-        _, taken, running = self._mine
-        replies = scripts.BEGIN(client, [taken, running, *results], [*tags, *ids])
-        return [reply if isinstance(reply, bytes) else bool(reply) for reply in replies]
+        _, claimed_at, running = self._own_keys
+        task_ids = [request.id for request in requests]
+        results = [backend.get_key_for_task(task_id) for task_id in task_ids]
+        args = [*(request.tag for request in requests), *task_ids]
+        try:
+            outcomes, stored = scripts.START([claimed_at, running, *results], args, backend.client)
+        except (RedisError, OSError) as error:
+            logger.warning("the start of a batch could not be recorded in Redis: %s", type(error).__name__)
+            return [(Outcome.OK, "")] * len(requests)
+        states_ = ["" if document is None else decode_state(backend, document) for document in stored]
+        return [
+            (Outcome.ALREADY_ANSWERED if state in states.READY_STATES else _OUTCOMES[outcome], state)
+            for outcome, state in zip(outcomes, states_, strict=True)
+        ]
 
-    def finish(self, client: Any, ends: Sequence[End]) -> list[bool]:
-        """Store and announce results and acknowledge, of those that are still held; the first answer stays.
+    def complete(
+        self, backend: Any, completions: Sequence[Completion], sleep: Callable[[float], None] = time.sleep
+    ) -> list[Outcome]:
+        """Store and announce results and acknowledge their messages, of those requests that the worker still owns.
+
+        It is idempotent, so it is retried for as long as RETRY_DELAYS together. The first answer to a task is kept.
+
+        Args:
+            backend: the app's Redis backend: its keys, encoding, expiry and client are used.
+            completions: how the requests ended.
+            sleep: waits between tries.
 
         Returns:
-            For each: whether it was still held.
-
-        Raises:
-            RedisError: Redis is away, or refused.
+            For each its outcome; ALREADY_ANSWERED if an earlier result was kept, FENCED if nothing was stored because
+            the worker no longer owns it. NOT_STORED for all if Redis refused or was unreachable for too long: then
+            the messages must not be acknowledged.
         """
-        keys = [*self._mine, self.keys.deaths, self.keys.dead, self.keys.dead_index, *(end.key for end in ends)]
-        replies = scripts.FINISH(client, keys, [arg for end in ends for arg in end.args()])
-        return [bool(reply) for reply in replies]
+        if not completions:
+            return []
+        results = [backend.get_key_for_task(completion.request.id) for completion in completions]
+        keys = [*self._own_keys, self.keys.crashes, self.keys.dead, self.keys.dead_index, *results]
+        done = backend.app.now().isoformat()
+        args = [arg for completion in completions for arg in _complete_args(backend, completion, done)]
+        for delay in (*RETRY_DELAYS, None):
+            try:
+                replies = scripts.COMPLETE(keys, args, backend.client)
+            except (RedisError, OSError) as error:
+                reason = type(error).__name__
+                if delay is None:
+                    break
+                logger.warning("Redis did not store %d results (%s); retrying in %s s", len(completions), reason, delay)
+                sleep(delay)
+            else:
+                return [
+                    completion.outcome if reply == b"OK" else _OUTCOMES[reply]
+                    for completion, reply in zip(completions, replies, strict=True)
+                ]
+        logger.error("%d results could not be stored: %s", len(completions), reason)
+        return [Outcome.NOT_STORED] * len(completions)
 
-    def settle(self, client: Any, done: Sequence[str], ids: Sequence[str], back: Sequence[str]) -> None:
-        """Acknowledge some messages without a result, and put others back into the queue.
+    def ack(self, client: Any, tags: Sequence[str], task_ids: Sequence[str], requeued: Sequence[str]) -> None:
+        """Acknowledge messages without a result, and requeue others.
 
         Args:
             client: a client of Redis.
-            done: tags to acknowledge.
-            ids: tasks whose deaths may be forgotten.
-            back: tags to put back.
+            tags: messages to acknowledge.
+            task_ids: tasks whose crash count is removed.
+            requeued: messages to requeue.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
-        args = [len(done), *done, len(ids), *ids, *back]
-        scripts.SETTLE(client, [*self._mine, self.keys.deaths], args)
+        args: list[Any] = [len(tags), *tags, len(task_ids), *task_ids, *requeued]
+        scripts.ACK([*self._own_keys, self.keys.crashes], args, client)
 
-    def put_back(self, client: Any, keep: Iterable[str] = ()) -> int:
-        """Put all that is held back into the queue, but for the tags of `keep`; return how many.
+    def requeue(self, client: Any, keep: Iterable[str] = ()) -> int:
+        """Requeue all unacknowledged messages but those with the tags of `keep`; return how many.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
-        return int(scripts.PUT_BACK(client, self._mine, list(keep)))
+        return int(scripts.REQUEUE(self._own_keys, list(keep), client))
 
-    def died(self, client: Any, tags: Sequence[str], ids: Sequence[str]) -> list[int]:
-        """Count a death for each; return how many there were, 0 for what is not held any more.
+    def count_crashes(self, client: Any, tags: Sequence[str], task_ids: Sequence[str]) -> list[int | None]:
+        """Count a crash for each task; return how many there were, or None for a message that it no longer owns.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
-        _, taken, running = self._mine
-        reply: list[int] = scripts.DIED(client, [taken, running, self.keys.deaths], [DEATHS_KEPT, *tags, *ids])
+        _, claimed_at, running = self._own_keys
+        keys = [claimed_at, running, self.keys.crashes]
+        reply: list[int | None] = scripts.CRASHED(keys, [CRASH_TTL, *tags, *task_ids], client)
         return reply
 
-    def renew(self, client: Any, about: Mapping[str, Any]) -> HeartbeatResult:
-        """Renew the lease, say how the worker does, and take back what lapsed workers held.
+    def heartbeat(self, client: Any, status: Mapping[str, Any]) -> HeartbeatResult:
+        """Renew the lease, write the worker's status, and requeue the messages of workers whose lease has expired.
 
         Args:
             client: a client of Redis.
-            about: fields of the worker's hash; see QueueKeys.owner.
+            status: fields of the worker's hash; see QueueKeys.worker.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
         names = self.keys
-        keys = [names.leases, *self._mine, names.deaths, names.owner(self.owner), QUEUES]
-        starts = [names.held(""), names.taken(""), names.running(""), names.owner("")]
-        fields = [part for pair in about.items() for part in pair]
-        args = [
-            self.owner,
+        keys = [names.leases, *self._own_keys, names.crashes, names.worker(self.worker_id), QUEUES]
+        prefixes = [names.unacked(""), names.claimed_at(""), names.running(""), names.worker("")]
+        args: list[Any] = [
+            self.worker_id,
             int(self.lease * 1000),
-            int(self.visibility * 1000),
-            DEATHS_KEPT,
-            *starts,
+            int(self.visibility_timeout * 1000),
+            CRASH_TTL,
+            *prefixes,
             names.queue,
-            *fields,
+            *(part for pair in status.items() for part in pair),
         ]
-        count, owners, overdue = scripts.RENEW(client, keys, args)
-        return HeartbeatResult([owner.decode() for owner in owners], count, overdue)
+        requeued, expired_workers, overdue = scripts.HEARTBEAT(keys, args, client)
+        return HeartbeatResult([worker_id.decode() for worker_id in expired_workers], requeued, overdue)
 
-    def leave(self, client: Any) -> int:
-        """Put all back and end the lease; return how many messages went back.
+    def deregister(self, client: Any) -> int:
+        """Requeue all unacknowledged messages and end the lease; return how many messages were requeued.
 
         Raises:
-            RedisError: Redis is away, or refused.
+            RedisError: Redis is unreachable, or refused.
         """
-        keys = [self.keys.leases, *self._mine, self.keys.owner(self.owner)]
-        return int(scripts.LEAVE(client, keys, [self.owner]))
+        keys = [self.keys.leases, *self._own_keys, self.keys.worker(self.worker_id)]
+        return int(scripts.DEREGISTER(keys, [self.worker_id], client))
+
+
+def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]:
+    """Return the arguments of COMPLETE for one request."""
+    request, document, expires, letter, at = completion.request, b"", 0, "", 0
+    if completion.store_result:
+        document, expires = encode_result(backend, request, completion.result, done)
+    if completion.dead_letter is not None:
+        letter, at = json.dumps(completion.dead_letter)[:-1] + ', "message": ', completion.dead_letter["at"]
+    return [request.tag, request.id, document, expires, "replace" if completion.replace else "keep", letter, at]
 
 
 def list_of(tag: str) -> str:
-    """Return the list of Redis' that a message came from."""
-    return tag[16:]  # behind the number and a space; TAKE puts them there
+    """Return the list of Redis that a message came from."""
+    return tag[16:]  # after the number and a space, see fetch.lua

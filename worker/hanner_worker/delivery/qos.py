@@ -1,4 +1,4 @@
-"""What a worker holds, on its own side of the connection. Touches kombu's internals, as channel.py does."""
+"""The unacknowledged messages of a channel, in memory: what kombu asks about them. Overrides kombu's internals."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -7,8 +7,8 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import RedisError
 
-DEATHS = "hanner_deaths"
-"""Where a message's properties carry how many processes died under its task."""
+CRASHES = "hanner_crashes"
+"""Property of a message: how many processes died while they worked on its task."""
 
 
 def _always() -> bool:
@@ -16,106 +16,105 @@ def _always() -> bool:
 
 
 class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
-    """What this channel's worker holds, on this side: by delivery tag, with what is still to be told to Redis.
+    """The unacknowledged messages of one channel by delivery tag, and the acknowledgements not yet sent to Redis.
+
+    Interactive and bulk messages have a prefetch count each, so that many of one kind do not keep out the other.
 
     Attributes:
-        busy: tells the tags of messages that must not go back, because a process works on them; None on channels
-            that the worker's requests do not come from.
-        idle: tells whether a process waits for work. If none does, another worker may have one that does, and the
-            queue is only looked at now and then.
-        eager: look at once although no process is idle, for a batch has just left.
-
-    Interactive and bulk messages have a prefetch count each, so that many of one kind keep none of the other out.
+        running_tags: returns the tags of the messages that a process works on, which must not be requeued; None on
+            channels that the worker's requests do not come from.
+        has_idle_process: returns whether a process is idle. If none is, another worker may have an idle one, so the
+            queue is polled only every POLL_INTERVAL.
+        poll_soon: poll at once although no process is idle, because a batch has just been sent to one.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.busy: Callable[[], Iterable[str]] | None = None
-        self.idle: Callable[[], bool] = _always
-        self.eager = False
-        self._bulk: set[str] = set()
-        self._done: list[str] = []
-        self._back: list[str] = []
-        self._buried: list[str] = []
+        self.running_tags: Callable[[], Iterable[str]] | None = None
+        self.has_idle_process: Callable[[], bool] = _always
+        self.poll_soon = False
+        self._bulk_tags: set[str] = set()
+        self._acked: list[str] = []
+        self._requeued: list[str] = []
+        self._finished_ids: list[str] = []  # tasks among the acknowledged that have a crash count
 
     def can_consume(self) -> bool:
-        """Tell whether there is room for a message of either kind."""
-        return any(room is None or room > 0 for room in self.rooms())
+        """Return whether there is room for a message of either kind."""
+        return any(room is None or room > 0 for room in self.free_slots())
 
-    def rooms(self) -> tuple[int | None, int | None]:
-        """Return how many interactive and how many bulk messages there is room for; None for any number."""
+    def free_slots(self) -> tuple[int | None, int | None]:
+        """Return how many interactive and how many bulk messages there is room for; None is no limit."""
         if not self.prefetch_count:
             return None, None
-        bulk = len(self._bulk)
+        bulk = len(self._bulk_tags)
         interactive = len(self._delivered) - bulk
         return max(0, self.prefetch_count - interactive), max(0, self.prefetch_count - bulk)
 
     @property
-    def holds_bulk(self) -> bool:
-        """Whether bulk messages are held; then no process is idle for long, and nor are those of other workers."""
-        return bool(self._bulk)
+    def has_bulk(self) -> bool:
+        """Whether bulk messages are in flight; then no process is idle for long, here or in other workers."""
+        return bool(self._bulk_tags)
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Take note of a message that Redis knows to be held."""
+        """Add a message that is in flight in Redis."""
         self._delivered[delivery_tag] = message
-        if self.channel.ledger.is_bulk(delivery_tag):
-            self._bulk.add(delivery_tag)
+        if self.channel.inflight.is_bulk(delivery_tag):
+            self._bulk_tags.add(delivery_tag)
 
-    def _drop(self, delivery_tag: str) -> Any:
-        self._bulk.discard(delivery_tag)
+    def _remove(self, delivery_tag: str) -> Any:
+        self._bulk_tags.discard(delivery_tag)
         return self._delivered.pop(delivery_tag, None)
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message at the next `flush`."""
-        self._done.append(delivery_tag)
-        message = self._drop(delivery_tag)
-        if message is not None and message.properties.get(DEATHS) and isinstance(message.headers, dict):
-            self._buried.append(str(message.headers.get("id")))
+        self._acked.append(delivery_tag)
+        message = self._remove(delivery_tag)
+        if message is not None and message.properties.get(CRASHES) and isinstance(message.headers, dict):
+            self._finished_ids.append(str(message.headers.get("id")))
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Put a message back, or acknowledge it, at the next `flush`."""
+        """Requeue a message at the next `flush`, or acknowledge it."""
         if requeue:
-            self._drop(delivery_tag)
-            self._back.append(delivery_tag)
+            self._remove(delivery_tag)
+            self._requeued.append(delivery_tag)
         else:
             self.ack(delivery_tag)
 
-    def forget(self, delivery_tags: Iterable[str]) -> None:
-        """Forget messages of which Redis knows that they are not held any more."""
+    def drop(self, delivery_tags: Iterable[str]) -> None:
+        """Remove messages that are no longer in flight in Redis."""
         for tag in delivery_tags:
-            self._drop(tag)
-
-    def adopt(self, messages: dict[str, Any]) -> None:
-        """Take over messages of an earlier channel."""
-        for tag, message in messages.items():
-            self.append(message, tag)
+            self._remove(tag)
 
     def flush(self) -> None:
-        """Tell Redis what was acknowledged and what goes back.
+        """Send acknowledgements and requeues to Redis.
 
         Raises:
-            RedisError: Redis is away, or refused; all is kept for the next time.
+            RedisError: Redis is unreachable, or refused; they are kept for the next time.
         """
-        if not self._done and not self._back:
+        if not self._acked and not self._requeued:
             return
-        done, ids, back = self._done, self._buried, self._back
-        self._done, self._buried, self._back = [], [], []
+        acked, finished_ids, requeued = self._acked, self._finished_ids, self._requeued
+        self._acked, self._finished_ids, self._requeued = [], [], []
         try:
             with self.channel.conn_or_acquire() as client:
-                self.channel.ledger.settle(client, done, ids, back)
+                self.channel.inflight.ack(client, acked, finished_ids, requeued)
         except RedisError:
-            self._done, self._buried, self._back = done + self._done, ids + self._buried, back + self._back
+            self._acked, self._requeued = acked + self._acked, requeued + self._requeued
+            self._finished_ids = finished_ids + self._finished_ids
             raise
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Put back what no process works on; if Redis is away, who reconnects does it, or who takes over."""
+        """Requeue the messages that no process works on, when the channel closes.
+
+        If Redis is unreachable, the next connection does it, or a worker that finds the lease expired.
+        """
         del stderr
         self._on_collect.cancel()
         with suppress(RedisError, OSError):
             self.flush()
-            if self.busy is None:
+            if self.running_tags is None:
                 return
             with self.channel.conn_or_acquire() as client:
-                self.channel.ledger.put_back(client, self.busy())
+                self.channel.inflight.requeue(client, self.running_tags())
         self._delivered.clear()
-        self._bulk.clear()
+        self._bulk_tags.clear()

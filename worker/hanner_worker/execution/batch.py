@@ -1,286 +1,214 @@
-"""What a pool process does with one batch: answer it, store all results, report. The parent is told no text."""
+"""One batch in a pool process: start it, answer it, store all results, report to the parent, which learns no text."""
 
 import logging
 import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
-from celery import Celery
+from celery import states
 from celery.exceptions import SoftTimeLimitExceeded
 
 from hanner.contract import ErrorCode
 from hanner.errors import HannerError, ModelFailed
-from hanner.settings import Settings
 from hanner_inference.memory import HeapTrimmer
-from hanner_worker.delivery.inflight import InFlightStore
-from hanner_worker.delivery.results import NotStored, Record, ResultStore, Standing
-from hanner_worker.execution.answers import Answer, BatchInference, Memory, Recogniser, TaskPayload
-from hanner_worker.execution.cache import Cache, Keys
-
-if TYPE_CHECKING:
-    from hanner_inference.dictionary.dictionary import Dictionary
+from hanner_worker.context import WorkerContext, get_context
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.delivery.results import make_dead_letter
+from hanner_worker.execution.answers import Answer, BatchInference
+from hanner_worker.execution.cache import EntityCache, make_cache
+from hanner_worker.payload import TaskPayload
 
 logger = logging.getLogger(__name__)
 
+INTERNAL_ERROR = "internal_error"
+"""Code of an error that has none in the contract."""
 
-@dataclass(frozen=True, slots=True)
-class WorkerContext:
-    """What every pool process inherits from the parent.
+
+class RequestResult(NamedTuple):
+    """What the parent learns of one request.
 
     Attributes:
-        recogniser: the open model.
-        model: NAME@DIGEST8, as results carry it.
-        max_length: tokens the model takes at once.
-        app: the Celery app, for its backend and tasks.
-        settings: the worker's settings.
-        keys: names of the model's entries in the cache.
-        ledger: what the worker holds of its queue.
+        outcome: how it ended, or why it has not.
+        summary: its result without the text, for events and logs.
+        code: code of its error, if it failed; Celery's state, if a failure was stored for it already.
     """
 
-    recogniser: Recogniser
-    model: str
-    max_length: int
-    app: Celery
-    settings: Settings
-    keys: Keys
-    ledger: InFlightStore
-
-    def cache(self) -> Cache | None:
-        """Return a cache for one batch, if the settings want one; a dictionary reloaded meanwhile counts from here."""
-        ttl, keys = self.settings.cache_ttl, self.keys
-        if self.dictionary is not None:
-            self.dictionary.refresh()
-            keys = replace(keys, dictionary=self.dictionary.digest)
-        return Cache(lambda: self.app.backend.client, keys, ttl) if ttl else None
-
-    @property
-    def dictionary(self) -> "Dictionary | None":
-        """The terms that override the model, if there are any."""
-        return getattr(self.recogniser, "dictionary", None)
-
-    def answerer(self, memory: Memory | None = None) -> BatchInference:
-        """Return what answers requests with this model."""
-        settings = self.settings
-        return BatchInference(
-            self.recogniser, self.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), memory
-        )
-
-
-class Ending(Enum):
-    """What became of a request in a pool process."""
-
-    ANSWERED = auto()
-    FAILED = auto()
-    UNSTORED = auto()
-    """Its end could not be stored, so it has none."""
-    OUT_OF_TIME = auto()
-    """The batch's soft time limit passed; by itself it may have time enough."""
-    LOST = auto()
-    """Another worker has it now; this one says nothing about it."""
-
-
-class Outcome(NamedTuple):
-    """How a request ended; `summary` goes into events and logs, `code` is its error's, or ANSWERED_BEFORE."""
-
-    ending: Ending
+    outcome: Outcome
     summary: str = ""
     code: str = ""
 
 
-class Report(NamedTuple):
+class BatchReport(NamedTuple):
     """What the parent learns of a batch.
 
     Attributes:
-        outcomes: one per request, in order.
-        runtime: seconds from start until all were stored.
-        figures: what the model's runs cost; the fields of `RunStats`.
+        results: one per request, in order.
+        runtime: seconds from the start until all results were stored.
+        stats: what the model's runs cost; see BatchInference.answer.
     """
 
-    outcomes: list[Outcome]
+    results: list[RequestResult]
     runtime: float
-    figures: Mapping[str, float]
+    stats: Mapping[str, float]
 
 
-ANSWERED_BEFORE = "answered_before"
-"""Code of a request that came again although its result is stored."""
-INTERNAL = "internal_error"
-"""Code of an error that has none in the contract."""
-
-_held: list[WorkerContext] = []
-_known: dict[str, Answer] = {}
-_returns = HeapTrimmer()
+_answers: dict[str, Answer] = {}
+"""By task id: answers of requests that Celery's tracer is about to end; see `run_task`."""
+_heap_trimmer = HeapTrimmer()
 
 
-def set_context(held_: WorkerContext) -> None:
-    """Keep the model for this process and all that are forked from it."""
-    _held[:] = [held_]
+def run_batch(worker_id: str, payloads: bytes) -> BatchReport:
+    """Run a batch; this is the function of the pool's jobs.
 
-
-def get_context() -> WorkerContext:
-    """Return what was given to `set_context`.
-
-    Raises:
-        RuntimeError: nothing was.
+    Args:
+        worker_id: the worker that owns the messages.
+        payloads: the requests, pickled by the parent.
     """
-    if not _held:
-        raise RuntimeError("no model is open in this process; start it with `celery -A hanner_worker worker`")
-    return _held[0]
-
-
-def has_context() -> bool:
-    """Tell whether `set_context` was called here or in a process this one was forked from."""
-    return bool(_held)
-
-
-def run_batch(owner: str, works: bytes) -> Report:
-    """Answer a batch of requests, pickled by the parent that is `owner`; the target of the pool's jobs."""
-    here = get_context()
-    if here.ledger.owner != owner:  # a process that was not forked made its own
-        here = replace(here, ledger=replace(here.ledger, owner=owner))
-    report = Batch(here, pickle.loads(works)).run()  # noqa: S301 - it comes through our own pipe
-    _returns.after_batch()
+    context = get_context()
+    if context.inflight.worker_id != worker_id:  # a process that was not forked has made one of its own
+        context = replace(context, inflight=replace(context.inflight, worker_id=worker_id))
+    report = Batch(context, pickle.loads(payloads)).run()  # noqa: S301 - it comes through our own pipe
+    _heap_trimmer.after_batch()
     return report
 
 
-def answer(work: TaskPayload) -> dict[str, Any]:
-    """Return what a task's body returns: the result that its batch has already found, else one found now.
+def run_task(payload: TaskPayload) -> dict[str, Any]:
+    """Return the result of one request: the answer that its batch has found already, else a new one.
 
     Raises:
-        HannerError: the request fails.
+        HannerError: the request failed.
     """
-    found = _known.get(work.id) or get_context().answerer().answer([work])[0][0]
-    if isinstance(found.result, BaseException):
-        raise found.result
-    return found.result
+    answer = _answers.get(payload.id) or make_inference(get_context()).answer([payload])[0][0]
+    if isinstance(answer.result, BaseException):
+        raise answer.result
+    return answer.result
+
+
+def make_inference(context: WorkerContext, cache: EntityCache | None = None) -> BatchInference:
+    """Return what answers requests with the context's model."""
+    settings = context.settings
+    return BatchInference(
+        context.recogniser, context.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), cache
+    )
 
 
 class Batch:
     """One batch in its pool process.
 
     Args:
-        held_: the model and its surroundings.
-        works: the requests.
-        store: where results go; the app's own backend if not given.
+        context: the model and the settings.
+        payloads: the requests.
     """
 
-    def __init__(self, held_: WorkerContext, works: Sequence[TaskPayload], store: ResultStore | None = None) -> None:
-        self._held = held_
-        self._works = works
-        self._store = store or ResultStore(held_.app.backend, held_.ledger)
-        self._cache = held_.cache()
-        self._outcomes: list[Outcome | None] = [None] * len(works)
-        self._overwrite: set[int] = set()
+    def __init__(self, context: WorkerContext, payloads: Sequence[TaskPayload]) -> None:
+        self._context = context
+        self._backend = context.app.backend
+        self._payloads = payloads
+        self._cache = make_cache(context)
+        self._results: list[RequestResult | None] = [None] * len(payloads)
+        self._replace: set[int] = set()
 
-    def run(self) -> Report:
-        """Answer and store; report once all that could be stored is."""
+    def run(self) -> BatchReport:
+        """Answer the requests and store the results; report when all that could be stored are."""
         started = time.monotonic()
-        figures: Mapping[str, float] = {}
+        stats: Mapping[str, float] = {}
         try:
-            todo, over = self._begin()
-            answers, figures = self._held.answerer(self._cache).answer([self._works[n] for n in todo])
-            self._settle(dict(zip(todo, answers, strict=True)), over)
+            pending, answered = self._start()
+            inference = make_inference(self._context, self._cache)
+            answers, stats = inference.answer([self._payloads[n] for n in pending])
+            self._complete(dict(zip(pending, answers, strict=True)), answered)
             if self._cache is not None:
-                self._cache.keep()
+                self._cache.flush()
         except SoftTimeLimitExceeded as error:
-            self._out_of_time(error)
-        outcomes = [outcome or Outcome(Ending.UNSTORED) for outcome in self._outcomes]
-        return Report(outcomes, time.monotonic() - started, figures)
+            self._on_soft_time_limit(error)
+        results = [result or RequestResult(Outcome.NOT_STORED) for result in self._results]
+        return BatchReport(results, time.monotonic() - started, stats)
 
-    def _begin(self) -> tuple[list[int], dict[int, Outcome]]:
-        """Return which requests need an answer, and how those end that have one; what is lost gets its end here."""
-        works = self._works
-        todo, over = [], {}
-        for n, standing in enumerate(self._store.begin([w.tag for w in works], [w.id for w in works])):
-            if standing is Standing.LOST:
-                self._outcomes[n] = Outcome(Ending.LOST)
-            elif standing in {Standing.ANSWERED, Standing.FAILED}:
-                ending = Ending.ANSWERED if standing is Standing.ANSWERED else Ending.FAILED
-                over[n] = Outcome(ending, "answered before", ANSWERED_BEFORE)
+    def _start(self) -> tuple[list[int], dict[int, RequestResult]]:
+        """Return which requests need an answer, and the results of those that are answered already."""
+        pending, answered = [], {}
+        for n, (outcome, state) in enumerate(self._context.inflight.start(self._backend, self._payloads)):
+            if outcome is Outcome.FENCED:
+                self._results[n] = RequestResult(outcome)
+            elif outcome is Outcome.ALREADY_ANSWERED:
+                answered[n] = RequestResult(outcome, "answered before", "" if state == states.SUCCESS else state)
             else:
-                todo.append(n)
-                if standing is Standing.UNREADY:
-                    self._overwrite.add(n)
-        return todo, over
+                pending.append(n)
+                if state:  # something is stored that is not an answer
+                    self._replace.add(n)
+        return pending, answered
 
-    def _settle(self, answers: Mapping[int, Answer], over: Mapping[int, Outcome]) -> None:
-        """Store the answers, acknowledge, and note each request's end; what cannot be stored stays without one."""
-        works = self._works
-        ends = dict(over)
-        records = [Record(works[n].id, tag=works[n].tag, stored=False) for n in over]
-        for n, found in answers.items():
-            work = works[n]
-            if work.canvas is not None and not self._trace_once(n, found):
+    def _complete(self, answers: Mapping[int, Answer], answered: Mapping[int, RequestResult]) -> None:
+        """Store the answers, acknowledge, and set the results of those requests for which Redis did."""
+        results = dict(answered)
+        completions = [Completion(self._payloads[n], answered[n].outcome, store_result=False) for n in answered]
+        for n, answer in answers.items():
+            payload = self._payloads[n]
+            if payload.canvas is not None and not self._trace_if_owned(n, answer):
                 continue
-            if isinstance(found.result, BaseException):
-                ends[n] = Outcome(Ending.FAILED, found.summary, code_of(found.result))
-            else:
-                ends[n] = Outcome(Ending.ANSWERED, found.summary)
-            records.append(self._record(n, found))
-        try:
-            still = self._store.store(records)
-        except NotStored as error:
-            logger.error("%s; the requests go back to the queue", error)  # noqa: TRY400 - the reason is in it
-            return
-        for (n, outcome), held_ in zip(ends.items(), still, strict=True):
-            self._outcomes[n] = outcome if held_ else Outcome(Ending.LOST)
+            completion = self._make_completion(n, answer)
+            code = error_code(answer.result) if isinstance(answer.result, BaseException) else ""
+            results[n] = RequestResult(completion.outcome, answer.summary, code)
+            completions.append(completion)
+        outcomes = self._context.inflight.complete(self._backend, completions)
+        for (n, result), outcome in zip(results.items(), outcomes, strict=True):
+            not_ended = outcome in {Outcome.FENCED, Outcome.NOT_STORED}
+            self._results[n] = RequestResult(outcome) if not_ended else result
 
-    def _record(self, n: int, found: Answer) -> Record:
-        work = self._works[n]
-        stored = work.canvas is None and not work.silent
-        letter = None
-        if isinstance(found.result, ModelFailed):
-            letter = dead_letter(work.id, work.task, found.result, work.deaths, time.time())
-        return Record(work.id, found.result, work.tag, work.group, work.parent, stored, n in self._overwrite, letter)
+    def _make_completion(self, n: int, answer: Answer) -> Completion:
+        payload, result = self._payloads[n], answer.result
+        return Completion(
+            payload,
+            Outcome.FAILED if isinstance(result, BaseException) else Outcome.OK,
+            result,
+            make_dead_letter(payload, result) if isinstance(result, ModelFailed) else None,
+            store_result=payload.canvas is None and not payload.ignore_result,
+            replace=n in self._replace,
+        )
 
-    def _trace_once(self, n: int, found: Answer) -> bool:
-        """Let Celery end a request if it is still ours: what follows from it must not happen twice."""
-        work = self._works[n]
-        if self._store.begin([work.tag], [work.id])[0] is Standing.LOST:
-            self._outcomes[n] = Outcome(Ending.LOST)
+    def _trace_if_owned(self, n: int, answer: Answer) -> bool:
+        """Let Celery end a request if the worker still owns it: its callbacks must not run twice."""
+        payload = self._payloads[n]
+        ((outcome, _),) = self._context.inflight.start(self._backend, [payload])
+        if outcome is Outcome.FENCED:
+            self._results[n] = RequestResult(outcome)
             return False
-        return self._trace(work, found)
+        return self._trace(payload, answer)
 
-    def _trace(self, work: TaskPayload, found: Answer) -> bool:
-        """Let Celery end a request from which more follows: callbacks, chain, chord. True once it has."""
-        task = self._held.app.tasks[work.task]
-        args = list(work.args) if isinstance(work.args, list | tuple) else []
-        kwargs = dict(work.kwargs) if isinstance(work.kwargs, Mapping) else {}
-        with _knowing(work.id, found):
-            traced = task.__trace__(work.id, args, kwargs, work.canvas)
-        # An internal error is one of storing or sending, not of the task.
+    def _trace(self, payload: TaskPayload, answer: Answer) -> bool:
+        """Let Celery end a request that has callbacks, a chain or a chord; return whether it did."""
+        task = self._context.app.tasks[payload.task]
+        args = list(payload.args) if isinstance(payload.args, list | tuple) else []
+        kwargs = dict(payload.kwargs) if isinstance(payload.kwargs, Mapping) else {}
+        with _answer_set(payload.id, answer):
+            traced = task.__trace__(payload.id, args, kwargs, payload.canvas)
+        # An internal error means that the result or a message could not be sent, not that the task failed.
         return not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal)
 
-    def _out_of_time(self, error: SoftTimeLimitExceeded) -> None:
-        """End what has no end yet: alone it has failed for good, in company it is tried again alone."""
-        if len(self._works) > 1:
-            self._outcomes = [outcome or Outcome(Ending.OUT_OF_TIME) for outcome in self._outcomes]
-        elif self._outcomes[0] is None:
-            self._settle({0: Answer(error.with_traceback(None), repr(error))}, {})
+    def _on_soft_time_limit(self, error: SoftTimeLimitExceeded) -> None:
+        """End the requests that have not ended: one that was alone has failed, others are tried again alone."""
+        if len(self._payloads) > 1:
+            self._results = [result or RequestResult(Outcome.RETRY_ISOLATED) for result in self._results]
+        elif self._results[0] is None:
+            self._complete({0: Answer(error.with_traceback(None), repr(error))}, {})
 
 
-def dead_letter(task_id: str, task: str, error: HannerError, deaths: int, at: float) -> dict[str, Any]:
-    """Return a dead letter but for its message; see QueueKeys.dead."""
-    code = "" if error.code is None else str(error.code)
-    return {"id": task_id, "task": task, "code": code, "reason": str(error), "deaths": deaths, "at": at}
-
-
-def code_of(error: BaseException) -> str:
-    """Return the code of the error that a request failed with, of contract.py's closed set where it has one."""
+def error_code(error: BaseException) -> str:
+    """Return the code of the error with which a request failed: one of ErrorCode, or INTERNAL_ERROR."""
     if isinstance(error, SoftTimeLimitExceeded):
         return str(ErrorCode.TIMED_OUT)
     code = getattr(error, "code", None) if isinstance(error, HannerError) else None
-    return INTERNAL if code is None else str(code)
+    return INTERNAL_ERROR if code is None else str(code)
 
 
 @contextmanager
-def _knowing(task_id: str, found: Answer) -> Iterator[None]:
-    _known[task_id] = found
+def _answer_set(task_id: str, answer: Answer) -> Iterator[None]:
+    _answers[task_id] = answer
     try:
         yield
     finally:
-        del _known[task_id]
+        del _answers[task_id]

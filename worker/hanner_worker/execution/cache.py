@@ -1,15 +1,14 @@
-"""Entities of texts that were seen before, kept in Redis for a while. Off unless HANNER_CACHE_TTL says how long.
+"""A cache in Redis of the entities of texts; off unless HANNER_CACHE_TTL is set.
 
 An entry's key is a hash of the model, the engine and the normalised text; its value is types, offsets and scores. So
-neither says what the text was, and a text that differs only in case or width of its letters is found again: entities'
-own text is cut from the text as sent. Redis failing here costs the model's time and nothing else.
+neither contains the text, and a text that differs only in case or width of its letters is found: the entities' texts
+are cut from the text as sent. When Redis fails, the text is inferred.
 """
 
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,92 +16,109 @@ from redis.exceptions import RedisError
 
 from hanner.contract import Entity
 from hanner_inference.tokenization.normalise import normalise
+from hanner_worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "hanner-cache-"
 FORMAT = "1"
-"""To be raised whenever the same model comes to find other entities in the same text."""
+"""Increase it when the same model finds other entities in the same text than before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Names of cache entries.
-
-    Attributes:
-        model: sha256 of the model package.
-        engine: name of the engine; others round differently.
-        lowercase: the model makes no difference between cases.
-        half_width: the model makes no difference between widths.
-        dictionary: digest of the dictionary that overrides the model, if there is one.
-    """
-
-    model: str
-    engine: str
-    lowercase: bool
-    half_width: bool
-    dictionary: str = ""
-
-    def of(self, text: str) -> str:
-        """Return the key of a text."""
-        text = normalise(text, half_width=self.half_width, lowercase=self.lowercase)
-        found_by = f"{FORMAT}\0{self.model}\0{self.engine}\0{self.dictionary}"
-        return PREFIX + hashlib.sha256(f"{found_by}\0{text}".encode()).hexdigest()
-
-
-class Cache:
-    """Entities by text. One is made per batch: `recall`, then `learn`, then `keep` once all results are stored.
+class EntityCache:
+    """Entities by text. Made for one batch: `get`, then `put`, then `flush` once all results are stored.
 
     Args:
         client: returns a Redis client.
-        keys: names the entries.
-        ttl: seconds that an entry is kept.
+        ttl: seconds after which an entry expires.
+        model: sha256 of the model package.
+        engine: name of the engine; engines round differently.
+        lowercase: the model ignores case.
+        half_width: the model ignores the width of letters.
+        dictionary: digest of the dictionary that overrides the model, if there is one.
     """
 
-    def __init__(self, client: Callable[[], Any], keys: Keys, ttl: int) -> None:
+    def __init__(  # noqa: PLR0913 - what entities depend on
+        self,
+        client: Callable[[], Any],
+        ttl: int,
+        *,
+        model: str,
+        engine: str,
+        lowercase: bool,
+        half_width: bool,
+        dictionary: str = "",
+    ) -> None:
         self._client = client
-        self._keys = keys
         self._ttl = ttl
-        self._learnt: dict[str, bytes] = {}
+        self._namespace = f"{FORMAT}\0{model}\0{engine}\0{dictionary}"
+        self._lowercase = lowercase
+        self._half_width = half_width
+        self._pending: dict[str, bytes] = {}
 
-    def recall(self, texts: Sequence[str]) -> dict[str, list[Entity]]:
-        """Return the entities of those texts that are known, by text; one round trip for all."""
+    def key(self, text: str) -> str:
+        """Return the key of a text's entry."""
+        text = normalise(text, half_width=self._half_width, lowercase=self._lowercase)
+        return PREFIX + hashlib.sha256(f"{self._namespace}\0{text}".encode()).hexdigest()
+
+    def get(self, texts: Sequence[str]) -> dict[str, list[Entity]]:
+        """Return the entities of those texts that are cached, by text, in one round trip."""
         if not texts:
             return {}
         try:
-            values = self._client().mget([self._keys.of(text) for text in texts])
+            values = self._client().mget([self.key(text) for text in texts])
         except (RedisError, OSError) as error:
-            logger.warning("the cache could not be read (%s); the texts go to the model", type(error).__name__)
+            logger.warning("the cache could not be read (%s); the texts are inferred", type(error).__name__)
             return {}
-        known = zip(texts, (_read(text, value) for text, value in zip(texts, values, strict=True)), strict=True)
-        return {text: entities for text, entities in known if entities is not None}
+        cached = zip(texts, (_decode(text, value) for text, value in zip(texts, values, strict=True)), strict=True)
+        return {text: entities for text, entities in cached if entities is not None}
 
-    def learn(self, found: Mapping[str, list[Entity]]) -> None:
-        """Remember what the model found, by text, to be kept later."""
+    def put(self, found: Mapping[str, list[Entity]]) -> None:
+        """Add the entities of texts; `flush` writes them."""
         for text, entities in found.items():
-            self._learnt[self._keys.of(text)] = _write(entities)
+            self._pending[self.key(text)] = _encode(entities)
 
-    def keep(self) -> None:
-        """Write what was learnt, in one round trip. After the results, so that nobody waits for it."""
-        learnt, self._learnt = self._learnt, {}
-        if not learnt:
+    def flush(self) -> None:
+        """Write what was added, in one round trip; call it after the results are stored, so that no caller waits."""
+        pending, self._pending = self._pending, {}
+        if not pending:
             return
         try:
             with self._client().pipeline(transaction=False) as pipe:
-                for key, value in learnt.items():
+                for key, value in pending.items():
                     pipe.set(key, value, ex=self._ttl)
                 pipe.execute()
         except (RedisError, OSError) as error:
             logger.warning("the cache could not be written: %s", type(error).__name__)
 
 
-def _write(entities: Sequence[Entity]) -> bytes:
+def make_cache(context: WorkerContext) -> EntityCache | None:
+    """Return a cache for one batch, or None if it is off. A dictionary that was reloaded is used from here on."""
+    digest = ""
+    if context.dictionary is not None:
+        context.dictionary.refresh()
+        digest = context.dictionary.digest
+    settings = context.settings
+    if not settings.cache_ttl:
+        return None
+    return EntityCache(
+        lambda: context.app.backend.client,
+        settings.cache_ttl,
+        model=context.digest,
+        engine=settings.engine,
+        lowercase=context.lowercase,
+        half_width=context.half_width,
+        dictionary=digest,
+    )
+
+
+def _encode(entities: Sequence[Entity]) -> bytes:
     rows = [(entity.type, entity.start, entity.end, entity.score) for entity in entities]
     return json.dumps(rows, separators=(",", ":")).encode()
 
 
-def _read(text: str, value: bytes | None) -> list[Entity] | None:
-    """Return the entities, their text cut from `text`; None for no entry, or one that is none of ours."""
+def _decode(text: str, value: bytes | None) -> list[Entity] | None:
+    """Return the entities with their texts cut from `text`; None if there is no entry, or one that cannot be read."""
     if value is None:
         return None
     try:

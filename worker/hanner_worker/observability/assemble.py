@@ -5,26 +5,26 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
-from hanner_worker.execution.batch import WorkerContext
+from hanner_worker.context import WorkerContext
 from hanner_worker.observability.collectors import PoolCollector, QueueCollector
 from hanner_worker.observability.endpoint import Endpoint
 from hanner_worker.observability.metrics import Recorder, tell_model
 
 
-def assemble(consumer: Any, held: WorkerContext) -> tuple[Recorder, Endpoint]:
+def assemble(consumer: Any, context: WorkerContext) -> tuple[Recorder, Endpoint]:
     """Return what counts, and what serves the counts once it is started.
 
     Args:
         consumer: the worker's consumer.
-        held: the model and the settings.
+        context: the model and the settings.
 
     Raises:
         InvalidSettings: nobody can listen at the address that the settings name.
     """
-    settings = held.settings
+    settings = context.settings
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, and nobody asks for them
     registry = CollectorRegistry()  # of its own, so that nothing of other libraries is told unasked
-    tell_model(registry, metadata.version("hanner"), held.model, settings.engine, settings.queue)
+    tell_model(registry, metadata.version("hanner"), context.model, settings.engine, settings.queue)
     recorder = Recorder(registry)
     registry.register(PoolCollector(consumer))
     ProcessCollector(registry=registry)

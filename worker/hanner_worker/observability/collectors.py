@@ -58,13 +58,15 @@ class PoolCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield gauges; all are read without locks, for they are single numbers."""
         dispatcher = getattr(self._consumer, "hanner_dispatcher", None)
-        waiting, busy, at_hand = (
-            (dispatcher.waiting, dispatcher.flying, dispatcher.at_hand) if dispatcher is not None else (0, 0, 0)
+        waiting, busy, requests = (
+            (dispatcher.queued, dispatcher.running_batches, dispatcher.requests)
+            if dispatcher is not None
+            else (0, 0, 0)
         )
         yield _gauge("processes", "Pool processes.", self._consumer.pool.num_processes)
         yield _gauge("processes_busy", "Pool processes that work on a batch.", busy)
         yield _gauge("requests_waiting", "Requests that this worker holds and that wait for their batch.", waiting)
-        yield _gauge("requests_running", "Requests that a process works on.", max(0, at_hand - waiting))
+        yield _gauge("requests_running", "Requests that a process works on.", max(0, requests - waiting))
         memory = _memory([process.pid for process in self._consumer.pool._pool._pool])  # noqa: SLF001 - nowhere else
         if memory is not None:
             told = "Memory of the worker and all its pool processes; what they share is counted once."

@@ -7,13 +7,15 @@ from celery import signals
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from hanner.contract import ErrorCode
-from hanner_worker.delivery.results import Record
-from hanner_worker.execution.batch import ANSWERED_BEFORE, INTERNAL, Ending, code_of
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.execution.batch import INTERNAL_ERROR, error_code
 from hanner_worker.observability import buckets
 from hanner_worker.observability.histogram import BatchHistogram
-from hanner_worker.observability.hooks import BatchRecord, Watch
+from hanner_worker.observability.hooks import BatchRecord, Observer
 
 OK: Final = "ok"
+ANSWERED_BEFORE: Final = "answered_before"
+"""Outcome of a request that was delivered again although its result is stored."""
 OUTCOMES: Final = (
     OK,
     ErrorCode.INVALID_TEXT,
@@ -22,16 +24,16 @@ OUTCOMES: Final = (
     ErrorCode.WORKER_LOST,
     ErrorCode.EXPIRED,
     ErrorCode.REVOKED,
-    INTERNAL,
+    INTERNAL_ERROR,
     ANSWERED_BEFORE,
 )
-DEAD: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST, INTERNAL)
+DEAD: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST, INTERNAL_ERROR)
 LOST: Final = ("process_died", "time_limit", "terminated")
 AGAIN: Final = (*LOST, "not_stored", "lease_lapsed", "held_too_long", "connection_lost")
 STAGES: Final = ("tokenise", "infer", "decode")
 
 
-class Recorder(Watch):
+class Recorder(Observer):
     """All that is counted as it happens.
 
     Args:
@@ -97,64 +99,66 @@ class Recorder(Watch):
             registry,
         )
 
-    def batch(self, flown: BatchRecord) -> None:
+    def on_batch(self, record: BatchRecord) -> None:
         """Record a batch."""
-        if flown.lost:
-            self._lost[flown.lost].inc()
-            self._again[flown.lost].inc(flown.again)
+        if record.loss:
+            self._lost[record.loss].inc()
+            self._again[record.loss].inc(record.retried)
             return
-        waits = flown.total_waits()
+        waits = record.total_waits()
         self._waits.observe(waits)
-        self._latencies.observe([wait + flown.runtime for wait in waits])
-        self._count_outcomes(flown)
-        self._measure(flown)
+        self._latencies.observe([wait + record.runtime for wait in waits])
+        self._count_outcomes(record)
+        self._measure(record)
 
-    def _count_outcomes(self, flown: BatchRecord) -> None:
+    def _count_outcomes(self, record: BatchRecord) -> None:
         answered = 0
-        for outcome in flown.outcomes:
-            if outcome.ending is Ending.ANSWERED and not outcome.code:
+        for outcome, _, code in record.results:
+            if outcome is Outcome.OK:
                 answered += 1
-            elif outcome.ending in {Ending.ANSWERED, Ending.FAILED}:
-                # A failure of the model was set aside in the step that stored it.
-                self._end(outcome.code, dead=outcome.code == ErrorCode.MODEL_FAILED)
-            elif outcome.ending is Ending.UNSTORED:
+            elif outcome is Outcome.FAILED:
+                # The dead letter of a failure of the model was stored together with it.
+                self._end(code, dead=code == ErrorCode.MODEL_FAILED)
+            elif outcome is Outcome.ALREADY_ANSWERED:
+                self._end(ANSWERED_BEFORE, dead=False)
+            elif outcome is Outcome.NOT_STORED:
                 self._again["not_stored"].inc()
-            elif outcome.ending is Ending.OUT_OF_TIME:
+            elif outcome is Outcome.RETRY_ISOLATED:
                 self._again["time_limit"].inc()
         self._requests[OK].inc(answered)
 
-    def _measure(self, flown: BatchRecord) -> None:
-        figures = flown.figures
-        texts = sum(request.size.texts for request in flown.requests)
-        tokens, padded = figures.get("tokens", 0), figures.get("padded_tokens", 0)
+    def _measure(self, record: BatchRecord) -> None:
+        stats = record.stats
+        texts = sum(request.size.texts for request in record.requests)
+        tokens, padded = stats.get("tokens", 0), stats.get("padded_tokens", 0)
         self._texts.inc(texts)
-        self._characters.inc(sum(request.size.characters for request in flown.requests))
-        self._failed.inc(figures.get("failed", 0))
-        self._repeated.inc(figures.get("repeated", 0))
-        self._cached.inc(figures.get("cached", 0))
-        self._windows.inc(figures.get("windows", 0))
+        self._characters.inc(sum(request.size.characters for request in record.requests))
+        self._failed.inc(stats.get("failed", 0))
+        self._repeated.inc(stats.get("repeated", 0))
+        self._cached.inc(stats.get("cached", 0))
+        self._windows.inc(stats.get("windows", 0))
         self._tokens.inc(tokens)
         self._padding.inc(padded - tokens)
         self._batch_texts.observe(texts)
         self._batch_tokens.observe(padded)
-        self._batch_seconds.observe(flown.runtime)
+        self._batch_seconds.observe(record.runtime)
         if padded:  # the model ran
             self._batch_padding.observe(1 - tokens / padded)
             for stage, seconds in self._stages.items():
-                seconds.observe(figures.get(stage, 0.0))
+                seconds.observe(stats.get(stage, 0.0))
 
-    def ended(self, records: Sequence[Record]) -> None:
-        """Record requests that the parent ended itself: dead letters, and what is no request."""
-        for record in records:
-            self._end(code_of(record.result), dead=record.letter is not None)
+    def on_completed(self, completions: Sequence[Completion]) -> None:
+        """Record requests that the parent ended itself: dead letters, and messages that are not requests."""
+        for completion in completions:
+            self._end(error_code(completion.result), dead=completion.dead_letter is not None)
 
     def _end(self, code: str, *, dead: bool) -> None:
         """Count a request that has no answer. Nothing may fail here: its end is stored already."""
-        self._requests.get(code, self._requests[INTERNAL]).inc()
+        self._requests.get(code, self._requests[INTERNAL_ERROR]).inc()
         if dead:
-            self._dead.get(code, self._dead[INTERNAL]).inc()
+            self._dead.get(code, self._dead[INTERNAL_ERROR]).inc()
 
-    def again(self, reason: str, requests: int) -> None:
+    def on_requeue(self, reason: str, requests: int) -> None:
         """Record requests that go back to the queue."""
         self._again[reason].inc(requests)
 

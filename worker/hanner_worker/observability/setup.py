@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from hanner.errors import HannerError
 from hanner.utils import tracing
-from hanner_worker.execution.batch import WorkerContext
-from hanner_worker.observability.hooks import Watch, Watches
+from hanner_worker.context import WorkerContext
+from hanner_worker.observability.hooks import Observer
 
 logger = logging.getLogger(__name__)
 
@@ -24,27 +24,27 @@ class Service(Protocol):
         ...
 
 
-def observe(consumer: Any, held: WorkerContext) -> tuple[Watch, list[Service]]:
-    """Return who is told of batches, and what runs beside the pool.
+def observe(consumer: Any, context: WorkerContext) -> tuple[list[Observer], list[Service]]:
+    """Return the observers of batches, and what runs beside the pool.
 
     Args:
         consumer: Celery's consumer.
-        held: the model and the settings.
+        context: the model and the settings.
 
     Raises:
         HannerError: something that is asked for cannot be.
     """
-    watches: list[Watch] = []
+    observers: list[Observer] = []
     services: list[Service] = []
-    if held.settings.metrics_port:
+    if context.settings.metrics_port:
         try:
             from hanner_worker.observability.assemble import assemble  # noqa: PLC0415 - nobody else needs prometheus_client
         except ImportError as error:
             raise HannerError(
                 f"HANNER_METRICS_PORT is set and {error.name} is missing: pip install 'hanner[worker]'"
             ) from None
-        recorder, endpoint = assemble(consumer, held)
-        watches.append(recorder)
+        recorder, endpoint = assemble(consumer, context)
+        observers.append(recorder)
         services.append(endpoint)
     if tracing.is_wanted(os.environ):
         try:
@@ -52,7 +52,7 @@ def observe(consumer: Any, held: WorkerContext) -> tuple[Watch, list[Service]]:
         except ImportError as error:
             logger.warning("no traces are sent, %s is missing: pip install 'hanner[otel]'", error.name)
         else:
-            export = Export(held.settings.queue, held.model)
-            watches.append(export)
+            export = Export(context.settings.queue, context.model)
+            observers.append(export)
             services.append(export)
-    return (watches[0] if len(watches) == 1 else Watches(watches)), services
+    return observers, services

@@ -12,9 +12,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 
 from hanner.utils import tracing
-from hanner_worker.batching.request import BatchRequest
-from hanner_worker.execution.batch import ANSWERED_BEFORE
-from hanner_worker.observability.hooks import BatchRecord, Watch
+from hanner_worker.delivery.inflight import Outcome
+from hanner_worker.observability.hooks import BatchRecord, Observer
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -23,7 +22,7 @@ NANO: Final = 1_000_000_000
 FIGURES: Final = ("windows", "tokens", "padded_tokens", "repeated", "cached", "tokenise", "infer", "decode")
 
 
-class Spans(Watch):
+class Spans(Observer):
     """Makes spans of those requests whose senders traced them.
 
     Args:
@@ -37,9 +36,9 @@ class Spans(Watch):
         self._queue = queue
         self._model = model
 
-    def batch(self, flown: BatchRecord) -> None:
+    def on_batch(self, record: BatchRecord) -> None:
         """Make the spans of one batch and of its traced requests."""
-        spans = list(self._requests(flown))
+        spans = list(self._requests(record))
         if not spans:
             return
         first = trace.set_span_in_context(spans[0])
@@ -47,37 +46,37 @@ class Spans(Watch):
             "hanner batch",
             first,
             SpanKind.INTERNAL,
-            self._described(flown),
+            self._described(record),
             [Link(span.get_span_context()) for span in spans],
-            _nano(flown.left),
+            _nano(record.started),
         )
-        if flown.lost:
-            batch.set_status(Status(StatusCode.ERROR, flown.lost))
-        end = _nano(flown.left + flown.runtime)
+        if record.loss:
+            batch.set_status(Status(StatusCode.ERROR, record.loss))
+        end = _nano(record.started + record.runtime)
         batch.end(end)
         for span in spans:
             span.add_link(batch.get_span_context())
             span.end(end)
 
-    def _described(self, flown: BatchRecord) -> dict[str, Any]:
-        figures = {
-            f"hanner.batch.{name}{'_seconds' if name in FIGURES[-3:] else ''}": flown.figures[name]
+    def _described(self, record: BatchRecord) -> dict[str, Any]:
+        stats = {
+            f"hanner.batch.{name}{'_seconds' if name in FIGURES[-3:] else ''}": record.stats[name]
             for name in FIGURES
-            if name in flown.figures
+            if name in record.stats
         }
         return {
-            "hanner.batch.number": flown.number,
-            "hanner.batch.texts": sum(request.size.texts for request in flown.requests),
+            "hanner.batch.number": record.number,
+            "hanner.batch.texts": sum(request.size.texts for request in record.requests),
             "hanner.model": self._model,
-            "messaging.batch.message_count": len(flown.requests),
-            **figures,
+            "messaging.batch.message_count": len(record.requests),
+            **stats,
         }
 
-    def _requests(self, flown: BatchRecord) -> Iterator[Span]:
+    def _requests(self, record: BatchRecord) -> Iterator[Span]:
         """Start the spans of those requests that are traced."""
-        if not any(isinstance(request.request_dict.get("traceparent"), str) for request in flown.requests):
+        if not any(isinstance(request.request_dict.get("traceparent"), str) for request in record.requests):
             return
-        for n, (request, wait) in enumerate(zip(flown.requests, flown.total_waits(), strict=True)):
+        for n, (request, wait) in enumerate(zip(record.requests, record.total_waits(), strict=True)):
             context = tracing.extract(request.request_dict)
             if not trace.get_current_span(context).get_span_context().trace_flags.sampled:
                 continue
@@ -85,17 +84,17 @@ class Spans(Watch):
                 f"process {self._queue}",
                 context,
                 SpanKind.CONSUMER,
-                self._about(request, flown.number, wait),
-                start_time=_nano(flown.left - wait),
+                self._about(request, record.number, wait),
+                start_time=_nano(record.started - wait),
             )
-            span.add_event("batch begins", timestamp=_nano(flown.left))
-            code = flown.lost or flown.outcomes[n].code
-            if code and code != ANSWERED_BEFORE:
+            span.add_event("batch begins", timestamp=_nano(record.started))
+            code = record.loss or record.results[n].code
+            if code and (record.loss or record.results[n].outcome is not Outcome.ALREADY_ANSWERED):
                 span.set_attribute("error.type", code)
                 span.set_status(Status(StatusCode.ERROR, code))
             yield span
 
-    def _about(self, request: BatchRequest, number: int, wait: float) -> dict[str, Any]:
+    def _about(self, request: Any, number: int, wait: float) -> dict[str, Any]:
         return {
             "messaging.system": "celery",
             "messaging.operation.type": "process",

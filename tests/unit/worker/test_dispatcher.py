@@ -1,0 +1,113 @@
+"""The dispatcher notifies every observer, and ends requests by their outcomes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hanner.errors import WorkerLost
+from hanner.settings import Settings
+from hanner_worker.batching.dispatcher import BatchRun, Dispatcher
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.execution.batch import BatchReport, RequestResult
+from hanner_worker.observability.hooks import Observer
+
+
+class RecordingObserver(Observer):
+    def __init__(self):
+        self.calls = []
+
+    def on_batch(self, record):
+        self.calls.append(record)
+
+    def on_completed(self, completions):
+        self.calls.append(completions)
+
+    def on_requeue(self, reason, requests):
+        self.calls.append((reason, requests))
+
+
+class FakeInFlight:
+    worker_id = "me"
+
+    def __init__(self):
+        self.outcome = Outcome.FAILED
+
+    def complete(self, backend, completions, sleep):
+        return [self.outcome] * len(completions)
+
+
+class FakeRequest:
+    time_limits, arrived, caller, cancelled, tags = None, 0.0, None, False, ["tag"]
+    task = SimpleNamespace(time_limit=None, soft_time_limit=None)
+    size = SimpleNamespace(texts=1, characters=2)
+
+    def __init__(self, request_id):
+        self.id = request_id
+        self.calls = []
+
+    def assign_batch(self, *args):
+        pass
+
+    def __getattr__(self, name):
+        return lambda *args: self.calls.append(name)
+
+
+@pytest.fixture
+def observers():
+    return [RecordingObserver(), RecordingObserver()]
+
+
+@pytest.fixture
+def inflight():
+    return FakeInFlight()
+
+
+@pytest.fixture
+def dispatcher(observers, inflight):
+    channel = SimpleNamespace(qos=SimpleNamespace(reject=lambda tag, requeue: None))
+    consumer = SimpleNamespace(
+        hanner_observers=observers,
+        hanner_meter=SimpleNamespace(note=lambda *_: None),
+        connection=SimpleNamespace(default_channel=channel),
+        event_dispatcher=None,
+        hub=SimpleNamespace(call_soon=lambda _: None),
+        blueprint=SimpleNamespace(state=None),
+        pool=SimpleNamespace(num_processes=1, active=True),
+    )
+    context = SimpleNamespace(
+        settings=Settings(), inflight=inflight, app=SimpleNamespace(backend=None), model="m@00000000"
+    )
+    return Dispatcher(consumer, context)
+
+
+def test_every_observer_is_notified(dispatcher, observers):
+    completion = Completion(None, Outcome.FAILED, WorkerLost())
+    assert dispatcher.complete(completion) is Outcome.FAILED
+    dispatcher.requeue(["a", "b"])
+    dispatcher.notify_batch("record")
+    assert [observer.calls for observer in observers] == [[[completion], ("connection_lost", 2), "record"]] * 2
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FENCED, Outcome.NOT_STORED])
+def test_a_request_that_has_not_ended_is_not_counted(dispatcher, observers, inflight, outcome):
+    inflight.outcome = outcome
+    assert dispatcher.complete(Completion(None, Outcome.FAILED, WorkerLost())) is outcome
+    assert observers[0].calls == []
+
+
+@pytest.mark.parametrize(
+    ("result", "calls"),
+    [
+        (RequestResult(Outcome.OK, "summary"), ["mark_acknowledged", "succeeded"]),
+        (RequestResult(Outcome.FAILED, "summary", "invalid_text"), ["mark_acknowledged", "failed"]),
+        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before"), ["mark_acknowledged", "succeeded"]),
+        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before", "FAILURE"), ["mark_acknowledged", "failed"]),
+        (RequestResult(Outcome.NOT_STORED), ["requeue"]),
+    ],
+)
+def test_a_request_ends_by_its_outcome(dispatcher, observers, result, calls):
+    request = FakeRequest("id")
+    run = BatchRun(dispatcher, 1, [request], 1.0)
+    run._on_report(BatchReport([result], 0.5, {}))
+    assert request.calls == calls
+    assert observers[0].calls[0].results == [result]

@@ -1,0 +1,73 @@
+"""What a worker's parent opens once and its pool processes inherit: the model, the settings, the in-flight store.
+
+Plain data. Pool processes get it by the fork; a process that was not forked opens its own (app.py).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from celery import Celery
+
+from hanner.settings import Settings
+from hanner_worker.delivery.inflight import InFlightStore
+
+if TYPE_CHECKING:  # numpy, which only a worker has
+    from hanner_inference.dictionary.dictionary import Dictionary
+    from hanner_inference.pipeline import Recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What every process of a worker needs.
+
+    Attributes:
+        recogniser: the open model.
+        model: NAME@DIGEST8, as results carry it.
+        digest: sha256 of the model package.
+        max_length: tokens in the model's longest window, special ones included.
+        lowercase: the model ignores case.
+        half_width: the model ignores the width of letters.
+        app: the Celery app, for its backend and tasks.
+        settings: the worker's settings.
+        inflight: the worker's unacknowledged messages.
+    """
+
+    recogniser: "Recogniser"
+    model: str
+    digest: str
+    max_length: int
+    lowercase: bool
+    half_width: bool
+    app: Celery
+    settings: Settings
+    inflight: InFlightStore
+
+    @property
+    def dictionary(self) -> "Dictionary | None":
+        """The terms that override the model, if there are any."""
+        return getattr(self.recogniser, "dictionary", None)
+
+
+_context: WorkerContext | None = None
+
+
+def set_context(context: WorkerContext) -> None:
+    """Set the context of this process and of all that are forked from it."""
+    global _context  # noqa: PLW0603 - one per process is what it is for
+    _context = context
+
+
+def get_context() -> WorkerContext:
+    """Return the context of this process.
+
+    Raises:
+        RuntimeError: it was not set.
+    """
+    if _context is None:
+        raise RuntimeError("no model is open in this process; start it with `celery -A hanner_worker worker`")
+    return _context
+
+
+def has_context() -> bool:
+    """Return whether `set_context` was called here or in a process that this one was forked from."""
+    return _context is not None

@@ -1,0 +1,48 @@
+-- Renew the worker's lease and write its status. Requeue the messages of workers whose lease has expired, and own
+-- messages that were claimed too long ago and do not run.
+--
+-- ARGV[10...]: fields and values of the worker's status.
+-- Returns: messages requeued from expired workers, these workers' ids, own messages requeued.
+local leases_key, unacked_key, claimed_at_key, running_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local crashes_key, worker_key, queues_key = KEYS[5], KEYS[6], KEYS[7]
+local worker_id, lease_ms, visibility_timeout_ms, crash_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local unacked_prefix, claimed_at_prefix, running_prefix, worker_prefix = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local queue = ARGV[9]
+
+local now = now_ms()
+local own_deadline = tonumber(redis.call('ZSCORE', leases_key, worker_id) or 0)
+redis.call('ZREM', leases_key, worker_id)
+redis.call('ZADD', leases_key, now + lease_ms, worker_id)
+-- Only a worker with an uninterrupted lease may expire other workers' leases: after a pause of Redis all seem late.
+local since = tonumber(redis.call('HGET', worker_key, 'since') or 0)
+if own_deadline < now or since == 0 or since > now then since = now end
+redis.call('HSET', worker_key, 'since', since, 'unacked', redis.call('HLEN', unacked_key), unpack(ARGV, 10))
+redis.call('SADD', queues_key, queue)
+redis.call('PEXPIRE', worker_key, 60000 + lease_ms)
+-- A clock that was set back leaves deadlines that are far ahead.
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', leases_key, now + 61000, '+inf')) do
+  redis.call('ZADD', leases_key, now + lease_ms, other)
+end
+
+local requeued, expired_workers = 0, {}
+if now - since >= lease_ms * 0.6 then
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', leases_key, '-inf', '(' .. string.format('%.0f', now))) do
+    local other_unacked_key, other_claimed_at_key = unacked_prefix .. other, claimed_at_prefix .. other
+    local other_running_key = running_prefix .. other
+    for _, task_id in ipairs(redis.call('HVALS', other_running_key)) do
+      redis.call('HINCRBY', crashes_key, task_id, 1)
+      redis.call('EXPIRE', crashes_key, crash_ttl)
+    end
+    local tags = redis.call('HKEYS', other_unacked_key)
+    requeued = requeued + requeue_tags(other_unacked_key, other_claimed_at_key, other_running_key, tags)
+    redis.call('DEL', other_unacked_key, other_claimed_at_key, other_running_key, worker_prefix .. other)
+    redis.call('ZREM', leases_key, other)
+    expired_workers[#expired_workers + 1] = other
+  end
+end
+
+local overdue_tags, claimed_before = {}, now - visibility_timeout_ms
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', claimed_at_key, '-inf', claimed_before, 'LIMIT', 0, 1000)) do
+  if redis.call('HEXISTS', running_key, tag) == 0 then overdue_tags[#overdue_tags + 1] = tag end
+end
+return {requeued, expired_workers, requeue_tags(unacked_key, claimed_at_key, running_key, overdue_tags)}

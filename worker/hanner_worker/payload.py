@@ -1,0 +1,84 @@
+"""The request as it travels from the worker's parent to a pool process, and the check of its arguments. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hanner.contract import EXTRACT, redact_args, text_fault, texts_fault
+from hanner.errors import InvalidText
+
+
+class TaskPayload(NamedTuple):
+    """One request, as a pool process receives it.
+
+    Attributes:
+        id: the task id.
+        task: the task's name.
+        args: positional arguments as they were received, not validated.
+        kwargs: keyword arguments as they were received, not validated.
+        group: id of its group, for the result.
+        parent: id of its parent, for the result.
+        ignore_result: nobody wants its result.
+        canvas: Celery's whole request if callbacks, a chain or a chord follow its result, else None.
+        tag: delivery tag of its message.
+        crashes: processes that died while they worked on it so far.
+    """
+
+    id: str
+    task: str
+    args: Any
+    kwargs: Any
+    group: str | None = None
+    parent: str | None = None
+    ignore_result: bool = False
+    canvas: dict[str, Any] | None = None
+    tag: str = ""
+    crashes: int = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.task}[{self.id}]{redact_args(self.args)}>"
+
+    def validate(self, max_chars: int) -> list[tuple[Any, InvalidText | None]]:
+        """Return each text with its error, or with None if it is valid.
+
+        Args:
+            max_chars: most code points in a text.
+
+        Raises:
+            InvalidText: the request as a whole is invalid.
+        """
+        argument = get_argument(self.task, self.args, self.kwargs)
+        if self.task == EXTRACT:
+            texts = [argument]
+        elif (fault := texts_fault(argument)) is not None:
+            raise InvalidText(fault)
+        else:
+            texts = list(argument)
+        faults = [(text, text_fault(text, max_chars)) for text in texts]
+        return [(text, None if fault is None else InvalidText(fault)) for text, fault in faults]
+
+
+def get_argument(task: str, args: Any, kwargs: Any) -> Any:
+    """Return the one argument of a request, passed by position or by name.
+
+    Raises:
+        InvalidText: it has another number of arguments or another name.
+    """
+    name = "text" if task == EXTRACT else "texts"
+    if isinstance(args, list | tuple) and len(args) == 1 and not kwargs:
+        return args[0]
+    if not args and isinstance(kwargs, Mapping) and list(kwargs) == [name]:
+        return kwargs[name]
+    positional = len(args) if isinstance(args, list | tuple) else 0
+    named = len(kwargs) if isinstance(kwargs, Mapping) else 0
+    raise InvalidText(f"{task} takes one argument, {name}; it was sent {positional} by position and {named} by name")
+
+
+def texts_of(task: str, args: Any, kwargs: Any) -> list[Any]:
+    """Return the texts of a request without validating them, to estimate its size; none if its arguments are wrong."""
+    try:
+        argument = get_argument(task, args, kwargs)
+    except InvalidText:
+        return []
+    if task == EXTRACT:
+        return [argument]
+    return list(argument) if texts_fault(argument) is None else []
