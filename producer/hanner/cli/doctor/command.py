@@ -16,8 +16,8 @@ from hanner.cli.doctor import environment as surroundings
 from hanner.cli.doctor import server, workers
 from hanner.cli.doctor.result import CheckResult, Level, fail, ok
 from hanner.cli.plugins import local
-from hanner.cli.probe import PROBE
 from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
@@ -104,7 +104,7 @@ def _answer(settings: Settings, timeout: float, waiting: int) -> CheckResult:
     began = time.perf_counter()
     try:
         with Client(settings=settings) as ner:
-            ner.extract(PROBE, timeout=timeout)
+            ner.extract(EXAMPLE_TEXT, timeout=timeout)
     except HannerError as error:
         mend = f"{waiting:,} messages are before it; start more workers" if waiting else "see the findings above"
         return fail("answer", f"a first text got none: {error}", mend)
