@@ -1,1 +1,4 @@
-"""From a text to windows of token ids, with offsets that are always code points of the text as sent."""
+"""From a text to token ids, and from a long text to windows. This module has no imports, so it is cheap to import."""
+
+SPECIAL_TOKENS = 2
+"""Tokens that the model reads in every window beside those of the text: [CLS] before them, [SEP] after them."""

@@ -46,7 +46,7 @@ class TorchEngine:
 
     Attributes:
         device: `cuda` or `cpu`.
-        late: whether the first run must be in the process that goes on with it.
+        skip_warm_up: whether the first run must be in the process that goes on with it.
         budget: batches a GPU wants; None on a CPU, where the settings' defaults are right.
     """
 
@@ -61,7 +61,7 @@ class TorchEngine:
             ModelPackageError: the graph is none that hanner wrote, so its weights cannot be read.
         """
         self.device = device or (_CUDA if _has_gpu() else _CPU)
-        self.late = self.device == _CUDA
+        self.skip_warm_up = self.device == _CUDA
         self.budget = GPU_BUDGET if self.device == _CUDA else None
         self._labels = len(package.manifest.labels)
         self._placed = False

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-SPECIAL = 2
-"""Tokens every window has besides its text: one opens it, one closes it."""
+from hanner_inference.tokenization import SPECIAL_TOKENS
 
 
 class Size(NamedTuple):
@@ -33,13 +32,13 @@ def estimate(texts: Iterable[object], max_length: int) -> Size:
         texts: the texts of one request.
         max_length: tokens the model takes at once, special ones included; at least 3.
     """
-    room = max_length - SPECIAL
+    room = max_length - SPECIAL_TOKENS
     count = rows = longest = characters = 0
     for text in texts:
         length = len(text) if isinstance(text, str) else 0
         windows = max(1, -(-length // room))
         rows += windows
-        longest = max(longest, min(length, room) + SPECIAL)
+        longest = max(longest, min(length, room) + SPECIAL_TOKENS)
         count += 1
         characters += length
-    return Size(count, max(rows, 1), max(longest, SPECIAL), characters)
+    return Size(count, max(rows, 1), max(longest, SPECIAL_TOKENS), characters)
