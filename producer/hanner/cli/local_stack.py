@@ -21,6 +21,7 @@ from hanner.errors import HannerError, TimedOut
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
 from hanner.utils import processes as children
+from hanner.utils.packaging import install_hint
 
 if TYPE_CHECKING:
     import subprocess
@@ -184,7 +185,7 @@ def _ask_model(settings: Settings, log: Path | None) -> str:
 def _need_worker() -> None:
     for module in ("hanner_worker", "onnxruntime", "tokenizers", "numpy"):
         if importlib.util.find_spec(module) is None:
-            raise HannerError(f"a worker cannot run here, {module} is missing: pip install 'hanner[worker]'")
+            raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
 
 
 def _watch(process: "subprocess.Popen[bytes]", describe: Any, ended: "queue.SimpleQueue[str]") -> None:

@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hanner.errors import ModelFailed
+from hanner.utils.packaging import install_hint
 from hanner_inference.engine.base import Batch, Budget
 from hanner_inference.package import MODEL, ModelPackage, ModelPackageError
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
@@ -34,7 +35,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(
         f"there is no {error.name}; the engine needs torch (releases up to 2.13 have torch.ao.quantization) and "
-        "transformers: pip install 'hanner[models]'"
+        f"transformers: {install_hint('models')}"
     ) from error
 
 GPU_BUDGET = Budget(texts=1024, tokens=65_536)

@@ -22,6 +22,7 @@ from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
+from hanner.utils.packaging import install_hint
 
 PATIENCE = 1.5
 """Seconds in which workers answer the remote control."""
@@ -78,7 +79,7 @@ def examine(broker: str | None, timeout: float) -> Iterator[CheckResult]:
 def _local(settings: Settings) -> Iterator[CheckResult]:
     """Check what a worker on this machine would need, if one could run here."""
     if util.find_spec("onnxruntime") is None:
-        yield ok("engine", "not installed: this machine is a client; for a worker, pip install 'hanner[worker]'")
+        yield ok("engine", f"not installed: this machine is a client; for a worker, {install_hint('worker')}")
         return
     yield from local("checks")(settings)
 
