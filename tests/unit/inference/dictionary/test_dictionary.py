@@ -15,7 +15,7 @@ from hanner.settings import Settings
 from hanner_inference import load
 from hanner_inference.dictionary.dictionary import Dictionary
 from hanner_inference.dictionary.parser import DictionaryError, Folding
-from hanner_worker.reload import Reloader
+from hanner_worker.reload import DictionaryReloader
 from support.packages import write_tiny_package
 
 FOLDED = Folding(lowercase=True, half_width=True)
@@ -153,17 +153,17 @@ class Counted:
             raise self.error
 
 
-def test_a_bad_file_is_said_in_the_log_and_nothing_else_happens(caplog):
-    reloader = Reloader()
+def test_an_invalid_file_is_logged(caplog):
+    reloader = DictionaryReloader()
     reloader._dictionary = Counted(DictionaryError("line 3 of the dictionary x has no TAB"))
     reloader._latest = 1
     with caplog.at_level(logging.INFO):
         reloader._reload(1)
-    assert "the dictionary stays as it was: line 3" in caplog.text
+    assert "the dictionary was not reloaded: line 3" in caplog.text
 
 
-def test_of_several_signals_the_last_one_counts():
-    reloader = Reloader()
+def test_of_several_signals_only_the_last_one_reloads():
+    reloader = DictionaryReloader()
     reloader._dictionary = counted = Counted()
     reloader._latest = 3
     for number in (1, 2, 3):
@@ -172,10 +172,10 @@ def test_of_several_signals_the_last_one_counts():
 
 
 @pytest.mark.parametrize(("terminal", "reloads"), [(True, 1), (False, 0)])
-def test_a_worker_ends_with_its_terminal_and_only_then(monkeypatch, terminal, reloads):
-    reloader = Reloader()
+def test_sighup_reloads_unless_the_terminal_was_closed(monkeypatch, terminal, reloads):
+    reloader = DictionaryReloader()
     counted = Counted()
-    reloader._ends_with_terminal = True
+    reloader._exits_with_terminal = True
     monkeypatch.setattr("hanner_worker.reload._has_terminal", lambda: terminal)
     ended = []
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
