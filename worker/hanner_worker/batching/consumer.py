@@ -21,9 +21,9 @@ from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
 from hanner_worker.execution.batch import get_context
-from hanner_worker.observability.hooks import Watch
-from hanner_worker.observability.setup import Service, observe
-from hanner_worker.observability.throughput import Meter
+from hanner_worker.observability.hooks import Observer
+from hanner_worker.observability.setup import Service, setup
+from hanner_worker.observability.throughput import Throughput
 
 MINGLE_TIMEOUT = 0.25
 """Seconds a starting worker waits for others to say what was revoked. Celery waits one, half of all our start; a parent
@@ -43,10 +43,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.hanner_meter = Meter(time.monotonic())
+        self.hanner_throughput = Throughput(time.monotonic())
         self._lost = -RECONNECT_PAUSE
         self._ledger = get_context().ledger
-        self.hanner_watch, self._services = _observed(self)
+        self.hanner_observers, self._services = _setup_observers(self)
         self._keeper = LeaseRenewer(self._ledger, self.hanner_connect, self._about, self._taken_back)
         for step in self.steps:
             if isinstance(step, Mingle):
@@ -113,8 +113,9 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own
 
     def _taken_back(self, renewed: HeartbeatResult) -> None:
-        self.hanner_watch.again("lease_lapsed", renewed.taken_back)
-        self.hanner_watch.again("held_too_long", renewed.overdue)
+        for observer in self.hanner_observers:
+            observer.on_requeue("lease_lapsed", renewed.taken_back)
+            observer.on_requeue("held_too_long", renewed.overdue)
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -123,7 +124,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             "processes": self.pool.num_processes,
             "model": get_context().model,
             "started": round(self.controller.startup_time.timestamp(), 3),
-            **self.hanner_meter.figures(time.monotonic()),
+            **self.hanner_throughput.snapshot(time.monotonic()),
         }
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
@@ -146,10 +147,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._lost = time.monotonic()
 
 
-def _observed(consumer: Any) -> tuple[Watch, list[Service]]:
-    """Return who watches, or end the worker before it forks: what was asked for cannot be."""
+def _setup_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
+    """Return observers and services, or exit before the pool is forked if one of them cannot be set up."""
     try:
-        return observe(consumer, get_context())
+        return setup(consumer, get_context())
     except HannerError as error:
         print(f"hanner: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
         raise SystemExit(1) from None

@@ -20,11 +20,11 @@ from hanner_worker.batching.lanes import PriorityScheduler
 from hanner_worker.batching.request import BatchRequest
 from hanner_worker.batching.scheduler import BatchLimits
 from hanner_worker.delivery.channel import LOOK
-from hanner_worker.delivery.results import ResultStore
+from hanner_worker.delivery.results import Record, ResultStore
 from hanner_worker.execution.batch import WorkerContext
 
 if TYPE_CHECKING:
-    from hanner_worker.observability.hooks import Watch
+    from hanner_worker.observability.hooks import BatchRecord, Observer
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Dispatcher:
     def __init__(self, consumer: Any, held: WorkerContext, clock: Callable[[], float] = time.monotonic) -> None:
         settings = held.settings
         self.clock = clock
-        self.watch: Watch = consumer.hanner_watch
-        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait, told=self.watch.ended)
+        self._observers: Sequence[Observer] = consumer.hanner_observers
+        self.store = ResultStore(held.app.backend, held.ledger, sleep=_no_wait, told=self._notify_completed)
         self._consumer = consumer
         self._connection = consumer.connection
         self._ledger = held.ledger
@@ -112,7 +112,7 @@ class Dispatcher:
         self._qos.adopt({request.tag: request.message for request in self._requests.values()})
         for request in self._requests.values():
             request.move(channel)
-        self.watch.again("connection_lost", self._ledger.put_back(self._backend.client, self.busy()))
+        self._notify_requeue("connection_lost", self._ledger.put_back(self._backend.client, self.busy()))
         for flight in self._flights:
             flight.doubtful = True
         self._connection = self._consumer.connection
@@ -249,7 +249,7 @@ class Dispatcher:
         """Put messages back into the queue, those of them that are still held."""
         for tag in tags:
             self._qos.reject(tag, requeue=True)
-        self.watch.again("connection_lost", len(tags))
+        self._notify_requeue("connection_lost", len(tags))
 
     def ended(self, requests: Iterable[BatchRequest]) -> None:
         """Take note that requests have ended."""
@@ -288,9 +288,22 @@ class Dispatcher:
             if not count:
                 self.lost(request)
 
+    def notify_batch(self, record: "BatchRecord") -> None:
+        """Notify the observers of a batch that was reported or lost."""
+        for observer in self._observers:
+            observer.on_batch(record)
+
+    def _notify_completed(self, records: Sequence[Record]) -> None:
+        for observer in self._observers:
+            observer.on_completed(records)
+
+    def _notify_requeue(self, reason: str, requests: int) -> None:
+        for observer in self._observers:
+            observer.on_requeue(reason, requests)
+
     def note(self, texts: int, latency_ms: float) -> None:
         """Take note of a finished batch for the worker's figures."""
-        self._consumer.hanner_meter.note(self.clock(), texts, latency_ms)
+        self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms)
 
 
 def _no_wait(seconds: float) -> None:

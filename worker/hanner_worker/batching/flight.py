@@ -136,8 +136,8 @@ class BatchRun:
             self._on_death(live, WorkerLost())
         again = sum(self._dispatcher.known(request.id) is request for request in live)
         runtime = time.time() - self._left
-        flown = BatchRecord(self._number, self.requests, self._left, self._waits, runtime, lost=lost, again=again)
-        guarded(self._dispatcher.watch.batch, flown)
+        record = BatchRecord(self._number, self.requests, self._left, self._waits, runtime, loss=lost, retried=again)
+        guarded(self._dispatcher.notify_batch, record)
 
     def _on_out_of_time(self, live: list[BatchRequest]) -> None:
         hung = f"the time limit of {self._hard} s passed each time the text was tried; allow more, or shorten it"
@@ -168,7 +168,7 @@ class BatchRun:
             logger.info("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.announce(batch)
         self._dispatcher.note(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
-        self._dispatcher.watch.batch(
+        self._dispatcher.notify_batch(
             BatchRecord(
                 self._number, self.requests, self._left, self._waits, report.runtime, report.outcomes, report.figures
             )
