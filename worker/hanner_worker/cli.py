@@ -33,14 +33,15 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
 ) -> None:
     """Run a worker in the foreground.
 
-    On SIGTERM and Ctrl-C it finishes running batches and requeues all other requests. Arguments after -- are passed to
-    Celery's worker.
+    On SIGTERM and Ctrl-C it finishes running batches and requeues the rest.
+
+    Arguments after -- are passed to Celery's worker.
     """
     for module in REQUIRED_MODULES:
         if importlib.util.find_spec(module) is None:
             raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
-    given: dict[str, Any] = {"broker_url": broker, "queue": queue, "model": model, "concurrency": concurrency}
-    overrides = {key: value for key, value in given.items() if value is not None}
+    options: dict[str, Any] = {"broker_url": broker, "queue": queue, "model": model, "concurrency": concurrency}
+    overrides = {key: value for key, value in options.items() if value is not None}
     Settings.from_env(**overrides)  # report invalid settings before Celery starts
     environment = {key: value for key, value in os.environ.items() if key not in foreign(os.environ)}
     environment |= {variable(key): str(value) for key, value in overrides.items()}
@@ -57,11 +58,12 @@ def probe(
 ) -> None:
     """Check that the worker on this host can run its model, without using the queue.
 
-    Exit code 0: the worker is healthy. 1: it does not answer, or Redis is unreachable; restarting the worker does not
-    fix the latter.
+    Exit code 0: the worker is healthy.
+
+    Exit code 1: it does not answer, or Redis is unreachable.
     """
-    given: dict[str, Any] = {} if broker is None else {"broker_url": broker}
-    settings = Settings.from_env(**given)
+    overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
+    settings = Settings.from_env(**overrides)
     host = host or socket.gethostname()
     app = make_celery(settings)
     started = time.monotonic()

@@ -58,12 +58,14 @@ def load(entry: metadata.EntryPoint) -> Any:
 
 
 def _hint(name: str, error: ImportError) -> Any:
+    from rich.markup import escape  # noqa: PLC0415 - slow to import
+
     app = typer.Typer(add_completion=False)
 
     # Whatever stands behind the command's name, the hint is the answer.
     @app.command(
         name,
-        help=f"Needs more than is installed: {install_hint(extra_of(error.name))}.",
+        help=escape(f"Needs more than is installed: {install_hint(extra_of(error.name))}."),
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )
     def hint() -> None:

@@ -90,6 +90,12 @@ def test_a_plug_in_that_lacks_its_extra_says_so_when_used(plugin, capsys):
     assert install_hint("models") in capsys.readouterr().err
 
 
+def test_the_help_of_a_plug_in_that_lacks_its_extra_has_the_hint(plugin, capsys, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    assert cli_app.run(["train", "--help"]) == 0
+    assert "[models]'." in capsys.readouterr().out
+
+
 def test_exit_codes_and_sentences(capsys):
     assert cli_app.run(["extract", "--broker", "redis://127.0.0.1:1/0", "马云"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
