@@ -5,20 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import Response
 
+from hanner.contract import EXAMPLE_TEXT
 from hanner_gateway import extraction as asking
 from hanner_gateway.offsets import shaped, shaped_document
 from hanner_gateway.problems import responses
-from hanner_gateway.schemas import FOUND, SENTENCE, Documents, Entities, ManyTexts, NerRequest
+from hanner_gateway.schemas import FOUND, Documents, Entities, ManyTexts, NerRequest
 
 router = APIRouter(tags=["entities"])
 
 EXAMPLES = {
-    "one": {"summary": "one text", "value": {"text": SENTENCE}},
+    "one": {"summary": "one text", "value": {"text": EXAMPLE_TEXT}},
     "filtered": {
         "summary": "filtered, offsets for JavaScript",
-        "value": {"text": f"😀{SENTENCE}", "types": ["PER", "ORG"], "min_score": 0.5, "offsets": "utf16"},
+        "value": {"text": f"😀{EXAMPLE_TEXT}", "types": ["PER", "ORG"], "min_score": 0.5, "offsets": "utf16"},
     },
-    "many": {"summary": "several texts", "value": {"texts": [SENTENCE, "今天天气不错"]}},
+    "many": {"summary": "several texts", "value": {"texts": [EXAMPLE_TEXT, "今天天气不错"]}},
 }
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 
 from hanner.aio.client import AsyncClient
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner_gateway.problems import ProblemError, responses
-from hanner_gateway.schemas import SENTENCE, Health, Queue, Status, Worker
+from hanner_gateway.schemas import Health, Queue, Status, Worker
 from hanner_gateway.state import State
 
 router = APIRouter()
@@ -47,7 +48,7 @@ class Readiness:
         await asyncio.shield(self._asking)
 
     async def _ask(self) -> None:
-        await self._client.extract(SENTENCE, timeout=PATIENCE)
+        await self._client.extract(EXAMPLE_TEXT, timeout=PATIENCE)
         self._answered = self._clock()
 
 

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
-from hanner.contract import MAX_TEXTS, Document, Entity
+from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS, Document, Entity
 
-SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
 FOUND: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},
@@ -42,7 +41,7 @@ class OneText(Options):
 
     text: str = Field(description="The text.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": SENTENCE}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": EXAMPLE_TEXT}]})
 
 
 class ManyTexts(Options):
@@ -52,7 +51,7 @@ class ManyTexts(Options):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"texts": [SENTENCE, "今天天气不错"], "types": ["PER", "LOC"], "min_score": 0.5}]
+            "examples": [{"texts": [EXAMPLE_TEXT, "今天天气不错"], "types": ["PER", "LOC"], "min_score": 0.5}]
         }
     )
 
@@ -87,7 +86,7 @@ class JobTexts(Options):
 
     texts: list[str] = Field(min_length=1, description="The texts.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [SENTENCE, "王小明昨天去了北京大学"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [EXAMPLE_TEXT, "王小明昨天去了北京大学"]}]})
 
 
 class JobText(OneText):
@@ -179,7 +178,7 @@ class HuggingFaceParameters(BaseModel):
 class HuggingFaceRequest(BaseModel):
     """Hugging Face's token-classification request."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"inputs": SENTENCE}]})
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"inputs": EXAMPLE_TEXT}]})
 
     inputs: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
         description="The text, or several."

@@ -45,7 +45,7 @@ async def metrics(request: Request) -> Response:
 
 async def _look(state: State) -> list[Metric]:
     """Return version, jobs and queue; what Redis did not tell is left out."""
-    version = GaugeMetricFamily("hanner_build_info", "Always 1; the version that runs.", labels=["version"])
+    version = GaugeMetricFamily("hanner_build_info", "Always 1; the version of hanner.", labels=["version"])
     version.add_metric([metadata.version("hanner")], 1)
     jobs = GaugeMetricFamily("hanner_http_jobs_unfinished", "Jobs of all gateways that are not done yet.")
     backlog = None

@@ -1,4 +1,4 @@
-"""`hanner worker`, `hanner doctor` and `hanner bench` as a user runs them, with the real worker and a tiny model."""
+"""`hanner worker`, `doctor`, `bench` and `probe` as a user runs them, with the real worker and a tiny model."""
 
 import json
 import os
@@ -18,7 +18,7 @@ HANNER = [sys.executable, "-c", "from hanner.cli import main; main()"]
 
 
 class HannerWorker(Worker):
-    """The worker as `hanner worker` starts it."""
+    """A worker started by `hanner worker`."""
 
     command = (*HANNER, "worker")
 
@@ -50,12 +50,12 @@ def hanner(*arguments, server, **env):
     )
 
 
-def test_it_works_on_the_queue_it_was_given(server, worker):
+def test_the_worker_consumes_the_given_queue(server, worker):
     with Client(server.url, queue="mine", timeout=30) as ner:
         assert isinstance(ner.extract("马云在杭州"), list)
 
 
-def test_the_doctor_finds_everything_well(server, worker, tiny_package):
+def test_the_doctor_finds_no_problem(server, worker, tiny_package):
     result = hanner(
         "doctor", "--json", "--timeout", "30", server=server, HANNER_QUEUE="mine", HANNER_MODEL=str(tiny_package)
     )
@@ -70,7 +70,7 @@ def test_the_doctor_finds_everything_well(server, worker, tiny_package):
     assert {"eviction", "memory", "persistence", "clock", "queue"} <= found.keys()
 
 
-def test_the_doctor_finds_what_is_wrong(server, worker, tiny_package):
+def test_the_doctor_finds_wrong_settings_and_missing_workers(server, worker, tiny_package):
     wrong = {"HANNER_MODEL": str(tiny_package), "HANNER_QUEUE": "nobodys", "HANNER_TIMEOUTS": "5"}
     result = hanner("doctor", "--timeout", "0.3", server=server, **wrong)
     assert result.returncode == 1
@@ -82,7 +82,7 @@ def test_the_doctor_finds_what_is_wrong(server, worker, tiny_package):
     assert grave["answer"][0] == "fail"
 
 
-def test_the_doctor_without_a_server(server):
+def test_the_doctor_reports_an_unreachable_redis(server):
     result = hanner("doctor", server=server, HANNER_BROKER_URL="redis://127.0.0.1:1/0")
     assert result.returncode == 1
     last = result.stdout.splitlines()[-1].split("\t")
@@ -107,7 +107,7 @@ def test_the_bench_measures_the_model(server, tiny_package):
     assert float(measured["texts_per_second"]) > 0
 
 
-def test_it_stops_when_it_is_told_to(server, tiny_package):
+def test_the_worker_stops_on_sigterm(server, tiny_package):
     running = HannerWorker(server.url, "--model", str(tiny_package), "-c", "1", "--", "--without-heartbeat")
     try:
         running.wait_for("ready: model", timeout=90)
@@ -121,7 +121,7 @@ def test_it_stops_when_it_is_told_to(server, tiny_package):
     ("arguments", "words"),
     [(["--broker", "amqp://h"], "HANNER_BROKER_URL cannot be used"), (["--queue", ""], "HANNER_QUEUE cannot be used")],
 )
-def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
+def test_invalid_options_are_reported_in_one_line(arguments, words, server):
     result = hanner("worker", *arguments, server=server)
     assert result.returncode in {1, 2}
     assert words in result.stderr
@@ -137,12 +137,12 @@ def test_what_cannot_be_used_is_a_sentence(arguments, words, server):
         ("hanner model i", 2, {"inspect"}),
     ],
 )
-def test_a_shell_completes_commands_and_choices(words, number, expected, server):
+def test_the_shell_completes_commands_and_choices(words, number, expected, server):
     result = hanner(server=server, _HANNER_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
     assert expected <= set(result.stdout.split())
 
 
-def test_a_probe_is_answered_by_this_worker_and_leaves_nothing_in_the_queue(server, worker):
+def test_a_probe_succeeds_without_using_the_queue(server, worker):
     before = worker.output
     result = hanner("probe", "--timeout", "30", server=server, HANNER_QUEUE="mine")
     assert (result.returncode, result.stderr) == (0, "")
@@ -150,16 +150,16 @@ def test_a_probe_is_answered_by_this_worker_and_leaves_nothing_in_the_queue(serv
     assert "batch 1" not in worker.output.removeprefix(before)
 
 
-def test_a_probe_names_what_does_not_answer(server, worker):
+def test_a_probe_reports_a_missing_worker_and_an_unreachable_redis(server, worker):
     result = hanner("probe", "--host", "nowhere", "--timeout", "0.3", server=server)
     assert (result.returncode, result.stdout) == (1, "")
-    assert "no worker of nowhere answers" in result.stderr
+    assert "no worker on nowhere answers" in result.stderr
     result = hanner("probe", "--broker", "redis://:geheim@127.0.0.1:1/0", server=server)
     assert result.returncode == 1
     assert "Redis does not answer at redis://:**@127.0.0.1:1/0" in result.stderr
 
 
-def test_a_worker_whose_process_hangs_fails_the_probe(server, worker):
+def test_a_probe_fails_if_the_process_hangs(server, worker):
     process = psutil.Process(worker.process.pid).children()[0]
     process.suspend()
     try:
@@ -167,5 +167,5 @@ def test_a_worker_whose_process_hangs_fails_the_probe(server, worker):
     finally:
         process.resume()
     assert result.returncode == 1
-    assert "no process of it answered a text in time" in result.stderr
+    assert "none of its processes answered in time" in result.stderr
     assert hanner("probe", "--timeout", "30", server=server).returncode == 0

@@ -1,4 +1,4 @@
-"""The real worker with a dictionary: SIGHUP reloads it under load, a bad one stops the start or changes nothing."""
+"""The real worker with a dictionary: SIGHUP reloads it under load; an invalid one prevents the start or the reload."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def types(result):
     return [entity["type"] for entity in result.get(timeout=60)["entities"]]
 
 
-def test_sighup_reloads_it_without_a_restart_and_loses_nothing(server, app, source, tiny_package):
+def test_sighup_reloads_without_a_restart_and_without_loss(server, app, source, tiny_package):
     with running(server, source, tiny_package) as here:
         parent = psutil.Process(here.process.pid)
         processes = {child.pid for child in parent.children()}
@@ -48,13 +48,13 @@ def test_sighup_reloads_it_without_a_restart_and_loses_nothing(server, app, sour
         assert {child.pid for child in parent.children()} == processes
         source.write_text("马云在杭州 THREE\n", "utf-8")
         here.process.send_signal(signal.SIGHUP)
-        here.wait_for("the dictionary stays as it was: line 1 of the dictionary")
+        here.wait_for("the dictionary was not reloaded: line 1 of the dictionary")
         assert types(send(app)) == ["TWO"]
         assert here.stop() == 0
         assert "Restarting" not in here.output
 
 
-def test_a_process_that_replaces_a_killed_one_has_the_reloaded_terms(server, app, source, tiny_package):
+def test_a_replacement_process_has_the_reloaded_terms(server, app, source, tiny_package):
     with running(server, source, tiny_package) as here:
         source.write_text("马云在杭州\tTWO\n", "utf-8")
         here.process.send_signal(signal.SIGHUP)
@@ -64,7 +64,7 @@ def test_a_process_that_replaces_a_killed_one_has_the_reloaded_terms(server, app
         assert types(send(app)) == ["TWO"]
 
 
-def test_pool_processes_ignore_it(server, app, source, tiny_package):
+def test_pool_processes_ignore_sighup(server, app, source, tiny_package):
     with running(server, source, tiny_package) as here:
         assert types(send(app)) == ["ONE"]
         parent = psutil.Process(here.process.pid)
@@ -76,7 +76,7 @@ def test_pool_processes_ignore_it(server, app, source, tiny_package):
         assert here.stop() == 0
 
 
-def test_cached_entities_of_an_older_dictionary_are_not_given_out(server, app, source, tiny_package):
+def test_cached_entities_of_an_older_dictionary_are_not_returned(server, app, source, tiny_package):
     with running(server, source, tiny_package, HANNER_CACHE_TTL="60") as here:
         assert types(send(app)) == types(send(app)) == ["ONE"]
         here.wait_for("1 cached")
@@ -87,7 +87,7 @@ def test_cached_entities_of_an_older_dictionary_are_not_given_out(server, app, s
         here.wait_for("1 cached", times=2)
 
 
-def test_a_bad_dictionary_stops_the_start_with_one_sentence(server, source, tiny_package):
+def test_an_invalid_dictionary_prevents_the_start_with_one_line(server, source, tiny_package):
     source.write_text("马云\tPER\n杭州\n", "utf-8")
     with worker(
         server.url,

@@ -1,4 +1,4 @@
-"""What the real worker tells Prometheus, held against what was sent through it."""
+"""The metrics of the real worker, compared with the requests that were sent to it."""
 
 import socket
 
@@ -21,23 +21,23 @@ def env(port, **more):
 
 
 def outcomes(page):
-    """Return how many requests ended how, without those of which there are none."""
+    """Return the number of requests by outcome, without zeros."""
     named = {dict(labels)["outcome"]: int(v) for (name, labels), v in page.samples.items() if "requests_total" in name}
     return {name: count for name, count in named.items() if count}
 
 
 def failed(result):
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever class the app gives it
+    with pytest.raises(Exception):  # noqa: B017, PT011 - the app chooses the class
         result.get(timeout=30)
 
 
-def test_batches_are_counted_as_they_were(server, app, events, port):
+def test_batches_and_texts_are_counted(server, app, events, port):
     at = f"127.0.0.1:{port}"
     with worker(server.url, "-c", "1", env=env(port, HANNER_CACHE_TTL="60")):
         before = scrape(at)
         assert outcomes(before) == {}
         assert before.value("hanner_model_info", model="fake@00000000", engine="onnx", queue="hanner") == 1
-        with gate(app, server, events) as send:  # its own text of 6 characters is a batch of one
+        with gate(app, server, events) as send:  # the gate's own text of 6 characters is a batch of one
             results = send("马云一一一一一", "马云一一一一一", "马云一")
         assert [found(result) for result in results] == [1, 1, 1]
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
@@ -58,8 +58,8 @@ def test_batches_are_counted_as_they_were(server, app, events, port):
         assert "马云" not in page.text
 
 
-def test_every_fate_is_counted_once(server, app, events, port):
-    """Also through killed processes: what died with them is counted by the parent."""
+def test_every_outcome_is_counted_once(server, app, events, port):
+    """Requests of killed processes are counted by the parent."""
     at = f"127.0.0.1:{port}"
     with worker(server.url, "-c", "1", env=env(port)) as running:
         with gate(app, server, events) as send:
@@ -89,13 +89,13 @@ def test_every_fate_is_counted_once(server, app, events, port):
         assert page.value("hanner_worker_dead_letters_total", code="worker_lost") == 1
         assert page.value("hanner_worker_dead_letters_total", code="model_failed") == 1
         assert page.value("hanner_queue_dead_letters", queue="hanner") == server.client.hlen("hanner:hanner:dead") == 2
-        # Three shared the first batch that died, and each is tried again; then the poison once more, and the other one.
+        # The first batch that died had three requests, each retried; then the poison again, and the other one.
         assert page.value("hanner_worker_redeliveries_total", reason="process_died") == 5
         assert "马云" not in page.text
         assert "!die" not in page.text
 
 
-def test_the_queue_is_told_as_it_is(server, app, events, port):
+def test_the_state_of_the_queue_is_exported(server, app, events, port):
     at = f"127.0.0.1:{port}"
     with (
         worker(server.url, "-c", "1", env=env(port, HANNER_MAX_QUEUE="70")),
@@ -112,7 +112,7 @@ def test_the_queue_is_told_as_it_is(server, app, events, port):
         assert page.value("hanner_queue_oldest_age_seconds", **labels, priority="interactive") == 0
 
 
-def test_a_redis_that_is_away_is_told_and_all_else_too(server, port):
+def test_an_unreachable_redis_is_exported_with_all_other_metrics(server, port):
     at, labels = f"127.0.0.1:{port}", {"queue": "hanner"}
     with worker(server.url, "-c", "1", env=env(port)) as running:
         server.stop()
@@ -125,7 +125,7 @@ def test_a_redis_that_is_away_is_told_and_all_else_too(server, port):
         scrape_until(at, lambda page: page.value("hanner_queue_up", **labels) == 1)
 
 
-def test_what_waits_for_lack_of_workers_has_an_age(server, port):
+def test_queue_wait_includes_the_time_before_the_worker_started(server, port):
     at = f"127.0.0.1:{port}"
     with Client(server.url) as ner, worker(server.url, "-c", "1", env=env(port, HANNER_QUEUE="other")):
         ner.submit("马云")
@@ -139,21 +139,21 @@ def test_what_waits_for_lack_of_workers_has_an_age(server, port):
         assert 0 < page.value("hanner_worker_queue_wait_seconds_sum") < 30
 
 
-def test_a_port_that_is_taken_ends_the_worker_before_it_takes_texts(server, port):
+def test_a_port_in_use_prevents_the_start(server, port):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         with worker(server.url, "-c", "1", env=env(port), ready=False) as running:
             assert running.wait(30) == 1
-    (said,) = (line for line in running.lines if line.startswith("hanner: "))
-    assert "HANNER_METRICS_PORT" in said
+    (message,) = (line for line in running.lines if line.startswith("hanner: "))
+    assert "HANNER_METRICS_PORT" in message
     assert not any("Traceback" in line for line in running.lines)
 
 
-def test_a_process_that_outlives_its_parent_does_not_keep_the_port(server, app, port):
+def test_a_process_that_outlives_its_parent_releases_the_port(server, app, port):
     at = f"127.0.0.1:{port}"
     with worker(server.url, "-c", "1", env=env(port, HANNER_LEASE="1")) as running:
-        failed(app.send_task("hanner.extract", ["!die:x"]))  # so that it has a process forked after the port was opened
+        failed(app.send_task("hanner.extract", ["!die:x"]))  # so that one process was forked after the port was opened
         app.send_task("hanner.extract", ["!wait:late"])
         assert server.client.blpop(["waiting"], timeout=30)
         running.process.kill()
@@ -164,7 +164,7 @@ def test_a_process_that_outlives_its_parent_does_not_keep_the_port(server, app, 
             server.client.rpush("late", 1)
 
 
-def test_nothing_is_served_unless_asked_for(server, app, port):
+def test_metrics_are_not_served_by_default(server, app, port):
     with worker(server.url, "-c", "1") as running:
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""How a worker starts, and how it refuses to: one sentence, no traceback, no restart loop."""
+"""How a worker starts, and how it fails to start: one line, no traceback, no restart loop."""
 
 import importlib
 import json
@@ -15,8 +15,8 @@ from support.servers import redis_server
 from support.workers import TESTS, foreign_app, worker
 
 
-def refused(*options, app="hanner_worker", **variables):
-    """Start a worker that must not start; return what it said, and assert that it stopped."""
+def start_fails(*options, app="hanner_worker", **variables):
+    """Start a worker that must not start; return its messages, and assert that it exited."""
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "HANNER_BROKER_URL": "redis://127.0.0.1:1/0", **variables}
     command = [sys.executable, "-m", "celery", "-A", app, "worker", *options]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -26,30 +26,30 @@ def refused(*options, app="hanner_worker", **variables):
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_other_pools_are_refused(pool):
-    (said,) = refused("--pool", pool, app="support.fake_worker")
-    assert "needs Celery's prefork pool" in said
+def test_other_pools_are_rejected(pool):
+    (message,) = start_fails("--pool", pool, app="support.fake_worker")
+    assert "needs Celery's prefork pool" in message
 
 
-def test_a_missing_model_is_refused(tmp_path):
-    (said,) = refused(HANNER_MODEL=str(tmp_path / "none"))
-    assert str(tmp_path / "none") in said
+def test_a_missing_model_is_rejected(tmp_path):
+    (message,) = start_fails(HANNER_MODEL=str(tmp_path / "none"))
+    assert str(tmp_path / "none") in message
 
 
-def test_a_damaged_model_is_refused(tmp_path, tiny_package):
+def test_a_damaged_model_is_rejected(tmp_path, tiny_package):
     for file in tiny_package.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.onnx").write_bytes(b"damaged")
-    (said,) = refused(HANNER_MODEL=str(tmp_path))
-    assert "model.onnx" in said
+    (message,) = start_fails(HANNER_MODEL=str(tmp_path))
+    assert "model.onnx" in message
 
 
-def test_a_setting_that_cannot_be_used_is_refused():
-    (said,) = refused(HANNER_BATCH_TEXTS="many")
-    assert "HANNER_BATCH_TEXTS" in said
+def test_an_invalid_setting_is_rejected():
+    (message,) = start_fails(HANNER_BATCH_TEXTS="many")
+    assert "HANNER_BATCH_TEXTS" in message
 
 
-def test_the_shipped_app_runs_a_real_model_and_stops_when_told(tiny_package):
+def test_the_app_runs_a_real_model_and_stops_on_sigterm(tiny_package):
     with redis_server() as server, foreign_app(server.url) as app:
         env = {"HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1"}
         with worker(server.url, app="hanner_worker", env=env) as running:
@@ -64,11 +64,11 @@ def test_the_shipped_app_runs_a_real_model_and_stops_when_told(tiny_package):
             assert running.stop() == 0
 
 
-def test_the_app_is_found_and_importing_the_package_stays_light(monkeypatch):
+def test_celery_finds_the_app_and_importing_the_package_is_cheap(monkeypatch):
     modules = ("celery", "numpy", "hanner_worker.app")
     script = f"import sys, hanner_worker; print(any(name in sys.modules for name in {modules}))"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "False"
-    importlib.import_module("hanner_worker.app")  # a submodule named `app` must not be taken for the app
+    importlib.import_module("hanner_worker.app")  # Celery must not mistake the submodule `app` for the app
     monkeypatch.setenv("HANNER_BATCH_TEXTS", "16")
     found = find_app("hanner_worker")
     assert {"hanner.extract", "hanner.extract_many"} <= set(found.tasks)
@@ -76,7 +76,7 @@ def test_the_app_is_found_and_importing_the_package_stays_light(monkeypatch):
     found.close()
 
 
-def test_called_eagerly_the_tasks_answer_by_themselves():
+def test_eager_tasks_run_without_a_worker():
     with redis_server() as server:
         app = make(Settings(broker_url=server.url))
         app.conf.task_always_eager = True

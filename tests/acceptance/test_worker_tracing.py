@@ -1,4 +1,4 @@
-"""One trace from the HTTP call through the queue to the batch, sent to a collector by the real worker."""
+"""One trace from the HTTP call through the queue to the batch, exported to a collector by the real worker."""
 
 import threading
 
@@ -12,29 +12,29 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def sent_to():
+def receiver():
     with collector() as running:
         yield running
 
 
-def env(sent_to):
-    return {"OTEL_EXPORTER_OTLP_ENDPOINT": sent_to.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+def env(receiver):
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 
-def test_one_trace_from_the_call_to_the_batch(server, sent_to):
+def test_one_trace_from_the_call_to_the_batch(server, receiver):
     provider, exporter = kept()
-    with worker(server.url, "-c", "1", env=env(sent_to)), gateway(server.url, provider=provider) as site:
+    with worker(server.url, "-c", "1", env=env(receiver)), gateway(server.url, provider=provider) as site:
         answer = site.http.post("/api/v1/ner", json={"text": "马云在杭州"}, headers={"traceparent": CALLER})
         assert answer.status_code == 200
-        told = sent_to.wait_for(2)
+        received = receiver.wait_for(2)
     (call,) = exporter.get_finished_spans()
     assert call.name == "POST /api/v1/ner"
     assert f"{call.context.trace_id:032x}" == CALLER.split("-")[1]
     assert f"{call.parent.span_id:016x}" == CALLER.split("-")[2]
     assert call.attributes["http.response.status_code"] == 200
     assert call.attributes["hanner.request_id"] == answer.headers["X-Request-ID"]
-    assert {service for service, _ in told} == {"hanner-worker"}
-    spans = {span.name: span for _, span in told}
+    assert {service for service, _ in received} == {"hanner-worker"}
+    spans = {span.name: span for _, span in received}
     process, batch = spans["process hanner"], spans["hanner batch"]
     assert {span.trace_id.hex() for span in spans.values()} == {CALLER.split("-")[1]}
     assert process.parent_span_id.hex() == f"{call.context.span_id:016x}"
@@ -44,9 +44,9 @@ def test_one_trace_from_the_call_to_the_batch(server, sent_to):
     assert "马云".encode() not in b"".join(span.SerializeToString() for span in spans.values())
 
 
-def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
+def test_requests_of_one_batch_are_linked_from_it(server, app, events, receiver):
     provider, exporter = kept()
-    with worker(server.url, "-c", "1", env=env(sent_to)) as running, gateway(server.url, provider=provider) as site:
+    with worker(server.url, "-c", "1", env=env(receiver)) as running, gateway(server.url, provider=provider) as site:
         blocker = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         callers = [threading.Thread(target=site.ner, kwargs={"text": f"马云第{n}"}) for n in range(3)]
@@ -59,10 +59,10 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
         for caller in callers:
             caller.join(30)
         assert found(untraced) == 1
-        told = [span for _, span in sent_to.wait_for(4)]
+        received = [span for _, span in receiver.wait_for(4)]
         assert running.stop() == 0
-    (batch,) = (span for span in told if span.name == "hanner batch")
-    requests = [span for span in told if span.name == "process hanner"]
+    (batch,) = (span for span in received if span.name == "hanner batch")
+    requests = [span for span in received if span.name == "process hanner"]
     assert len({span.trace_id for span in requests}) == 3
     assert {link.span_id for link in batch.links} == {span.span_id for span in requests}
     assert {span.trace_id.hex() for span in requests} == {
@@ -70,19 +70,19 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, sent_to):
     }
 
 
-def test_a_job_s_parcels_belong_to_the_call_that_made_it(server, sent_to):
+def test_chunks_of_a_job_belong_to_the_trace_of_its_call(server, receiver):
     provider, exporter = kept()
-    with worker(server.url, "-c", "1", env=env(sent_to)), gateway(server.url, provider=provider) as site:
+    with worker(server.url, "-c", "1", env=env(receiver)), gateway(server.url, provider=provider) as site:
         answer = site.http.post("/api/v1/jobs", json={"texts": ["马云"] * 40}, headers={"traceparent": CALLER})
         assert site.events(answer.json()["id"])[-1][0] == "end"
-        told = [span for _, span in sent_to.wait_for(3)]  # two parcels, in one batch or two
+        received = [span for _, span in receiver.wait_for(3)]  # two chunks, in one batch or two
     call = next(span for span in exporter.get_finished_spans() if span.name == "POST /api/v1/jobs")
-    parcels = [span for span in told if span.name.startswith("process hanner")]
-    assert {span.parent_span_id.hex() for span in parcels} == {f"{call.context.span_id:016x}"}
-    assert {span.trace_id.hex() for span in told} == {CALLER.split("-")[1]}
+    chunks = [span for span in received if span.name.startswith("process hanner")]
+    assert {span.parent_span_id.hex() for span in chunks} == {f"{call.context.span_id:016x}"}
+    assert {span.trace_id.hex() for span in received} == {CALLER.split("-")[1]}
 
 
-def test_probes_are_not_traced_and_errors_are(server):
+def test_errors_are_traced_and_probes_are_not(server):
     provider, exporter = kept()
     with gateway(server.url, provider=provider, timeout=0.2) as site:
         for path in ("/healthz", "/metrics", "/docs"):
@@ -95,19 +95,19 @@ def test_probes_are_not_traced_and_errors_are(server):
     assert "error.type" not in unknown.attributes
 
 
-def test_without_opentelemetry_a_traced_request_is_answered_like_others(server, app, sent_to, tmp_path):
+def test_traced_requests_are_answered_without_opentelemetry(server, app, receiver, tmp_path):
     missing = tmp_path / "opentelemetry"
     missing.mkdir()
     (missing / "__init__.py").write_text("raise ModuleNotFoundError('not here', name='opentelemetry')")
     paths = f"{tmp_path}:{TESTS}"
-    with worker(server.url, "-c", "1", env={**env(sent_to), "PYTHONPATH": paths}) as running:
+    with worker(server.url, "-c", "1", env={**env(receiver), "PYTHONPATH": paths}) as running:
         assert found(app.send_task("hanner.extract", ["马云"], headers={"traceparent": CALLER})) == 1
         running.wait_for("no traces are sent, opentelemetry is missing")
         assert running.stop() == 0
-    assert not sent_to.spans
+    assert not receiver.spans
 
 
-def test_a_collector_that_is_away_holds_nobody_up(server, app):
+def test_an_unreachable_collector_delays_nothing(server, app):
     with worker(server.url, "-c", "1", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}) as running:
         assert found(app.send_task("hanner.extract", ["马云"], headers={"traceparent": CALLER})) == 1
         assert running.stop(timeout=15) == 0

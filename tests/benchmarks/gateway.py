@@ -22,6 +22,7 @@ from hanner import AsyncClient
 from hanner.cli import demo_texts
 from hanner.cli.gateway_process import Listen
 from hanner.cli.local_stack import running
+from hanner.contract import EXAMPLE_TEXT
 
 HEAD = "POST /api/v1/ner HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 async def alone(broker: str, url: str, rounds: int) -> None:
-    text = demo_texts.FIRST
+    text = EXAMPLE_TEXT
     connection = await Connection.open(url)
     async with AsyncClient(broker) as ner:
         for _ in range(20):  # caches, connections

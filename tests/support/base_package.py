@@ -16,7 +16,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from hanner_inference.engine.base import Batch
-from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, TokenizerOptions, write_manifest
+from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_manifest
+from hanner_inference.tokenization.tokens import TokenizerOptions
 from hanner_models.conversion.graph import Float, Shape, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth

@@ -1,6 +1,6 @@
 """From text to entities in this process, without a queue: `load().extract(texts)`. Never imports torch.
 
-Names are imported when first used, so that importing a small module of this package stays cheap.
+Names are imported on first use, so that importing a small module of this package is fast.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelPackage", "ModelPackageError", "Recogniser", "RunStats", "load", "open_package"]
 
-_HOMES = {
+_MODULES = {
     "ModelPackage": "package",
     "ModelPackageError": "package",
     "Recogniser": "pipeline",
@@ -24,6 +24,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

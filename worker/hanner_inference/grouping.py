@@ -1,18 +1,18 @@
-"""Put texts of like length together, so that little of a batch is padding. Pure."""
+"""Group texts of similar length into batches with little padding. Pure."""
 
 from collections.abc import Sequence
 
 
 def group_by_length(lengths: Sequence[int], *, max_rows: int, max_tokens: int, max_padding: float) -> list[list[int]]:
-    """Return groups of indices into `lengths`, each a batch; every index is in exactly one.
+    """Return batches as groups of indices into `lengths`; every index is in exactly one group.
 
-    Groups are filled from the longest down, each as far as the limits allow. The same lengths give the same groups.
+    Groups are filled greedily, longest rows first. The same lengths always give the same groups.
 
     Args:
         lengths: tokens of each row, all positive.
-        max_rows: most rows in a group.
-        max_tokens: most tokens in a group after padding, `longest x count`; a single row may exceed it.
-        max_padding: largest share of a group's tokens that may be padding.
+        max_rows: maximum number of rows in a group.
+        max_tokens: maximum number of tokens in a group with padding, `longest x count`; a single row may exceed it.
+        max_padding: maximum share of a group's tokens that may be padding.
     """
     groups: list[list[int]] = []
     longest = filled = 0
@@ -21,7 +21,7 @@ def group_by_length(lengths: Sequence[int], *, max_rows: int, max_tokens: int, m
         if groups:
             rows = len(groups[-1]) + 1
             cost = longest * rows
-            # The tolerance keeps a share of exactly max_padding inside.
+            # The tolerance allows a share of exactly max_padding.
             if rows <= max_rows and cost <= max_tokens and cost - filled - length <= max_padding * cost + 1e-9:
                 groups[-1].append(index)
                 filled += length

@@ -1,7 +1,8 @@
-"""Open a model for use in this process, with no queue."""
+"""Load a model for use in this process, without a queue. Reads the model package and environment variables."""
 
 from pathlib import Path
 
+from hanner.contract import EXAMPLE_TEXT
 from hanner.settings import Settings
 from hanner_inference.engine.base import Engine
 from hanner_inference.engine.registry import open_engine
@@ -9,31 +10,27 @@ from hanner_inference.memory import trim_heap
 from hanner_inference.package import open_package
 from hanner_inference.pipeline import Recogniser
 
-FIRST = "马云在杭州阿里巴巴总部发表演讲"
-"""Run once when a model is opened: one that cannot is not ready, and no real text pays for first steps."""
-
 
 def load(
     path: str | Path | None = None, *, dictionary: str | Path | None = None, settings: Settings | None = None
 ) -> Recogniser:
-    """Open the model package in `path`; by default the one that HANNER_MODEL names, else the bundled one.
+    """Return the model package in `path`, ready for use.
 
     Args:
-        path: folder of a model package.
-        dictionary: file of terms that override the model, `term TAB type` on each line; by default the one that
-            HANNER_DICTIONARY names.
-        settings: engine and batch limits; read from HANNER_* by default.
+        path: folder of a model package; by default HANNER_MODEL, else the bundled model.
+        dictionary: file of terms that override the model, `term TAB type` on each line; by default HANNER_DICTIONARY.
+        settings: engine and batch limits; by default read from HANNER_*.
 
     Raises:
-        InvalidSettings: a setting cannot be used.
-        ModelPackageError: the package is missing, damaged or does not fit together.
-        DictionaryError: the dictionary cannot be read, or a line of it cannot be used.
-        ModelFailed: the model cannot be run on a first text.
+        InvalidSettings: if a setting is not valid.
+        ModelPackageError: if the package is missing, damaged or inconsistent.
+        DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
+        ModelFailed: if the model fails on a first text.
     """
     settings = settings or Settings.from_env()
     package = open_package(path or settings.model or None)
     engine = open_engine(settings.engine, package)
-    settings = fitted(settings, engine)
+    settings = apply_engine_budget(settings, engine)
     recogniser = Recogniser(
         package,
         engine,
@@ -43,16 +40,16 @@ def load(
         max_text_chars=settings.max_text_chars,
         dictionary=dictionary or settings.dictionary or None,
     )
-    if not getattr(engine, "late", False):
-        recogniser.run([FIRST])
+    if not getattr(engine, "skip_warm_up", False):  # warm up: a model that fails here is not ready
+        recogniser.run([EXAMPLE_TEXT])
     trim_heap()
     return recogniser
 
 
-def fitted(settings: Settings, engine: Engine) -> Settings:
-    """Return the settings with the batch limits that the engine prefers, where none were set by hand."""
+def apply_engine_budget(settings: Settings, engine: Engine) -> Settings:
+    """Return the settings with the engine's preferred batch limits, unless the user has set them."""
     budget = getattr(engine, "budget", None)
     if budget is None:
         return settings
-    wanted = {"batch_texts": budget.texts, "batch_tokens": budget.tokens}
-    return settings.model_copy(update={k: v for k, v in wanted.items() if k not in settings.model_fields_set})
+    preferred = {"batch_texts": budget.texts, "batch_tokens": budget.tokens}
+    return settings.model_copy(update={k: v for k, v in preferred.items() if k not in settings.model_fields_set})

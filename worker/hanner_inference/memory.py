@@ -1,29 +1,29 @@
-"""Give memory that is no longer used back to the system, where the C library can."""
+"""Return unused heap memory to the operating system, if the C library can do so."""
 
 import ctypes
 import gc
 import time
 from collections.abc import Callable
 
-PAUSE = 0.1
-"""Seconds between two returns after batches: it takes half a millisecond, as long as a small batch."""
+MIN_INTERVAL = 0.1
+"""Seconds between two trims after batches. A trim takes half a millisecond, as long as a small batch."""
 
 
-def _find_trim() -> Callable[[int], int] | None:
+def _find_malloc_trim() -> Callable[[int], int] | None:
     try:
         return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library: nothing is kept, or nothing can be done
+    except (AttributeError, OSError, TypeError):  # only glibc has it
         return None
 
 
-_trim = _find_trim()
+_malloc_trim = _find_malloc_trim()
 
 
 class HeapTrimmer:
-    """Gives memory back after batches, but not after each of many short ones.
+    """Trims the heap after batches, at most once per MIN_INTERVAL.
 
     Args:
-        clock: seconds, monotonic.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,19 +31,19 @@ class HeapTrimmer:
         self._next = float("-inf")
 
     def after_batch(self) -> None:
-        """Return free heap to the system, unless that was done a moment ago."""
+        """Trim the heap unless it was trimmed less than MIN_INTERVAL ago."""
         if (now := self._clock()) >= self._next:
-            self._next = now + PAUSE
+            self._next = now + MIN_INTERVAL
             trim_heap(collect=False)
 
 
 def trim_heap(*, collect: bool = True) -> None:
-    """Return free heap to the system; glibc keeps it otherwise.
+    """Return free heap to the operating system; glibc keeps it otherwise.
 
     Args:
-        collect: collect Python's garbage first, which takes far longer.
+        collect: run Python's garbage collector first, which takes much longer.
     """
     if collect:
         gc.collect()
-    if _trim is not None:
-        _trim(0)
+    if _malloc_trim is not None:
+        _malloc_trim(0)

@@ -1,7 +1,7 @@
-"""Find a model package, check every byte of it, open it. Reads and writes model folders; no pickle anywhere.
+"""Find, verify and open a model package. Reads and writes model folders; never uses pickle.
 
-A package is a folder: `manifest.json`, which has the sha256 of every other file, `model.onnx`, `crf.safetensors`,
-`tokenizer.json`, and whatever else its manifest lists. The sha256 of the manifest names the package as a whole.
+A package is a folder with `manifest.json`, which has the sha256 of every other file, `model.onnx`, `crf.safetensors`,
+`tokenizer.json`, and any other files that the manifest lists. The sha256 of the manifest identifies the package.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hanner.errors import HannerError
 from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.labels import Labels
-from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_inference.tokenization.tokens import TextTokenizer, TokenizerOptions
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
@@ -24,35 +24,16 @@ CRF = "crf.safetensors"
 TOKENIZER = "tokenizer.json"
 REQUIRED = (MODEL, CRF, TOKENIZER)
 FORMAT: Final = 1
-"""Version of this layout; a package of another one is refused."""
+"""Version of this layout; packages of another version are rejected."""
 _NEW_MANIFEST = ".manifest.json.new"
 
 
 class ModelPackageError(HannerError):
-    """The model package cannot be used; set HANNER_MODEL to the folder of a good one."""
-
-
-class TokenizerOptions(BaseModel):
-    """How texts were prepared when the model was trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lowercase: bool
-    half_width: bool
-    max_length: Annotated[int, Field(ge=16)]
-    """Most tokens the model takes at once, the two special ones included."""
-    cls_id: Annotated[int, Field(ge=0)] | None = None
-    """Id of the token before every window; that of [CLS] if not given."""
-    sep_id: Annotated[int, Field(ge=0)] | None = None
-    """Id of the token after it; that of [SEP] if not given."""
-    split: Literal["words", "characters"] = "words"
-    """What the tokenizer sees at once: the text, in which it finds the words, or one character after the other."""
-    label_mask: Literal["all", "first"] = "all"
-    """Which tokens of a word have labels and take part in the CRF: all, or the first alone."""
+    """The model package cannot be used; set HANNER_MODEL to the folder of a valid one."""
 
 
 class FileRecord(BaseModel):
-    """What a file of the package must be."""
+    """Size and digest of a file of the package."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +42,7 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What manifest.json says."""
+    """The content of manifest.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,26 +51,26 @@ class Manifest(BaseModel):
     source: str
     revision: str
     labels: tuple[str, ...]
-    """In the order of the logits; BIO, BIOES or BMES."""
+    """Label names in the order of the logits: BIO, BIOES or BMES."""
     spans: Literal["conll", "modelscope"] = "conll"
-    """How label paths that break the scheme are read, see `hanner_inference.decoding.spans`."""
+    """How label paths that break the scheme are interpreted, see `hanner_inference.decoding.spans`."""
     tokenizer: TokenizerOptions
     quantisation: dict[str, Any] = {}
     verification: dict[str, Any] = {}
     training: dict[str, Any] = {}
     licences: tuple[Any, ...] = ()
     card: dict[str, Any] = {}
-    """Figures on labelled sentences, known failures, how to reproduce: see `hanner model card`."""
+    """Scores on labelled sentences, known failures, how to reproduce: see `hanner model card`."""
     files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")], FileRecord] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A package whose files were all as its manifest says when it was opened.
+    """A package whose files all matched its manifest when it was opened.
 
     Attributes:
-        path: its folder.
-        manifest: what manifest.json says.
+        path: folder of the package.
+        manifest: content of manifest.json.
         digest: sha256 of manifest.json, in hexadecimal.
     """
 
@@ -99,75 +80,74 @@ class ModelPackage:
 
     @property
     def id(self) -> str:
-        """NAME@DIGEST8, as results carry it."""
+        """Return NAME@DIGEST8, the model id in results."""
         return f"{self.manifest.name}@{self.digest[:8]}"
 
     def read(self, name: str) -> bytes:
-        """Return a file's bytes, checked once more: what is used is what was verified.
+        """Return the content of a file, verified again, so that only verified content is used.
 
         Raises:
-            ModelPackageError: the file is missing or was changed.
+            ModelPackageError: if the file is missing or was changed.
         """
         data = _read(self.path, name)
         _check_digest(self.path, name, self.manifest.files[name], len(data), hashlib.sha256(data).hexdigest())
         return data
 
     def labels(self) -> Labels:
-        """Return the labels, read.
+        """Return the labels.
 
         Raises:
-            ModelPackageError: they are no tagging scheme.
+            ModelPackageError: if the labels are not a tagging scheme.
         """
         try:
             return Labels(self.manifest.labels)
         except ValueError as error:
-            raise _fault(self.path, MANIFEST, f"has labels that are no tagging scheme: {error}") from None
+            raise _error(self.path, MANIFEST, f"has labels that are not a tagging scheme: {error}") from None
 
     def crf(self) -> Crf:
-        """Read the CRF.
+        """Return the CRF.
 
         Raises:
-            ModelPackageError: its weights do not match the labels.
+            ModelPackageError: if its weights do not match the labels.
         """
         try:
             return Crf.from_bytes(self.read(CRF), len(self.manifest.labels))
         except ValueError as error:
-            raise _fault(self.path, CRF, f"is no CRF for this model: {error}") from None
+            raise _error(self.path, CRF, f"is not a CRF for this model: {error}") from None
 
     def tokenizer(self) -> TextTokenizer:
-        """Read the tokenizer.
+        """Return the tokenizer.
 
         Raises:
-            ModelPackageError: it is none, or lacks [CLS] or [SEP].
+            ModelPackageError: if it is not a tokenizer, or has no [CLS] or [SEP].
         """
         try:
             return TextTokenizer(self.read(TOKENIZER).decode(), self.manifest.tokenizer)
         except ValueError as error:
-            raise _fault(self.path, TOKENIZER, f"cannot be used: {error}") from None
+            raise _error(self.path, TOKENIZER, f"cannot be used: {error}") from None
 
 
 def bundled_path() -> Path:
-    """Return the folder of the model that comes with hanner.
+    """Return the folder of the bundled model.
 
     Raises:
-        ModelPackageError: this installation has none.
+        ModelPackageError: if this installation has no bundled model, or more than one.
     """
     models = Path(str(files("hanner_inference"))) / "models"
-    found = sorted(manifest.parent for manifest in models.glob(f"*/{MANIFEST}"))
-    if len(found) != 1:
+    folders = sorted(manifest.parent for manifest in models.glob(f"*/{MANIFEST}"))
+    if len(folders) != 1:
         raise ModelPackageError(
-            f"this installation has {len(found) or 'no'} bundled models and should have one; "
-            "install hanner[worker] again, or set HANNER_MODEL to the folder of a model package"
+            f"this installation has {len(folders) or 'no'} bundled models; expected one. "
+            "Install hanner again, or set HANNER_MODEL to the folder of a model package"
         )
-    return found[0]
+    return folders[0]
 
 
 def open_package(path: str | Path | None = None) -> ModelPackage:
-    """Open the package in `path`, the bundled one by default, and check all of it except the graph of model.onnx.
+    """Return the package in `path`, by default the bundled one, after checking all of it but the graph of model.onnx.
 
     Raises:
-        ModelPackageError: it is missing, damaged, incomplete, of another format, or does not fit together. The sentence
-            names the file and says what to do.
+        ModelPackageError: if the package is missing, damaged, incomplete, inconsistent, or has another format.
     """
     folder = Path(path) if path else bundled_path()
     if not folder.is_dir():
@@ -176,7 +156,7 @@ def open_package(path: str | Path | None = None) -> ModelPackage:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise _fault(folder, MANIFEST, _describe(error)) from None
+        raise _error(folder, MANIFEST, _describe(error)) from None
     _check_files(folder, manifest)
     package = ModelPackage(folder, manifest, hashlib.sha256(data).hexdigest())
     package.labels()
@@ -186,14 +166,14 @@ def open_package(path: str | Path | None = None) -> ModelPackage:
 
 
 def write_manifest(folder: str | Path, manifest: Manifest) -> ModelPackage:
-    """Make a package of a folder that holds all its files but the manifest; an older manifest is replaced at once.
+    """Write the manifest of a folder, replacing an older one atomically, and return the package.
 
     Args:
-        folder: holds model.onnx, crf.safetensors, tokenizer.json and any other files of the package.
-        manifest: what to say of them; its `files` are computed anew.
+        folder: folder with model.onnx, crf.safetensors, tokenizer.json and any other files of the package.
+        manifest: the manifest; its `files` are computed.
 
     Raises:
-        ModelPackageError: what stands there makes no package; the manifest is written all the same.
+        ModelPackageError: if the result is not a valid package; the manifest is written anyway.
     """
     folder = Path(folder)
     records = {
@@ -214,11 +194,11 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> ModelPackage:
 def _check_files(folder: Path, manifest: Manifest) -> None:
     for name in REQUIRED:
         if name not in manifest.files:
-            raise _fault(folder, MANIFEST, f"does not list {name}")
+            raise _error(folder, MANIFEST, f"does not list {name}")
     for name, record in manifest.files.items():
         file = folder / name
         if not file.is_file():
-            raise _fault(folder, name, "is missing")
+            raise _error(folder, name, "is missing")
         _check_digest(folder, name, record, file.stat().st_size, _digest(file))
     if unknown := sorted({file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST}):
         raise ModelPackageError(f"{folder / unknown[0]} does not belong to the model package; remove it")
@@ -226,9 +206,9 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 
 def _check_digest(folder: Path, name: str, record: FileRecord, size: int, digest: str) -> None:
     if size != record.bytes:
-        raise _fault(folder, name, f"has {size:,} bytes and should have {record.bytes:,}")
+        raise _error(folder, name, f"has {size:,} bytes; expected {record.bytes:,}")
     if digest != record.sha256:
-        raise _fault(folder, name, "was changed: its sha256 is not the one in the manifest")
+        raise _error(folder, name, "was changed: its sha256 differs from the manifest")
 
 
 def _digest(file: Path) -> str:
@@ -236,25 +216,25 @@ def _digest(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise _fault(file.parent, file.name, f"cannot be read ({error.strerror})") from error
+        raise _error(file.parent, file.name, f"cannot be read ({error.strerror})") from error
 
 
 def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError:
-        raise _fault(folder, name, "is missing") from None
+        raise _error(folder, name, "is missing") from None
     except OSError as error:
-        raise _fault(folder, name, f"cannot be read ({error.strerror})") from error
+        raise _error(folder, name, f"cannot be read ({error.strerror})") from error
 
 
 def _describe(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if where == "format":
-        return f"has format {first['input']!r} and this hanner reads format {FORMAT}"
-    return f"is not valid: {where + ': ' if where else ''}{first['msg']}"
+    field = ".".join(str(part) for part in first["loc"])
+    if field == "format":
+        return f"has format {first['input']!r}; this version of hanner reads format {FORMAT}"
+    return f"is not valid: {field + ': ' if field else ''}{first['msg']}"
 
 
-def _fault(folder: Path, name: str, what: str) -> ModelPackageError:
-    return ModelPackageError(f"{folder / name} {what}; fetch or export the model package again")
+def _error(folder: Path, name: str, problem: str) -> ModelPackageError:
+    return ModelPackageError(f"{folder / name} {problem}; fetch or export the model package again")

@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 
+from hanner.utils.packaging import install_hint
 from hanner_models.source import ConversionError
 
 DEFAULT = "iic/nlp_raner_named-entity-recognition_chinese-base-news"
@@ -29,9 +30,7 @@ def fetch(model: str, revision: str = "master") -> Path:
     try:
         from modelscope import snapshot_download  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ConversionError(
-            f"{error.name} is not installed; fetching needs it: pip install 'hanner[models]'"
-        ) from None
+        raise ConversionError(f"{error.name} is not installed; fetching needs it: {install_hint('models')}") from None
     for client in ("modelscope", "modelscope_hub"):  # it warns at each of its tries, and the last one is told anyway
         logging.getLogger(client).setLevel(logging.ERROR)
     try:

@@ -1,6 +1,6 @@
-"""Composition root of the worker: settings, model, Celery app, batching. `celery -A hanner_worker worker` runs it.
+"""Composition root of the worker: settings, model, Celery app, tasks. `celery -A hanner_worker worker` runs it.
 
-The app itself is in hanner_worker/celery.py, where Celery looks for it; importing this module makes none.
+Importing this module does not create an app; hanner_worker/celery.py does, where Celery looks for it.
 """
 
 import gc
@@ -18,40 +18,40 @@ from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
-from hanner_worker import remote_control as about  # noqa: F401 - each registers a command of the remote control
+from hanner.utils.packaging import install_hint
+from hanner_worker import remote_control  # noqa: F401 - registers its commands
 from hanner_worker.batching.strategy import PREFORK_ONLY
 from hanner_worker.context import WorkerContext, get_context, has_context, set_context
 from hanner_worker.delivery.channel import INFLIGHT_OPTION, install
 from hanner_worker.delivery.inflight import InFlightStore
 from hanner_worker.execution.batch import run_task
 from hanner_worker.payload import TaskPayload
-from hanner_worker.reload import Reloader, ignore
+from hanner_worker.reload import DictionaryReloader, ignore_sighup
 
-if TYPE_CHECKING:  # numpy, which only a worker has
-    from hanner_inference.pipeline import Recogniser
+if TYPE_CHECKING:
+    from hanner_inference import Recogniser
 
 logger = logging.getLogger(__name__)
 
-BATCHES_AHEAD = 4
-"""Full batches per process that a worker fetches: one runs, and texts of like length are chosen from the others."""
+PREFETCHED_BATCHES = 4
+"""Full batches per process that a worker fetches: one runs, the next ones are formed by length from the others."""
 
-
-Load = Callable[[Settings], "Recogniser"]
+LoadModel = Callable[[Settings], "Recogniser"]
 
 
 def load_model(settings: Settings) -> "Recogniser":
-    """Open the model that the settings name.
+    """Return the model that the settings select.
 
     Raises:
-        HannerError: it is missing or damaged.
+        HannerError: if the model is missing or damaged.
     """
-    from hanner_inference import load  # noqa: PLC0415 - numpy and onnxruntime, which only a worker has
+    from hanner_inference import load  # noqa: PLC0415 - imports numpy and onnxruntime
 
     return load(settings.model or None, settings=settings)
 
 
 class BatchedTask(Task):  # type: ignore[misc]
-    """A task whose requests are answered in batches; called without our worker it answers by itself."""
+    """A task whose requests are processed in batches; called without our worker, it runs on its own."""
 
     abstract = True
     Strategy = "hanner_worker.batching.strategy:start"
@@ -59,48 +59,48 @@ class BatchedTask(Task):  # type: ignore[misc]
     throws = (HannerError,)
 
 
-def make_worker_app(settings: Settings, load: Load = load_model) -> Celery:
-    """Return the worker's Celery app; the model is opened when a worker starts with it.
+def make_worker_app(settings: Settings, load: LoadModel = load_model) -> Celery:
+    """Return the worker's Celery app. The model is loaded when a worker starts with this app.
 
     Args:
         settings: the worker's settings.
-        load: opens the model.
+        load: loads the model.
 
     Raises:
-        InvalidSettings: the broker's URL cannot be used.
+        InvalidSettings: if the broker URL is not valid.
     """
     install()
     app = make_celery(settings)
     app.events.dispatcher_cls = "hanner_worker.batching.events:BufferedEventDispatcher"
     inflight = InFlightStore(QueueKeys(settings.queue), settings.lease)
     app.conf.update(
-        # Both of them for any Celery app to send to. `-Q` with one of the names makes a worker for that one alone.
+        # Any Celery app can send to either queue. `-Q` with one of the names restricts a worker to that queue.
         task_queues=[
             Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
             for name in (inflight.keys.queue, inflight.keys.bulk)
         ],
         worker_pool="prefork",
         worker_consumer="hanner_worker.batching.consumer:Consumer",
-        worker_concurrency=settings.concurrency or "auto",  # auto heeds the container's CPU quota
-        worker_prefetch_multiplier=settings.batch_texts * BATCHES_AHEAD,
-        # It counts requests as if each had a process, and would fetch too little after every reconnect.
+        worker_concurrency=settings.concurrency or "auto",  # auto respects the container's CPU quota
+        worker_prefetch_multiplier=settings.batch_texts * PREFETCHED_BATCHES,
+        # Celery counts a process per request, and would fetch too little after every reconnect.
         worker_enable_prefetch_count_reduction=False,
         broker_transport_options=app.conf.broker_transport_options | {INFLIGHT_OPTION: inflight},
-        broker_channel_error_retry=True,  # a refusal of Redis' ends no worker
+        broker_channel_error_retry=True,  # a Redis error does not end the worker
     )
-    opener = ModelLoader(app, settings, load, inflight)
-    _register(app, opener)
-    signals.worker_init.connect(opener.on_worker_init, weak=False)
-    signals.worker_process_init.connect(opener.on_process_init, weak=False)
-    signals.worker_ready.connect(opener.on_ready, weak=False)
+    loader = ModelLoader(app, settings, load, inflight)
+    _register_tasks(app, loader)
+    signals.worker_init.connect(loader.on_worker_init, weak=False)
+    signals.worker_process_init.connect(loader.on_process_init, weak=False)
+    signals.worker_ready.connect(loader.on_ready, weak=False)
     return app
 
 
-def _register(app: Celery, opener: "ModelLoader") -> None:
+def _register_tasks(app: Celery, loader: "ModelLoader") -> None:
     def register(name: str) -> None:
         @app.task(name=name, base=BatchedTask, bind=True, shared=False)  # type: ignore[untyped-decorator]
         def body(self: Any, *args: Any, **kwargs: Any) -> Any:
-            opener.open()  # done already, unless it is called eagerly
+            loader.load()  # loaded already, unless the task is called eagerly
             return run_task(TaskPayload(self.request.id or "", name, args, kwargs))
 
     register(EXTRACT)
@@ -108,43 +108,42 @@ def _register(app: Celery, opener: "ModelLoader") -> None:
 
 
 class ModelLoader:
-    """Opens the model in the parent before the pool forks, so that all processes share one copy of it."""
+    """Loads the model in the parent before the pool forks, so that all processes share one copy of it."""
 
-    def __init__(self, app: Celery, settings: Settings, load: Load, inflight: InFlightStore) -> None:
+    def __init__(self, app: Celery, settings: Settings, load: LoadModel, inflight: InFlightStore) -> None:
         self._app = app
         self._inflight = inflight
         self._settings = settings
-        self._load = load
-        self._reloader = Reloader()
+        self._load_model = load
+        self._reloader = DictionaryReloader()
 
     def on_worker_init(self, sender: Any, **_: Any) -> None:
-        """Refuse what cannot work, then open the model."""
+        """Check the pool, then load the model; exit if either fails."""
         if sender.app is not self._app:
             return
         self._inflight.renew_worker_id()
         if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
-            _stop(PREFORK_ONLY)
+            _exit(PREFORK_ONLY)
         if not self._settings.log_text:
-            # Celery's tracer, which ends chains and chords, logs results as they are.
+            # Celery's tracer, which runs chains and chords, logs results.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
-        self._open_or_stop()
-        _ = self._app.backend  # made and imported here, so that no process spends its first batch on that
-        if (
-            texts := get_context().settings.batch_texts
-        ) != self._settings.batch_texts:  # the engine prefers other batches
-            sender.prefetch_multiplier = texts * BATCHES_AHEAD
-        # Objects made so far are never looked at by the collector again, so their memory stays shared.
+        self._load_or_exit()
+        _ = self._app.backend  # create it before the fork, so that the first batch of a process does not pay for it
+        batch_texts = get_context().settings.batch_texts
+        if batch_texts != self._settings.batch_texts:  # the engine prefers another batch size
+            sender.prefetch_multiplier = batch_texts * PREFETCHED_BATCHES
+        # The garbage collector no longer touches existing objects, so their memory stays shared.
         gc.collect()
         gc.freeze()
 
     def on_process_init(self, **_: Any) -> None:
-        """Open the model in a pool process that was not forked from the parent (macOS starts them afresh)."""
-        self._open_or_stop()
+        """Load the model in a pool process that was not forked from the parent, as on macOS."""
+        self._load_or_exit()
         if get_context().dictionary is not None:
-            ignore()
+            ignore_sighup()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
-        """Say in one line what this worker does."""
+        """Log model, processes, queue and limits of this worker."""
         if sender.app is not self._app:
             return
         settings, dictionary = get_context().settings, get_context().dictionary
@@ -161,16 +160,17 @@ class ModelLoader:
             settings.max_padding * 100,
         )
 
-    def open(self) -> None:
-        """Open the model, unless this process has it.
+    def load(self) -> None:
+        """Load the model and set the worker context, unless this process has one.
 
         Raises:
-            HannerError: it is missing or damaged.
+            HannerError: if the model is missing or damaged.
         """
         if has_context():
             return
-        recogniser = self._load(self._settings)
-        package, options = recogniser.package, recogniser.package.manifest.tokenizer
+        recogniser = self._load_model(self._settings)
+        package = recogniser.package
+        options = package.manifest.tokenizer
         limits = {"batch_texts": recogniser.batch_texts, "batch_tokens": recogniser.batch_tokens}
         set_context(
             WorkerContext(
@@ -186,22 +186,22 @@ class ModelLoader:
             )
         )
 
-    def _open_or_stop(self) -> None:
+    def _load_or_exit(self) -> None:
         try:
-            self.open()
+            self.load()
         except HannerError as error:
-            _stop(str(error))
+            _exit(str(error))
         except ImportError as error:
-            _stop(f"the worker needs {error.name}; install it with: pip install 'hanner[worker]'")
+            _exit(f"the worker needs {error.name}: {install_hint('worker')}")
 
 
 def _is_prefork(pool: Any) -> bool:
     try:
         return issubclass(concurrency.get_implementation(pool), TaskPool)
-    except (ImportError, RuntimeError):  # a pool whose library is not there
+    except (ImportError, RuntimeError):  # the pool's library is not installed
         return False
 
 
-def _stop(sentence: str) -> NoReturn:
-    print(f"hanner: {sentence}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+def _exit(message: str) -> NoReturn:
+    print(f"hanner: {message}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     raise SystemExit(1)

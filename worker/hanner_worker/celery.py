@@ -1,4 +1,4 @@
-"""The app that `celery -A hanner_worker` finds. Importing this module reads HANNER_*; no other module does."""
+"""The Celery app that `celery -A hanner_worker` finds. Only this module reads HANNER_* variables at import."""
 
 from hanner.errors import HannerError
 from hanner.settings import Settings

@@ -1,7 +1,4 @@
-"""`hanner worker`: Celery's worker with the options that hanner wants; what follows `--` goes to Celery as it stands.
-
-`hanner probe`: whether the worker of this host answers, for health checks of containers.
-"""
+"""The commands `hanner worker`, which starts Celery's worker, and `hanner probe`, a health check for containers."""
 
 import importlib.util
 import os
@@ -18,31 +15,34 @@ from hanner.cli.local_stack import foreign, worker_command
 from hanner.errors import HannerError
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
+from hanner.utils.packaging import install_hint
 
-NEEDED = ("numpy", "onnxruntime", "tokenizers", "safetensors")
-LOOK = 0.05
-"""Seconds between two looks at whether a probe was answered."""
+REQUIRED_MODULES = ("numpy", "onnxruntime", "tokenizers", "safetensors")
+POLL_INTERVAL = 0.05
+"""Seconds between two questions whether a probe has finished."""
 
 
 def worker(  # noqa: PLR0913 - options are typer's parameters
-    celery: Annotated[list[str] | None, typer.Argument(metavar="-- CELERY OPTION", help="Options of Celery.")] = None,
-    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Queue to work on, in place of HANNER_QUEUE.")] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of a model package, in place of HANNER_MODEL.")] = None,
+    celery: Annotated[list[str] | None, typer.Argument(metavar="-- CELERY OPTION", help="Options for Celery.")] = None,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue to consume; overrides HANNER_QUEUE.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a model package; overrides HANNER_MODEL.")] = None,
     concurrency: Annotated[int | None, typer.Option("-c", help="Pool processes; 0 is one per core.", min=0)] = None,
-    name: Annotated[str | None, typer.Option("-n", help="Its name in Celery; unlike any other worker's.")] = None,
+    name: Annotated[str | None, typer.Option("-n", help="Unique name of the worker in Celery.")] = None,
     loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Start a worker, and stay.
+    """Run a worker in the foreground.
 
-    SIGTERM and Ctrl-C: running batches are finished, the rest goes back to the queue.
+    On SIGTERM and Ctrl-C it finishes running batches and requeues the rest.
+
+    Arguments after -- are passed to Celery's worker.
     """
-    for module in NEEDED:
+    for module in REQUIRED_MODULES:
         if importlib.util.find_spec(module) is None:
-            raise HannerError(f"a worker cannot run here, {module} is missing: pip install 'hanner[worker]'")
-    given: dict[str, Any] = {"broker_url": broker, "queue": queue, "model": model, "concurrency": concurrency}
-    overrides = {key: value for key, value in given.items() if value is not None}
-    Settings.from_env(**overrides)  # what cannot be used is said here, in one sentence
+            raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
+    options: dict[str, Any] = {"broker_url": broker, "queue": queue, "model": model, "concurrency": concurrency}
+    overrides = {key: value for key, value in options.items() if value is not None}
+    Settings.from_env(**overrides)  # report invalid settings before Celery starts
     environment = {key: value for key, value in os.environ.items() if key not in foreign(os.environ)}
     environment |= {variable(key): str(value) for key, value in overrides.items()}
     name = name or f"hanner-{os.getpid()}@{socket.gethostname()}"
@@ -52,53 +52,57 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
 
 
 def probe(
-    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")] = None,
-    host: Annotated[str | None, typer.Option(help="Host of the worker; this one when not given.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds in which it must answer.", min=0.1)] = 5.0,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
+    host: Annotated[str | None, typer.Option(help="Host of the worker; by default this host.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)] = 5.0,
 ) -> None:
-    """Let the worker of this host answer a text in one of its processes, apart from the queue.
+    """Check that the worker on this host can run its model, without using the queue.
 
-    Exit code 0: it did. 1: it did not, or Redis cannot be reached: then restarting the worker mends nothing.
+    Exit code 0: the worker is healthy.
+
+    Exit code 1: it does not answer, or Redis is unreachable.
     """
-    given: dict[str, Any] = {} if broker is None else {"broker_url": broker}
-    settings = Settings.from_env(**given)
+    overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
+    settings = Settings.from_env(**overrides)
     host = host or socket.gethostname()
     app = make_celery(settings)
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        name = _probed(app, host, began + timeout)
+        name = _await_probe(app, host, started + timeout)
     except (RedisError, OperationalError, OSError) as error:
         raise HannerError(f"Redis does not answer at {redact_url(settings.broker_url)}: {error}") from None
     finally:
         app.close()
-    print(f"{name} answers, {(time.monotonic() - began) * 1000:.0f} ms")  # noqa: T201
+    print(f"{name} answers, {(time.monotonic() - started) * 1000:.0f} ms")  # noqa: T201
 
 
-def _probed(app: Any, host: str, until: float) -> str:
-    """Return the name of the worker that has answered a probe.
+def _await_probe(app: Any, host: str, deadline: float) -> str:
+    """Start a probe and return the name of the worker that has finished it.
 
     Raises:
-        HannerError: none did in time.
+        HannerError: if no worker succeeds before the deadline.
     """
-    first: dict[str, int] = {}
-    while (left := until - time.monotonic()) > 0:
+    probes: dict[str, int] = {}  # number of our probe, by worker
+    while (remaining := deadline - time.monotonic()) > 0:
         for reply in app.control.broadcast(
             "hanner_probe",
-            arguments={"start": not first},
+            arguments={"start": not probes},
             pattern=f"*@{host}",
             matcher="glob",
             reply=True,
-            timeout=left,
+            timeout=remaining,
             limit=1,
         ):
-            for name, told in reply.items():
-                number = first.setdefault(name, int(told["asked"]))
-                if told["answered"] >= number:
+            for name, status in reply.items():
+                number = probes.setdefault(name, int(status["started"]))
+                if status["succeeded"] >= number:
                     return str(name)
-                if told["failed"] >= number:
-                    raise HannerError(f"{name} is there, and its process failed on a text; see its log")
-        if first:
-            time.sleep(LOOK)
-    if first:
-        raise HannerError(f"{', '.join(first)} is there, and no process of it answered a text in time")
-    raise HannerError(f"no worker of {host} answers; one on another host is probed by --host")
+                if status["failed"] >= number:
+                    raise HannerError(f"worker {name} is running, but its model failed on a text; see the worker's log")
+        if probes:
+            time.sleep(POLL_INTERVAL)
+    if probes:
+        raise HannerError(
+            f"worker {', '.join(probes)} is running, but none of its processes answered in time; see the worker's log"
+        )
+    raise HannerError(f"no worker on {host} answers; start one, or name its host with --host")

@@ -1,7 +1,8 @@
-"""SIGHUP: the worker's parent compiles its dictionary again, while its processes go on answering.
+"""Reload the dictionary on SIGHUP: the parent compiles it again while its processes continue to work.
 
-Celery restarts a worker on SIGHUP when it has no terminal; this takes its place where a dictionary is set. A worker
-that was started in a terminal still ends when that terminal is closed.
+Without a dictionary, and without a terminal, Celery restarts the worker on SIGHUP; with a dictionary this module's
+handler replaces that one. A worker that was started in a terminal still exits when the terminal is closed. Installs a
+signal handler and starts threads.
 """
 
 import logging
@@ -20,11 +21,11 @@ logger = logging.getLogger(__name__)
 _TERMINAL = "/dev/tty"
 
 
-class Reloader:
-    """Reloads a dictionary when asked by a signal; make it before Celery sets its own handlers."""
+class DictionaryReloader:
+    """Reloads a dictionary on SIGHUP. Create it before Celery installs its own signal handlers."""
 
     def __init__(self) -> None:
-        self._ends_with_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
+        self._exits_with_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
         self._dictionary: Dictionary | None = None
         self._lock = Lock()
         self._latest = 0
@@ -35,29 +36,29 @@ class Reloader:
         signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, *_: Any) -> None:
-        if self._ends_with_terminal and not _has_terminal():
+        if self._exits_with_terminal and not _has_terminal():
             signal.raise_signal(signal.SIGTERM)
             return
         self._latest += 1
         Thread(target=self._reload, args=(self._latest,), name="dictionary", daemon=True).start()
 
     def _reload(self, number: int) -> None:
-        """Reload on a thread, so that the event loop goes on; of several signals the last one counts."""
+        """Reload on a thread, so that the event loop is not blocked; of several signals only the last one counts."""
         with self._lock:
             if number != self._latest or self._dictionary is None:
                 return
             try:
                 self._dictionary.reload()
             except HannerError as error:
-                logger.error("the dictionary stays as it was: %s", error)  # noqa: TRY400 - the reason is in it
+                logger.error("the dictionary was not reloaded: %s", error)  # noqa: TRY400 - the message has the reason
             except Exception:
-                logger.exception("the dictionary stays as it was")
+                logger.exception("the dictionary was not reloaded")
             else:
                 logger.info("reloaded: %s", self._dictionary)
 
 
-def ignore() -> None:
-    """Ignore SIGHUP in a pool process, for whoever sends it to all of a worker's processes."""
+def ignore_sighup() -> None:
+    """Ignore SIGHUP in a pool process: the signal may be sent to all processes of a worker."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 

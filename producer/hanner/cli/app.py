@@ -20,6 +20,7 @@ from hanner.cli.up import up
 from hanner.cli.usage_error import Misused
 from hanner.cli.version import version
 from hanner.errors import HannerError, InvalidSettings, InvalidText, UnknownModel
+from hanner.utils.packaging import install_hint
 
 GROUP = "hanner.commands"
 FAILED, MISUSED = 1, 2
@@ -57,17 +58,19 @@ def load(entry: metadata.EntryPoint) -> Any:
 
 
 def _hint(name: str, error: ImportError) -> Any:
+    from rich.markup import escape  # noqa: PLC0415 - slow to import
+
     app = typer.Typer(add_completion=False)
 
     # Whatever stands behind the command's name, the hint is the answer.
     @app.command(
         name,
-        help=f"Needs more than is installed: pip install 'hanner[{extra_of(error.name)}]'.",
+        help=escape(f"Needs more than is installed: {install_hint(extra_of(error.name))}."),
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )
     def hint() -> None:
         raise HannerError(
-            f"`hanner {name}` needs more than is installed ({error}): pip install 'hanner[{extra_of(error.name)}]'"
+            f"`hanner {name}` needs more than is installed ({error}): {install_hint(extra_of(error.name))}"
         )
 
     return typer.main.get_command(app)

@@ -14,6 +14,7 @@ from hanner.cli import demo_texts
 from hanner.cli.plugins import local
 from hanner.cli.probe import model_of
 from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.settings import Settings
 
@@ -116,7 +117,7 @@ def _alone(extract: Callable[[str], Any], seconds: float, clock: Callable[[], fl
     end = clock() + seconds
     while len(times) < WARM_UP + ALONE and (len(times) < WARM_UP + 2 or clock() < end):
         began = clock()
-        extract(demo_texts.FIRST)
+        extract(EXAMPLE_TEXT)
         times.append(clock() - began)
     return times[WARM_UP:]
 

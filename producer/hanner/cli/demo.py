@@ -13,7 +13,7 @@ from hanner.cli import demo_texts
 from hanner.cli.batch_events import Batch, BatchListener, padding
 from hanner.cli.local_stack import Stack, Stopped, running, stopping
 from hanner.client import Client
-from hanner.contract import Entity
+from hanner.contract import EXAMPLE_TEXT, Entity
 from hanner.errors import HannerError
 
 ALONE = 9
@@ -85,7 +85,7 @@ def _alone(ner: Client, batches: BatchListener) -> None:
     times = []
     for _ in range(ALONE):
         began = time.perf_counter()
-        ner.extract(demo_texts.FIRST)
+        ner.extract(EXAMPLE_TEXT)
         times.append((time.perf_counter() - began) * 1000)
     engine = [batch.engine_ms for batch in batches.take(ALONE, EVENTS)]
     line = f"One text alone: {statistics.median(times):.1f} ms"

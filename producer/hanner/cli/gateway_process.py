@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hanner.errors import HannerError
 from hanner.utils import processes as children
+from hanner.utils.packaging import install_hint
 
 GATEWAY_LOG = "gateway.log"
 DEFAULT_PORT = 8000
@@ -68,7 +69,7 @@ def serving(listen: Listen, beside: Path | None, env: Mapping[str, str]) -> Iter
         HannerError: it does not start.
     """
     if not is_installed():
-        raise HannerError("the gateway cannot run here: pip install 'hanner[gateway]', or start with --no-gateway")
+        raise HannerError(f"the gateway cannot run here: {install_hint('gateway')}, or start with --no-gateway")
     log = None if beside is None else beside.with_name(GATEWAY_LOG)
     port = listen.port or _usual_or_free(listen.host)
     command = [sys.executable, "-c", START, "gateway", "--host", listen.host, "--port", str(port)]

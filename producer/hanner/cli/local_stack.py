@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hanner.cli import demo_texts
 from hanner.cli.gateway_process import Gateway, Listen, serving
 from hanner.cli.local_redis import EmbeddedServer
 from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError, TimedOut
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
 from hanner.utils import processes as children
+from hanner.utils.packaging import install_hint
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,7 +31,6 @@ STOP_PATIENCE = 15.0
 """Seconds in which a worker may finish what it has begun before it is killed."""
 FIRST_ANSWER = 30.0
 """Seconds to wait for the first text's entities, by which the model is known."""
-PROBE = demo_texts.FIRST
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _ask_model(settings: Settings, log: Path | None) -> str:
     """Send one text all the way, which is the proof that everything works; return the model's name."""
     try:
         with Client(settings=settings) as ner:
-            meta = ner.submit(PROBE, expires=FIRST_ANSWER).wait(timeout=FIRST_ANSWER)
+            meta = ner.submit(EXAMPLE_TEXT, expires=FIRST_ANSWER).wait(timeout=FIRST_ANSWER)
     except TimedOut:  # not a failure: after a crash, a queue full of requests may come first
         return f"not known yet, the worker has not answered within {FIRST_ANSWER:g} s (is much queued?)"
     result = meta.get("result")
@@ -185,7 +185,7 @@ def _ask_model(settings: Settings, log: Path | None) -> str:
 def _need_worker() -> None:
     for module in ("hanner_worker", "onnxruntime", "tokenizers", "numpy"):
         if importlib.util.find_spec(module) is None:
-            raise HannerError(f"a worker cannot run here, {module} is missing: pip install 'hanner[worker]'")
+            raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
 
 
 def _watch(process: "subprocess.Popen[bytes]", describe: Any, ended: "queue.SimpleQueue[str]") -> None:

@@ -4,6 +4,7 @@ from importlib import metadata
 from typing import Any
 
 from hanner.errors import HannerError
+from hanner.utils.packaging import install_hint
 
 LOCAL = "hanner.local"
 
@@ -18,5 +19,5 @@ def local(name: str) -> Any:
         try:
             return entry.load()
         except ImportError as error:
-            raise HannerError(f"{error.name} is missing here: pip install 'hanner[worker]'") from None
+            raise HannerError(f"{error.name} is missing here: {install_hint('worker')}") from None
     raise HannerError(f"nothing here is named {name}; install hanner again")

@@ -1,9 +1,8 @@
 """The text that is sent to see whether, and by what model, texts are answered."""
 
 from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
-
-PROBE = "马云在杭州"
 
 
 def model_of(ner: Client, name: str | None = None) -> str:
@@ -12,7 +11,7 @@ def model_of(ner: Client, name: str | None = None) -> str:
     Raises:
         HannerError: none does.
     """
-    job = ner.submit(PROBE, model=name)
+    job = ner.submit(EXAMPLE_TEXT, model=name)
     result = job.wait().get("result")
     job.result()
     if not isinstance(result, dict) or "model" not in result:

@@ -11,7 +11,8 @@ import typer
 
 from hanner.cli import gateway_process as http
 from hanner.cli.gateway_process import Listen
-from hanner.cli.local_stack import PROBE, Stack, Stopped, address, running, stopping
+from hanner.cli.local_stack import Stack, Stopped, address, running, stopping
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.settings import variable
 from hanner.utils.folders import home
@@ -61,7 +62,7 @@ def _addresses(stack: Stack) -> str:
 def _curl(stack: Stack) -> str:
     if stack.gateway is None:
         return ""
-    body = json.dumps({"text": PROBE}, ensure_ascii=False)
+    body = json.dumps({"text": EXAMPLE_TEXT}, ensure_ascii=False)
     return f"  curl {stack.gateway.url}/api/v1/ner -H 'Content-Type: application/json' -d '{body}'\n"
 
 
@@ -77,12 +78,12 @@ hanner is up.
 {_addresses(stack)}
 Call it from a shell:
 
-  hanner extract --broker {where} {PROBE}
+  hanner extract --broker {where} {EXAMPLE_TEXT}
 {_curl(stack)}
 or from Python:
 
   from hanner import Client
   with Client("{where}") as ner:
-      print(ner.extract("{PROBE}"))
+      print(ner.extract("{EXAMPLE_TEXT}"))
 
 Ctrl-C stops all of it."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, MutableMapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from hanner.utils.packaging import install_hint
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
@@ -79,7 +81,7 @@ def provider(service: str, environ: Mapping[str, str]) -> "TracerProvider | None
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError as error:
-        log.warning("no traces are sent, %s is missing: pip install 'hanner[otel]'", error.name)
+        log.warning("no traces are sent, %s is missing: %s", error.name, install_hint("otel"))
         return None
     about = {"service.version": metadata.version("hanner")}
     if not environ.get("OTEL_SERVICE_NAME"):

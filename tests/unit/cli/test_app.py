@@ -1,5 +1,6 @@
 """Pieces of the command line."""
 
+import re
 import sys
 from importlib import metadata
 
@@ -9,6 +10,7 @@ from hanner import Entity, HannerError, cli
 from hanner.cli import app as cli_app
 from hanner.cli import demo_texts, render
 from hanner.cli.batch_events import Batch, padding
+from hanner.utils.packaging import install_hint
 
 
 def entity(text, kind, start):
@@ -85,7 +87,13 @@ def test_plug_ins_bring_commands(plugin, capsys):
 
 def test_a_plug_in_that_lacks_its_extra_says_so_when_used(plugin, capsys):
     assert cli_app.run(["train", "anything", "--at", "all"]) == 1
-    assert "pip install 'hanner[models]'" in capsys.readouterr().err
+    assert install_hint("models") in capsys.readouterr().err
+
+
+def test_the_help_of_a_plug_in_that_lacks_its_extra_has_the_hint(plugin, capsys, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    assert cli_app.run(["train", "--help"]) == 0
+    assert "[models]'." in capsys.readouterr().out
 
 
 def test_exit_codes_and_sentences(capsys):
@@ -117,7 +125,7 @@ def test_without_the_extra_the_command_says_how_to_get_it(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "hanner's command line is an extra: pip install 'hanner[cli]'\n"
+    assert capsys.readouterr().err == f"hanner's command line is an extra: {install_hint('cli')}\n"
 
 
 def test_a_worker_that_cannot_run_here_is_named(monkeypatch):
@@ -125,7 +133,7 @@ def test_a_worker_that_cannot_run_here_is_named(monkeypatch):
 
     monkeypatch.setattr(stack.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else True)
     with (
-        pytest.raises(HannerError, match=r"onnxruntime is missing: pip install 'hanner\[worker\]'"),
+        pytest.raises(HannerError, match=re.escape(f"onnxruntime is missing: {install_hint('worker')}")),
         stack.running(None, None, None),
     ):
         pass

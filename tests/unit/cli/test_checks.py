@@ -10,7 +10,7 @@ from hanner.cli.doctor import environment as surroundings
 from hanner.cli.doctor import server
 from hanner.cli.doctor.result import Level
 from hanner.cli.doctor.workers import Here, workers
-from hanner_worker import checks as machine
+from hanner_worker import doctor_checks
 
 HERE = Here(Settings(), "1.0", 100.0, 101.0)
 TOLD = {
@@ -205,22 +205,22 @@ def test_workers_that_do_not(about, level, words):
 
 def test_the_processor():
     fast = "processor : 0\nflags\t\t: fpu avx2 avx512_vnni amx_int8\n"
-    assert machine.processor("x86_64", fast).found == "x86_64 with amx_int8, avx512_vnni"
-    assert machine.processor("x86_64", "flags : fpu avx2\n").level is Level.WARN
-    assert machine.processor("aarch64", "Features : fp asimd asimddp\n").level is Level.OK
-    assert machine.processor("arm64", "").level is Level.OK
+    assert doctor_checks.processor("x86_64", fast).found == "x86_64 with amx_int8, avx512_vnni"
+    assert doctor_checks.processor("x86_64", "flags : fpu avx2\n").level is Level.WARN
+    assert doctor_checks.processor("aarch64", "Features : fp asimd asimddp\n").level is Level.OK
+    assert doctor_checks.processor("arm64", "").level is Level.OK
 
 
 def test_processes():
-    assert machine.processes(0, 4).found == "4 on 4 cores"
-    assert machine.processes(8, 4).level is Level.WARN
+    assert doctor_checks.processes(0, 4).found == "4 on 4 cores"
+    assert doctor_checks.processes(8, 4).level is Level.WARN
 
 
 def test_a_model_package_that_was_changed(tiny_package, tmp_path):
     from shutil import copytree  # noqa: PLC0415
 
     folder = copytree(tiny_package, tmp_path / "package")
-    assert grave(machine.checks(Settings(model=str(folder)))) == []
+    assert grave(doctor_checks.checks(Settings(model=str(folder)))) == []
     (folder / "crf.safetensors").write_bytes(b"x")
-    finding = only(f for f in machine.checks(Settings(model=str(folder))) if f.subject in {"model", "engine"})
+    finding = only(f for f in doctor_checks.checks(Settings(model=str(folder))) if f.subject in {"model", "engine"})
     assert "crf.safetensors" in finding.found

@@ -13,7 +13,7 @@ from hanner.utils import tracing
 from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.hooks import BatchRecord
-from hanner_worker.observability.tracing import Export, Spans
+from hanner_worker.observability.tracing import TracingObserver
 from support.spans import kept
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -30,8 +30,11 @@ def request(name, traceparent=None, **headers):
 def spans_of(*requests, results=None, **more):
     provider, exporter = kept()
     results = results or [RequestResult(Outcome.OK)] * len(requests)
-    record = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("loss") else results, **more)
-    Spans(provider.get_tracer("test"), "mine", "m@00000000").on_batch(record)
+    results = () if more.get("loss") else results
+    record = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, results, **more)
+    observer = TracingObserver("mine", "m@00000000", lambda: provider)
+    observer.start()
+    observer.on_batch(record)
     return exporter.get_finished_spans()
 
 
@@ -56,16 +59,20 @@ def test_a_batch_and_its_requests_are_linked_both_ways():
     assert batch.context.trace_id == first.context.trace_id
     assert [link.context for link in batch.links] == [first.context, second.context]
     assert (batch.start_time, batch.end_time) == (1000 * 10**9, 1000_500_000_000)
-    told = dict(batch.attributes)
-    assert (told["messaging.batch.message_count"], told["hanner.batch.texts"]) == (4, 4)
-    assert (told["hanner.batch.tokens"], told["hanner.batch.infer_seconds"], told["hanner.batch.number"]) == (
+    attributes = dict(batch.attributes)
+    assert (attributes["messaging.batch.message_count"], attributes["hanner.batch.texts"]) == (4, 4)
+    assert (
+        attributes["hanner.batch.tokens"],
+        attributes["hanner.batch.infer_seconds"],
+        attributes["hanner.batch.number"],
+    ) == (
         90,
         0.4,
         7,
     )
 
 
-def test_what_failed_says_so_by_its_code():
+def test_the_span_of_a_failed_request_has_its_error_code():
     ends = [
         RequestResult(Outcome.FAILED, "text 马云", "model_failed"),
         RequestResult(Outcome.ALREADY_ANSWERED, code="FAILURE"),
@@ -77,16 +84,16 @@ def test_what_failed_says_so_by_its_code():
     assert "马云" not in failed.to_json()
 
 
-def test_a_lost_batch_is_an_error_of_all():
+def test_a_lost_batch_marks_all_spans_as_errors():
     for span in spans_of(request("a", SENT), request("b", OTHER), loss="process_died"):
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "process_died")
 
 
-def test_whoever_is_not_traced_makes_no_span():
+def test_untraced_requests_have_no_spans():
     assert spans_of(request("a"), request("b", UNSAMPLED)) == ()
 
 
-def test_what_is_no_traceparent_is_none():
+def test_invalid_traceparents_are_ignored():
     for nonsense in ("", "x", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "马云" * 1000, SENT[:-1], 7, None, ["a"]):
         assert spans_of(request("a", traceparent=nonsense, tracestate=nonsense)) == (), nonsense
 
@@ -125,16 +132,16 @@ def test_only_a_named_collector_is_sent_to():
     tracing.end(made)
 
 
-def test_spans_are_made_from_the_start_to_the_end():
+def test_spans_are_created_only_between_start_and_stop():
     provider, exporter = kept()
-    export = Export("mine", "m@00000000", lambda: provider)
+    observer = TracingObserver("mine", "m@00000000", lambda: provider)
     record = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [RequestResult(Outcome.OK)])
-    export.on_batch(record)  # before it is started nobody listens
-    export.start()
-    export.on_batch(record)
+    observer.on_batch(record)  # ignored before the start
+    observer.start()
+    observer.on_batch(record)
     assert len(exporter.get_finished_spans()) == 2
-    export.stop()
-    without = Export("mine", "m@00000000", lambda: None)
+    observer.stop()
+    without = TracingObserver("mine", "m@00000000", lambda: None)
     without.start()
     without.on_batch(record)
     without.stop()

@@ -1,4 +1,4 @@
-"""The CRF against brute force: every label path of tiny rows, weighed one by one."""
+"""The CRF against brute force over all label paths of small rows."""
 
 from itertools import pairwise, product
 
@@ -48,13 +48,13 @@ def spans_of(path, labels):
 
 @settings(deadline=None)
 @given(cases())
-def test_best_paths_and_posteriors_are_those_of_brute_force(case):
+def test_best_paths_and_posteriors_equal_brute_force(case):
     labels, crf, emissions, lengths = case
     paths = crf.best_paths(emissions, lengths)
     found = decode(emissions, lengths, crf, labels)
     for row, length in enumerate(lengths):
-        every = list(product(range(len(labels)), repeat=int(length)))
-        scores = np.array([path_score(crf, emissions[row], path) for path in every])
+        all_paths = list(product(range(len(labels)), repeat=int(length)))
+        scores = np.array([path_score(crf, emissions[row], path) for path in all_paths])
         best = tuple(paths[row, :length])
         assert path_score(crf, emissions[row], best) == pytest.approx(scores.max(), abs=1e-6)
         assert (paths[row, length:] == -1).all()
@@ -62,12 +62,14 @@ def test_best_paths_and_posteriors_are_those_of_brute_force(case):
         assert [(span.start, span.end) for span in found[row]] == spans_of(best, labels)
         for span in found[row]:
             here = slice(span.start, span.end)
-            agrees = [path[here] == best[here] and (span.start, span.end) in spans_of(path, labels) for path in every]
-            assert span.score == pytest.approx(weights[agrees].sum() / weights.sum(), abs=1e-9)
+            consistent = [
+                path[here] == best[here] and (span.start, span.end) in spans_of(path, labels) for path in all_paths
+            ]
+            assert span.score == pytest.approx(weights[consistent].sum() / weights.sum(), abs=1e-9)
 
 
 @given(cases())
-def test_a_row_alone_decodes_as_among_others(case):
+def test_a_row_decodes_the_same_alone_and_in_a_batch(case):
     labels, crf, emissions, lengths = case
     together = decode(emissions, lengths, crf, labels)
     for row, length in enumerate(lengths):
@@ -76,18 +78,18 @@ def test_a_row_alone_decodes_as_among_others(case):
         assert [s.score for s in alone] == pytest.approx([s.score for s in together[row]], abs=1e-12)
 
 
-def test_extreme_scores_stay_probabilities():
+def test_extreme_scores_give_valid_probabilities():
     labels = Labels(("O", "B-X", "I-X"))
     crf = Crf(np.array([0, 0, -1e4]), np.zeros(3), np.array([[0, 0, -1e4], [0, 0, 0], [0, 0, 0.0]]))
     emissions = np.zeros((1, 400, 3), dtype=np.float32)
-    emissions[0, :, 2] = 1e5  # every token shouts I, which may not come first
+    emissions[0, :, 2] = 1e5  # every token prefers I, which must not come first
     emissions[0, 200, 0] = 1e6
     (spans,) = decode(emissions, np.array([400]), crf, labels)
     assert [(span.start, span.end) for span in spans] == [(0, 200), (201, 400)]
     assert all(0 <= span.score <= 1 for span in spans)
 
 
-def test_weights_survive_the_file():
+def test_weights_are_unchanged_after_a_file_round_trip():
     crf = Crf(np.arange(3.0), np.ones(3), np.eye(3))
     again = Crf.from_bytes(crf.to_bytes(), 3)
     assert (again.transitions == crf.transitions).all()

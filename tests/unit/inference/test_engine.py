@@ -1,4 +1,4 @@
-"""Engines are found by name, and their failures have names."""
+"""Engines are found by name; their failures are reported as our errors."""
 
 import sys
 from types import ModuleType
@@ -12,7 +12,7 @@ from hanner_inference.engine import onnx
 from hanner_inference.engine.base import Batch, Budget
 from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.engine.registry import open_engine
-from hanner_inference.loading import fitted
+from hanner_inference.loading import apply_engine_budget
 from hanner_inference.package import open_package
 
 
@@ -26,7 +26,7 @@ def batch():
     return Batch(np.array([[2, 10, 11, 12, 3], [2, 10, 3, 0, 0]]), np.array([5, 3]))
 
 
-def test_engines_are_found_by_name_or_by_place(package, monkeypatch):
+def test_engines_are_found_by_name_or_module_attribute(package, monkeypatch):
     assert isinstance(open_engine("onnx", package), OnnxEngine)
     module = ModuleType("my_engines")
     module.Mine = lambda package: ("mine", package)
@@ -37,13 +37,13 @@ def test_engines_are_found_by_name_or_by_place(package, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nonesuch", "HANNER_ENGINE names no engine: 'nonesuch'; known are onnx, torch, or give module:attribute"),
+        ("nonesuch", "HANNER_ENGINE='nonesuch' is not a known engine; use one of onnx, torch, or module:attribute"),
         ("no_such_module:Engine", "cannot be imported: No module named 'no_such_module'"),
         ("hanner_inference.engine.onnx:Nothing", "cannot be imported: .*Nothing"),
         (":", "cannot be imported"),
     ],
 )
-def test_an_engine_that_is_none_is_refused(package, name, why):
+def test_an_unknown_engine_is_rejected(package, name, why):
     with pytest.raises(InvalidSettings, match=why):
         open_engine(name, package)
 
@@ -56,7 +56,7 @@ def test_padding_does_not_change_scores(package, batch):
     np.testing.assert_allclose(together[1, :3], alone[0], atol=1e-5)
 
 
-def test_a_failing_graph_is_a_failed_model(package):
+def test_a_failing_graph_raises_model_failed(package):
     with pytest.raises(ModelFailed, match="the model failed on a batch of 1 x 3 tokens"):
         OnnxEngine(package).run(Batch(np.array([[2, 99_999_999, 3]]), np.array([3])))
 
@@ -72,7 +72,7 @@ def test_a_batch_run_in_parts_has_the_same_scores(package, monkeypatch, limit):
     np.testing.assert_allclose(parts[kept], whole[kept], atol=1e-6)
 
 
-def test_no_part_is_larger_than_allowed_and_no_row_is_left_out(package, monkeypatch):
+def test_parts_respect_the_limit_and_cover_every_row(package, monkeypatch):
     sizes = []
     engine = OnnxEngine(package)
     monkeypatch.setattr(onnx, "TOKENS_PER_RUN", 20)
@@ -82,10 +82,13 @@ def test_no_part_is_larger_than_allowed_and_no_row_is_left_out(package, monkeypa
     assert scores[:, 0].all()
 
 
-def test_an_engine_may_prefer_larger_batches_and_the_user_decides():
+def test_the_engine_budget_applies_unless_the_user_sets_the_limits():
     class Large:
         budget = Budget(texts=256, tokens=65536)
 
-    assert fitted(Settings(), object()) == Settings()
-    assert (fitted(Settings(), Large()).batch_texts, fitted(Settings(), Large()).batch_tokens) == (256, 65536)
-    assert fitted(Settings(batch_texts=8), Large()).batch_texts == 8
+    assert apply_engine_budget(Settings(), object()) == Settings()
+    assert (
+        apply_engine_budget(Settings(), Large()).batch_texts,
+        apply_engine_budget(Settings(), Large()).batch_tokens,
+    ) == (256, 65536)
+    assert apply_engine_budget(Settings(batch_texts=8), Large()).batch_texts == 8

@@ -1,4 +1,4 @@
-"""Groups keep every limit and lose nobody."""
+"""Groups respect every limit and contain every index once."""
 
 import itertools
 
@@ -13,7 +13,7 @@ limits = st.fixed_dictionaries(
 
 
 @given(st.lists(st.integers(1, 512), max_size=200), limits)
-def test_every_group_keeps_the_limits(lengths, limits):
+def test_every_group_respects_the_limits(lengths, limits):
     groups = group_by_length(lengths, **limits)
     assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
     for group in groups:
@@ -24,7 +24,7 @@ def test_every_group_keeps_the_limits(lengths, limits):
 
 
 @given(st.lists(st.integers(1, 512), max_size=200), limits)
-def test_no_group_could_have_taken_the_first_of_the_next(lengths, limits):
+def test_every_group_is_as_large_as_possible(lengths, limits):
     groups = group_by_length(lengths, **limits)
     for group, following in itertools.pairwise(groups):
         wider = [*group, following[0]]
@@ -34,9 +34,9 @@ def test_no_group_could_have_taken_the_first_of_the_next(lengths, limits):
         assert full or padding > limits["max_padding"] * cost
 
 
-def test_like_goes_with_like():
+def test_similar_lengths_are_grouped():
     assert group_by_length([10, 40, 10, 39, 9], max_rows=32, max_tokens=2048, max_padding=0.1) == [[1, 3], [0, 2, 4]]
 
 
-def test_a_row_over_the_budget_goes_alone():
+def test_a_row_over_the_limit_is_a_group_of_its_own():
     assert group_by_length([600, 5], max_rows=32, max_tokens=512, max_padding=0.9) == [[0], [1]]

@@ -1,4 +1,4 @@
-"""What is a tagging scheme and what is not."""
+"""Valid and invalid tagging schemes."""
 
 import pytest
 
@@ -14,17 +14,17 @@ from hanner_inference.decoding.labels import Labels
         ["O", "B-a-b", "M-a-b", "E-a-b", "S-a-b"],
     ],
 )
-def test_known_schemes_are_read(names):
+def test_known_schemes_are_accepted(names):
     assert len(Labels(names)) == len(names)
 
 
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        ([], "no label O"),
-        (["O"], "no label of an entity"),
-        (["O", "O", "B-PER"], "twice"),
-        (["B-PER", "I-PER"], "no label O"),
+        ([], "label O is missing"),
+        (["O"], "no label marks an entity"),
+        (["O", "O", "B-PER"], "label O is listed twice"),
+        (["B-PER", "I-PER"], "label O is missing"),
         (["O", "PER"], "'PER' is not O or one of"),
         (["O", "B-"], "'B' is not O or one of"),
         (["O", "BI-PER"], "'BI-PER' is not O or one of"),
@@ -33,6 +33,6 @@ def test_known_schemes_are_read(names):
         (["O", "B-PER", "I-LOC"], "type LOC has no label B-LOC"),
     ],
 )
-def test_anything_else_is_refused_with_the_reason(names, why):
+def test_other_names_are_rejected_with_the_reason(names, why):
     with pytest.raises(ValueError, match=why):
         Labels(names)

@@ -1,14 +1,14 @@
-"""Memory is given back after a batch, and not after each of many that follow at once."""
+"""The heap is trimmed after a batch, but not after each of many short batches."""
 
 from hanner_inference import memory
-from hanner_inference.memory import PAUSE, HeapTrimmer
+from hanner_inference.memory import MIN_INTERVAL, HeapTrimmer
 
 
-def test_many_short_batches_give_back_once(monkeypatch):
-    given, now = [], [0.0]
-    monkeypatch.setattr(memory, "_trim", given.append)
-    returns = HeapTrimmer(lambda: now[0])
-    for moment in (0.0, PAUSE / 2, PAUSE, PAUSE * 1.5, PAUSE * 10):
+def test_trims_are_at_least_the_minimum_interval_apart(monkeypatch):
+    trims, now = [], [0.0]
+    monkeypatch.setattr(memory, "_malloc_trim", trims.append)
+    trimmer = HeapTrimmer(lambda: now[0])
+    for moment in (0.0, MIN_INTERVAL / 2, MIN_INTERVAL, MIN_INTERVAL * 1.5, MIN_INTERVAL * 10):
         now[0] = moment
-        returns.after_batch()
-    assert len(given) == 3
+        trimmer.after_batch()
+    assert len(trims) == 3

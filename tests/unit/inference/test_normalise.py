@@ -1,4 +1,4 @@
-"""One code point in, one code point out."""
+"""Normalisation maps every code point to exactly one code point."""
 
 import sys
 
@@ -12,14 +12,14 @@ any_text = st.text(st.characters(exclude_categories=()))
 
 
 @given(any_text, st.booleans(), st.booleans())
-def test_never_moves_a_character(text, half_width, lowercase):
+def test_normalising_never_moves_a_character(text, half_width, lowercase):
     result = normalise(text, half_width=half_width, lowercase=lowercase)
     assert len(result) == len(text)
     assert normalise(result, half_width=half_width, lowercase=lowercase) == result
 
 
 @given(any_text, any_text)
-def test_a_character_does_not_depend_on_its_neighbours(left, right):
+def test_the_result_for_a_character_does_not_depend_on_its_neighbours(left, right):
     whole, first, second = (normalise(part, half_width=True, lowercase=True) for part in (left + right, left, right))
     assert whole == first + second
 
@@ -38,10 +38,10 @@ def test_a_character_does_not_depend_on_its_neighbours(left, right):
         ("", True, True, ""),
     ],
 )
-def test_narrows_and_lowers(text, half_width, lowercase, expected):
+def test_width_and_case_are_normalised(text, half_width, lowercase, expected):
     assert normalise(text, half_width=half_width, lowercase=lowercase) == expected
 
 
-def test_the_table_has_every_capital_of_unicode():
+def test_the_table_contains_every_capital_of_unicode():
     beyond = range(max(_lower_forms()) + 1, sys.maxunicode + 1)
     assert not [point for point in beyond if chr(point).lower() != chr(point)]

@@ -1,4 +1,4 @@
-"""A package is opened only if all of it is what its manifest says."""
+"""A package is opened only if all of it matches its manifest."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from hanner_inference import package as store
+from hanner_inference import package as package_module
 from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.package import Manifest, ModelPackageError, open_package, write_manifest
 from support.packages import write_tiny_package
@@ -19,17 +19,17 @@ def package(tiny_package, tmp_path):
 
 
 def edit(folder, **changes):
-    """Change fields of the manifest and seal the folder with it as it then is."""
+    """Change fields of the manifest, without updating the digests in it."""
     manifest = json.loads((folder / "manifest.json").read_text()) | changes
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def reseal(folder):
+def rewrite_manifest(folder):
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
     write_manifest(folder, manifest)
 
 
-def test_a_good_package_has_a_name_of_its_own(package, tmp_path):
+def test_the_id_of_a_package_contains_name_and_digest(package, tmp_path):
     opened = open_package(package)
     assert opened.id == f"tiny@{opened.digest[:8]}"
     assert len(opened.digest) == 64
@@ -37,8 +37,8 @@ def test_a_good_package_has_a_name_of_its_own(package, tmp_path):
     assert open_package(write_tiny_package(tmp_path / "other", seed=8)).digest != opened.digest
 
 
-def test_sealing_leaves_nothing_else_behind(package):
-    reseal(package)
+def test_writing_the_manifest_leaves_no_other_files(package):
+    rewrite_manifest(package)
     assert sorted(file.name for file in package.iterdir()) == [
         "crf.safetensors",
         "manifest.json",
@@ -47,23 +47,23 @@ def test_sealing_leaves_nothing_else_behind(package):
     ]
 
 
-def test_further_files_belong_once_they_are_sealed(package):
+def test_additional_files_must_be_listed_in_the_manifest(package):
     (package / "LICENSE").write_text("Apache-2.0")
     with pytest.raises(ModelPackageError, match=r"LICENSE does not belong to the model package; remove it$"):
         open_package(package)
-    reseal(package)
+    rewrite_manifest(package)
     assert "LICENSE" in open_package(package).manifest.files
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "crf.safetensors", "tokenizer.json"])
-def test_a_missing_file_is_named(package, name):
+def test_a_missing_file_is_reported_by_name(package, name):
     (package / name).unlink()
     with pytest.raises(ModelPackageError, match=rf"{name} is missing; fetch or export the model package again$"):
         open_package(package)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "crf.safetensors", "tokenizer.json"])
-def test_one_flipped_bit_is_seen(package, name):
+def test_one_flipped_bit_is_detected(package, name):
     data = bytearray((package / name).read_bytes())
     data[len(data) // 2] ^= 1
     (package / name).write_bytes(data)
@@ -72,35 +72,35 @@ def test_one_flipped_bit_is_seen(package, name):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "crf.safetensors", "tokenizer.json"])
-def test_a_cut_file_is_seen(package, name):
+def test_a_truncated_file_is_detected(package, name):
     data = (package / name).read_bytes()
     (package / name).write_bytes(data[:-5])
-    with pytest.raises(ModelPackageError, match=f"{name} has .* bytes and should have {len(data):,}"):
+    with pytest.raises(ModelPackageError, match=f"{name} has .* bytes; expected {len(data):,}"):
         open_package(package)
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"format": 2}, "manifest.json has format 2 and this hanner reads format 1"),
+        ({"format": 2}, "manifest.json has format 2; this version of hanner reads format 1"),
         ({"name": "../evil"}, "manifest.json is not valid: name: "),
         ({"surprise": 1}, "manifest.json is not valid: surprise: "),
         ({"labels": "O"}, "manifest.json is not valid: labels: "),
         ({"tokenizer": {"lowercase": True}}, "manifest.json is not valid: tokenizer.half_width: "),
-        ({"labels": ["O"] * 7}, "manifest.json has labels that are no tagging scheme: a label stands there twice"),
-        ({"labels": ["O", "B-PER", "I-PER"]}, "crf.safetensors is no CRF for this model: .* 3 labels need"),
+        ({"labels": ["O"] * 7}, "manifest.json has labels that are not a tagging scheme: label O is listed twice"),
+        ({"labels": ["O", "B-PER", "I-PER"]}, "crf.safetensors is not a CRF for this model: .* 3 labels need"),
         ({"files": {}}, "manifest.json does not list model.onnx"),
         ({"files": {"../model.onnx": {"sha256": "0" * 64, "bytes": 1}}}, "manifest.json is not valid: files"),
     ],
 )
-def test_a_wrong_manifest_is_refused_with_the_reason(package, changes, why):
+def test_an_invalid_manifest_is_rejected_with_the_reason(package, changes, why):
     edit(package, **changes)
     with pytest.raises(ModelPackageError, match=why):
         open_package(package)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
-def test_a_manifest_that_is_no_json_object_is_refused(package, text):
+def test_a_manifest_that_is_not_a_json_object_is_rejected(package, text):
     (package / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(ModelPackageError, match=r"manifest.json is not valid: .*; fetch or export"):
         open_package(package)
@@ -109,67 +109,67 @@ def test_a_manifest_that_is_no_json_object_is_refused(package, text):
 @pytest.mark.parametrize(
     ("tensors", "why"),
     [
-        ({}, "it holds nothing and should hold start_transitions"),
-        ({"transitions": np.zeros((7, 6), np.float32)}, r"transitions has shape \[7, 6\] and 7 labels need \[7, 7\]"),
-        ({"end_transitions": np.zeros(7)}, "end_transitions must hold finite numbers of type float32"),
-        ({"end_transitions": np.full(7, np.nan, np.float32)}, "end_transitions must hold finite numbers"),
+        ({}, "it contains nothing; expected start_transitions"),
+        ({"transitions": np.zeros((7, 6), np.float32)}, r"transitions has shape \[7, 6\]; 7 labels need \[7, 7\]"),
+        ({"end_transitions": np.zeros(7)}, "end_transitions must contain only finite numbers of type float32"),
+        ({"end_transitions": np.full(7, np.nan, np.float32)}, "end_transitions must contain only finite numbers"),
     ],
 )
-def test_a_crf_that_does_not_match_is_refused(package, tensors, why):
+def test_a_crf_that_does_not_match_is_rejected(package, tensors, why):
     whole = safetensors.numpy.load((package / "crf.safetensors").read_bytes())
     (package / "crf.safetensors").write_bytes(safetensors.numpy.save({**whole, **tensors} if tensors else {}))
-    with pytest.raises(ModelPackageError, match=f"crf.safetensors is no CRF for this model: {why}"):
-        reseal(package)
+    with pytest.raises(ModelPackageError, match=f"crf.safetensors is not a CRF for this model: {why}"):
+        rewrite_manifest(package)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("crf.safetensors", b"\x80\x04pickle", "crf.safetensors is no CRF for this model: not a safetensors file"),
+        ("crf.safetensors", b"\x80\x04pickle", "crf.safetensors is not a CRF for this model: not a safetensors file"),
         ("tokenizer.json", b"{}", "tokenizer.json cannot be used: not a tokenizer"),
         ("tokenizer.json", b"\xff\xfe", "tokenizer.json cannot be used: "),
     ],
 )
-def test_a_file_of_another_kind_is_refused_though_its_digest_matches(package, name, data, why):
+def test_a_file_of_another_kind_is_rejected_even_with_a_matching_digest(package, name, data, why):
     (package / name).write_bytes(data)
     with pytest.raises(ModelPackageError, match=why):
-        reseal(package)
+        rewrite_manifest(package)
 
 
-def test_a_file_changed_after_opening_is_not_used(package):
+def test_a_file_changed_after_opening_is_rejected(package):
     opened = open_package(package)
     (package / "model.onnx").write_bytes(b"changed")
     with pytest.raises(ModelPackageError, match=r"model.onnx has 7 bytes"):
         OnnxEngine(opened)
 
 
-def test_a_graph_that_is_none_is_refused(package):
+def test_an_invalid_graph_is_rejected(package):
     (package / "model.onnx").write_bytes(b"no graph")
-    reseal(package)
+    rewrite_manifest(package)
     with pytest.raises(ModelPackageError, match=r"model.onnx cannot be opened by ONNX Runtime"):
         OnnxEngine(open_package(package))
 
 
-def test_a_graph_for_other_labels_is_refused(package, tmp_path):
+def test_a_graph_for_other_labels_is_rejected(package, tmp_path):
     other = write_tiny_package(tmp_path / "other", labels=("O", "B-PER", "I-PER"))
     shutil.copy(other / "model.onnx", package / "model.onnx")
-    reseal(package)
-    with pytest.raises(ModelPackageError, match=r"model.onnx scores 3 labels and the manifest has 7"):
+    rewrite_manifest(package)
+    with pytest.raises(ModelPackageError, match=r"model.onnx scores 3 labels, but the manifest has 7"):
         OnnxEngine(open_package(package))
 
 
-def test_no_folder_no_package(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(ModelPackageError, match=r"there is no model package at .*none; set HANNER_MODEL"):
         open_package(tmp_path / "none")
 
 
-def test_an_installation_without_a_model_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "files", lambda package: tmp_path)
+def test_an_installation_without_a_bundled_model_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(package_module, "files", lambda package: tmp_path)
     with pytest.raises(ModelPackageError, match="this installation has no bundled models"):
         open_package()
 
 
 def test_the_bundled_model_is_the_default(tiny_package, tmp_path, monkeypatch):
     shutil.copytree(tiny_package, tmp_path / "models" / "tiny")
-    monkeypatch.setattr(store, "files", lambda package: tmp_path)
+    monkeypatch.setattr(package_module, "files", lambda package: tmp_path)
     assert open_package().path == tmp_path / "models" / "tiny"

@@ -1,4 +1,4 @@
-"""The whole runtime over a tiny model: offsets hold, batch = single, long texts are neither cut nor doubled."""
+"""The whole pipeline with a tiny model: offsets, batches, long texts, limits, errors, forks."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def short_windows(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_pieces(tmp_path_factory):
-    """As RaNER is: only the first piece of a word has a label."""
+    """Like RaNER: only the first piece of a word has a label."""
     folder = write_tiny_package(tmp_path_factory.mktemp("first"), max_length=16, label_mask="first", spans="modelscope")
     return load(folder, settings=Settings(batch_texts=3))
 
@@ -45,35 +45,35 @@ def characters(tmp_path_factory):
     return load(folder, settings=Settings(batch_texts=3))
 
 
-KINDS = ["ner", "short_windows", "first_pieces", "characters"]
+MODELS = ["ner", "short_windows", "first_pieces", "characters"]
 
 
-def same(left, right):
+def assert_same(left, right):
     assert [(e.text, e.type, e.start, e.end) for e in left] == [(e.text, e.type, e.start, e.end) for e in right]
     assert [e.score for e in left] == pytest.approx([e.score for e in right], abs=1e-4)
 
 
 @settings(deadline=None)
 @given(texts=st.lists(any_text, max_size=12))
-@pytest.mark.parametrize("which", KINDS)
+@pytest.mark.parametrize("which", MODELS)
 def test_entities_are_slices_of_the_text_in_order(which, texts, request):
     documents = request.getfixturevalue(which).extract(texts)
     assert len(documents) == len(texts)
     for text, entities in zip(texts, documents, strict=True):
-        reached = 0
+        previous_end = 0
         for entity in entities:
             assert entity.text == text[entity.start : entity.end] != ""
-            assert reached <= entity.start < entity.end <= len(text)
-            reached = entity.end
+            assert previous_end <= entity.start < entity.end <= len(text)
+            previous_end = entity.end
 
 
 @settings(deadline=None)
 @given(texts=st.lists(any_text, min_size=1, max_size=12))
-@pytest.mark.parametrize("which", KINDS)
-def test_a_text_among_others_is_answered_as_alone(which, texts, request):
+@pytest.mark.parametrize("which", MODELS)
+def test_a_text_has_the_same_entities_alone_and_in_a_batch(which, texts, request):
     recogniser = request.getfixturevalue(which)
     for text, together in zip(texts, recogniser.extract(texts), strict=True):
-        same(together, recogniser.extract([text])[0])
+        assert_same(together, recogniser.extract([text])[0])
 
 
 def test_blank_texts_never_reach_the_engine(tiny_package):
@@ -87,7 +87,7 @@ def test_blank_texts_never_reach_the_engine(tiny_package):
 
 
 class Oracle:
-    """Tags every 马 that is followed by 云 in the same window as a person, and nothing else."""
+    """An engine that tags every 马 followed by 云 in the same window as a person, and nothing else."""
 
     def __init__(self, package):
         self.ids = [package.tokenizer().encode(character).ids[0] for character in "马云"]
@@ -106,7 +106,7 @@ class Oracle:
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
-def test_in_a_long_text_every_entity_is_found_once_and_whole(tiny_package, parts):
+def test_every_entity_of_a_long_text_is_found_exactly_once(tiny_package, parts):
     text = "".join(parts)
     package = open_package(tiny_package)
     (entities,) = Recogniser(package, Oracle(package), overlap=8).extract([text])
@@ -115,7 +115,7 @@ def test_in_a_long_text_every_entity_is_found_once_and_whole(tiny_package, parts
     assert {entity.text for entity in entities} <= {"马云"}
 
 
-def test_limits_of_a_batch_are_kept(tiny_package):
+def test_batches_respect_the_limits(tiny_package):
     package = open_package(tiny_package)
     engine = Oracle(package)
     recogniser = Recogniser(package, engine, batch_texts=4, batch_tokens=100, max_padding=0.1)
@@ -130,7 +130,7 @@ def test_limits_of_a_batch_are_kept(tiny_package):
 
 
 @pytest.mark.parametrize("tokens", [1, 40, 200])
-def test_batches_are_decoded_together_as_far_as_the_limit_goes(short_windows, monkeypatch, tokens):
+def test_batches_are_decoded_together_up_to_the_limit(short_windows, monkeypatch, tokens):
     texts = ["马云在杭州", "张三李四", "阿里巴巴总部发表演讲。" * 9, "", "１２", "马云"] * 4
     expected = short_windows.extract(texts)
     sizes = []
@@ -138,9 +138,9 @@ def test_batches_are_decoded_together_as_far_as_the_limit_goes(short_windows, mo
     monkeypatch.setattr(pipeline, "decode", lambda scores, *rest: sizes.append(scores.shape) or decode(scores, *rest))
     monkeypatch.setattr(pipeline, "DECODED_TOKENS", tokens)
     for one, other in zip(short_windows.extract(texts), expected, strict=True):
-        same(one, other)
-    most = max(tokens, 3 * 14)  # a batch is never cut
-    assert all(rows * length <= most for rows, length, _ in sizes)
+        assert_same(one, other)
+    limit = max(tokens, 3 * 14)  # a batch is never split
+    assert all(rows * length <= limit for rows, length, _ in sizes)
     assert len(sizes) > 1
 
 
@@ -151,13 +151,13 @@ def test_stats_add_up():
     assert RunStats().padding == 0
 
 
-def test_many_long_texts_are_worked_on_in_slabs(tiny_package):
+def test_many_long_texts_are_processed_in_blocks(tiny_package):
     recogniser = Recogniser(open_package(tiny_package), OnnxEngine(open_package(tiny_package)), batch_tokens=64)
     texts = ["马云在杭州阿里巴巴总部发表演讲。" * 40] * 9
     documents, stats = recogniser.run(texts)
     assert stats.tokens > 9 * 640
     for document in documents:
-        same(document, documents[0])
+        assert_same(document, documents[0])
 
 
 @pytest.mark.parametrize(
@@ -169,30 +169,30 @@ def test_many_long_texts_are_worked_on_in_slabs(tiny_package):
         (["好" * 100_001], r"texts\[0\]: the text has 100,001 characters"),
     ],
 )
-def test_invalid_texts_are_refused(ner, texts, why):
+def test_invalid_texts_are_rejected(ner, texts, why):
     with pytest.raises(InvalidText, match=why):
         ner.extract(texts)
 
 
-def test_the_longest_text_goes_through(ner):
+def test_the_longest_allowed_text_is_processed(ner):
     text = ("马云在杭州阿里巴巴总部发表演讲。" * 6250)[:100_000]
     (entities,) = ner.extract([text])
     assert entities[-1].end > 99_900
     assert all(entity.text == text[entity.start : entity.end] for entity in entities)
 
 
-def test_scores_that_are_no_numbers_are_a_failed_model(tiny_package):
+def test_scores_that_are_not_finite_raise_model_failed(tiny_package):
     class Broken:
         def run(self, batch: Batch):
             return np.full((*batch.input_ids.shape, 7), np.nan, dtype=np.float32)
 
-    with pytest.raises(ModelFailed, match="scores that are no numbers"):
+    with pytest.raises(ModelFailed, match="scores that are not finite numbers"):
         Recogniser(open_package(tiny_package), Broken()).extract(["好"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 and later; the pool does just this
-def test_a_recogniser_that_has_worked_works_on_after_a_fork(ner, capfd):
+def test_a_recogniser_still_works_after_a_fork(ner, capfd):
     texts = ["马云在杭州阿里巴巴总部发表演讲。" * 60, "张三"]
     expected = ner.extract(texts)
     child = os.fork()
@@ -216,13 +216,13 @@ def test_load_reads_the_settings(tiny_package, tmp_path, monkeypatch):
     assert load(tiny_package).package.path == tiny_package
 
 
-def test_importing_the_package_is_cheap():
+def test_importing_the_package_imports_no_large_library():
     heavy = "{'numpy', 'onnxruntime', 'tokenizers', 'celery'}"
     code = f"import sys, hanner_inference; print(*sorted({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
-def test_an_entity_holds_whole_words_when_only_first_pieces_have_labels(first_pieces, ner):
+def test_entities_are_whole_words_if_only_first_pieces_have_labels(first_pieces, ner):
     text = "iphone15promax在abcdefghijklmnopqrstuvwxyz0123456789上"
     words = [(0, 14), (14, 15), (15, 51), (51, 52)]
     found = first_pieces.extract([text])[0]

@@ -1,4 +1,4 @@
-"""Label paths to spans, leniently, against a plain reading one token at a time."""
+"""Label paths to spans, against a simple reference that reads one token at a time."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_inference.decoding.labels import Labels
-from hanner_inference.decoding.spans import Span, modelscope_bounds, span_bounds, to_entities, to_tokens
+from hanner_inference.decoding.spans import Span, modelscope_bounds, span_bounds, to_entities, to_token_spans
 from hanner_inference.tokenization.tokens import Tokens
 from hanner_inference.tokenization.windows import Window
 
@@ -15,7 +15,7 @@ BIOES = ("O", "B-P", "I-P", "E-P", "S-P", "B-L", "I-L", "E-L", "S-L")
 BMES = tuple(name.replace("I-", "M-") for name in BIOES)
 
 
-def plain(names):
+def reference_spans(names):
     """Read tags as conlleval does."""
     spans, start, before = [], None, "O"
     for index, name in enumerate([*names, "O"]):
@@ -30,7 +30,7 @@ def plain(names):
 
 
 @given(st.sampled_from([BIO, BIOES, BMES]), st.data())
-def test_spans_are_those_of_a_plain_reading(scheme, data):
+def test_spans_equal_the_reference(scheme, data):
     rows = data.draw(
         st.lists(st.lists(st.integers(0, len(scheme) - 1), min_size=1, max_size=12), min_size=1, max_size=5)
     )
@@ -38,11 +38,11 @@ def test_spans_are_those_of_a_plain_reading(scheme, data):
     for row, path in enumerate(rows):
         paths[row, : len(path)] = path
     labels = Labels(scheme)
-    at, starts, ends = span_bounds(paths, labels)
+    rows_of_spans, starts, ends = span_bounds(paths, labels)
     for row, path in enumerate(rows):
-        mine = at == row
+        mine = rows_of_spans == row
         found = [(int(s), int(e), labels.types[path[s]]) for s, e in zip(starts[mine], ends[mine], strict=True)]
-        assert found == plain([scheme[label] for label in path])
+        assert found == reference_spans([scheme[label] for label in path])
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_spans_are_those_of_a_plain_reading(scheme, data):
         (BMES, ["B-L", "M-L", "E-L", "S-L"], [(0, 3, "L"), (3, 4, "L")]),
     ],
 )
-def test_lenient_reading(scheme, path, expected):
+def test_paths_that_break_the_scheme_are_read_like_conlleval(scheme, path, expected):
     labels = Labels(scheme)
     _, starts, ends = span_bounds(np.array([[scheme.index(name) for name in path]]), labels)
     kinds = [labels.types[scheme.index(path[start])] for start in starts]
     assert [(int(s), int(e), kind) for s, e, kind in zip(starts, ends, kinds, strict=True)] == expected
 
 
-def test_two_spans_cannot_claim_one_character():
+def test_two_spans_never_share_a_character():
     tokens = Tokens(np.array([1, 2, 3]), np.array([0, 0, 1]), np.array([1, 1, 2]), np.arange(3))
     spans = [Span(0, 1, "PER", 0.9), Span(1, 2, "LOC", 0.8), Span(2, 3, "ORG", 0.7)]
     assert [(e.text, e.type, e.start, e.end) for e in to_entities("ab", tokens, spans)] == [
@@ -76,7 +76,7 @@ BIOES_LABELS = Labels(("O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC"
 BMES_LABELS = Labels(("O", "B-PER", "M-PER", "E-PER", "S-PER"))
 
 
-def named(labels, *names):
+def path_of(labels, *names):
     return np.array([[labels.names.index(name) for name in names]])
 
 
@@ -94,21 +94,21 @@ def named(labels, *names):
         (BMES_LABELS, ["O", "O"], []),
     ],
 )
-def test_modelscope_reads_paths_in_its_own_way(labels, names, expected):
-    rows, starts, ends = modelscope_bounds(named(labels, *names), labels)
+def test_modelscope_mode_reads_paths_like_modelscope(labels, names, expected):
+    rows, starts, ends = modelscope_bounds(path_of(labels, *names), labels)
     assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == expected
     assert rows.tolist() == [0] * len(expected)
 
 
 @given(st.lists(st.sampled_from([["O"], ["S-PER"], ["B-LOC", "E-LOC"], ["B-PER", "I-PER", "I-PER", "E-PER"]])))
-def test_both_readings_agree_on_paths_that_keep_to_the_scheme(entities):
-    path = named(BIOES_LABELS, *(name for entity in entities for name in entity), "O")
+def test_both_modes_agree_on_paths_that_follow_the_scheme(entities):
+    path = path_of(BIOES_LABELS, *(name for entity in entities for name in entity), "O")
     for one, other in zip(modelscope_bounds(path, BIOES_LABELS), span_bounds(path, BIOES_LABELS), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_spans_of_labelled_tokens_end_where_the_next_word_begins():
+def test_spans_of_labelled_tokens_end_where_the_next_word_starts():
     labelled = np.array([0, 1, 4, 5])  # the token at 1 has two more pieces, the one at 5 has one
     window = Window(1, 6, 1, 6)
     spans = [Span(0, 1, "PER", 0.5), Span(1, 3, "LOC", 0.5)]
-    assert [(span.start, span.end) for span in to_tokens(spans, labelled, window, 7)] == [(0, 3), (3, 6)]
+    assert [(span.start, span.end) for span in to_token_spans(spans, labelled, window, 7)] == [(0, 3), (3, 6)]

@@ -1,4 +1,4 @@
-"""Windows cover the text, and an entity is found once and whole wherever it stands."""
+"""Windows cover the text, and every entity is found exactly once, wherever it is."""
 
 import itertools
 
@@ -7,43 +7,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanner_inference.decoding.spans import Span, merge
-from hanner_inference.tokenization.windows import cut, sentence_ends
+from hanner_inference.decoding.spans import Span, merge_windows
+from hanner_inference.tokenization.windows import find_sentence_ends, split_windows
 
 
 @st.composite
-def cuts(draw):
+def window_cases(draw):
     overlap = draw(st.integers(0, 12))
     size = draw(st.integers(2 * overlap + 1, 2 * overlap + 40))
-    closes = np.array(draw(st.lists(st.booleans(), max_size=200)), dtype=np.bool_)
-    return closes, size, overlap
+    ends_sentence = np.array(draw(st.lists(st.booleans(), max_size=200)), dtype=np.bool_)
+    return ends_sentence, size, overlap
 
 
-@given(cuts())
-def test_what_windows_own_is_the_text_once(case):
-    closes, size, overlap = case
-    windows = cut(closes, size=size, overlap=overlap)
+@given(window_cases())
+def test_windows_own_every_token_exactly_once(case):
+    ends_sentence, size, overlap = case
+    windows = split_windows(ends_sentence, size=size, overlap=overlap)
     assert [token for window in windows for token in range(window.own_start, window.own_end)] == list(
-        range(len(closes))
+        range(len(ends_sentence))
     )
     for window in windows:
-        assert 0 <= window.start <= window.own_start < window.own_end <= window.end <= len(closes)
+        assert 0 <= window.start <= window.own_start < window.own_end <= window.end <= len(ends_sentence)
         assert len(window) <= size
         assert window.own_start - window.start == min(overlap, window.own_start)
-        assert window.end - window.own_end == min(overlap, len(closes) - window.own_end)
+        assert window.end - window.own_end == min(overlap, len(ends_sentence) - window.own_end)
 
 
-@given(cuts(), st.data())
-def test_an_entity_no_longer_than_the_overlap_is_found_once_and_whole(case, data):
-    closes, size, overlap = case
-    count = len(closes)
-    entities, reached = [], 0
-    while reached < count:
-        start = data.draw(st.integers(reached, count - 1))
-        reached = data.draw(st.integers(start + 1, max(start + 1, min(count, start + overlap))))
-        entities.append(Span(start, reached, "PER", 1.0))
-    windows = cut(closes, size=size, overlap=overlap)
-    seen = [
+@given(window_cases(), st.data())
+def test_an_entity_up_to_the_overlap_is_found_exactly_once(case, data):
+    ends_sentence, size, overlap = case
+    count = len(ends_sentence)
+    entities, end = [], 0
+    while end < count:
+        start = data.draw(st.integers(end, count - 1))
+        end = data.draw(st.integers(start + 1, max(start + 1, min(count, start + overlap))))
+        entities.append(Span(start, end, "PER", 1.0))
+    windows = split_windows(ends_sentence, size=size, overlap=overlap)
+    window_spans = [
         [
             Span(entity.start - window.start, entity.end - window.start, entity.type, entity.score)
             for entity in entities
@@ -51,41 +51,41 @@ def test_an_entity_no_longer_than_the_overlap_is_found_once_and_whole(case, data
         ]
         for window in windows
     ]
-    assert merge(windows, seen) == entities
+    assert merge_windows(windows, window_spans) == entities
 
 
-@given(cuts(), st.data())
-def test_whatever_windows_disagree_on_nothing_overlaps(case, data):
-    closes, size, overlap = case
-    windows = cut(closes, size=size, overlap=overlap)
+@given(window_cases(), st.data())
+def test_merged_spans_never_overlap(case, data):
+    ends_sentence, size, overlap = case
+    windows = split_windows(ends_sentence, size=size, overlap=overlap)
     found = []
     for window in windows:
         edges = sorted(data.draw(st.sets(st.integers(0, len(window)), max_size=8)))
         found.append([Span(a, b, "LOC", 0.5) for a, b in itertools.pairwise(edges)])
-    merged = merge(windows, found)
+    merged = merge_windows(windows, found)
     assert all(a.end <= b.start for a, b in itertools.pairwise(merged))
 
 
 def test_an_entity_belongs_to_the_window_that_owns_its_first_token():
-    left, right = cut(np.zeros(16, dtype=np.bool_), size=12, overlap=4)
+    left, right = split_windows(np.zeros(16, dtype=np.bool_), size=12, overlap=4)
     assert (left.own_end, right.start, right.own_start) == (8, 4, 8)
     whole, rest = Span(6, 10, "ORG", 0.9), Span(8 - 4, 10 - 4, "LOC", 0.8)
-    assert merge([left, right], [[whole], [rest]]) == [whole]  # the owner's word against a piece of it
-    assert merge([left, right], [[], [Span(1, 3, "PER", 0.9)]]) == []  # its owner saw nothing there
-    assert merge([left, right], [[Span(8, 9, "PER", 0.9)], [rest]]) == [Span(8, 10, "LOC", 0.8)]
+    assert merge_windows([left, right], [[whole], [rest]]) == [whole]  # the owner's span wins over a part of it
+    assert merge_windows([left, right], [[], [Span(1, 3, "PER", 0.9)]]) == []  # the owner found nothing there
+    assert merge_windows([left, right], [[Span(8, 9, "PER", 0.9)], [rest]]) == [Span(8, 10, "LOC", 0.8)]
 
 
-def test_parts_at_the_last_sentence_end_it_can():
-    closes = np.zeros(300, dtype=np.bool_)
-    closes[[20, 70, 80, 99]] = True
-    first, second, *_ = cut(closes, size=100, overlap=10)
+def test_a_window_ends_at_the_last_possible_sentence_end():
+    ends_sentence = np.zeros(300, dtype=np.bool_)
+    ends_sentence[[20, 70, 80, 99]] = True
+    first, second, *_ = split_windows(ends_sentence, size=100, overlap=10)
     assert (first.start, first.own_end, first.end) == (0, 81, 91)
     assert (second.start, second.own_start) == (71, 81)
 
 
-def test_an_overlap_that_leaves_nothing_to_own_is_refused():
+def test_an_overlap_that_is_too_large_is_rejected():
     with pytest.raises(ValueError, match="20 tokens cannot overlap by 10"):
-        cut(np.zeros(50, dtype=np.bool_), size=20, overlap=10)
+        split_windows(np.zeros(50, dtype=np.bool_), size=20, overlap=10)
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_an_overlap_that_leaves_nothing_to_own_is_refused():
         ["没有句号"],
     ],
 )
-def test_sentences_end_after_their_closing_quotes(sentences):
+def test_a_sentence_includes_its_closing_quotes(sentences):
     text = "".join(sentences)
     starts = np.array([index for index, character in enumerate(text) if not character.isspace()])
-    closes = sentence_ends(text, starts)
+    ends_sentence = find_sentence_ends(text, starts)
     parts, part = [], ""
     for index, character in enumerate(text):
         part += character
         token = np.flatnonzero(starts <= index)[-1]
         following = np.append(starts, len(text))[token + 1]
-        if closes[token] and index + 1 == following:
+        if ends_sentence[token] and index + 1 == following:
             parts.append(part)
             part = ""
     assert [*parts, part] == sentences if part else parts == sentences

@@ -1,4 +1,4 @@
-"""What the labels of a model mean: BIO, BIOES or BMES, read as leniently as conlleval does. Pure."""
+"""The labels of a model and their tagging scheme: BIO, BIOES or BMES, as lenient as conlleval. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,28 @@ import numpy as np
 
 _SCHEMES = {"BIO": set("BI"), "BIOES": set("BIES"), "BMES": set("BMES")}
 _INSIDE = set("IME")
-"""Prefixes that go on with an entity."""
+"""Prefixes that continue an entity."""
 _OPEN = set("BIM")
-"""Prefixes after which an entity may go on."""
+"""Prefixes after which an entity may continue."""
 
 
 class Labels:
     """The labels of a model.
 
     Attributes:
-        names: as in the manifest, in the order of the logits.
+        names: label names as in the manifest, in the order of the logits.
         types: entity type of each label; None for O.
         prefixes: B, I, M, E or S of each label; O for O.
         inside: bool [labels], whether a label is part of an entity.
-        continues: bool [labels, labels], whether label j after label i goes on with i's entity. Any other label that
-            is not O begins an entity, so an I without its B does too.
+        continues: bool [labels, labels], whether label j after label i continues i's entity. Any other label that is
+            not O starts an entity, so an I without a B does too.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Read the labels' names.
+        """Parse label names.
 
         Raises:
-            ValueError: they are no tagging scheme; the sentence says what is wrong.
+            ValueError: if the names are not a tagging scheme.
         """
         self.names = tuple(names)
         _check(self.names)
@@ -49,9 +49,10 @@ class Labels:
 
 def _check(names: tuple[str, ...]) -> None:
     if len(set(names)) != len(names):
-        raise ValueError("a label stands there twice")
+        duplicate = next(name for index, name in enumerate(names) if name in names[:index])
+        raise ValueError(f"label {duplicate} is listed twice")
     if "O" not in names:
-        raise ValueError("there is no label O")
+        raise ValueError("label O is missing")
     tagged = [name.partition("-") for name in names if name != "O"]
     for prefix, _, kind in tagged:
         if prefix not in "BIMES" or len(prefix) != 1 or not kind:
@@ -64,4 +65,4 @@ def _check(names: tuple[str, ...]) -> None:
     if headless := {kind for _, _, kind in tagged} - {kind for prefix, _, kind in tagged if prefix == "B"}:
         raise ValueError(f"type {min(headless)} has no label B-{min(headless)}")
     if not tagged:
-        raise ValueError("there is no label of an entity")
+        raise ValueError("no label marks an entity")

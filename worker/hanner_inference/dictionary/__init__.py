@@ -1,1 +1,1 @@
-"""A user's own terms, which override the model: read, compiled, matched, reloaded."""
+"""The user's own terms, which override the model."""

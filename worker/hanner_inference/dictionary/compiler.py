@@ -1,6 +1,7 @@
-"""Compiles a dictionary in a process of its own: `python -m hanner_inference.dictionary.compiler SOURCE TARGET FOLD`.
+"""Compile a dictionary into the file that all processes map. Reads and writes files, and starts a subprocess.
 
-So the worker's event loop does not wait for it, and the memory it takes (some 300 bytes a term) goes with it.
+Compilation runs as `python -m hanner_inference.dictionary.compiler SOURCE TARGET`, so that the worker's event loop does
+not wait for it and its memory (about 300 bytes per term) is released when it exits.
 """
 
 import argparse
@@ -11,48 +12,53 @@ import sys
 from pathlib import Path
 
 from hanner.errors import HannerError
-from hanner_inference.dictionary.matcher import compiled
-from hanner_inference.dictionary.parser import DictionaryError, Fold, parse
+from hanner_inference.dictionary.matcher import compile_terms
+from hanner_inference.dictionary.parser import DictionaryError, Folding, parse
 
 
-def build(source: Path, target: Path, fold: Fold) -> None:
-    """Compile `source` into `target`, which appears complete or stays as it was.
+def compile_in_subprocess(source: Path, target: Path, folding: Folding) -> None:
+    """Compile `source` into `target` in a subprocess; `target` is replaced atomically, or not at all.
 
     Raises:
-        DictionaryError: the dictionary cannot be read or a line of it cannot be used.
+        DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
     """
-    flags = [f"--{name}" for name, wanted in (("lowercase", fold.lowercase), ("half-width", fold.half_width)) if wanted]
+    options = {"lowercase": folding.lowercase, "half-width": folding.half_width}
+    flags = [f"--{name}" for name, enabled in options.items() if enabled]
     command = [sys.executable, "-m", __name__, str(source), str(target), *flags]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2]
-        raise DictionaryError(said or f"compiling the dictionary {source} ended with {done.returncode}; try again")
+        message = done.stderr.strip().rpartition("\n")[2]
+        raise DictionaryError(
+            message or f"compiling the dictionary {source} failed with exit code {done.returncode}; try again"
+        )
 
 
-def compile_file(source: Path, target: Path, fold: Fold) -> None:
-    """Do in this process what `build` does in another.
+def compile_file(source: Path, target: Path, folding: Folding) -> None:
+    """Compile `source` into `target` in this process.
 
     Raises:
-        DictionaryError: as there.
+        DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
     """
     try:
         data = source.read_bytes()
     except OSError as error:
         raise DictionaryError(
-            f"the dictionary {source} cannot be read ({error.strerror}); set HANNER_DICTIONARY to a file that can"
+            f"the dictionary {source} cannot be read ({error.strerror}); set HANNER_DICTIONARY to a readable file"
         ) from None
-    digest = hashlib.sha256(repr(fold).encode() + data).hexdigest()
-    content = compiled(parse(data, str(source), fold), digest, fold)
+    digest = hashlib.sha256(repr(folding).encode() + data).hexdigest()
+    content = compile_terms(parse(data, str(source), folding), digest, folding)
     new = target.with_name(f"{target.name}.new")
     try:
         new.write_bytes(content)
         new.replace(target)
     except OSError as error:
-        raise DictionaryError(f"{target} cannot be written ({error.strerror}); make room, or set TMPDIR") from None
+        raise DictionaryError(
+            f"{target} cannot be written ({error.strerror}); free some space, or set TMPDIR"
+        ) from None
 
 
 def main() -> None:
-    """Run as a program; errors are one sentence on stderr."""
+    """Run the command line; an error is one line on stderr."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
@@ -61,13 +67,13 @@ def main() -> None:
     options = parser.parse_args()
     sys.stderr.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     try:
-        compile_file(options.source, options.target, Fold(options.lowercase, options.half_width))
+        compile_file(options.source, options.target, Folding(options.lowercase, options.half_width))
     except HannerError as error:
         sys.exit(str(error))
     except MemoryError:
-        sys.exit(f"the dictionary {options.source} does not fit into memory; make it smaller")
+        sys.exit(f"the dictionary {options.source} does not fit into memory; use a smaller one")
     sys.stdout.flush()
-    os._exit(0)  # a million strings need not be taken apart one by one
+    os._exit(0)  # skip the deallocation of a million strings
 
 
 if __name__ == "__main__":

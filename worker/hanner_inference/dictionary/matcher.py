@@ -1,7 +1,7 @@
-"""A compiled dictionary: one file that all processes map, so that they share its memory; found in texts and applied.
+"""Find the terms of a compiled dictionary in texts. Maps one file, whose memory all processes share.
 
-The file: MAGIC, a line of JSON (`_Header`), the number of each term's type (uint16, in the order of the trie's ids),
-and a trie as marisa-trie writes it. Both parts begin at multiples of eight bytes.
+The file contains MAGIC, one line of JSON (`_Header`), the type index of each term (uint16, in the order of the trie's
+ids), and a trie in marisa-trie's format. Both parts start at a multiple of eight bytes.
 """
 
 import json
@@ -17,27 +17,27 @@ from unicodedata import combining
 from marisa_trie import Trie
 
 from hanner.contract import Entity
-from hanner_inference.dictionary.parser import NOTHING, Fold, Terms
+from hanner_inference.dictionary.parser import NOT_ENTITY, Folding, Terms
 
 MAGIC = b"hanner dictionary 1\n"
-_ALIGNED = 8
+_ALIGNMENT = 8
 _SCORE = 1.0
 _EAST_ASIAN = "\u2e80"
-"""From here on scripts put no blanks between words, but for the full-width forms of Latin letters and digits."""
+"""From this code point on, scripts have no spaces between words, except full-width Latin letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the file says of itself.
+    """The header of the file.
 
     Attributes:
-        digest: sha256 of the source and of how it was folded, in hexadecimal.
-        terms: how many.
+        digest: sha256 of source and folding, in hexadecimal.
+        terms: number of terms.
         longest: code points of the longest term.
         types: see `Terms`.
-        starts: all characters that a term begins with.
-        lowercase: see `Fold`.
-        half_width: see `Fold`.
+        starts: all first characters of terms.
+        lowercase: see `Folding`.
+        half_width: see `Folding`.
     """
 
     digest: str
@@ -51,119 +51,119 @@ class _Header:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Code points [start, end) are a term; `type` is NOTHING where they are no entity."""
+    """Code points [start, end) are a term; `type` is NOT_ENTITY if they are not an entity."""
 
     start: int
     end: int
     type: str
 
 
-def compiled(terms: Terms, digest: str, fold: Fold) -> bytes:
-    """Return the file of a dictionary."""
+def compile_terms(terms: Terms, digest: str, folding: Folding) -> bytes:
+    """Return the content of a compiled dictionary."""
     trie = Trie(terms.codes)
     codes = array("H", bytes(2 * len(terms.codes)))
     for term, code in terms.codes.items():
         codes[trie[term]] = code
     starts = "".join(sorted({term[0] for term in terms.codes}))
     longest = max(map(len, terms.codes), default=0)
-    header = _Header(digest, len(terms.codes), longest, terms.types, starts, fold.lowercase, fold.half_width)
+    header = _Header(digest, len(terms.codes), longest, terms.types, starts, folding.lowercase, folding.half_width)
     parts = [MAGIC + json.dumps(asdict(header)).encode() + b"\n", codes.tobytes(), trie.tobytes()]
-    return b"".join(part + bytes(-len(part) % _ALIGNED) for part in parts)
+    return b"".join(part + bytes(-len(part) % _ALIGNMENT) for part in parts)
 
 
 class Matcher:
     """Finds the terms of a compiled dictionary.
 
     Attributes:
-        digest: names what it says and how it was folded.
-        terms: how many it has.
-        types: how many types they have, without NOTHING.
+        digest: identifies content and folding.
+        terms: number of terms.
+        types: number of types, without NOT_ENTITY.
     """
 
     def __init__(self, data: mmap.mmap) -> None:
-        """Read a compiled dictionary."""
+        """Parse a compiled dictionary."""
         end = data.find(b"\n", len(MAGIC)) + 1
         header = _Header(**json.loads(data[len(MAGIC) : end]))
         self.digest, self.terms, self.types = header.digest, header.terms, len(header.types) - 1
         self._types = header.types
         self._longest = header.longest
-        self._fold = Fold(header.lowercase, header.half_width)
+        self._folding = Folding(header.lowercase, header.half_width)
         view = memoryview(data)
-        begin, size = _aligned(end), 2 * header.terms
-        self._codes = view[begin : begin + size].cast("H")
-        self._trie = Trie().map(view[begin + _aligned(size) :])
+        offset, size = _aligned(end), 2 * header.terms
+        self._codes = view[offset : offset + size].cast("H")
+        self._trie = Trie().map(view[offset + _aligned(size) :])
         self._start = re.compile(f"[{re.escape(header.starts)}]" if header.starts else "(?!)")
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Map the file in `path`; it may be removed after that.
+        """Map the file at `path`; it may be removed afterwards.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: if the file cannot be opened.
         """
         with path.open("rb") as stream:
             return cls(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
     def find(self, text: str) -> list[Match]:
-        """Return the terms in a text, from left to right, at each place the longest, never overlapping.
+        """Return the terms in a text: leftmost first, the longest at each position, without overlaps.
 
-        A term that begins or ends with a letter or digit is not found inside a longer word of such.
+        A term that starts or ends with a letter or digit does not match inside a longer word.
         """
-        folded = self._fold(text)
-        found: list[Match] = []
-        place = 0
-        while (start := self._start.search(folded, place)) is not None:
-            place = start.start()
-            longest = None if _is_inside_word(folded, place) else self._longest_at(folded, place)
+        folded = self._folding(text)
+        matches: list[Match] = []
+        position = 0
+        while (start := self._start.search(folded, position)) is not None:
+            position = start.start()
+            longest = None if _is_inside_word(folded, position) else self._longest_at(folded, position)
             if longest is None:
-                place += 1
+                position += 1
             else:
-                found.append(longest)
-                place = longest.end
-        return found
+                matches.append(longest)
+                position = longest.end
+        return matches
 
-    def _longest_at(self, folded: str, place: int) -> Match | None:
+    def _longest_at(self, folded: str, start: int) -> Match | None:
         longest = None
-        for term, number in self._trie.iter_prefixes_with_ids(folded[place : place + self._longest]):
-            end = place + len(term)
+        for term, term_id in self._trie.iter_prefixes_with_ids(folded[start : start + self._longest]):
+            end = start + len(term)
             if not _is_inside_word(folded, end):
-                longest = end, number
-        return longest and Match(place, longest[0], self._types[self._codes[longest[1]]])
+                longest = end, term_id
+        return longest and Match(start, longest[0], self._types[self._codes[longest[1]]])
 
     def apply(self, text: str, entities: list[Entity]) -> list[Entity]:
-        """Return a text's entities: the terms in it, and of what the model found that which overlaps none of them.
+        """Return the entities of a text: its terms, and the model's entities that do not overlap a term.
 
         Args:
-            text: as sent.
-            entities: what the model found, in order and never overlapping.
+            text: the text as sent.
+            entities: the model's entities, in order and without overlaps.
         """
-        found = self.find(text)
-        if not found:
+        matches = self.find(text)
+        if not matches:
             return entities
-        ends = [match.end for match in found]
+        ends = [match.end for match in matches]
 
         def is_free(entity: Entity) -> bool:
-            after = bisect_right(ends, entity.start)  # the first term that ends behind the entity's start
-            return after == len(found) or found[after].start >= entity.end
+            following = bisect_right(ends, entity.start)  # the first term that ends after the entity's start
+            return following == len(matches) or matches[following].start >= entity.end
 
-        named = [
+        terms = [
             Entity(text=text[match.start : match.end], type=match.type, start=match.start, end=match.end, score=_SCORE)
-            for match in found
-            if match.type != NOTHING
+            for match in matches
+            if match.type != NOT_ENTITY
         ]
-        return sorted([*filter(is_free, entities), *named], key=lambda entity: entity.start)
+        return sorted([*filter(is_free, entities), *terms], key=lambda entity: entity.start)
 
 
 def _aligned(size: int) -> int:
-    return size + -size % _ALIGNED
+    return size + -size % _ALIGNMENT
 
 
-def _is_inside_word(text: str, place: int) -> bool:
-    """Tell whether letters, digits or marks on both sides of `place` make one word, as in Latin scripts."""
-    return 0 < place < len(text) and _is_of_word(text[place - 1]) and _is_of_word(text[place])
+def _is_inside_word(text: str, position: int) -> bool:
+    """Return whether the characters on both sides of `position` belong to one word, as in Latin scripts."""
+    return 0 < position < len(text) and _is_word_character(text[position - 1]) and _is_word_character(text[position])
 
 
-def _is_of_word(character: str) -> bool:
+def _is_word_character(character: str) -> bool:
     if character >= _EAST_ASIAN and not "\uff10" <= character <= "\uff5a":
         return False
     return character.isalnum() or character == "_" or combining(character) != 0

@@ -1,6 +1,6 @@
-"""Reads a dictionary: UTF-8, one term a line, `term TAB type`, or `term TAB -` for what is no entity. Pure.
+"""The text format of a dictionary: UTF-8, one `term TAB type` per line, `term TAB -` for a non-entity. Pure.
 
-Blank lines count for nothing, nor do lines that begin with # and have no TAB. Blanks around term and type are dropped.
+Blank lines are ignored, and so are lines that start with # and have no TAB. Whitespace around term and type is removed.
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from hanner.errors import HannerError
 from hanner_inference.tokenization.normalise import normalise
 
-NOTHING = "-"
-"""The type of a term that is no entity."""
-LONGEST_TERM = 256
-"""Code points; what is longer is a mistake in the file, and would make every text slower."""
+NOT_ENTITY = "-"
+"""The type of a term that is not an entity."""
+MAX_TERM_CHARS = 256
+"""A longer term is a mistake in the file, and would slow down every text."""
 _TYPE = re.compile(r"\S{1,64}")
-_MOST_TYPES = 0xFFFF
+_MAX_TYPES = 0xFFFF
 
 
 class DictionaryError(HannerError):
@@ -23,87 +23,91 @@ class DictionaryError(HannerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
-    """What a model makes no difference between, so that a dictionary makes none either.
+class Folding:
+    """The differences between characters that a model ignores, so that its dictionary ignores them too.
 
     Attributes:
-        lowercase: capitals and small letters.
-        half_width: full-width and half-width letters and digits.
+        lowercase: upper and lower case are the same.
+        half_width: full-width and half-width letters and digits are the same.
     """
 
     lowercase: bool
     half_width: bool
 
     def __call__(self, text: str) -> str:
-        """Return the text with as many code points, each in its plain form."""
+        """Return the folded text; it has as many code points as `text`."""
         return normalise(text, half_width=self.half_width, lowercase=self.lowercase)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a dictionary says.
+    """The content of a dictionary.
 
     Attributes:
-        codes: for each folded term the index of its type.
-        types: the types; the first is NOTHING.
+        codes: index of the type of each folded term.
+        types: the types; the first is NOT_ENTITY.
     """
 
     codes: dict[str, int]
     types: tuple[str, ...]
 
 
-def parse(data: bytes, name: str, fold: Fold) -> Terms:
-    """Read a dictionary.
+def parse(data: bytes, name: str, folding: Folding) -> Terms:
+    """Return the terms of a dictionary.
 
     Args:
-        data: the file's bytes.
-        name: of the file, for errors.
-        fold: how terms are folded.
+        data: content of the file.
+        name: name of the file, for error messages.
+        folding: how terms are folded.
 
     Raises:
-        DictionaryError: a line cannot be used; the sentence has its number.
+        DictionaryError: if a line is not valid; the message contains its number.
     """
     codes: dict[str, int] = {}
-    types = {NOTHING: 0}
-    for number, term, kind in _entries(data, name, fold):
+    types = {NOT_ENTITY: 0}
+    for number, term, kind in _entries(data, name, folding):
         code = types.setdefault(kind, len(types))
-        before = codes.setdefault(term, code)
-        if before != code:
-            first = next(n for n, other, _ in _entries(data, name, fold) if other == term)
-            was = list(types)[before]
-            raise _fault(name, number, f"says {kind} of a term of which line {first} says {was}; remove one of them")
-        if len(types) > _MOST_TYPES:
-            raise _fault(name, number, f"brings a type too many; at most {_MOST_TYPES - 1:,} can be told apart")
+        previous = codes.setdefault(term, code)
+        if previous != code:
+            first = next(n for n, other, _ in _entries(data, name, folding) if other == term)
+            other_type = list(types)[previous]
+            raise _error(
+                name,
+                number,
+                f"has type {kind}, but line {first} has the same term with type {other_type}; remove one of them",
+            )
+        if len(types) > _MAX_TYPES:
+            raise _error(name, number, f"adds one type too many; at most {_MAX_TYPES - 1:,} are supported")
     return Terms(codes, tuple(types))
 
 
-def _entries(data: bytes, name: str, fold: Fold) -> Iterator[tuple[int, str, str]]:
+def _entries(data: bytes, name: str, folding: Folding) -> Iterator[tuple[int, str, str]]:
     """Yield line number, folded term and type of each entry."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _fault(name, data.count(b"\n", 0, error.start) + 1, "is not UTF-8; save the file as UTF-8") from None
+        raise _error(name, data.count(b"\n", 0, error.start) + 1, "is not UTF-8; save the file as UTF-8") from None
     for number, line in enumerate(text.split("\n"), 1):
         term, tab, kind = line.partition("\t")
         if not tab:
             if not line.strip() or line.startswith("#"):
                 continue
-            raise _fault(name, number, "has no TAB; write `term TAB type`")
+            raise _error(name, number, "has no TAB; write `term TAB type`")
         term, kind = term.strip(), kind.strip()
         if not term:
-            raise _fault(name, number, "has no term before its TAB; write `term TAB type`")
-        if len(term) > LONGEST_TERM:
-            raise _fault(name, number, f"has a term of {len(term):,} characters; at most {LONGEST_TERM} are taken")
-        if "\0" in term:  # the trie's library takes it for the end of a term
-            raise _fault(name, number, "has a NUL character in its term; remove it")
+            raise _error(name, number, "has no term before its TAB; write `term TAB type`")
+        if len(term) > MAX_TERM_CHARS:
+            raise _error(name, number, f"has a term of {len(term):,} characters; at most {MAX_TERM_CHARS} are allowed")
+        if "\0" in term:  # marisa-trie treats NUL as the end of a term
+            raise _error(name, number, "has a NUL character in its term; remove it")
         if not _TYPE.fullmatch(kind):
-            raise _fault(
+            raise _error(
                 name,
                 number,
-                f"has no type of 1 to 64 characters without blanks behind its TAB; write one, or {NOTHING}",
+                f"has no valid type after its TAB; write 1 to 64 characters without spaces, or {NOT_ENTITY}",
             )
-        yield number, fold(term), kind
+        yield number, folding(term), kind
 
 
-def _fault(name: str, number: int, what: str) -> DictionaryError:
+def _error(name: str, number: int, what: str) -> DictionaryError:
     return DictionaryError(f"line {number} of the dictionary {name} {what}")

@@ -1,1 +1,1 @@
-"""What runs the encoder."""
+"""Engines: what runs the encoder of a model."""

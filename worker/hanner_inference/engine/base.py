@@ -1,4 +1,4 @@
-"""What an engine is: a batch of token ids in, one row of label scores per token out."""
+"""The interface of an engine: a batch of token ids in, one row of label scores per token out."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows of like length, padded to the longest.
+    """Windows of similar length, padded to the longest.
 
     Attributes:
         input_ids: int64 [rows, length], 0 where padded.
-        lengths: int64 [rows], tokens of each row with the special ones, without padding.
+        lengths: int64 [rows], tokens of each row, with special tokens and without padding.
     """
 
     input_ids: NDArray[np.int64]
@@ -22,11 +22,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much an engine likes to be given at once, if the settings' defaults are not for it.
+    """The batch limits that an engine prefers to the defaults of the settings.
 
     Attributes:
-        texts: most windows in one batch.
-        tokens: most tokens in one batch after padding.
+        texts: maximum number of windows in a batch.
+        tokens: maximum number of tokens in a batch, with padding.
     """
 
     texts: int
@@ -34,12 +34,12 @@ class Budget:
 
 
 class Engine(Protocol):
-    """Runs the encoder. A row's scores must not depend on the other rows or on its padding.
+    """Runs the encoder. A row's scores must not depend on the other rows or on padding.
 
-    An engine may have an attribute `budget`, a Budget: it replaces HANNER_BATCH_TEXTS and HANNER_BATCH_TOKENS where
-    those are not set. One that must first run in the process which uses it, not in a parent, has `late = True`.
+    Two attributes are optional. `budget`, a Budget, replaces HANNER_BATCH_TEXTS and HANNER_BATCH_TOKENS if those are
+    not set. `skip_warm_up = True` is for an engine that must not run before the process forks, such as one on a GPU.
     """
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
-        """Return emission scores [rows, length, labels]; what stands at padded positions means nothing."""
+        """Return emission scores [rows, length, labels]; values at padded positions are undefined."""
         ...

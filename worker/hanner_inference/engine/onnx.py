@@ -1,8 +1,8 @@
-"""The engine over ONNX Runtime: one thread, on the CPU. Opens model.onnx of a package that was checked.
+"""The engine on ONNX Runtime: one thread, on the CPU. Reads model.onnx of an open package.
 
-The graph takes `input_ids` and `attention_mask`, both int64 [rows, length], and gives `logits`, float32
-[rows, length, labels]. A session has no threads of its own, so it works on after a fork and its weights are shared.
-What was tried, and what each choice here gave, is in docs/engine.md.
+The graph has inputs `input_ids` and `attention_mask`, both int64 [rows, length], and output `logits`, float32
+[rows, length, labels]. A session has no threads of its own, so it still works after a fork, and forked processes share
+its weights. docs/engine.md has the measurements behind each option.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, ModelPackage, ModelPackageError
 
 GRAPH_OPTIMISATION = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-"""The graph is written in its final form: ONNX Runtime's rewrites make it slower and could change what was verified."""
+"""The graph is already optimised: ONNX Runtime's rewrites make it slower and could change the verified results."""
 TOKENS_PER_RUN = 256
-"""Tokens the graph is given at once. A row's scores do not depend on the others, so a batch may be run in parts: these
-stay in the cache, which is faster than the whole, and the memory for activations is bounded whatever the batch."""
+"""Tokens per run of the graph. Rows are independent, so a batch can run in parts. Parts of this size fit the CPU cache,
+which is faster, and they limit the memory for activations."""
 _INPUTS = ("input_ids", "attention_mask")
 _OUTPUT = "logits"
 _ERRORS_ONLY = 3
@@ -32,28 +32,28 @@ class OnnxEngine:
         """Open the package's model.onnx.
 
         Raises:
-            ModelPackageError: the file was changed since, or is no graph for this package.
+            ModelPackageError: if the file was changed since the package was opened, or does not match the package.
         """
         self._labels = len(package.manifest.labels)
         try:
             self._session = onnxruntime.InferenceSession(
                 package.read(MODEL), _session_options(), providers=["CPUExecutionProvider"]
             )
-            self._session._model_bytes = None  # noqa: SLF001 - kept to change providers, which is never done here
+            self._session._model_bytes = None  # noqa: SLF001 - only needed to change providers
         except ModelPackageError:
             raise
-        except Exception as error:  # what ONNX Runtime raises shares no class
+        except Exception as error:  # ONNX Runtime's exceptions have no common class
             raise ModelPackageError(
                 f"{package.path / MODEL} cannot be opened by ONNX Runtime {onnxruntime.__version__} ({error}); "
-                "export the model package again, or install the version it was made with"
+                "export the model package again, or install the ONNX Runtime version that it was made with"
             ) from error
         self._check_graph(package)
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
-        """Return emission scores [rows, length, labels]; what stands at padded positions means nothing.
+        """Return emission scores [rows, length, labels]; values at padded positions are undefined.
 
         Raises:
-            ModelFailed: ONNX Runtime failed, or gave scores of another shape.
+            ModelFailed: if ONNX Runtime fails, or returns scores of another shape.
         """
         rows, length = batch.input_ids.shape
         scores = np.zeros((rows, length, self._labels), dtype=np.float32)
@@ -70,26 +70,26 @@ class OnnxEngine:
         except Exception as error:
             raise ModelFailed(f"the model failed on a batch of {rows} x {length} tokens: {error}") from error
         if logits.shape != (rows, length, self._labels):
-            raise ModelFailed(f"the model gave scores of shape {logits.shape} for {rows} x {length} tokens")
+            raise ModelFailed(f"the model returned scores of shape {logits.shape} for {rows} x {length} tokens")
         scores: NDArray[np.float32] = logits
         return scores
 
     def _check_graph(self, package: ModelPackage) -> None:
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        fault = ""
+        problem = ""
         if inputs != set(_INPUTS):
-            fault = f"takes {', '.join(sorted(inputs))} and should take {' and '.join(_INPUTS)}"
+            problem = f"has inputs {', '.join(sorted(inputs))}; expected {' and '.join(_INPUTS)}"
         elif _OUTPUT not in outputs:
-            fault = f"gives {', '.join(outputs)} and should give {_OUTPUT}"
+            problem = f"has outputs {', '.join(outputs)}; expected {_OUTPUT}"
         elif isinstance(outputs[_OUTPUT][-1], int) and outputs[_OUTPUT][-1] != self._labels:
-            fault = f"scores {outputs[_OUTPUT][-1]} labels and the manifest has {self._labels}"
-        if fault:
-            raise ModelPackageError(f"{package.path / MODEL} {fault}; export the model package again")
+            problem = f"scores {outputs[_OUTPUT][-1]} labels, but the manifest has {self._labels}"
+        if problem:
+            raise ModelPackageError(f"{package.path / MODEL} {problem}; export the model package again")
 
 
 def _parts(lengths: NDArray[np.int64], limit: int) -> Iterator[slice]:
-    """Cut a batch into runs of rows that have at most `limit` tokens after padding; a longer row is a run by itself."""
+    """Yield slices of rows with at most `limit` tokens including padding; a longer row is a slice of its own."""
     start = longest = 0
     for row, length in enumerate(lengths.tolist()):
         longest = max(longest, length)
@@ -106,7 +106,7 @@ def _session_options() -> onnxruntime.SessionOptions:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = GRAPH_OPTIMISATION
     options.log_severity_level = _ERRORS_ONLY
-    # Memory patterns are kept per shape, and batches come in ever new shapes.
+    # Memory patterns are stored per shape, and almost every batch has a new shape.
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")

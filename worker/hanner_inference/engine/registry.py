@@ -1,4 +1,4 @@
-"""Find an engine by name and open it on a package: an entry point of `hanner.engines`, or `module:attribute`."""
+"""Find an engine by name: an entry point of the group `hanner.engines`, or `module:attribute`."""
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -14,16 +14,16 @@ EngineFactory = Callable[[ModelPackage], Engine]
 
 
 def open_engine(name: str, package: ModelPackage) -> Engine:
-    """Open the engine `name` on `package`.
+    """Return the engine `name` for `package`.
 
     Raises:
-        InvalidSettings: there is no such engine, or it cannot be imported; the sentence has the known names.
-        ModelPackageError: the engine cannot use the package.
+        InvalidSettings: if there is no such engine, or it cannot be imported.
+        ModelPackageError: if the engine cannot use the package.
     """
-    return _factory(name)(package)
+    return _find_factory(name)(package)
 
 
-def _factory(name: str) -> EngineFactory:
+def _find_factory(name: str) -> EngineFactory:
     known = {point.name: point for point in entry_points(group=GROUP)}
     try:
         if name in known:
@@ -33,4 +33,4 @@ def _factory(name: str) -> EngineFactory:
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidSettings(f"the engine {name!r} of HANNER_ENGINE cannot be imported: {error}") from error
     names = ", ".join(sorted(known)) or "none"
-    raise InvalidSettings(f"HANNER_ENGINE names no engine: {name!r}; known are {names}, or give module:attribute")
+    raise InvalidSettings(f"HANNER_ENGINE={name!r} is not a known engine; use one of {names}, or module:attribute")

@@ -1,7 +1,7 @@
-"""Characters that are a word, and so one token, whatever stands beside them in a BERT tokenizer. Pure.
+"""Token ids by character, for characters that a BERT tokenizer always makes a token of their own. Pure.
 
-BERT's tokenizer parts a text at every ideograph and every punctuation mark before it looks a word up, so that most of a
-Chinese text can be read from a table of ids, and only what stands between such characters needs the tokenizer.
+BERT's tokenizer splits a text at every ideograph and punctuation mark before it looks up words. So most of a Chinese
+text can be read from a table of ids, and only the runs between such characters need the tokenizer.
 """
 
 import json
@@ -12,41 +12,42 @@ from tokenizers import Tokenizer
 
 _IDEOGRAPHS = range(0x4E00, 0xA000)
 _PUNCTUATION = "，。、；：？！“”‘’（）《》〈〉「」『』【】〔〕—…·"
-_POINTS = 0x10000
-NO_WORD = -1
+_TABLE_SIZE = 0x10000
+NO_TOKEN = -1
+"""Entry of a character that needs the tokenizer."""
 
 
-def ids_of_words(tokenizer: Tokenizer) -> NDArray[np.int64] | None:
-    """Return the token of each code point that is a word, NO_WORD for others; None for another kind of tokenizer.
+def build_char_table(tokenizer: Tokenizer) -> NDArray[np.int64] | None:
+    """Return the token id of each code point that is always one token, NO_TOKEN for all others.
 
     Returns:
-        int64 [65536]; the last code point, which is no character, is NO_WORD.
+        int64 [65536], the last entry always NO_TOKEN (U+FFFF is not a character); None if it is not a BERT tokenizer.
     """
-    described = json.loads(tokenizer.to_str())
-    normalizer, splitter = described["normalizer"] or {}, described["pre_tokenizer"] or {}
+    config = json.loads(tokenizer.to_str())
+    normalizer, pre_tokenizer = config["normalizer"] or {}, config["pre_tokenizer"] or {}
     if (
         normalizer.get("type") != "BertNormalizer"
         or not normalizer.get("handle_chinese_chars")
-        or splitter.get("type") != "BertPreTokenizer"
-        or described["model"].get("type") != "WordPiece"
-        or any(_is_word(each["content"]) for each in described["added_tokens"])
+        or pre_tokenizer.get("type") != "BertPreTokenizer"
+        or config["model"].get("type") != "WordPiece"
+        or any(_has_table_character(token["content"]) for token in config["added_tokens"])
     ):
         return None
-    vocabulary = described["model"]["vocab"]
-    unknown = vocabulary.get(described["model"]["unk_token"], NO_WORD)
-    table = np.full(_POINTS, NO_WORD, dtype=np.int64)
+    vocabulary = config["model"]["vocab"]
+    unknown = vocabulary.get(config["model"]["unk_token"], NO_TOKEN)
+    table = np.full(_TABLE_SIZE, NO_TOKEN, dtype=np.int64)
     for point in (*_IDEOGRAPHS, *map(ord, _PUNCTUATION)):
         table[point] = vocabulary.get(chr(point), unknown)
     return table
 
 
 def look_up(text: str, table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the token of each character of `text`, NO_WORD where the table has none: int64 [characters]."""
+    """Return the token id of each character of `text`, or NO_TOKEN: int64 [characters]."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    found: NDArray[np.int64] = table[np.minimum(points, _POINTS - 1)]
-    return found
+    ids: NDArray[np.int64] = table[np.minimum(points, _TABLE_SIZE - 1)]
+    return ids
 
 
-def _is_word(content: str) -> bool:
-    """Tell whether an added token could be found in a run of words, where it would part them otherwise."""
+def _has_table_character(content: str) -> bool:
+    """Return whether an added token contains a character of the table, so that the table would be wrong."""
     return any(ord(character) in _IDEOGRAPHS or character in _PUNCTUATION for character in content)

@@ -1,15 +1,16 @@
-"""From a text to token ids and where each token stands in it. Wraps `tokenizers`; no I/O."""
+"""From a text to token ids and the position of each token in the text. Wraps the `tokenizers` library; no I/O."""
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
-from hanner_inference.tokenization.char_table import NO_WORD, ids_of_words, look_up
+from hanner_inference.tokenization.char_table import NO_TOKEN, build_char_table, look_up
 from hanner_inference.tokenization.normalise import normalise
 from hanner_inference.tokenization.windows import Window
 
@@ -17,44 +18,46 @@ _PIECES = re.compile(
     r".{1,4096}\Z|(?:.{1,4096}|.+?)(?<=[。！？；，、\n ])(?=[一-龥!-~])|.+",
     re.DOTALL,
 )
-"""Pieces of a text that are encoded apart: `tokenizers` needs about 700 bytes a character while it works, 70 MB for the
-longest text. They part between punctuation or a blank and a plain character, where words part anyway."""
+"""Pieces of a text that are encoded one at a time, because `tokenizers` needs about 700 bytes per character: 70 MB for
+the longest text. Pieces end between punctuation or a space and a plain character, where words end in any case."""
 
-_CHARACTERS = 32_768
-"""Characters whose tokens are kept; more than any language writes with."""
+_CHARACTER_CACHE_SIZE = 32_768
+"""Characters whose tokens are cached: more than any language uses."""
 
-_SHORT = 16
-"""Longest run between ideographs, in code points, whose tokens are kept: a number, a word, a mark."""
+_MAX_CACHED_RUN = 16
+"""Longest run between ideographs, in code points, whose tokens are cached: a number, a word, a symbol."""
 
-_RUNS = 4096
-"""Such runs that are kept."""
+_RUN_CACHE_SIZE = 4096
+"""Runs whose tokens are cached."""
 
 
-class TokenizerOptions(Protocol):
-    """What a tokenizer needs to know of the model; the manifest says it."""
+class TokenizerOptions(BaseModel):
+    """How texts were prepared when the model was trained; part of the manifest."""
 
-    @property
-    def half_width(self) -> bool: ...  # noqa: D102
-    @property
-    def lowercase(self) -> bool: ...  # noqa: D102
-    @property
-    def cls_id(self) -> int | None: ...  # noqa: D102
-    @property
-    def sep_id(self) -> int | None: ...  # noqa: D102
-    @property
-    def split(self) -> str: ...  # noqa: D102
-    @property
-    def label_mask(self) -> str: ...  # noqa: D102
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lowercase: bool
+    half_width: bool
+    max_length: Annotated[int, Field(ge=16)]
+    """Maximum number of tokens of the model's input, special tokens included."""
+    cls_id: Annotated[int, Field(ge=0)] | None = None
+    """Id of the token before every window; by default that of [CLS]."""
+    sep_id: Annotated[int, Field(ge=0)] | None = None
+    """Id of the token after every window; by default that of [SEP]."""
+    split: Literal["words", "characters"] = "words"
+    """What the tokenizer receives: the whole text, in which it finds the words, or one character at a time."""
+    label_mask: Literal["all", "first"] = "all"
+    """Which tokens of a word have labels and take part in the CRF: all, or only the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of one text, without special ones.
+    """The tokens of one text, without special tokens.
 
     Attributes:
         ids: int64 [n], ids in the vocabulary.
-        starts: int64 [n], first code point of each token; never falls.
-        ends: int64 [n], one past its last code point; never falls, and always above its start.
+        starts: int64 [n], first code point of each token; never decreases.
+        ends: int64 [n], one past the last code point of each token; never decreases, always greater than the start.
         labelled: int64 [m], indices of the tokens that have labels: all, or the first of each word.
     """
 
@@ -67,26 +70,26 @@ class Tokens:
         return len(self.ids)
 
     def labelled_in(self, window: Window) -> NDArray[np.int64]:
-        """Return the labelled tokens of a window, counted from its start."""
+        """Return the indices of the labelled tokens of a window, relative to its start."""
         first, last = np.searchsorted(self.labelled, (window.start, window.end))
         return self.labelled[first:last] - window.start
 
 
 class TextTokenizer:
-    """Normalises texts and cuts them into tokens.
+    """Normalises and tokenises texts.
 
-    Texts are encoded one by one: `encode_batch` starts threads, which do not survive the fork of the pool.
+    Texts are encoded one at a time: `encode_batch` starts threads, which do not survive the fork of the pool.
 
     Attributes:
         cls_id: id of the token before every window.
-        sep_id: id of the token after it.
+        sep_id: id of the token after every window.
     """
 
     def __init__(self, tokenizer_json: str, options: TokenizerOptions) -> None:
-        """Read a tokenizer.json.
+        """Parse a tokenizer.json.
 
         Raises:
-            ValueError: it is no tokenizer, or it has no [CLS] or [SEP] and the options do not name their ids.
+            ValueError: if it is not a tokenizer, or has no [CLS] or [SEP] and the options do not set their ids.
         """
         try:
             self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -100,51 +103,55 @@ class TextTokenizer:
         self.sep_id = self._special_id("[SEP]", options.sep_id)
         if options.split == "characters":
             self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
-            self._of_character = lru_cache(maxsize=_CHARACTERS)(self._encode_character)
+            self._character_ids = lru_cache(maxsize=_CHARACTER_CACHE_SIZE)(self._encode_character)
         else:
-            self._of_words = ids_of_words(self._tokenizer)
-            self._of_run = lru_cache(maxsize=_RUNS)(self._encode)
+            self._char_table = build_char_table(self._tokenizer)
+            self._encode_cached = lru_cache(maxsize=_RUN_CACHE_SIZE)(self._encode)
 
     def is_same(self, one: str, other: str) -> bool:
-        """Tell whether the model sees no difference between two texts."""
+        """Return whether two texts have the same token ids, so that the model cannot distinguish them."""
         return np.array_equal(self.encode(one).ids, self.encode(other).ids)
 
     def encode(self, text: str) -> Tokens:
-        """Return the tokens of `text`; a blank text has none, unless it is split into characters."""
-        prepared = normalise(text, half_width=self._options.half_width, lowercase=self._options.lowercase)
-        pieces = self._characters(prepared) if self._options.split == "characters" else self._words(prepared)
+        """Return the tokens of `text`; a blank text has none, unless texts are split into characters."""
+        normalised = normalise(text, half_width=self._options.half_width, lowercase=self._options.lowercase)
+        pieces = (
+            self._encode_characters(normalised)
+            if self._options.split == "characters"
+            else self._encode_words(normalised)
+        )
         if not len(pieces):
             return Tokens(*np.zeros((4, 0), dtype=np.int64))
         ids, starts, ends, words = pieces.T
-        # Some tokenizers step back within a character that became several, or add tokens that stand nowhere.
+        # Some tokenizers step back within a character that became several, or add tokens without any character.
         starts = np.maximum.accumulate(np.clip(starts, 0, len(text)))
         ends = np.maximum.accumulate(np.clip(ends, 0, len(text)))
-        solid = ends > starts
-        labelled = np.diff(words[solid], prepend=-1) != 0 if self._first else np.ones(solid.sum(), dtype=np.bool_)
-        return Tokens(ids[solid], starts[solid], ends[solid], np.flatnonzero(labelled))
+        nonempty = ends > starts
+        labelled = np.diff(words[nonempty], prepend=-1) != 0 if self._first else np.ones(nonempty.sum(), dtype=np.bool_)
+        return Tokens(ids[nonempty], starts[nonempty], ends[nonempty], np.flatnonzero(labelled))
 
-    def _words(self, text: str) -> NDArray[np.int64]:
-        """Return id, start, end and number of its word for each token: int64 [n, 4]; no number if nobody asks."""
-        if self._of_words is None:
+    def _encode_words(self, text: str) -> NDArray[np.int64]:
+        """Return id, start, end and word number of each token: int64 [n, 4]; word numbers only if they are used."""
+        if self._char_table is None:
             return self._encode_run(text, 0)
-        ids = look_up(text, self._of_words)
-        known = ids != NO_WORD
-        places = np.arange(len(ids))
-        table = np.stack((ids, places, places + 1, places), axis=1)
+        ids = look_up(text, self._char_table)
+        known = ids != NO_TOKEN
+        positions = np.arange(len(ids))
+        rows = np.stack((ids, positions, positions + 1, positions), axis=1)
         if known.all():
-            return table
-        # Where runs of characters that are words, and of those that are not, begin; each odd cut ends an unknown run.
-        cuts = np.flatnonzero(np.diff(known, prepend=True, append=True)).tolist()
-        tables: list[NDArray[np.int64]] = []
-        after = 0
-        for first, last in zip(cuts[::2], cuts[1::2], strict=True):
-            tables += (table[after:first], self._encode_run(text[first:last], first))
-            after = last
-        return np.concatenate([*tables, table[after:]])
+            return rows
+        # Starts and ends of the runs that need the tokenizer, alternating.
+        bounds = np.flatnonzero(np.diff(known, prepend=True, append=True)).tolist()
+        parts: list[NDArray[np.int64]] = []
+        done = 0
+        for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+            parts += (rows[done:start], self._encode_run(text[start:end], start))
+            done = end
+        return np.concatenate([*parts, rows[done:]])
 
     def _encode_run(self, text: str, start: int) -> NDArray[np.int64]:
-        """Do as `_words` with the tokenizer itself, for text that begins at `start`."""
-        table = self._of_run(text) if len(text) <= _SHORT else self._encode(text)
+        """Return the same as `_encode_words`, by the tokenizer, for text at offset `start`."""
+        table = self._encode_cached(text) if len(text) <= _MAX_CACHED_RUN else self._encode(text)
         shifted: NDArray[np.int64] = table + np.array((0, start, start, start))
         return shifted
 
@@ -160,13 +167,13 @@ class TextTokenizer:
             tables.append(table)
         return np.concatenate(tables)
 
-    def _characters(self, text: str) -> NDArray[np.int64]:
-        """The same, where every character is a word; one that the tokenizer drops is unknown."""
+    def _encode_characters(self, text: str) -> NDArray[np.int64]:
+        """Return the same, with every character as a word; a character that the tokenizer drops is [UNK]."""
         return np.array(
             [
-                (token, place, place + 1, place)
-                for place, character in enumerate(text)
-                for token in self._of_character(character)
+                (token, position, position + 1, position)
+                for position, character in enumerate(text)
+                for token in self._character_ids(character)
             ],
             dtype=np.int64,
         ).reshape(-1, 4)
@@ -174,12 +181,12 @@ class TextTokenizer:
     def _encode_character(self, character: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(character, add_special_tokens=False).ids) or (self._unknown,)
 
-    def _special_id(self, token: str, given: int | None) -> int:
-        found = self._tokenizer.token_to_id(token) if given is None else given
-        if found is None:
-            raise ValueError(f"it has no token {token}, and the manifest names no id for it")
-        if found >= self._tokenizer.get_vocab_size():
+    def _special_id(self, token: str, configured: int | None) -> int:
+        token_id = self._tokenizer.token_to_id(token) if configured is None else configured
+        if token_id is None:
+            raise ValueError(f"it has no token {token}, and the manifest does not set its id")
+        if token_id >= self._tokenizer.get_vocab_size():
             raise ValueError(
-                f"its vocabulary has {self._tokenizer.get_vocab_size()} tokens, so {token} cannot be {found}"
+                f"its vocabulary has {self._tokenizer.get_vocab_size()} tokens, so {token} cannot have id {token_id}"
             )
-        return int(found)
+        return int(token_id)

@@ -1,7 +1,7 @@
-"""Cut a long text into overlapping windows that the model can take, and say which window answers for which token. Pure.
+"""Split a long text into overlapping windows of the model's maximum length. Pure.
 
-Every token is owned by one window. An entity belongs to the window that owns its first token and may run past the owned
-end into the overlap, so no entity of up to `overlap` tokens is cut or found twice.
+Every token is owned by exactly one window. An entity belongs to the window that owns its first token and may extend
+into the overlap after it, so no entity of up to `overlap` tokens is cut or found twice.
 """
 
 import re
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SENTENCE_END = re.compile(r"(?:[。！？!?；;…\n\r\u2028\u2029]|\.(?=\s))[。！？!?；;…\s”’」』）)】》〉\"']*")
-"""What ends a sentence, with the closing quotes and blanks after it. A full stop only before a blank: 3.14, U.S."""
+"""The end of a sentence with closing quotes and whitespace. A full stop counts only before whitespace: 3.14, U.S."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Tokens [start, end) of a text; the window answers for entities that begin in [own_start, own_end)."""
+    """Tokens [start, end) of a text; the window owns entities that start in [own_start, own_end)."""
 
     start: int
     end: int
@@ -27,36 +27,39 @@ class Window:
         return self.end - self.start
 
 
-def sentence_ends(text: str, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell for each token, given where it starts in `text` (never falling), whether a sentence ends with it: bool [n].
+def find_sentence_ends(text: str, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each token whether a sentence ends with it: bool [n].
 
-    The text is read and not the tokens, because tokenizers drop line breaks.
-    """
-    closes = np.zeros(len(starts), dtype=np.bool_)
-    breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
-    following = np.searchsorted(starts, np.array(breaks, dtype=np.int64))
-    closes[following[following > 0] - 1] = True
-    return closes
-
-
-def cut(closes: NDArray[np.bool_], *, size: int, overlap: int) -> list[Window]:
-    """Cut a text into windows.
+    Reads the text rather than the tokens, because tokenizers drop line breaks.
 
     Args:
-        closes: bool [n], whether a sentence ends with the token; from `sentence_ends`.
-        size: most tokens in one window.
-        overlap: tokens that a window reads on either side of those it owns, where the text has them.
+        text: the text.
+        starts: int64 [n], where each token starts in `text`, in ascending order.
+    """
+    ends = np.zeros(len(starts), dtype=np.bool_)
+    breaks = [match.end() for match in _SENTENCE_END.finditer(text)]
+    following = np.searchsorted(starts, np.array(breaks, dtype=np.int64))
+    ends[following[following > 0] - 1] = True
+    return ends
 
-    Returns:
-        Windows in order. What they own is the whole text, nothing twice. They part at a sentence's end if the later
-        half of what a window can own has one.
+
+def split_windows(sentence_ends: NDArray[np.bool_], *, size: int, overlap: int) -> list[Window]:
+    """Return the windows of a text, in order.
+
+    Together, the windows own every token exactly once. A window ends at a sentence end if the second half of the tokens
+    that it could own contains one.
+
+    Args:
+        sentence_ends: bool [n], whether a sentence ends with the token, see `find_sentence_ends`.
+        size: maximum number of tokens in a window.
+        overlap: tokens that a window reads on each side of those it owns, if the text has them.
 
     Raises:
-        ValueError: the overlap leaves a window nothing to own.
+        ValueError: if `overlap` is too large, so that a window would own no token.
     """
     if overlap < 0 or size <= 2 * overlap:
-        raise ValueError(f"windows of {size} tokens cannot overlap by {overlap} on either side")
-    count = len(closes)
+        raise ValueError(f"windows of {size} tokens cannot overlap by {overlap} on each side")
+    count = len(sentence_ends)
     windows: list[Window] = []
     own_start = 0
     while own_start < count:
@@ -66,7 +69,7 @@ def cut(closes: NDArray[np.bool_], *, size: int, overlap: int) -> list[Window]:
             break
         latest = start + size - overlap
         middle = (own_start + latest) // 2
-        ends = np.flatnonzero(closes[middle:latest])
+        ends = np.flatnonzero(sentence_ends[middle:latest])
         own_end = middle + int(ends[-1]) + 1 if len(ends) else latest
         windows.append(Window(start, own_end + overlap, own_start, own_end))
         own_start = own_end

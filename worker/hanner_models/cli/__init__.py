@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from hanner.errors import HannerError
+from hanner.utils.packaging import install_hint
 from hanner_models.cli.console import output, stop
 from hanner_models.cli.finetune import finetune
 from hanner_models.cli.measure import card, evaluate
@@ -106,7 +107,7 @@ def train(
         from hanner_models.train.config import TrainConfig  # noqa: PLC0415
         from hanner_models.train.run import Run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        stop(f"{error.name} is not installed; training needs it: pip install 'hanner[models]'")
+        stop(f"{error.name} is not installed; training needs it: {install_hint('models')}")
     try:
         folder = Run(TrainConfig.read(config), data, out).finish()
     except HannerError as error:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from hanner.errors import HannerError
+from hanner.utils.packaging import install_hint
 from hanner_models.cli.console import output, stop
 
 
@@ -49,7 +50,7 @@ def finetune(
         from hanner_models.finetune.options import Options  # noqa: PLC0415
     except ImportError as error:
         missing = getattr(error, "name", None) or "a library"
-        stop(f"{missing} is not installed; fine-tuning needs it: pip install 'hanner[models]'")
+        stop(f"{missing} is not installed; fine-tuning needs it: {install_hint('models')}")
     if scheme not in get_args(Scheme):
         stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, and is {scheme!r}")
     stderr = Console(stderr=True)

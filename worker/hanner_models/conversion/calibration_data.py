@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanner_inference.engine.base import Batch
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.tokens import TextTokenizer
 from hanner_models.source import Source
 
 BUILT_IN = "built-in sentences"
 _HELD_OUT = 3
 """Of so many built-in sentences one is for verification and the others for calibration."""
-_SPECIALS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ def for_verification() -> list[str]:
 def batches(source: Source, texts: Sequence[str], rows: int = 16) -> Iterator[LabelledBatch]:
     """Tokenise texts, cut at the model's length, into padded batches; those of like length go together."""
     tokenizer = TextTokenizer(source.tokenizer, source.options)
-    longest = source.options.max_length - _SPECIALS
+    longest = source.options.max_length - SPECIAL_TOKENS
     encoded = sorted((tokenizer.encode(text) for text in texts), key=len)
     for begin in range(0, len(encoded), rows):
         part = encoded[begin : begin + rows]
-        lengths = np.array([min(len(tokens), longest) + _SPECIALS for tokens in part], dtype=np.int64)
+        lengths = np.array([min(len(tokens), longest) + SPECIAL_TOKENS for tokens in part], dtype=np.int64)
         input_ids = np.zeros((len(part), int(lengths.max())), dtype=np.int64)
         for row, tokens in enumerate(part):
             input_ids[row, : lengths[row]] = [tokenizer.cls_id, *tokens.ids[:longest], tokenizer.sep_id]

@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hanner.errors import ModelFailed
+from hanner.utils.packaging import install_hint
 from hanner_inference.engine.base import Batch, Budget
 from hanner_inference.package import MODEL, ModelPackage, ModelPackageError
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
@@ -34,7 +35,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(
         f"there is no {error.name}; the engine needs torch (releases up to 2.13 have torch.ao.quantization) and "
-        "transformers: pip install 'hanner[models]'"
+        f"transformers: {install_hint('models')}"
     ) from error
 
 GPU_BUDGET = Budget(texts=1024, tokens=65_536)
@@ -46,7 +47,7 @@ class TorchEngine:
 
     Attributes:
         device: `cuda` or `cpu`.
-        late: whether the first run must be in the process that goes on with it.
+        skip_warm_up: whether the first run must be in the process that goes on with it.
         budget: batches a GPU wants; None on a CPU, where the settings' defaults are right.
     """
 
@@ -61,7 +62,7 @@ class TorchEngine:
             ModelPackageError: the graph is none that hanner wrote, so its weights cannot be read.
         """
         self.device = device or (_CUDA if _has_gpu() else _CPU)
-        self.late = self.device == _CUDA
+        self.skip_warm_up = self.device == _CUDA
         self.budget = GPU_BUDGET if self.device == _CUDA else None
         self._labels = len(package.manifest.labels)
         self._placed = False

@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.tokens import TextTokenizer, Tokens
-from hanner_inference.tokenization.windows import sentence_ends
+from hanner_inference.tokenization.windows import find_sentence_ends
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.finetune.labels import scheme_of
 from hanner_models.source import Source
@@ -16,7 +17,6 @@ from hanner_models.train.word_tags import IGNORED
 
 UNLABELLED = -1
 """Tag of a token that takes no part in the CRF: padding, and, where only first pieces are labelled, the others."""
-_SPECIALS = 2
 
 
 class RowMaker:
@@ -27,7 +27,7 @@ class RowMaker:
     """
 
     def __init__(self, source: Source) -> None:
-        self.size = source.options.max_length - _SPECIALS
+        self.size = source.options.max_length - SPECIAL_TOKENS
         self._tokenizer = TextTokenizer(source.tokenizer, source.options)
         self._tags = {label: number for number, label in enumerate(source.labels)}
         self._scheme = scheme_of(source.labels)
@@ -39,14 +39,14 @@ class RowMaker:
         """
         encoded = [self._tokenizer.encode(sentence.text) for sentence in sentences]
         counts = [min(len(tokens), self.size) for tokens in encoded]
-        length = max(counts) + _SPECIALS
+        length = max(counts) + SPECIAL_TOKENS
         input_ids = np.zeros((len(sentences), length), dtype=np.int64)
         mask = np.zeros_like(input_ids)
-        tags = np.full((len(sentences), length - _SPECIALS), UNLABELLED, dtype=np.int64)
+        tags = np.full((len(sentences), length - SPECIAL_TOKENS), UNLABELLED, dtype=np.int64)
         for row, (sentence, tokens, count) in enumerate(zip(sentences, encoded, counts, strict=True)):
             input_ids[row, 0], input_ids[row, count + 1] = self._tokenizer.cls_id, self._tokenizer.sep_id
             input_ids[row, 1 : count + 1] = tokens.ids[:count]
-            mask[row, : count + _SPECIALS] = 1
+            mask[row, : count + SPECIAL_TOKENS] = 1
             labelled = tokens.labelled[tokens.labelled < count]
             tags[row, labelled] = self._tag(sentence, tokens)[labelled]
         return Rows(input_ids, mask, tags, np.full_like(tags, IGNORED))
@@ -74,7 +74,7 @@ class RowMaker:
         tokens = self._tokenizer.encode(sentence.text)
         if len(tokens) <= self.size:
             return [sentence]
-        closes = sentence_ends(sentence.text, tokens.starts)
+        closes = find_sentence_ends(sentence.text, tokens.starts)
         cuts, start = [0], 0
         while len(tokens) - start > self.size:
             middle, latest = start + self.size // 2, start + self.size

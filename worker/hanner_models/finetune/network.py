@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hanner.utils.packaging import install_hint
 from hanner_models.encoder import encoder_of
 from hanner_models.finetune.options import OptionError
 from hanner_models.source import Source
@@ -54,7 +55,7 @@ def adapted(encoder: nn.Module) -> nn.Module:
         from peft import LoraConfig  # noqa: PLC0415
         from peft.tuners.lora import LoraModel  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise OptionError(f"{error.name} is not installed; --lora needs it: pip install 'hanner[models]'") from None
+        raise OptionError(f"{error.name} is not installed; --lora needs it: {install_hint('models')}") from None
     config = LoraConfig(r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=_ADAPTED)
     model: nn.Module = LoraModel(encoder, config, "default")
     return model

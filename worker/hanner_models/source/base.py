@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanner.errors import HannerError
-from hanner_inference.package import TokenizerOptions
+from hanner_inference.tokenization.tokens import TokenizerOptions
 from hanner_models.conversion.graph import Shape
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from hanner_inference.package import TokenizerOptions
+from hanner_inference.tokenization.tokens import TokenizerOptions
 from hanner_models.conversion.graph import Activation, Shape
 from hanner_models.source.base import ConversionError, Source, read_json, read_json_if_there
 from hanner_models.source.labels import read_labels

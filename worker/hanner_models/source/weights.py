@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from hanner.utils.packaging import install_hint
 from hanner_models.conversion.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape, parameter_names
 from hanner_models.source.base import ConversionError
 
@@ -165,7 +166,7 @@ def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
         import torch  # noqa: PLC0415
     except ModuleNotFoundError:
         raise ConversionError(
-            f"{path} can only be read with torch: pip install 'hanner[models]', or save the weights as safetensors"
+            f"{path} can only be read with torch: {install_hint('models')}, or save the weights as safetensors"
         ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

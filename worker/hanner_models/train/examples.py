@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.normalise import normalise
 from hanner_models.data.datasets import Sentence
 from hanner_models.train import word_tags as words
@@ -45,17 +46,17 @@ def encode(tokenizer: Tokenizer, sentences: Sequence[Sentence], *, most: int, wi
     ids = special_ids(tokenizer)
     texts = [normalise(s.text, half_width=True, lowercase=True) for s in sentences]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    counts = [min(len(e.ids), most - 2) for e in encodings]
-    length = max(counts, default=0) + 2
+    counts = [min(len(e.ids), most - SPECIAL_TOKENS) for e in encodings]
+    length = max(counts, default=0) + SPECIAL_TOKENS
     input_ids = np.full((len(texts), length), ids["[PAD]"], dtype=np.int64)
     mask = np.zeros_like(input_ids)
-    tags = np.zeros((len(texts), length - 2), dtype=np.int64)
+    tags = np.zeros((len(texts), length - SPECIAL_TOKENS), dtype=np.int64)
     parts = np.full_like(tags, words.IGNORED)
     input_ids[:, 0] = ids["[CLS]"]
     for row, (sentence, encoding, count) in enumerate(zip(sentences, encodings, counts, strict=True)):
         input_ids[row, 1 : count + 1] = encoding.ids[:count]
         input_ids[row, count + 1] = ids["[SEP]"]
-        mask[row, : count + 2] = 1
+        mask[row, : count + SPECIAL_TOKENS] = 1
         _tag(tags[row], sentence, encoding.offsets[:count])
         if with_words:
             parts[row, :count] = words.tag(texts[row], encoding.offsets[:count])
@@ -145,7 +146,7 @@ class Examples:
     def _groups(self, rows: Sequence[Sentence]) -> list[list[Sentence]]:
         groups: list[list[Sentence]] = [[]]
         for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * (len(row.text) + 2) > self.config.batch_tokens:
+            if groups[-1] and (len(groups[-1]) + 1) * (len(row.text) + SPECIAL_TOKENS) > self.config.batch_tokens:
                 groups.append([])
             groups[-1].append(row)
         return [group for group in groups if group]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_models.encoder import make_encoder
 from hanner_models.train.config import EncoderConfig
 
@@ -159,7 +160,7 @@ class Tagger(nn.Module):
         """
         states = self._states(input_ids, attention_mask)[:, 1:-1]
         head = self.auxiliary if auxiliary else self.head
-        lengths = attention_mask.sum(1) - 2
+        lengths = attention_mask.sum(1) - SPECIAL_TOKENS
         emissions = head.linear(states).float()
         with torch.autocast(emissions.device.type, enabled=False):
             loss: Tensor = head.crf.loss(emissions, tags, lengths) / lengths.sum()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_models.train import word_tags as words
 from hanner_models.train.config import PretrainConfig
 from hanner_models.train.vocabulary import special_ids
@@ -65,12 +66,12 @@ def batch(
     tags = np.full_like(input_ids, IGNORED)
     for row, source in enumerate(rng.choice(len(streams), size=rows, p=sizes / sizes.sum())):
         stream = streams[source]
-        start = int(rng.integers(0, max(1, len(stream.ids) - config.length + 2)))
-        piece = stream.ids[start : start + config.length - 2]
+        start = int(rng.integers(0, max(1, len(stream.ids) - config.length + SPECIAL_TOKENS)))
+        piece = stream.ids[start : start + config.length - SPECIAL_TOKENS]
         input_ids[row, 0] = ids["[CLS]"]
         input_ids[row, 1:] = ids["[SEP]"]
         input_ids[row, 1 : 1 + len(piece)] = piece
-        tags[row, 1 : 1 + len(piece)] = stream.words[start : start + config.length - 2]
+        tags[row, 1 : 1 + len(piece)] = stream.words[start : start + config.length - SPECIAL_TOKENS]
     return *mask(input_ids, config.mask_share, tokenizer, rng), tags
 
 

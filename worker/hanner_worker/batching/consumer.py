@@ -22,8 +22,8 @@ from hanner_worker.context import get_context
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
 from hanner_worker.observability.hooks import Observer
-from hanner_worker.observability.setup import Service, observe
-from hanner_worker.observability.throughput import Meter
+from hanner_worker.observability.setup import Service, setup
+from hanner_worker.observability.throughput import Throughput
 
 MINGLE_TIMEOUT = 0.25
 """Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of the start; a
@@ -41,7 +41,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.hanner_meter = Meter(time.monotonic())
+        self.hanner_throughput = Throughput(time.monotonic())
         self._last_loss = -RECONNECT_PAUSE
         self._inflight = get_context().inflight
         self.hanner_observers, self._services = _set_up_observers(self)
@@ -122,7 +122,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             "processes": self.pool.num_processes,
             "model": get_context().model,
             "started": round(self.controller.startup_time.timestamp(), 3),
-            **self.hanner_meter.figures(time.monotonic()),
+            **self.hanner_throughput.snapshot(time.monotonic()),
         }
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
@@ -148,7 +148,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 def _set_up_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
     """Return observers and services, or exit before the pool is forked if one of them cannot be set up."""
     try:
-        return observe(consumer, get_context())
+        return setup(consumer, get_context())
     except HannerError as error:
         print(f"hanner: {error}", file=sys.stderr)  # noqa: T201 - as app.py does
         raise SystemExit(1) from None

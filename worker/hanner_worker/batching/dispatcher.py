@@ -315,7 +315,7 @@ class Dispatcher:
 
     def record_throughput(self, texts: int, latency_ms: float) -> None:
         """Add a finished batch to the worker's throughput."""
-        self._consumer.hanner_meter.note(self.clock(), texts, latency_ms)
+        self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms)
 
 
 class BatchRun:

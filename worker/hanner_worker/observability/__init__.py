@@ -1,1 +1,1 @@
-"""What a worker tells Prometheus. Only its parent counts, for it learns of every batch, also of one that died."""
+"""Metrics and traces of a worker. Only the parent observes: it learns of every batch, including those that crashed."""

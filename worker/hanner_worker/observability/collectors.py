@@ -1,4 +1,7 @@
-"""What is looked up when Prometheus asks: the queue, in Redis; the worker's processes, here."""
+"""Metrics that are read at every scrape: the state of the queue, from Redis, and of the worker's processes.
+
+Reads Redis, /proc and Celery's pool.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -17,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class QueueCollector(Collector):
-    """Reads the queue's state at every scrape.
+    """Reads the state of the queue.
 
     Args:
-        connect: makes a client of Redis, when it is first needed; it may be shared by threads.
-        queue: the queue's name.
+        connect: returns a Redis client on first use; threads may share it.
+        queue: name of the queue.
         limit: HANNER_MAX_QUEUE.
     """
 
@@ -32,7 +35,7 @@ class QueueCollector(Collector):
         self._client: Any = None
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the queue's gauges."""
+        """Yield the gauges of the queue."""
         yield from queue_metrics.families(self._queue, self._limit, self._read())
 
     def _read(self) -> Backlog | None:
@@ -41,12 +44,12 @@ class QueueCollector(Collector):
                 self._client = self._connect()
             return read_backlog(self._client, self._queue)
         except (RedisError, OSError) as error:
-            logger.info("the queue could not be looked at for Prometheus: %s", type(error).__name__)
+            logger.info("the state of the queue could not be read for Prometheus: %s", type(error).__name__)
             return None
 
 
 class PoolCollector(Collector):
-    """Reads how the worker's processes do.
+    """Reads the state of the worker's processes.
 
     Args:
         consumer: Celery's consumer, which has the pool and, once it runs, the dispatcher.
@@ -56,7 +59,7 @@ class PoolCollector(Collector):
         self._consumer = consumer
 
     def collect(self) -> Iterator[Metric]:
-        """Yield gauges; all are read without locks, for they are single numbers."""
+        """Yield the gauges of the pool. No locks are needed, because all values are single numbers."""
         dispatcher = getattr(self._consumer, "hanner_dispatcher", None)
         waiting, busy, requests = (
             (dispatcher.queued, dispatcher.running_batches, dispatcher.requests)
@@ -64,28 +67,28 @@ class PoolCollector(Collector):
             else (0, 0, 0)
         )
         yield _gauge("processes", "Pool processes.", self._consumer.pool.num_processes)
-        yield _gauge("processes_busy", "Pool processes that work on a batch.", busy)
-        yield _gauge("requests_waiting", "Requests that this worker holds and that wait for their batch.", waiting)
-        yield _gauge("requests_running", "Requests that a process works on.", max(0, requests - waiting))
-        memory = _memory([process.pid for process in self._consumer.pool._pool._pool])  # noqa: SLF001 - nowhere else
+        yield _gauge("processes_busy", "Pool processes that are running a batch.", busy)
+        yield _gauge("requests_waiting", "Requests in this worker that are waiting for a batch.", waiting)
+        yield _gauge("requests_running", "Requests in the batches that are running.", max(0, requests - waiting))
+        memory = _memory([process.pid for process in self._consumer.pool._pool._pool])  # noqa: SLF001 - no public name
         if memory is not None:
-            told = "Memory of the worker and all its pool processes; what they share is counted once."
-            yield _gauge("memory_bytes", told, memory)
+            help_text = "Memory of the worker and all its pool processes; shared memory is counted once."
+            yield _gauge("memory_bytes", help_text, memory)
 
 
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"hanner_worker_{name}", told, value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"hanner_worker_{name}", help_text, value)
 
 
 def _memory(children: list[int]) -> int | None:
-    """Return the sum of proportional set sizes, in bytes; None where the system does not tell: only Linux does."""
+    """Return the sum of the proportional set sizes, in bytes; None if the system does not provide them (Linux only)."""
     total = 0
     for name in ("self", *map(str, children)):
         try:
             lines = Path(f"/proc/{name}/smaps_rollup").read_text().splitlines()
             total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
         except ProcessLookupError:
-            continue  # it has just died
+            continue  # it has just exited
         except (OSError, StopIteration):
             if name == "self":
                 return None

@@ -1,4 +1,4 @@
-"""Serves the metrics over HTTP, on a thread of the parent that begins when the pool has been forked."""
+"""Serve the metrics over HTTP, on a thread of the parent that starts after the pool was forked."""
 
 import logging
 import socket
@@ -12,16 +12,16 @@ from hanner.utils.ports import try_to_bind
 logger = logging.getLogger(__name__)
 
 
-class Endpoint:
-    """http://HOST:PORT/metrics.
+class MetricsEndpoint:
+    """Serves http://HOST:PORT/metrics.
 
     Args:
-        registry: what is told there.
+        registry: the metrics.
         host: address to listen on.
         port: port to listen on.
 
     Raises:
-        InvalidSettings: nobody can listen there.
+        InvalidSettings: if the address or the port cannot be used.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
@@ -32,10 +32,10 @@ class Endpoint:
         _check(host, port)
 
     def start(self) -> None:
-        """Begin to serve; it ends with the process, so that the last seconds of a warm shutdown are seen too."""
+        """Start to serve. Serving ends with the process, so that the last seconds of a warm shutdown are included."""
         try:
             server, _ = start_http_server(self._port, self._host, self._registry)
-        except OSError as error:  # somebody was faster; a worker is worth more than its figures
+        except OSError as error:  # the port was taken since the check; a worker without metrics is better than none
             logger.error("metrics are not served on %s:%d: %s", self._host, self._port, error.strerror)  # noqa: TRY400
             return
         self._socket = server.socket
@@ -43,10 +43,10 @@ class Endpoint:
         logger.info("metrics: http://%s:%d/metrics", self._host, self._port)
 
     def stop(self) -> None:
-        """Do nothing: the page is there to the end."""
+        """Do nothing: metrics are served until the process ends."""
 
     def after_fork(self) -> None:
-        """Let go of the port in a process that replaces one: it may outlive the parent."""
+        """Close the port in a replacement process of the pool, which may outlive the parent."""
         if self._socket is not None:
             self._socket.close()
 
@@ -55,7 +55,9 @@ def _check(host: str, port: int) -> None:
     try:
         try_to_bind(host, port)
     except socket.gaierror as error:
-        raise InvalidSettings(f"HANNER_METRICS_HOST={host} is no address of this machine: {error.strerror}") from None
+        raise InvalidSettings(
+            f"HANNER_METRICS_HOST={host} is not an address of this machine: {error.strerror}"
+        ) from None
     except OSError as error:
         raise InvalidSettings(
             f"metrics cannot be served on {host}:{port} ({error.strerror}); change HANNER_METRICS_PORT, or set it to 0"

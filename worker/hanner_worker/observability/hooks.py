@@ -16,13 +16,13 @@ class BatchRecord:
     """One batch that has ended in the pool, or was lost there.
 
     Attributes:
-        number: the batch, counted by its worker.
+        number: number of the batch, counted by its worker.
         requests: its BatchRequests, in the order in which they were sent to the process.
-        started: Unix time at which they were.
-        waits: seconds that each had waited in this worker by then.
-        runtime: seconds until all results were stored, or the loss was noticed.
-        results: one per request; none if the batch was lost.
-        stats: what the model's runs cost; see BatchInference.answer.
+        started: Unix time at which they were sent.
+        waits: seconds that each request had waited in this worker by then.
+        runtime: seconds until all results were stored, or the loss was detected.
+        results: one per request; empty if the batch was lost.
+        stats: the cost of the model's runs, see BatchInference.answer.
         loss: why there is no report: process_died, time_limit or terminated; empty if there is one.
         retried: requests of a lost batch that are tried again.
     """
@@ -40,7 +40,7 @@ class BatchRecord:
     def total_waits(self) -> list[float]:
         """Return the seconds that each request had waited since it was sent; if unknown, those in this worker."""
         return [
-            # The sender's clock may be ahead, and anybody may send.
+            # The sender's clock may be ahead, and any application can send requests.
             self.started - sent
             if (sent := request.sent_at) is not None and 0 < sent <= self.started - waited
             else waited
@@ -58,7 +58,7 @@ class Observer:
         """Record a batch that was reported or lost."""
 
     def on_completed(self, completions: Sequence[Completion]) -> None:
-        """Record requests that the parent ended itself."""
+        """Record requests that the parent completed itself."""
 
     def on_requeue(self, reason: str, requests: int) -> None:
-        """Record requests that go back to the queue: lease_lapsed, held_too_long, connection_lost."""
+        """Record requests that were requeued: lease_lapsed, held_too_long, connection_lost."""

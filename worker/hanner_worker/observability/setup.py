@@ -1,11 +1,13 @@
-"""Who watches a worker: metrics and traces, where they are asked for. What is not asked for is not even imported."""
+"""Composition root of metrics and traces. What is not enabled is not imported, because it is an optional dependency."""
 
 import logging
 import os
+from importlib import metadata
 from typing import Any, Protocol
 
 from hanner.errors import HannerError
 from hanner.utils import tracing
+from hanner.utils.packaging import install_hint
 from hanner_worker.context import WorkerContext
 from hanner_worker.observability.hooks import Observer
 
@@ -13,46 +15,65 @@ logger = logging.getLogger(__name__)
 
 
 class Service(Protocol):
-    """Something that runs from when the pool has been forked until the worker ends."""
+    """Something that runs from the fork of the pool until the worker ends."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the service."""
         ...
 
     def stop(self) -> None:
-        """End."""
+        """Stop the service."""
         ...
 
 
-def observe(consumer: Any, context: WorkerContext) -> tuple[list[Observer], list[Service]]:
-    """Return the observers of batches, and what runs beside the pool.
+def setup(consumer: Any, context: WorkerContext) -> tuple[list[Observer], list[Service]]:
+    """Return the observers of batches, and the services that the consumer starts and stops.
 
     Args:
         consumer: Celery's consumer.
         context: the model and the settings.
 
     Raises:
-        HannerError: something that is asked for cannot be.
+        HannerError: if metrics are enabled and cannot be served.
     """
     observers: list[Observer] = []
     services: list[Service] = []
     if context.settings.metrics_port:
-        try:
-            from hanner_worker.observability.assemble import assemble  # noqa: PLC0415 - nobody else needs prometheus_client
-        except ImportError as error:
-            raise HannerError(
-                f"HANNER_METRICS_PORT is set and {error.name} is missing: pip install 'hanner[worker]'"
-            ) from None
-        recorder, endpoint = assemble(consumer, context)
-        observers.append(recorder)
-        services.append(endpoint)
+        observer, service = _setup_metrics(consumer, context)
+        observers.append(observer)
+        services.append(service)
     if tracing.is_wanted(os.environ):
         try:
-            from hanner_worker.observability.tracing import Export  # noqa: PLC0415 - nobody else needs OpenTelemetry
+            from hanner_worker.observability.tracing import TracingObserver  # noqa: PLC0415 - imports OpenTelemetry
         except ImportError as error:
-            logger.warning("no traces are sent, %s is missing: pip install 'hanner[otel]'", error.name)
+            logger.warning("no traces are sent, %s is missing: %s", error.name, install_hint("otel"))
         else:
-            export = Export(context.settings.queue, context.model)
-            observers.append(export)
-            services.append(export)
+            traces = TracingObserver(context.settings.queue, context.model)
+            observers.append(traces)
+            services.append(traces)
     return observers, services
+
+
+def _setup_metrics(consumer: Any, context: WorkerContext) -> tuple[Observer, Service]:
+    """Return the observer that updates the metrics, and the endpoint that serves them.
+
+    Raises:
+        HannerError: if prometheus_client is missing, or the endpoint's address cannot be used.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics  # noqa: PLC0415
+    except ImportError as error:
+        raise HannerError(f"HANNER_METRICS_PORT is set and {error.name} is missing: {install_hint('worker')}") from None
+    from hanner_worker.observability.collectors import PoolCollector, QueueCollector  # noqa: PLC0415
+    from hanner_worker.observability.endpoint import MetricsEndpoint  # noqa: PLC0415
+    from hanner_worker.observability.metrics import MetricsObserver, register_info  # noqa: PLC0415
+
+    settings = context.settings
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they would add a third more series
+    registry = CollectorRegistry()  # a separate one, without the metrics of other libraries
+    register_info(registry, metadata.version("hanner"), context.model, settings.engine, settings.queue)
+    observer = MetricsObserver(registry)
+    registry.register(PoolCollector(consumer))
+    ProcessCollector(registry=registry)
+    registry.register(QueueCollector(consumer.hanner_connect, settings.queue, settings.max_queue))
+    return observer, MetricsEndpoint(registry, settings.metrics_host, settings.metrics_port)

@@ -1,7 +1,7 @@
-"""Spans of batches and their requests, made in the parent when a batch has ended; processes know nothing of them.
+"""OpenTelemetry spans of batches and their requests, created in the parent when a batch has ended. Starts a thread.
 
-A request's span is a child of whatever sent it. The batch's span is a child of its first traced request, so that one
-trace leads from the call to the batch; it has links to all its requests, and each of them has one to it.
+A request's span is a child of the sender's span. The batch's span is a child of its first traced request, so that one
+trace leads from the call to the batch. The batch's span has links to all its requests, and each request has one to it.
 """
 
 import os
@@ -18,65 +18,79 @@ from hanner_worker.observability.hooks import BatchRecord, Observer
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-NANO: Final = 1_000_000_000
-FIGURES: Final = ("windows", "tokens", "padded_tokens", "repeated", "cached", "tokenise", "infer", "decode")
+NANOSECONDS: Final = 1_000_000_000
+COUNTS: Final = ("windows", "tokens", "padded_tokens", "repeated", "cached")
+STAGES: Final = ("tokenise", "infer", "decode")
 
 
-class Spans(Observer):
-    """Makes spans of those requests whose senders traced them.
+class TracingObserver(Observer):
+    """Creates spans of the requests whose senders traced them, and exports them between `start` and `stop`.
+
+    The exporter's thread starts after the pool was forked. Replacement processes of the pool inherit it, unused.
 
     Args:
-        tracer: makes them.
-        queue: the queue's name.
+        queue: name of the queue.
         model: NAME@DIGEST8.
+        make_provider: returns the provider that exports the spans; by default as the environment configures it.
     """
 
-    def __init__(self, tracer: Tracer, queue: str, model: str) -> None:
-        self._tracer = tracer
+    def __init__(
+        self, queue: str, model: str, make_provider: "Callable[[], TracerProvider | None] | None" = None
+    ) -> None:
         self._queue = queue
         self._model = model
+        self._make_provider = make_provider or (lambda: tracing.provider("hanner-worker", os.environ))
+        self._provider: TracerProvider | None = None
+        self._tracer: Tracer = trace.NoOpTracer()
+
+    def start(self) -> None:
+        """Start to export spans."""
+        self._provider = self._make_provider()
+        if self._provider is not None:
+            self._tracer = self._provider.get_tracer("hanner_worker")
+
+    def stop(self) -> None:
+        """Export the remaining spans and stop."""
+        if self._provider is not None:
+            tracing.end(self._provider)
 
     def on_batch(self, record: BatchRecord) -> None:
-        """Make the spans of one batch and of its traced requests."""
-        spans = list(self._requests(record))
+        """Create the spans of a batch and of its traced requests."""
+        spans = list(self._start_requests(record))
         if not spans:
             return
-        first = trace.set_span_in_context(spans[0])
         batch = self._tracer.start_span(
             "hanner batch",
-            first,
+            trace.set_span_in_context(spans[0]),
             SpanKind.INTERNAL,
-            self._described(record),
+            self._batch_attributes(record),
             [Link(span.get_span_context()) for span in spans],
-            _nano(record.started),
+            _nanoseconds(record.started),
         )
         if record.loss:
             batch.set_status(Status(StatusCode.ERROR, record.loss))
-        end = _nano(record.started + record.runtime)
+        end = _nanoseconds(record.started + record.runtime)
         batch.end(end)
         for span in spans:
             span.add_link(batch.get_span_context())
             span.end(end)
 
-    def _described(self, record: BatchRecord) -> dict[str, Any]:
-        stats = {
-            f"hanner.batch.{name}{'_seconds' if name in FIGURES[-3:] else ''}": record.stats[name]
-            for name in FIGURES
-            if name in record.stats
-        }
+    def _batch_attributes(self, record: BatchRecord) -> dict[str, Any]:
+        stats = record.stats
         return {
             "hanner.batch.number": record.number,
             "hanner.batch.texts": sum(request.size.texts for request in record.requests),
             "hanner.model": self._model,
             "messaging.batch.message_count": len(record.requests),
-            **stats,
+            **{f"hanner.batch.{name}": stats[name] for name in COUNTS if name in stats},
+            **{f"hanner.batch.{name}_seconds": stats[name] for name in STAGES if name in stats},
         }
 
-    def _requests(self, record: BatchRecord) -> Iterator[Span]:
-        """Start the spans of those requests that are traced."""
+    def _start_requests(self, record: BatchRecord) -> Iterator[Span]:
+        """Start and yield the spans of the traced requests."""
         if not any(isinstance(request.request_dict.get("traceparent"), str) for request in record.requests):
             return
-        for n, (request, wait) in enumerate(zip(record.requests, record.total_waits(), strict=True)):
+        for index, (request, wait) in enumerate(zip(record.requests, record.total_waits(), strict=True)):
             context = tracing.extract(request.request_dict)
             if not trace.get_current_span(context).get_span_context().trace_flags.sampled:
                 continue
@@ -84,17 +98,17 @@ class Spans(Observer):
                 f"process {self._queue}",
                 context,
                 SpanKind.CONSUMER,
-                self._about(request, record.number, wait),
-                start_time=_nano(record.started - wait),
+                self._request_attributes(request, record.number, wait),
+                start_time=_nanoseconds(record.started - wait),
             )
-            span.add_event("batch begins", timestamp=_nano(record.started))
-            code = record.loss or record.results[n].code
-            if code and (record.loss or record.results[n].outcome is not Outcome.ALREADY_ANSWERED):
+            span.add_event("batch begins", timestamp=_nanoseconds(record.started))
+            code = record.loss or record.results[index].code
+            if code and (record.loss or record.results[index].outcome is not Outcome.ALREADY_ANSWERED):
                 span.set_attribute("error.type", code)
                 span.set_status(Status(StatusCode.ERROR, code))
             yield span
 
-    def _about(self, request: Any, number: int, wait: float) -> dict[str, Any]:
+    def _request_attributes(self, request: Any, number: int, wait: float) -> dict[str, Any]:
         return {
             "messaging.system": "celery",
             "messaging.operation.type": "process",
@@ -108,33 +122,5 @@ class Spans(Observer):
         }
 
 
-class Export(Spans):
-    """Spans that go to the collector which the environment names.
-
-    Its thread begins when the pool has been forked. A process that replaces one inherits the thread, idle.
-
-    Args:
-        queue: the queue's name.
-        model: NAME@DIGEST8.
-        make: makes what sends the spans.
-    """
-
-    def __init__(self, queue: str, model: str, make: "Callable[[], TracerProvider | None] | None" = None) -> None:
-        super().__init__(trace.NoOpTracer(), queue, model)
-        self._make = make or (lambda: tracing.provider("hanner-worker", os.environ))
-        self._provider: TracerProvider | None = None
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._provider = self._make()
-        if self._provider is not None:
-            self._tracer = self._provider.get_tracer("hanner_worker")
-
-    def stop(self) -> None:
-        """Send what is left."""
-        if self._provider is not None:
-            tracing.end(self._provider)
-
-
-def _nano(seconds: float) -> int:
-    return int(seconds * NANO)
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * NANOSECONDS)

@@ -16,12 +16,13 @@ from hanner.cli.doctor import environment as surroundings
 from hanner.cli.doctor import server, workers
 from hanner.cli.doctor.result import CheckResult, Level, fail, ok
 from hanner.cli.plugins import local
-from hanner.cli.probe import PROBE
 from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
+from hanner.utils.packaging import install_hint
 
 PATIENCE = 1.5
 """Seconds in which workers answer the remote control."""
@@ -78,7 +79,7 @@ def examine(broker: str | None, timeout: float) -> Iterator[CheckResult]:
 def _local(settings: Settings) -> Iterator[CheckResult]:
     """Check what a worker on this machine would need, if one could run here."""
     if util.find_spec("onnxruntime") is None:
-        yield ok("engine", "not installed: this machine is a client; for a worker, pip install 'hanner[worker]'")
+        yield ok("engine", f"not installed: this machine is a client; for a worker, {install_hint('worker')}")
         return
     yield from local("checks")(settings)
 
@@ -104,7 +105,7 @@ def _answer(settings: Settings, timeout: float, waiting: int) -> CheckResult:
     began = time.perf_counter()
     try:
         with Client(settings=settings) as ner:
-            ner.extract(PROBE, timeout=timeout)
+            ner.extract(EXAMPLE_TEXT, timeout=timeout)
     except HannerError as error:
         mend = f"{waiting:,} messages are before it; start more workers" if waiting else "see the findings above"
         return fail("answer", f"a first text got none: {error}", mend)

@@ -13,6 +13,7 @@ from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.cli.local_stack import foreign
 from hanner.errors import InvalidSettings
 from hanner.settings import IN_FILE, PREFIX, Settings, variable
+from hanner.utils.packaging import install_hint
 
 OLDEST = (3, 11)
 NOT_FOR_USERS = {"dev", "all"}
@@ -51,7 +52,7 @@ def packages(
         if extra is not None:
             extras.setdefault(extra, []).append(there and not fault)
     if faults:
-        yield fail("packages", "; ".join(faults), "pip install --upgrade hanner, with the extras you use")
+        yield fail("packages", "; ".join(faults), f"{install_hint()}, with the extras you use")
     complete = sorted(name for name, parts in extras.items() if all(parts))
     missing = sorted(extras.keys() - set(complete))
     yield ok(

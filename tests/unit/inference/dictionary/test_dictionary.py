@@ -1,4 +1,4 @@
-"""A dictionary in use: opened, reloaded, taken anew by whoever holds it, and left as it was by a bad file."""
+"""A dictionary in use: opened, reloaded, refreshed in forked processes, and unchanged by an invalid file."""
 
 import json
 import logging
@@ -14,11 +14,11 @@ from hanner.errors import HannerError
 from hanner.settings import Settings
 from hanner_inference import load
 from hanner_inference.dictionary.dictionary import Dictionary
-from hanner_inference.dictionary.parser import DictionaryError, Fold
-from hanner_worker.reload import Reloader
+from hanner_inference.dictionary.parser import DictionaryError, Folding
+from hanner_worker.reload import DictionaryReloader
 from support.packages import write_tiny_package
 
-FOLD = Fold(lowercase=True, half_width=True)
+FOLDED = Folding(lowercase=True, half_width=True)
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def found(dictionary, text):
     return [(e.text, e.type) for e in dictionary.apply(text, [])]
 
 
-def test_a_reload_brings_new_terms_and_a_new_digest(source):
-    dictionary = Dictionary(source, FOLD)
+def test_a_reload_gives_new_terms_and_a_new_digest(source):
+    dictionary = Dictionary(source, FOLDED)
     before = dictionary.digest
     assert found(dictionary, "马云在杭州") == [("马云", "PER")]
     source.write_text("杭州\tLOC\n", "utf-8")
@@ -44,8 +44,8 @@ def test_a_reload_brings_new_terms_and_a_new_digest(source):
     assert str(dictionary) == f"dictionary {source}, 1 terms of 1 types"
 
 
-def test_a_forked_process_goes_over_when_it_refreshes_and_leaves_the_file_when_it_ends(source):
-    dictionary = Dictionary(source, FOLD)
+def test_a_forked_process_switches_on_refresh_and_keeps_the_file_on_exit(source):
+    dictionary = Dictionary(source, FOLDED)
     ours, theirs = os.pipe()
     go, gone = os.pipe()
     if (pid := os.fork()) == 0:
@@ -73,7 +73,7 @@ def test_a_forked_process_goes_over_when_it_refreshes_and_leaves_the_file_when_i
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("马云 PER\n", "utf-8")])
 def test_a_reload_that_fails_changes_nothing(source, spoil):
-    dictionary = Dictionary(source, FOLD)
+    dictionary = Dictionary(source, FOLDED)
     before = dictionary.digest
     spoil(source)
     with pytest.raises(DictionaryError, match=r"terms\.tsv"):
@@ -83,15 +83,15 @@ def test_a_reload_that_fails_changes_nothing(source, spoil):
     assert found(dictionary, "马云") == [("马云", "PER")]
 
 
-def test_what_is_mapped_outlives_its_file(source):
-    dictionary = Dictionary(source, FOLD)
+def test_the_mapping_stays_valid_when_the_file_is_removed(source):
+    dictionary = Dictionary(source, FOLDED)
     dictionary._compiled.unlink()
     dictionary.refresh()
     assert found(dictionary, "马云") == [("马云", "PER")]
 
 
-def test_the_compiled_file_goes_with_the_dictionary(source):
-    dictionary = Dictionary(source, FOLD)
+def test_the_compiled_file_is_removed_with_the_dictionary(source):
+    dictionary = Dictionary(source, FOLDED)
     folder = dictionary._compiled.parent
     assert folder.is_dir()
     del dictionary
@@ -99,13 +99,13 @@ def test_the_compiled_file_goes_with_the_dictionary(source):
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder"])
-def test_a_file_that_cannot_be_read_is_named(tmp_path, kind):
+def test_an_unreadable_file_is_reported_by_name(tmp_path, kind):
     path = tmp_path if kind == "a folder" else tmp_path / "none.tsv"
     with pytest.raises(DictionaryError, match=r"cannot be read .*; set HANNER_DICTIONARY"):
-        Dictionary(path, FOLD)
+        Dictionary(path, FOLDED)
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(source, tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_reported_in_one_line(source, tmp_path, monkeypatch):
     code = "from hanner_inference.dictionary.compiler import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(source), str(tmp_path / "no" / "place")],
@@ -114,10 +114,10 @@ def test_a_place_that_cannot_be_written_is_one_sentence(source, tmp_path, monkey
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.endswith("cannot be written (No such file or directory); make room, or set TMPDIR\n")
+    assert done.stderr.endswith("cannot be written (No such file or directory); free some space, or set TMPDIR\n")
 
 
-def test_load_takes_a_dictionary_or_the_settings_one(source, tiny_package):
+def test_load_uses_its_argument_or_the_setting(source, tiny_package):
     text = "马云在杭州"
     assert ("马云", "PER", 1.0) in [
         (e.text, e.type, e.score) for e in load(tiny_package, dictionary=source).extract([text])[0]
@@ -133,10 +133,10 @@ def test_load_takes_a_dictionary_or_the_settings_one(source, tiny_package):
         load(tiny_package, dictionary="none.tsv")
 
 
-def test_a_cased_model_has_a_cased_dictionary(tmp_path, source):
+def test_the_dictionary_folds_like_the_model(tmp_path, source):
     source.write_text("IBM\tODD\n", "utf-8")
     folded = load(write_tiny_package(tmp_path / "folded"), dictionary=source)
-    assert folded.dictionary._fold == Fold(lowercase=True, half_width=True)
+    assert folded.dictionary._folding == Folding(lowercase=True, half_width=True)
     assert [e.text for e in folded.extract(["在ｉbm"])[0] if e.type == "ODD"] == ["ｉbm"]
 
 
@@ -153,17 +153,17 @@ class Counted:
             raise self.error
 
 
-def test_a_bad_file_is_said_in_the_log_and_nothing_else_happens(caplog):
-    reloader = Reloader()
+def test_an_invalid_file_is_logged(caplog):
+    reloader = DictionaryReloader()
     reloader._dictionary = Counted(DictionaryError("line 3 of the dictionary x has no TAB"))
     reloader._latest = 1
     with caplog.at_level(logging.INFO):
         reloader._reload(1)
-    assert "the dictionary stays as it was: line 3" in caplog.text
+    assert "the dictionary was not reloaded: line 3" in caplog.text
 
 
-def test_of_several_signals_the_last_one_counts():
-    reloader = Reloader()
+def test_of_several_signals_only_the_last_one_reloads():
+    reloader = DictionaryReloader()
     reloader._dictionary = counted = Counted()
     reloader._latest = 3
     for number in (1, 2, 3):
@@ -172,10 +172,10 @@ def test_of_several_signals_the_last_one_counts():
 
 
 @pytest.mark.parametrize(("terminal", "reloads"), [(True, 1), (False, 0)])
-def test_a_worker_ends_with_its_terminal_and_only_then(monkeypatch, terminal, reloads):
-    reloader = Reloader()
+def test_sighup_reloads_unless_the_terminal_was_closed(monkeypatch, terminal, reloads):
+    reloader = DictionaryReloader()
     counted = Counted()
-    reloader._ends_with_terminal = True
+    reloader._exits_with_terminal = True
     monkeypatch.setattr("hanner_worker.reload._has_terminal", lambda: terminal)
     ended = []
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}

@@ -1,4 +1,7 @@
-"""What `hanner doctor` looks at on a machine that can run a worker: the model package, the engine, the processor."""
+"""The checks of `hanner doctor` on a machine that can run a worker: processor, processes, model package, engine.
+
+Reads /proc/cpuinfo and the model package, and loads the model.
+"""
 
 import os
 import platform
@@ -9,68 +12,69 @@ from time import perf_counter
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.errors import HannerError
 from hanner.settings import Settings
+from hanner.utils.packaging import install_hint
 
-FAST = {
+INT8_FLAGS = {
     "x86_64": ("amx_int8", "avx512_vnni", "avx_vnni"),
     "aarch64": ("i8mm", "asimddp"),
 }
-"""Flags of processors that multiply 8-bit integers fast, best first, as /proc/cpuinfo spells them."""
+"""Flags in /proc/cpuinfo of processors with fast 8-bit integer multiplication, best first."""
 CPUINFO = Path("/proc/cpuinfo")
 
 
 def checks(settings: Settings) -> Iterator[CheckResult]:
-    """Look at everything; each step only when the one before it was well."""
+    """Yield the results of all checks; a missing engine or an invalid package ends them."""
     yield processor(platform.machine(), _cpuinfo())
     yield processes(settings.concurrency, _cores())
     try:
         from hanner_inference import load  # noqa: PLC0415 - numpy and onnxruntime, which may be missing
         from hanner_inference.package import open_package  # noqa: PLC0415
     except ImportError as error:
-        yield fail("engine", f"{error.name} is missing", "pip install 'hanner[worker]'")
+        yield fail("engine", f"{error.name} is missing", install_hint("worker"))
         return
     try:
         package = open_package(settings.model or None)
     except HannerError as error:
-        yield fail("model", str(error), "set HANNER_MODEL to a good package, or unset it for the bundled one")
+        yield fail("model", str(error), "set HANNER_MODEL to a valid package, or unset it for the bundled model")
         return
-    yield ok("model", f"{package.id} in {package.path}, every digest as in its manifest")
+    yield ok("model", f"{package.id} in {package.path}, all digests match the manifest")
     try:
-        began = perf_counter()
+        started = perf_counter()
         load(settings.model or None, settings=settings)
-        yield ok("engine", f"{settings.engine} opens the model and runs it, {perf_counter() - began:.1f} s")
+        yield ok("engine", f"{settings.engine} loads and runs the model, {perf_counter() - started:.1f} s")
     except (HannerError, ImportError) as error:
         yield fail("engine", str(error), "unset HANNER_ENGINE, or install what it needs")
 
 
 def processor(machine: str, cpuinfo: str) -> CheckResult:
-    """Say whether the processor has instructions for INT8.
+    """Return whether the processor has instructions for INT8.
 
     Args:
-        machine: Its kind, as `platform.machine` says it.
-        cpuinfo: The text of /proc/cpuinfo; empty where there is none.
+        machine: kind of machine, from `platform.machine`.
+        cpuinfo: content of /proc/cpuinfo; empty if there is none.
     """
     lines = [line.partition(":") for line in cpuinfo.splitlines()]
     flags = {flag for key, _, value in lines if key.strip() in {"flags", "Features"} for flag in value.split()}
-    wanted = FAST.get(machine, ())
-    found = [flag for flag in wanted if flag in flags]
-    if found:
-        return ok("processor", f"{machine} with {', '.join(found)}")
+    wanted = INT8_FLAGS.get(machine, ())
+    available = [flag for flag in wanted if flag in flags]
+    if available:
+        return ok("processor", f"{machine} with {', '.join(available)}")
     if not flags or not wanted:
-        return ok("processor", f"{machine}; its flags cannot be read here")
+        return ok("processor", f"{machine}; its flags cannot be read on this system")
     return warn(
         "processor",
-        f"{machine} without {', '.join(wanted)}: INT8 works, at about a third of the speed",
-        "run workers on a processor with one of these",
+        f"{machine} without {', '.join(wanted)}: INT8 runs at about a third of the speed",
+        "run workers on a processor with one of these flags",
     )
 
 
 def processes(concurrency: int, cores: int) -> CheckResult:
-    """Say whether there are as many processes as cores."""
+    """Return whether there are at most as many processes as cores."""
     if concurrency > cores:
         return warn(
             "processes",
-            f"HANNER_CONCURRENCY is {concurrency} and this machine has {cores} cores for it",
-            "unset it: one process per core is fastest",
+            f"HANNER_CONCURRENCY is {concurrency}, and this machine has {cores} cores",
+            "unset HANNER_CONCURRENCY: one process per core is fastest",
         )
     return ok("processes", f"{concurrency or cores} on {cores} cores")
 
