@@ -67,7 +67,7 @@ def dispatcher(observers, inflight):
     channel = SimpleNamespace(qos=SimpleNamespace(reject=lambda tag, requeue: None))
     consumer = SimpleNamespace(
         hanner_observers=observers,
-        hanner_meter=SimpleNamespace(note=lambda *_: None),
+        hanner_throughput=SimpleNamespace(add_batch=lambda *_: None),
         connection=SimpleNamespace(default_channel=channel),
         event_dispatcher=None,
         hub=SimpleNamespace(call_soon=lambda _: None),
