@@ -1,4 +1,4 @@
-"""What goes over HTTP. Entities and documents are the contract's own."""
+"""Request and response bodies. Entities and documents are those of hanner.contract."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from hanner.contract import MAX_TEXTS, Document, Entity
 
-SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
-FOUND: list[JsonValue] = [
+EXAMPLE_TEXT = "马云在杭州阿里巴巴总部发表演讲"
+EXAMPLE_ENTITIES: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},
     {"text": "阿里巴巴", "type": "ORG", "start": 5, "end": 9, "score": 0.997},
@@ -16,7 +16,7 @@ FOUND: list[JsonValue] = [
 
 
 class Unit(StrEnum):
-    """What `start` and `end` of an entity count.
+    """The unit of an entity's `start` and `end`.
 
     `codepoint` is Python's unit, `utf16` that of JavaScript, Java and C#, `byte` that of UTF-8 (Go, Rust).
     """
@@ -27,14 +27,14 @@ class Unit(StrEnum):
 
 
 class Options(BaseModel):
-    """What is to be done with the entities that were found."""
+    """Filters for the entities, the unit of their offsets, and the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    types: list[str] | None = Field(None, description="Types to keep, such as PER, LOC and ORG; all by default.")
-    min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Least score of an entity that is kept.")
-    offsets: Unit = Field(Unit.CODEPOINT, description="What `start` and `end` count.")
-    model: str | None = Field(None, description="Which model, by name; the gateway's own queue by default.")
+    types: list[str] | None = Field(None, description="Types to return, such as PER, LOC and ORG; all by default.")
+    min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Minimum score of an entity.")
+    offsets: Unit = Field(Unit.CODEPOINT, description="Unit of `start` and `end`.")
+    model: str | None = Field(None, description="Name of the model; by default that of the gateway's queue.")
 
 
 class OneText(Options):
@@ -42,17 +42,17 @@ class OneText(Options):
 
     text: str = Field(description="The text.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": SENTENCE}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": EXAMPLE_TEXT}]})
 
 
 class ManyTexts(Options):
-    """Up to 256 texts in one request; one that cannot be worked on fails alone."""
+    """Up to 256 texts; an invalid text does not fail the others."""
 
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS, description="The texts.")
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"texts": [SENTENCE, "今天天气不错"], "types": ["PER", "LOC"], "min_score": 0.5}]
+            "examples": [{"texts": [EXAMPLE_TEXT, "今天天气不错"], "types": ["PER", "LOC"], "min_score": 0.5}]
         }
     )
 
@@ -60,20 +60,20 @@ class ManyTexts(Options):
 TAGS = ("one", "many")
 
 
-def _number(value: Any) -> str:
+def _tag(value: Any) -> str:
     many = "texts" in value if isinstance(value, dict) else isinstance(value, ManyTexts)
     return TAGS[many]
 
 
-NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag("many")], Discriminator(_number)]
+NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag("many")], Discriminator(_tag)]
 
 
 class Entities(BaseModel):
-    """The entities of one text, sorted, never overlapping."""
+    """The entities of one text, sorted and not overlapping."""
 
     entities: list[Entity]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": FOUND}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": EXAMPLE_ENTITIES}]})
 
 
 class Documents(BaseModel):
@@ -83,29 +83,29 @@ class Documents(BaseModel):
 
 
 class JobTexts(Options):
-    """Texts of a job: as many as the body may hold."""
+    """Texts of a job; their number is limited only by the body's size."""
 
     texts: list[str] = Field(min_length=1, description="The texts.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [SENTENCE, "王小明昨天去了北京大学"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"texts": [EXAMPLE_TEXT, "王小明昨天去了北京大学"]}]})
 
 
 class JobText(OneText):
     """A job of one text."""
 
 
-JobRequest = Annotated[Annotated[JobText, Tag("one")] | Annotated[JobTexts, Tag("many")], Discriminator(_number)]
+JobRequest = Annotated[Annotated[JobText, Tag("one")] | Annotated[JobTexts, Tag("many")], Discriminator(_tag)]
 
 
 class JobCreated(BaseModel):
-    """A job that was taken."""
+    """A job that was created."""
 
     id: str = Field(description="The job's id.")
-    total: int = Field(ge=1, description="How many texts it has.")
+    total: int = Field(ge=1, description="Number of texts.")
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -113,7 +113,7 @@ class JobState(StrEnum):
 
 
 class JobProgress(BaseModel):
-    """How far a job is: `done` counts texts that have an answer, `failed` those of them whose answer is an error."""
+    """Progress of a job: `done` counts processed texts, `failed` those of them that have an error."""
 
     id: str
     state: JobState
@@ -129,29 +129,29 @@ class JobStatus(JobProgress):
 
 
 class Queue(BaseModel):
-    """What waits in the queue."""
+    """The state of the queue."""
 
-    depth: int = Field(ge=0, description="Messages that no worker has taken yet.")
-    oldest_seconds: float | None = Field(None, description="How long the oldest of them has waited, if known.")
-    bulk: int = Field(0, ge=0, description="How many of them are bulk; workers take those after all others.")
-    held: int = Field(0, ge=0, description="Messages that workers hold and have not answered yet.")
+    depth: int = Field(ge=0, description="Messages that no worker has fetched yet.")
+    oldest_seconds: float | None = Field(None, description="Age of the oldest of them, if known.")
+    bulk: int = Field(0, ge=0, description="How many of them are bulk; workers fetch those after all others.")
+    held: int = Field(0, ge=0, description="Messages in flight: fetched by a worker, not answered yet.")
 
 
 class Worker(BaseModel):
-    """One worker, as it describes itself."""
+    """One worker, as it reports itself."""
 
     host: str
     pid: int
     processes: int
     model: str
-    rate: float = Field(description="Texts per second, lately.")
-    batch_texts: float = Field(description="Texts in a batch, lately.")
-    latency_ms: float = Field(description="Milliseconds from a text's arrival to its answer, lately.")
-    held: int = Field(description="Messages it holds now.")
+    rate: float = Field(description="Texts per second, recently.")
+    batch_texts: float = Field(description="Mean texts per batch, recently.")
+    latency_ms: float = Field(description="Mean milliseconds from receiving a text to its answer, recently.")
+    held: int = Field(description="Messages in flight in this worker.")
 
 
 class Status(BaseModel):
-    """Queue and workers now."""
+    """The current state of queue and workers."""
 
     queue: Queue
     workers: list[Worker]
@@ -159,7 +159,7 @@ class Status(BaseModel):
 
 
 class Health(BaseModel):
-    """The gateway's own state."""
+    """The health of the gateway."""
 
     status: Literal["ok"]
 
@@ -170,25 +170,27 @@ class HuggingFaceParameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     aggregation_strategy: Literal["none", "simple", "first", "average", "max"] | None = Field(
-        None, description="`none` gives one element per character, with B- and I- labels; all others whole entities."
+        None, description="`none` returns one element per character, with B- and I- labels; all others whole entities."
     )
-    ignore_labels: list[str] | None = Field(None, description="Types to leave out.")
-    stride: int | None = Field(None, strict=True, description="Accepted and ignored: long texts are always read whole.")
+    ignore_labels: list[str] | None = Field(None, description="Types to omit.")
+    stride: int | None = Field(
+        None, strict=True, description="Accepted and ignored: long texts are always processed completely."
+    )
 
 
 class HuggingFaceRequest(BaseModel):
     """Hugging Face's token-classification request."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"inputs": SENTENCE}]})
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"inputs": EXAMPLE_TEXT}]})
 
     inputs: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
-        description="The text, or several."
+        description="The text, or a list of texts."
     )
     parameters: HuggingFaceParameters | None = None
 
 
 class HuggingFaceElement(BaseModel):
-    """One entity in Hugging Face's shape; with `aggregation_strategy: none` one character of it, with `entity`."""
+    """One entity in Hugging Face's format; with `aggregation_strategy: none` one character, labelled in `entity`."""
 
     entity_group: str | None = None
     entity: str | None = None

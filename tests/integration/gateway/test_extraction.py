@@ -1,4 +1,4 @@
-"""POST /api/v1/ner and Hugging Face's shape, over a real server and a stub of a worker."""
+"""POST /api/v1/ner, and POST / in Hugging Face's format, with a real Redis and a stub worker."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ JSON = {"Content-Type": "application/json"}
 PEOPLE = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9}
 
 
-def refused(response, status, code):
+def assert_problem(response, status, code):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
@@ -30,7 +30,7 @@ def test_one_text(site, worker):
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_several_texts_of_which_a_bad_one_fails_alone(start, worker):
+def test_invalid_text_does_not_fail_the_others(start, worker):
     site = start(max_text_chars=5)
     documents = site.ner(texts=["马云", "", "一二三四五六"]).json()["documents"]
     assert [len(document["entities"]) for document in documents] == [1, 0, 0]
@@ -39,7 +39,7 @@ def test_several_texts_of_which_a_bad_one_fails_alone(start, worker):
 
 
 @pytest.mark.parametrize(("unit", "first"), [("codepoint", 1), ("utf16", 2), ("byte", 4)])
-def test_offsets_are_in_the_unit_that_was_asked_for(site, worker, unit, first):
+def test_offsets_are_in_the_requested_unit(site, worker, unit, first):
     [found] = site.ner(text="😀马云", offsets=unit).json()["entities"]
     assert found["start"] == first
     [document] = site.ner(texts=["😀马云"], offsets=unit).json()["documents"]
@@ -52,7 +52,7 @@ def test_entities_are_filtered(site, worker):
     assert site.ner(texts=["马云"], types=["PER"], min_score=0.5).json()["documents"][0]["entities"] == [PEOPLE]
 
 
-FAULTS = (
+INVALID_BODIES = (
     {},
     [],
     "a",
@@ -67,39 +67,39 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("body", FAULTS, ids=str)
-def test_a_body_with_a_fault_is_refused_and_the_place_named(site, body):
-    problem = refused(site.http.post("/api/v1/ner", json=body), 422, "invalid_request")
+@pytest.mark.parametrize("body", INVALID_BODIES, ids=str)
+def test_invalid_body_is_rejected_with_the_place_of_the_error(site, body):
+    problem = assert_problem(site.http.post("/api/v1/ner", json=body), 422, "invalid_request")
     assert problem["errors"][0]["where"].startswith("body")
     assert ".one" not in problem["detail"] + problem["errors"][0]["where"]
 
 
-def test_a_text_that_cannot_be_worked_on(start):
+def test_invalid_text_returns_422(start):
     site = start(max_text_chars=3)
-    assert "the limit is 3" in refused(site.ner(text="一二三四"), 422, "invalid_text")["detail"]
+    assert "the limit is 3" in assert_problem(site.ner(text="一二三四"), 422, "invalid_text")["detail"]
     response = site.http.post("/api/v1/ner", content=b'{"text": "\\ud800"}', headers=JSON)
-    assert "lone surrogate" in refused(response, 422, "invalid_text")["detail"]
+    assert "lone surrogate" in assert_problem(response, 422, "invalid_text")["detail"]
 
 
-def test_what_is_no_json(site):
-    refused(site.http.post("/api/v1/ner", content=b"{", headers=JSON), 400, "bad_request")
-    refused(site.http.post("/api/v1/ner", content=b"\xff\xfe", headers=JSON), 400, "bad_request")
-    refused(site.http.post("/api/v1/ner", content=b"[" * 100_000, headers=JSON), 400, "bad_request")
-    refused(site.http.post("/api/v1/ner", content=b"text=a"), 415, "unsupported_media_type")
-    refused(site.http.post("/api/v1/ner", data={"text": "a"}), 415, "unsupported_media_type")
+def test_body_that_is_not_json_is_rejected(site):
+    assert_problem(site.http.post("/api/v1/ner", content=b"{", headers=JSON), 400, "bad_request")
+    assert_problem(site.http.post("/api/v1/ner", content=b"\xff\xfe", headers=JSON), 400, "bad_request")
+    assert_problem(site.http.post("/api/v1/ner", content=b"[" * 100_000, headers=JSON), 400, "bad_request")
+    assert_problem(site.http.post("/api/v1/ner", content=b"text=a"), 415, "unsupported_media_type")
+    assert_problem(site.http.post("/api/v1/ner", data={"text": "a"}), 415, "unsupported_media_type")
 
 
-def test_a_body_that_is_too_long(start):
+def test_too_large_body_returns_413(start):
     site = start(max_body_bytes=2000)
     body = json.dumps({"text": "a" * 3000}).encode()
-    refused(site.http.post("/api/v1/ner", content=body, headers=JSON), 413, "too_large")
-    refused(site.http.post("/api/v1/ner", content=iter([body]), headers=JSON), 413, "too_large")
+    assert_problem(site.http.post("/api/v1/ner", content=body, headers=JSON), 413, "too_large")
+    assert_problem(site.http.post("/api/v1/ner", content=iter([body]), headers=JSON), 413, "too_large")
 
 
-def test_what_is_not_there(site):
-    refused(site.http.get("/api/v1/nothing"), 404, "not_found")
+def test_unknown_path_and_method(site):
+    assert_problem(site.http.get("/api/v1/nothing"), 404, "not_found")
     response = site.http.put("/api/v1/ner")
-    refused(response, 405, "method_not_allowed")
+    assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
     assert site.http.put("/api/v1/jobs/" + "0" * 32).headers["allow"] == "DELETE, GET"
     assert site.http.put("/").headers["allow"] == "GET, POST"
@@ -108,20 +108,20 @@ def test_what_is_not_there(site):
 @pytest.mark.parametrize(
     ("kind", "code", "status"), [("ModelFailed", "model_failed", 503), ("WorkerLost", "worker_lost", 503)]
 )
-def test_a_worker_that_fails(site, worker, kind, code, status):
+def test_failure_in_the_worker_returns_503(site, worker, kind, code, status):
     worker.behaviour = lambda request: failed(kind, "it failed", module="hanner.errors")
-    problem = refused(site.ner(text="马云"), status, code)
+    problem = assert_problem(site.ner(text="马云"), status, code)
     assert problem["detail"] == "it failed"
 
 
-def test_a_slow_worker_is_a_504_and_the_text_is_revoked(start, worker, revoked):
+def test_timeout_returns_504_and_revokes_the_text(start, worker, revoked):
     worker.hold()
     site = start(timeout=0.3)
-    refused(site.ner(text="马云"), 504, "timed_out")
+    assert_problem(site.ner(text="马云"), 504, "timed_out")
     assert worker.wait_for(1)[0]["id"] in revoked()
 
 
-def test_who_hangs_up_leaves_no_work_behind(site, worker, revoked):
+def test_client_that_disconnects_revokes_its_text(site, worker, revoked):
     worker.hold()
     body = json.dumps({"text": "马云"}).encode()
     with socket.create_connection(("127.0.0.1", site.port)) as client:
@@ -133,34 +133,34 @@ def test_who_hangs_up_leaves_no_work_behind(site, worker, revoked):
     assert 'hanner_http_requests_total{method="POST",route="/api/v1/ner",status="499"}' in counted
 
 
-def test_a_full_queue_says_when_to_come_again(server, start):
+def test_full_queue_returns_429_with_retry_after(server, start):
     site = start(max_queue=1, timeout=0.2)
     server.client.lpush("hanner", "{}")
     response = site.ner(text="马云")
-    refused(response, 429, "queue_full")
+    assert_problem(response, 429, "queue_full")
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_redis_that_is_not_there():
+def test_unreachable_redis_returns_503():
     with gateway("redis://127.0.0.1:1/0", connect_timeout=0.3) as site:
         for response in (site.ner(text="马云"), site.http.get("/api/v1/status"), site.http.get("/readyz")):
-            refused(response, 503, "broker_unreachable")
+            assert_problem(response, 503, "broker_unreachable")
             assert int(response.headers["retry-after"]) >= 1
-        refused(site.http.post("/api/v1/jobs", json={"text": "a"}), 503, "broker_unreachable")
+        assert_problem(site.http.post("/api/v1/jobs", json={"text": "a"}), 503, "broker_unreachable")
         assert site.http.get("/healthz").status_code == 200
 
 
-def test_the_request_id_reaches_the_message(site, worker):
+def test_request_id_is_sent_to_the_worker(site, worker):
     response = site.http.post("/api/v1/ner", json={"text": "马云"}, headers={"X-Request-ID": "order-66"})
     assert response.headers["x-request-id"] == "order-66"
     made = site.ner(texts=["马云"]).headers["x-request-id"]
     assert [request["headers"]["request_id"] for request in worker.wait_for(2)] == ["order-66", made]
-    unsound = site.http.get("/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
-    assert unsound not in {"a b", made}
+    invalid = site.http.get("/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
+    assert invalid not in {"a b", made}
 
 
 @pytest.mark.parametrize("argument", ["base_url", "model"])
-def test_hugging_faces_client_works_unchanged(site, worker, argument):
+def test_hugging_face_client_works_unchanged(site, worker, argument):
     client = InferenceClient(**{argument: site.url})
     [found] = client.token_classification("我是马云")
     assert (found.entity_group, found.word, found.start, found.end, found.score) == ("PER", "马云", 2, 4, 0.9)
@@ -168,9 +168,9 @@ def test_hugging_faces_client_works_unchanged(site, worker, argument):
     assert [(element.entity, element.word) for element in found] == [("B-PER", "马"), ("I-PER", "云")]
 
 
-def test_hugging_faces_shape_for_several_texts(start, worker):
+def test_hugging_face_format_for_several_texts(start, worker):
     site = start(max_text_chars=5)
     answer = site.http.post("/", json={"inputs": ["马云", "无"], "options": {"wait_for_model": True}}).json()
     assert [[element["word"] for element in elements] for elements in answer] == [["马云"], []]
-    refused(site.http.post("/", json={"inputs": ["马云", "一二三四五六"]}), 422, "invalid_text")
-    refused(site.http.post("/", json={"inputs": {}}), 422, "invalid_request")
+    assert_problem(site.http.post("/", json={"inputs": ["马云", "一二三四五六"]}), 422, "invalid_text")
+    assert_problem(site.http.post("/", json={"inputs": {}}), 422, "invalid_request")

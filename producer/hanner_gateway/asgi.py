@@ -1,4 +1,4 @@
-"""The app that uvicorn runs. Importing this module reads HANNER_* and OTEL_*; nothing else in the package does."""
+"""The ASGI app that uvicorn imports. Reads HANNER_* and OTEL_* at import; no other module of the package does."""
 
 import multiprocessing
 import os
@@ -9,5 +9,5 @@ from hanner.utils.processes import end_with_parent
 from hanner_gateway.app import make_app
 
 if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
-    end_with_parent(parent.pid)  # one of several, which uvicorn would leave behind if it were killed
+    end_with_parent(parent.pid)  # uvicorn's worker processes would survive if uvicorn were killed
 app = make_app(Settings.from_env(), tracing.provider("hanner-gateway", os.environ))
