@@ -11,7 +11,7 @@ from uuid import uuid4
 from celery.states import READY_STATES
 
 from hanner import Client
-from hanner.cli.local_stack import running
+from hanner.cli.local_stack import run_stack
 from support.flowers import flower
 from support.page import Desk, chromium, gateway
 from support.workers import foreign_app
@@ -40,7 +40,7 @@ TEXTS = (
 def main():
     """Take all pictures."""
     with (
-        running(None, None, None) as stack,
+        run_stack() as stack,
         gateway(stack.settings.broker_url) as address,
         chromium() as browser,
     ):

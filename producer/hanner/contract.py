@@ -16,6 +16,10 @@ HEADER = "hanner"
 has. Others need not."""
 REQUEST_ID = "request_id"
 """Header of a message that a worker's log names it by; the gateway puts the id of the HTTP request there."""
+EXAMPLE_TEXT = "马云在杭州阿里巴巴总部发表演讲"
+"""The text of examples, warm-up runs, probes and readiness checks."""
+BATCH_EVENT = "hanner-batch"
+"""Type of the event that a worker sends for each batch."""
 MAX_TEXTS = 256
 """Texts in one `hanner.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000

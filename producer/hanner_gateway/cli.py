@@ -29,7 +29,7 @@ def gateway(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
     processes: Annotated[int, typer.Option(help="Number of processes that share the port.", min=1)] = 1,
-    broker: Annotated[str | None, typer.Option(help="Redis URL; overrides HANNER_BROKER_URL.")] = None,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     proxies: Annotated[
         str, typer.Option(help="Comma-separated addresses of proxies whose X-Forwarded headers are trusted; * for all.")
     ] = "127.0.0.1",

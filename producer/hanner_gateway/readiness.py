@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from hanner.aio.client import AsyncClient
-from hanner_gateway.schemas import EXAMPLE_TEXT
+from hanner.contract import EXAMPLE_TEXT
 
 VALID_FOR = 10.0
 """Seconds for which a worker's answer counts as ready."""

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
-from hanner.contract import MAX_TEXTS, Document, Entity
+from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS, Document, Entity
 
-EXAMPLE_TEXT = "马云在杭州阿里巴巴总部发表演讲"
 EXAMPLE_ENTITIES: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},

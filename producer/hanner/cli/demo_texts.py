@@ -1,13 +1,14 @@
-"""What `hanner demo` sends: short texts of many kinds, and an article of more than 3,000 characters. Written for it."""
+"""The texts of `hanner demo` and `hanner bench`: short texts of many kinds, and an article of 3,000 characters."""
 
 import random
 
-FIRST = "马云在杭州阿里巴巴总部发表演讲"
+from hanner.contract import EXAMPLE_TEXT
+
 EXPECTED = (("马云", "PER", 0, 2), ("杭州", "LOC", 3, 5), ("阿里巴巴", "ORG", 5, 9))
-"""What a model worth its name finds in FIRST: text, type, start, end."""
+"""The entities that any useful model finds in EXAMPLE_TEXT: text, type, start, end."""
 
 SENTENCES = (
-    FIRST,
+    EXAMPLE_TEXT,
     "新华社北京3月5日电，国务院总理李强在第十四届全国人民代表大会第二次会议上作政府工作报告。",
     "任正非一九八七年在深圳创办华为，如今这家公司的总部设在龙岗区坂田。",
     "昨晚的北京工人体育场座无虚席😀，北京国安二比一战胜上海海港🎉，张玉宁梅开二度。",
@@ -99,7 +100,7 @@ ARTICLE = """\
 
 
 def mixture(count: int, seed: int = 1) -> list[str]:
-    """Return texts of mixed length, cut from the ones above: most are short, a few have several hundred characters."""
+    """Return texts of mixed length: the sentences and parts of the article; most are short, a few have up to 600."""
     source = ARTICLE.replace("\n", "")
     choose = random.Random(seed)  # noqa: S311 - repeatable, not secret
     texts = list(SENTENCES)

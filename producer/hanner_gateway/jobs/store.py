@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hanner.contract import Document
 from hanner.utils import tracing
-from hanner_gateway.jobs.scripts import load_script
+from hanner.utils.lua import load_script
 from hanner_gateway.problems import ProblemError
 from hanner_gateway.schemas import JobProgress, JobState, Options
 

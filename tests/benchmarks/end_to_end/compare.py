@@ -13,7 +13,7 @@ from benchmarks.end_to_end.load import alone, open_loop, summary
 from benchmarks.end_to_end.plan import Plan, Size
 from benchmarks.end_to_end.throughput import watched
 from benchmarks.memory import Peak
-from hanner.cli.demo_texts import FIRST
+from hanner.contract import EXAMPLE_TEXT
 from hanner_inference.package import TOKENIZER
 from support.base_package import FOLDER
 
@@ -144,8 +144,8 @@ async def full_load_briefly(plan, system) -> None:
 
 async def one_by_one(system, rounds) -> dict:
     async with system.connect() as asker:
-        await alone(asker.ask, FIRST, rounds=3)
-        return summary(await alone(asker.ask, FIRST, rounds=rounds))
+        await alone(asker.ask, EXAMPLE_TEXT, rounds=3)
+        return summary(await alone(asker.ask, EXAMPLE_TEXT, rounds=rounds))
 
 
 async def at_rate(plan, system, rate, seconds) -> dict:

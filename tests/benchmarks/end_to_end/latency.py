@@ -11,7 +11,7 @@ from benchmarks.end_to_end.engines import Engines
 from benchmarks.end_to_end.load import closed, open_loop, summary
 from benchmarks.end_to_end.plan import Plan
 from hanner import Client
-from hanner.cli.demo_texts import FIRST
+from hanner.contract import EXAMPLE_TEXT
 
 LOADS = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 """Percent of the capacity found just before."""
@@ -37,12 +37,12 @@ def one_at_a_time(engines, system, rounds) -> dict:
     engine, queue = [], []
     with Client(system.connect().url) as ner:
         for number in range(rounds + 20):
-            times = engines.one(FIRST), timed(lambda: ner.extract(FIRST))
+            times = engines.one(EXAMPLE_TEXT), timed(lambda: ner.extract(EXAMPLE_TEXT))
             if number >= 20:  # caches, connections, first allocations
                 engine.append(times[0])
                 queue.append(times[1])
     added = statistics.median(queue) - statistics.median(engine)
-    return {"text": len(FIRST), "engine": summary(engine), "queue": summary(queue), "added": round(added, 3)}
+    return {"text": len(EXAMPLE_TEXT), "engine": summary(engine), "queue": summary(queue), "added": round(added, 3)}
 
 
 def timed(call) -> float:

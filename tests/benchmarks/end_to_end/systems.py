@@ -17,9 +17,9 @@ import psutil
 
 from benchmarks.end_to_end import environments
 from benchmarks.end_to_end.askers import HttpAsker, QueueAsker
-from hanner.cli.demo_texts import FIRST
 from hanner.cli.local_redis import EmbeddedServer
 from hanner.cli.local_stack import worker_command
+from hanner.contract import EXAMPLE_TEXT
 from hanner.utils import processes as children
 from support.base_package import base_package
 
@@ -139,7 +139,7 @@ async def first_answer(connect, process, log) -> None:
     async with connect() as asker:
         while True:
             try:
-                await asyncio.wait_for(asker.ask(FIRST), PATIENCE)
+                await asyncio.wait_for(asker.ask(EXAMPLE_TEXT), PATIENCE)
             except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
                 if process.poll() is not None or time.perf_counter() > until:
                     raise RuntimeError(f"it does not answer; its log ends:\n{children.last_lines(log)}") from error

@@ -1,4 +1,4 @@
-"""Files that `hanner extract` writes and continues."""
+"""Output files of `hanner extract`, and how they are resumed."""
 
 import subprocess
 import sys
@@ -7,27 +7,27 @@ from itertools import accumulate
 import pytest
 
 from hanner import HannerError
+from hanner.cli.errors import UsageError
 from hanner.cli.formats import FormatName, line_format
-from hanner.cli.io import output_files as files
-from hanner.cli.io.output_files import BratFolder, DocBinFile, LineFile
-from hanner.cli.usage_error import Misused
+from hanner.cli.io import outputs
+from hanner.cli.io.outputs import BratFolder, DocBinFile, LineFile
 from support.records import records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
 
 
-HOLD = """
+HOLD_LOCK = """
 import fcntl, sys
 with open(sys.argv[1], "w") as file:
     fcntl.flock(file, fcntl.LOCK_EX)
-    print("held", flush=True)
+    print("locked", flush=True)
     sys.stdin.read()
 """
 
 
 def finish(output, rest):
     try:
-        for record in rest[output.done :]:
+        for record in rest[output.existing :]:
             output.write(record)
         output.finish()
     finally:
@@ -35,8 +35,8 @@ def finish(output, rest):
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_file_cut_anywhere_becomes_the_same_file(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(files.os, "fsync", lambda _: None)  # thousands of them take their time
+def test_file_truncated_anywhere_is_resumed_to_the_same_file(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.os, "fsync", lambda _: None)  # thousands of calls are slow
     path = tmp_path / "out"
     finish(LineFile(path, line_format(name), resume=False), records())
     whole = path.read_bytes()
@@ -45,14 +45,14 @@ def test_a_file_cut_anywhere_becomes_the_same_file(name, tmp_path, monkeypatch):
     for length in sorted({*range(0, len(whole), 7), *range(len(whole) - 30, len(whole) + 1), *range(5)}):
         path.write_bytes(whole[:length])
         again = LineFile(path, line_format(name), resume=True)
-        assert again.done == sum(end <= length for end in ends), length
-        assert not again.done or again.check(records()[again.done - 1].text)
+        assert again.existing == sum(end <= length for end in ends), length
+        assert not again.existing or again.ends_with(records()[again.existing - 1].text)
         finish(again, records())
         assert path.read_bytes() == whole, length
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_finished_file_takes_more(name, tmp_path):
+def test_finished_file_can_be_continued(name, tmp_path):
     path, half = tmp_path / "out", tmp_path / "half"
     finish(LineFile(path, line_format(name), resume=False), records())
     finish(LineFile(half, line_format(name), resume=False), records()[:3])
@@ -60,40 +60,40 @@ def test_a_finished_file_takes_more(name, tmp_path):
     assert half.read_bytes() == path.read_bytes()
 
 
-def test_a_new_run_leaves_nothing_of_the_old_one(tmp_path):
+def test_new_run_truncates_the_file(tmp_path):
     path = tmp_path / "out"
     path.write_text("something longer than what follows\n" * 100)
     finish(LineFile(path, line_format(FormatName.JSONL), resume=False), records()[:1])
     assert path.read_text().count("\n") == 1
 
 
-def test_another_text_or_another_format_is_noticed(tmp_path):
+def test_file_of_another_text_or_format_is_rejected(tmp_path):
     path = tmp_path / "out"
     finish(LineFile(path, line_format(FormatName.JSONL), resume=False), records()[:1])
     again = LineFile(path, line_format(FormatName.JSONL), resume=True)
-    assert not again.check("别的")
+    assert not again.ends_with("别的")
     again.close()
     before = path.read_bytes()
-    with pytest.raises(Misused, match="is no LabelStudio file"):
+    with pytest.raises(UsageError, match="is not a LabelStudio file"):
         LineFile(path, line_format(FormatName.LABELSTUDIO), resume=True)
     assert path.read_bytes() == before
 
 
-def test_two_processes_do_not_write_one_file(tmp_path):
+def test_file_is_locked_for_one_process(tmp_path):
     path = tmp_path / "out"
-    held = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    with held:
-        held.stdout.readline()
-        with pytest.raises(Misused, match="being written by another process"):
+    with holder:
+        holder.stdout.readline()
+        with pytest.raises(UsageError, match="another process writes to"):
             LineFile(path, line_format(FormatName.JSONL), resume=False)
-        held.stdin.close()
+        holder.stdin.close()
 
 
-def test_what_has_been_written_is_on_the_disk_soon(tmp_path):
+def test_records_are_flushed_after_the_interval(tmp_path):
     path, now = tmp_path / "out", [0.0]
     output = LineFile(path, line_format(FormatName.JSONL), resume=False, clock=lambda: now[0])
     output.write(records()[0])
@@ -104,7 +104,7 @@ def test_what_has_been_written_is_on_the_disk_soon(tmp_path):
     output.close()
 
 
-def test_a_full_disk_is_a_sentence(tmp_path):
+def test_full_disk_is_reported(tmp_path):
     from pathlib import Path  # noqa: PLC0415
 
     output = LineFile(Path("/dev/full"), line_format(FormatName.JSONL), resume=False)
@@ -120,7 +120,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_brat_folders_are_continued_by_documents(tmp_path):
+def test_brat_folder_is_resumed_at_a_document(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     finish(BratFolder(whole, resume=False, texts=2), records())
     assert sorted(contents(whole)) == [
@@ -132,12 +132,12 @@ def test_brat_folders_are_continued_by_documents(tmp_path):
         first.write(record)
     (cut / "000003.ann").write_text("half a li")  # killed between its two files
     again = BratFolder(cut, resume=True, texts=2)
-    assert again.done == 2
+    assert again.existing == 2
     finish(again, records())
     assert contents(cut) == contents(whole)
 
 
-def test_a_docbin_needs_spacy_and_says_so(tmp_path, monkeypatch):
+def test_missing_spacy_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
-    with pytest.raises(Misused, match="pip install spacy"):
+    with pytest.raises(UsageError, match="pip install spacy"):
         DocBinFile(tmp_path / "out.spacy")
