@@ -119,7 +119,7 @@ def _open(browser, address, options):
 def _settle(desk):
     """Wait for the answer and for the strip to know the worker."""
     desk.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 5")
-    desk.page.wait_for_selector(".strip-workers[data-state='up']")
+    desk.page.wait_for_selector(".status-workers[data-state='up']")
 
 
 def _shoot(desk, name):

@@ -22,6 +22,7 @@ from hanner.queue.stats import duration
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     help="List, show, retry and purge dead letters: requests that failed permanently.",
 )
 

@@ -33,7 +33,7 @@ def demo(
     broker: Annotated[str | None, typer.Option(help="URL of a running Redis. Default: start one.")] = None,
     log: Annotated[Path | None, typer.Option(help="File for the worker's log; - for this terminal.")] = None,
 ) -> None:
-    """Run a demo: start Redis and a worker, send texts, print results and timings, stop everything."""
+    """Start Redis and a worker, send sample texts, print results and timings."""
     try:
         with handle_stop_signals():
             print("Starting Redis and a worker …", flush=True)

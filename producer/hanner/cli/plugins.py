@@ -42,7 +42,7 @@ def load_command(entry: metadata.EntryPoint) -> Any:
         return _hint_command(entry.name, error)
     app = plugin
     if not isinstance(plugin, typer.Typer):
-        app = typer.Typer(add_completion=False)
+        app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         app.command(entry.name)(plugin)
     command = typer.main.get_command(app)
     command.name = entry.name

@@ -28,7 +28,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per refresh.")] = False,
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
 ) -> None:
-    """Show the queue and its workers: depth, age, rate, batch sizes, models, dead letters."""
+    """Show the queue and its workers."""
     plain = as_json or not sys.stdout.isatty()
     with Client(broker) as ner, contextlib.suppress(KeyboardInterrupt):
         if watch and plain:

@@ -35,7 +35,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as a JSON list.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the result of a test text.", min=0.1)] = 10.0,
 ) -> None:
-    """Check this machine, the settings, Redis and the workers, and print how to fix problems.
+    """Check this machine, settings, Redis and workers; print how to fix problems.
 
     Exit codes: 0 if hanner works; 1 if a check failed.
     """

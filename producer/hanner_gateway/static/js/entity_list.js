@@ -1,13 +1,13 @@
-/** What was found: a filter by type with counts, and the list of entities, equal ones as one line. */
+/** The filter by type with counts, and the list of entities, in which equal entities are one item. */
 import { element } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { countsByType, grouped } from "./spans.js";
-import { nameOf, shapeOf, slotOf } from "./types.js";
+import { nameOf, shapeOf, slotOf } from "./entity_types.js";
 
-const FIRST_SHOWN = 150;
-const ALWAYS_FIRST = ["PER", "LOC", "ORG"];
+const INITIAL_ITEMS = 150;
+const STANDARD_TYPES = ["PER", "LOC", "ORG"];
 
-export class Found {
+export class EntityList {
   /**
    * @param {object} parts
    * @param {HTMLElement} parts.filter
@@ -15,11 +15,11 @@ export class Found {
    * @param {HTMLElement} parts.summary
    * @param {HTMLButtonElement} parts.more
    * @param {import("./editor.js").Editor} parts.editor
-   * @param {import("./details.js").Details} parts.details
+   * @param {import("./entity_card.js").EntityCard} parts.card
    */
-  constructor({ filter, list, summary, more, editor, details }) {
-    Object.assign(this, { filter, list, summary, more, editor, details });
-    this.limit = FIRST_SHOWN;
+  constructor({ filter, list, summary, more, editor, card }) {
+    Object.assign(this, { filter, list, summary, more, editor, card });
+    this.limit = INITIAL_ITEMS;
     this.drawn = { filter: "", list: "" };
     more.addEventListener("click", () => {
       this.limit = Infinity;
@@ -27,19 +27,19 @@ export class Found {
       this.draw();
       this.list.children[next]?.firstElementChild.focus();
     });
-    editor.addEventListener("entities", () => this.later());
+    editor.addEventListener("entities", () => this.drawSoon());
   }
 
-  /** At most once a frame, however fast someone types. */
-  later() {
-    this.due ??= requestAnimationFrame(() => {
-      this.due = null;
+  /** Draw in the next frame, at most once. */
+  drawSoon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
       this.draw();
     });
   }
 
-  draw({ anew = false } = {}) {
-    if (anew) this.drawn = { filter: "", list: "" };
+  draw({ force = false } = {}) {
+    if (force) this.drawn = { filter: "", list: "" };
     this.drawFilter();
     this.drawList();
   }
@@ -48,8 +48,8 @@ export class Found {
     const counts = countsByType(this.editor.entities);
     const { hidden } = this.editor;
     for (const type of hidden) if (!counts.has(type)) counts.set(type, 0);
-    for (const type of ALWAYS_FIRST) if (!counts.has(type)) counts.set(type, 0);
-    const rank = (type) => (ALWAYS_FIRST.includes(type) ? ALWAYS_FIRST.indexOf(type) : ALWAYS_FIRST.length);
+    for (const type of STANDARD_TYPES) if (!counts.has(type)) counts.set(type, 0);
+    const rank = (type) => (STANDARD_TYPES.includes(type) ? STANDARD_TYPES.indexOf(type) : STANDARD_TYPES.length);
     const types = [...counts.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
     const signature = types.join("\n");
     if (this.drawn.filter !== signature) {
@@ -84,32 +84,32 @@ export class Found {
   switch(type) {
     const hidden = new Set(this.editor.hidden);
     if (!hidden.delete(type)) hidden.add(type);
-    this.details.hide();
+    this.card.hide();
     this.editor.setHidden(hidden);
   }
 
   drawList() {
-    const { shown, entities } = this.editor;
-    this.summary.textContent = this.sentence(shown.length, entities.length);
-    const groups = grouped(shown);
-    const seen = groups.slice(0, this.limit);
-    const signature = seen.map((group) => `${group.type} ${group.text} ${group.places.length}`).join("\n");
-    this.groups = seen;
+    const { visible, entities } = this.editor;
+    this.summary.textContent = this.summarise(visible.length, entities.length);
+    const groups = grouped(visible);
+    const listed = groups.slice(0, this.limit);
+    const signature = listed.map((group) => `${group.type} ${group.text} ${group.places.length}`).join("\n");
+    this.groups = listed;
     if (this.drawn.list !== signature) {
       this.drawn.list = signature;
       const focused = [...this.list.children].findIndex((item) => item.contains(document.activeElement));
-      this.list.replaceChildren(...seen.map((group, index) => this.item(group, index)));
-      if (focused >= 0) this.list.children[Math.min(focused, seen.length - 1)]?.firstElementChild.focus();
+      this.list.replaceChildren(...listed.map((group, index) => this.item(group, index)));
+      if (focused >= 0) this.list.children[Math.min(focused, listed.length - 1)]?.firstElementChild.focus();
     }
-    this.more.hidden = groups.length <= seen.length;
-    this.more.textContent = t("showMore", { count: groups.length - seen.length });
-    if (groups.length <= FIRST_SHOWN) this.limit = FIRST_SHOWN;
+    this.more.hidden = groups.length <= listed.length;
+    this.more.textContent = t("showMore", { count: groups.length - listed.length });
+    if (groups.length <= INITIAL_ITEMS) this.limit = INITIAL_ITEMS;
   }
 
-  sentence(shown, all) {
-    if (!this.editor.text.trim()) return t("foundEmpty");
-    if (shown) return t("found", { count: shown });
-    return all ? t("allHidden") : t("foundNone");
+  summarise(visible, all) {
+    if (!this.editor.text.trim()) return t("noText");
+    if (visible) return t("entityCount", { count: visible });
+    return all ? t("allHidden") : t("noEntities");
   }
 
   item({ text, type, places }, index) {
@@ -120,11 +120,11 @@ export class Found {
         class: `item slot-${slotOf(type)}`,
         "aria-label": t("occurrences", { text, name: nameOf(type), count: places.length }),
         on: {
-          click: () => this.go(index),
-          focus: (event) => event.target.matches(":focus-visible") && this.tell(index, button),
-          blur: () => this.details.hide(),
-          pointerenter: (event) => event.pointerType === "mouse" && this.tell(index, button),
-          pointerleave: () => this.details.leave(),
+          click: () => this.showNext(index),
+          focus: (event) => event.target.matches(":focus-visible") && this.showCard(index, button),
+          blur: () => this.card.hide(),
+          pointerenter: (event) => event.pointerType === "mouse" && this.showCard(index, button),
+          pointerleave: () => this.card.hideSoon(),
         },
       },
       element("span", { class: "shape", "aria-hidden": "true" }, shapeOf(type)),
@@ -135,13 +135,13 @@ export class Found {
     return element("li", {}, button);
   }
 
-  tell(index, button) {
+  showCard(index, button) {
     const entity = this.groups[index]?.places[0];
-    if (entity) this.details.show(entity, () => button.getBoundingClientRect());
+    if (entity) this.card.show(entity, () => button.getBoundingClientRect());
   }
 
-  /** Show where in the text the entity stands; each time the next place. */
-  go(index) {
+  /** Show where the entity is in the text; each call shows its next occurrence. */
+  showNext(index) {
     const { places } = this.groups[index];
     const last = this.last?.key === `${index} ${places.length}` ? this.last.place : -1;
     const place = (last + 1) % places.length;
@@ -149,6 +149,6 @@ export class Found {
     const entity = places[place];
     this.editor.scroller.scrollIntoView({ block: "nearest" });
     this.editor.reveal(entity);
-    this.details.show(entity, () => this.editor.boxesOf(entity)[0]);
+    this.card.show(entity, () => this.editor.boxesOf(entity)[0]);
   }
 }

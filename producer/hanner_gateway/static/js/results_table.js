@@ -1,21 +1,21 @@
-/** The results of a file: a page of rows at a time, each with its text, its entities highlighted, or its error. */
+/** The results of a file in pages; each row has a text with its highlighted entities, or its error. */
 import { byId, download, element } from "./dom.js";
 import { number, t } from "./i18n.js";
-import { asCsv, asJsonl } from "./lines.js";
+import { asCsv, asJsonl } from "./text_files.js";
 import { inCodePoints } from "./spans.js";
-import { labelOf, nameOf, slotOf } from "./types.js";
-import { WORDS } from "./words.js";
+import { labelOf, nameOf, slotOf } from "./entity_types.js";
+import { MESSAGES } from "./messages.js";
 
-const ROWS = 25;
-const AROUND = 160; // of a long text a row shows its start
+const PAGE_ROWS = 25;
+const MAX_ROW_CHARACTERS = 160; // a row shows the start of a long text
 
 /** @typedef {{text: string, entities: import("./spans.js").Entity[], error?: {code: string, message: string}}} Row */
 
-export class Table {
-  /** @param {(text: string) => void} onOpen called with the text of a row that someone wants to see in the editor */
+export class ResultsTable {
+  /** @param {(text: string) => void} onOpen called with the text of a row to open it in the editor */
   constructor(onOpen) {
     this.onOpen = onOpen;
-    this.place = byId("results");
+    this.container = byId("results");
     this.body = byId("results-body");
     this.range = byId("results-range");
     this.rows = [];
@@ -26,33 +26,33 @@ export class Table {
     byId("results-csv").addEventListener("click", () => this.save("csv", "text/csv;charset=utf-8", asCsv));
   }
 
-  /** @param {Row[]} rows @param {string} name of the file they came from */
+  /** @param {Row[]} rows @param {string} name of the file */
   show(rows, name) {
     this.rows = rows;
     this.name = name;
     this.page = 0;
-    this.place.hidden = false;
+    this.container.hidden = false;
     this.draw();
   }
 
   hide() {
     this.rows = [];
-    this.place.hidden = true;
+    this.container.hidden = true;
   }
 
   turn(by) {
     this.page += by;
     this.draw();
-    this.place.querySelector(".table-scroll").scrollTop = 0;
+    this.container.querySelector(".table-scroll").scrollTop = 0;
   }
 
   draw() {
-    const from = this.page * ROWS;
-    const rows = this.rows.slice(from, from + ROWS);
+    const from = this.page * PAGE_ROWS;
+    const rows = this.rows.slice(from, from + PAGE_ROWS);
     this.body.replaceChildren(...rows.map((row, index) => this.row(row, from + index + 1)));
     this.range.textContent = t("pageOf", { from: from + 1, to: from + rows.length, total: this.rows.length });
     byId("results-previous").disabled = this.page === 0;
-    byId("results-next").disabled = from + ROWS >= this.rows.length;
+    byId("results-next").disabled = from + PAGE_ROWS >= this.rows.length;
   }
 
   row(row, line) {
@@ -73,7 +73,7 @@ export class Table {
       element("th", { scope: "row" }, open),
       element("td", { class: "row-text", lang: "zh-CN" }, ...highlighted(row)),
       row.error
-        ? element("td", { class: "row-error", title: row.error.message }, t(row.error.code in WORDS.en ? row.error.code : "unexpected"))
+        ? element("td", { class: "row-error", title: row.error.message }, t(row.error.code in MESSAGES.en ? row.error.code : "unexpected"))
         : element("td", { class: "row-count" }, number(row.entities.length)),
     );
   }
@@ -84,13 +84,13 @@ export class Table {
   }
 }
 
-/** The start of a row's text as nodes, its entities marked. */
+/** Return the start of a row's text as nodes, with its entities highlighted. */
 function highlighted({ text, entities }) {
   const parts = [];
-  let at = 0;
+  let position = 0;
   for (const entity of entities) {
-    if (entity.end > AROUND) break;
-    if (entity.start > at) parts.push(text.slice(at, entity.start));
+    if (entity.end > MAX_ROW_CHARACTERS) break;
+    if (entity.start > position) parts.push(text.slice(position, entity.start));
     parts.push(
       element(
         "span",
@@ -98,9 +98,9 @@ function highlighted({ text, entities }) {
         entity.text,
       ),
     );
-    at = entity.end;
+    position = entity.end;
   }
-  const end = Math.max(at, Math.min(text.length, AROUND));
-  parts.push(text.slice(at, end), end < text.length ? "…" : null);
+  const end = Math.max(position, Math.min(text.length, MAX_ROW_CHARACTERS));
+  parts.push(text.slice(position, end), end < text.length ? "…" : null);
   return parts.filter(Boolean);
 }

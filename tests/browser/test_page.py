@@ -19,7 +19,7 @@ def test_filter_by_type(desk):
     desk.toggle("PER").click()
     assert desk.toggle("PER").get_attribute("aria-pressed") == "false"
     assert desk.highlighted() == [("杭州", 1), ("北京", 1)]
-    desk.page.wait_for_function("() => document.querySelectorAll('#found .item').length === 2")
+    desk.page.wait_for_function("() => document.querySelectorAll('#entity-list .item').length === 2")
     assert desk.toggle("PER").locator(".count").inner_text() == "2"
     desk.toggle("LOC").click()
     desk.page.get_by_text("All types are hidden").wait_for()
@@ -27,7 +27,7 @@ def test_filter_by_type(desk):
     desk.wait_for_highlights(2)
 
 
-def test_hover_tells_details(desk):
+def test_hover_shows_the_card(desk):
     desk.fill(TWICE)
     desk.wait_for_highlights(4)
     box = desk.entities.nth(2).bounding_box()
@@ -40,13 +40,13 @@ def test_hover_tells_details(desk):
         "Offsets 7–9",
         "2 of 2",
     ]
-    desk.card.hover()  # it stays while the pointer is on it
+    desk.card.hover()  # the card stays while the pointer is on it
     assert desk.card.is_visible()
     desk.page.keyboard.press("Escape")
     assert not desk.card.is_visible()
 
 
-def test_the_list_leads_to_each_place(desk):
+def test_list_item_shows_each_occurrence(desk):
     desk.fill("马云。" + "今天。\n" * 600 + "马云。")
     desk.wait_for_highlights(1)
     item = desk.items.first
@@ -71,7 +71,7 @@ def test_copy_as_json(desk):
     assert all(TWICE[entity["start"] : entity["end"]] == entity["text"] for entity in copied["entities"])
 
 
-def test_copy_where_the_page_is_not_secure(desk):
+def test_copy_without_a_secure_context(desk):
     desk.page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     desk.fill("马云")
     desk.wait_for_highlights(1)
@@ -82,7 +82,7 @@ def test_copy_where_the_page_is_not_secure(desk):
     assert json.loads(desk.text.input_value())["text"] == "马云"
 
 
-def test_what_was_cleared_comes_back(desk):
+def test_clear_can_be_undone(desk):
     desk.fill("马云")
     desk.wait_for_highlights(1)
     desk.page.locator("#clear").click()
@@ -95,7 +95,7 @@ def test_what_was_cleared_comes_back(desk):
     assert desk.text.input_value() == "马云"
 
 
-def test_the_card_follows_the_list(desk):
+def test_card_follows_the_focus_in_the_list(desk):
     names = ("王小明", "马云", "杭州", "北京", "阿里巴巴", "Tim Cook", "红楼梦", "五百元", "𠮷林")
     desk.page.set_viewport_size({"width": 1280, "height": 620})
     desk.fill("。".join(names))
@@ -131,23 +131,23 @@ def test_language_by_browser_switched_and_remembered(worker, site, new_desk):
     assert desk.page.locator("html").get_attribute("lang") == "en"
 
 
-def test_both_languages_have_the_same_words(desk):
-    words = desk.page.evaluate("async () => (await import('/static/js/words.js')).WORDS")
-    english = {key for key in words["en"] if not key.endswith(".one")}
-    assert english == set(words["zh"])
+def test_both_languages_have_the_same_messages(desk):
+    messages = desk.page.evaluate("async () => (await import('/static/js/messages.js')).MESSAGES")
+    english = {key for key in messages["en"] if not key.endswith(".one")}
+    assert english == set(messages["zh"])
     for key in english:
-        holes = [{part.split("}")[0] for part in words[each][key].split("{")[1:]} for each in ("en", "zh")]
-        assert holes[0] == holes[1], key
+        placeholders = [{part.split("}")[0] for part in messages[each][key].split("{")[1:]} for each in ("en", "zh")]
+        assert placeholders[0] == placeholders[1], key
 
 
-def test_all_modules_are_asked_for_at_once():
-    """The page names each of its modules, so that a slow line is waited for once and not once for each import."""
+def test_page_preloads_all_modules():
+    """All modules are preloaded, so that a slow connection costs one round trip instead of one for each import."""
     static = files("hanner_gateway") / "static"
     named = re.findall(r'static/js/(\w+\.js)"', (static / "index.html").read_text(encoding="utf-8"))
     assert sorted(named) == sorted(each.name for each in (static / "js").iterdir())
 
 
-def test_by_keyboard_alone(desk):
+def test_keyboard_only(desk):
     press = desk.page.keyboard.press
     press("Tab")
     assert desk.page.evaluate("() => document.activeElement.className") == "skip"
@@ -172,7 +172,7 @@ def test_by_keyboard_alone(desk):
     desk.page.get_by_text("Offsets 5–9").wait_for()
 
 
-def test_every_control_shows_its_focus(desk):
+def test_every_control_has_a_visible_focus(desk):
     desk.fill("马云")
     desk.wait_for_highlights(1)
     desk.page.keyboard.press("Tab")
@@ -185,23 +185,23 @@ def test_every_control_shows_its_focus(desk):
             const shown = style.outlineStyle !== 'none' || around.boxShadow !== 'none';
             return [activeElement.id || activeElement.className, shown];
         }""")
-        if shown[0]:  # else between the last one and the first
+        if shown[0]:  # empty between the last control and the first
             assert shown[1], shown[0]
             seen.append(shown[0])
         desk.page.keyboard.press("Tab")
     assert {"skip", "text", "copy", "examples", "clear", "file-choose"} <= set(seen)
 
 
-def test_on_a_phone(phone):
+def test_phone(phone):
     phone.page.locator(".starter").nth(4).tap()
     phone.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 0")
     width = phone.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]  # nothing sticks out
+    assert width[0] <= width[1]  # no horizontal overflow
     heights = phone.page.locator("button:visible, select:visible, a.quiet:visible").evaluate_all(
         "all => all.map((each) => each.getBoundingClientRect().height)"
     )
     assert min(heights) >= 24
-    phone.entities.first.tap(force=True)  # the text area is in front and takes it
+    phone.entities.first.tap(force=True)  # the textarea in front receives the tap
     phone.card.wait_for()
     box = phone.card.bounding_box()
     assert box["x"] >= 0
@@ -210,7 +210,7 @@ def test_on_a_phone(phone):
 
 @pytest.mark.parametrize("state", ["empty", "text", "card", "trouble", "filtered", "results", "key"])
 @pytest.mark.parametrize("viewport", ["desk", "phone"])
-def test_axe_finds_no_fault(request, viewport, state):
+def test_axe_finds_no_violation(request, viewport, state):
     desk = request.getfixturevalue(viewport)
     page = desk.page
     if state != "empty":
@@ -238,7 +238,7 @@ def test_axe_finds_no_fault(request, viewport, state):
     assert faults == []
 
 
-def test_nothing_is_asked_of_other_hosts(worker, site, browser):
+def test_no_request_to_other_hosts(worker, site, browser):
     context = browser.new_context()
     page = context.new_page()
     asked = []
@@ -252,5 +252,5 @@ def test_nothing_is_asked_of_other_hosts(worker, site, browser):
     policy = page.evaluate("async () => (await fetch('/')).headers.get('content-security-policy')")
     assert "unsafe" not in policy
     cached = page.evaluate("async () => (await fetch('/static/js/main.js')).headers.get('cache-control')")
-    assert cached == "no-cache"  # modules of two versions would not fit together
+    assert cached == "no-cache"  # all modules must have the same version
     context.close()

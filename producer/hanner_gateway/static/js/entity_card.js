@@ -1,30 +1,30 @@
-/** The card that tells about one entity: shown under the pointer, at the caret, or beside an item of the list. */
+/** The card with the details of one entity: shown under the pointer, at the caret, or beside an item of the list. */
 import { element } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { codePoints } from "./spans.js";
-import { nameOf, shapeOf, slotOf } from "./types.js";
+import { nameOf, shapeOf, slotOf } from "./entity_types.js";
 
-const LEAVE_MS = 180; // time to get from the entity onto the card
+const HIDE_DELAY_MS = 180; // time to move the pointer from the entity to the card
 const GAP = 8;
 
-export class Details {
+export class EntityCard {
   /** @param {HTMLElement} card @param {import("./editor.js").Editor} editor */
   constructor(card, editor) {
     this.card = card;
     this.editor = editor;
     this.entity = null;
-    card.addEventListener("pointerenter", () => clearTimeout(this.leaving));
-    card.addEventListener("pointerleave", () => this.leave());
+    card.addEventListener("pointerenter", () => clearTimeout(this.hideTimer));
+    card.addEventListener("pointerleave", () => this.hideSoon());
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.entity) this.hide();
     });
-    this.followPointer();
-    this.followCaret();
+    this.trackPointer();
+    this.trackCaret();
     addEventListener("scroll", () => this.follow(), { passive: true, capture: true });
-    addEventListener("resize", () => this.follow(), { passive: true }); // as when a phone's keyboard comes
+    addEventListener("resize", () => this.follow(), { passive: true }); // such as when a phone's keyboard opens
   }
 
-  followPointer() {
+  trackPointer() {
     const area = this.editor.scroller;
     area.addEventListener("pointermove", (event) => {
       if (event.pointerType === "touch" || event.buttons) return;
@@ -33,13 +33,13 @@ export class Details {
         const boxes = this.editor.boxesOf(entity);
         const under = boxes.find((box) => event.clientY <= box.bottom + 4) ?? boxes[0];
         if (under) this.show(entity, () => under, { follows: false });
-      } else if (this.entity) this.leave();
+      } else if (this.entity) this.hideSoon();
     });
-    area.addEventListener("pointerleave", () => this.leave());
+    area.addEventListener("pointerleave", () => this.hideSoon());
   }
 
-  /** By keyboard and by touch the caret says which entity is meant; not while someone types, for that would distract. */
-  followCaret() {
+  /** With keyboard and touch, show the entity at the caret, but not while the user types. */
+  trackCaret() {
     let typed = false;
     this.editor.addEventListener("change", () => {
       typed = true;
@@ -53,16 +53,16 @@ export class Details {
       if (entity) this.show(entity, () => this.editor.boxesOf(entity)[0]);
       else if (this.entity && document.activeElement === textarea) this.hide();
     });
-    textarea.addEventListener("blur", () => this.leave());
+    textarea.addEventListener("blur", () => this.hideSoon());
   }
 
-  leave() {
-    clearTimeout(this.leaving);
-    this.leaving = setTimeout(() => this.hide(), LEAVE_MS);
+  hideSoon() {
+    clearTimeout(this.hideTimer);
+    this.hideTimer = setTimeout(() => this.hide(), HIDE_DELAY_MS);
   }
 
   hide() {
-    clearTimeout(this.leaving);
+    clearTimeout(this.hideTimer);
     this.entity = null;
     this.card.hidden = true;
     this.editor.setActive(null);
@@ -71,11 +71,11 @@ export class Details {
   /**
    * Show the card for an entity.
    * @param {import("./spans.js").Entity} entity
-   * @param {() => DOMRect | undefined} anchor the box of the window that the card stands beside
-   * @param {{follows?: boolean}} [options] whether the card goes with its anchor when something scrolls; else it goes away
+   * @param {() => DOMRect | undefined} anchor returns the box, in the window, to place the card at
+   * @param {{follows?: boolean}} [options] whether the card moves with its anchor on scroll; otherwise it is hidden
    */
   show(entity, anchor, { follows = true } = {}) {
-    clearTimeout(this.leaving);
+    clearTimeout(this.hideTimer);
     const box = anchor();
     if (!box) return;
     this.anchor = follows ? anchor : null;
@@ -112,7 +112,7 @@ export class Details {
     this.card.replaceChildren(...lines.filter(Boolean));
   }
 
-  /** Under the box where there is room, else above; never outside the window. */
+  /** Place the card under the box, or above it if there is no room; never outside the window. */
   place(box) {
     const { offsetWidth: width, offsetHeight: height } = this.card;
     const page = document.documentElement;

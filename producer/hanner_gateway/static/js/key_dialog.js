@@ -1,15 +1,15 @@
-/** Asks for the API key where the service wants one. */
+/** The dialog that asks for an API key. */
 import { setApiKey } from "./api.js";
 import { byId } from "./dom.js";
 
 export class KeyDialog {
-  /** @param {() => void} onKey called when a key was entered */
+  /** @param {() => void} onKey called after a key was entered */
   constructor(onKey) {
     this.dialog = byId("key-dialog");
     this.field = byId("key-field");
     this.wrong = byId("key-wrong");
     this.tried = false;
-    this.declined = false; // then only a button asks again, not every key that is pressed
+    this.declined = false; // after that only the button opens the dialog, not each request
     byId("key-cancel").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("close", () => (this.declined = !this.entered));
     byId("key-form").addEventListener("submit", (event) => {
@@ -22,7 +22,7 @@ export class KeyDialog {
     });
   }
 
-  /** Ask without being asked to, unless the user has declined. */
+  /** Open the dialog, unless the user has closed it before. */
   offer() {
     if (!this.declined) this.ask();
   }

@@ -1,14 +1,14 @@
 /**
- * How a type of entity looks: a slot of the style sheet (colour and underline), a shape, and names. Colour is never the
- * only sign. Models of other kinds may know any types: those get a slot of their own as they come.
+ * The look of an entity type: a slot of the style sheet (colour and underline), a shape, and a name. Colour is never the
+ * only difference. Unknown types of other models get the next free slot.
  */
 import { language } from "./i18n.js";
 
-/** One per slot; slots 0 to 2 are people, places and organisations. */
+/** One shape per slot; slots 0 to 2 are people, places and organisations. */
 const SHAPES = ["●", "◆", "■", "▲", "✚", "★", "⬟", "▼"];
-const FIRST_FREE = 3;
+const FIRST_FREE_SLOT = 3;
 
-const FAMILIES = { PER: 0, PERSON: 0, LOC: 1, LOCATION: 1, ORG: 2, ORGANIZATION: 2, ORGANISATION: 2 };
+const FIXED_SLOTS = { PER: 0, PERSON: 0, LOC: 1, LOCATION: 1, ORG: 2, ORGANIZATION: 2, ORGANISATION: 2 };
 
 const NAMES = {
   en: {
@@ -59,21 +59,21 @@ const NAMES = {
 
 const slots = new Map();
 
-/** The slot of the style sheet for a type, 0 to 7; the same for the whole visit. */
+/** Return the slot of a type, 0 to 7; it does not change while the page is open. */
 export function slotOf(type) {
   const upper = type.toUpperCase();
-  if (upper in FAMILIES) return FAMILIES[upper];
-  if (!slots.has(upper)) slots.set(upper, FIRST_FREE + (slots.size % (SHAPES.length - FIRST_FREE)));
+  if (upper in FIXED_SLOTS) return FIXED_SLOTS[upper];
+  if (!slots.has(upper)) slots.set(upper, FIRST_FREE_SLOT + (slots.size % (SHAPES.length - FIRST_FREE_SLOT)));
   return slots.get(upper);
 }
 
-/** The shape that stands for a type's slot. */
+/** Return the shape of a type. */
 export const shapeOf = (type) => SHAPES[slotOf(type)];
 
-/** The type's name in the language of the page; the model's own code where there is none. */
+/** Return the type's name in the current language; the type itself if it has none. */
 export const nameOf = (type) => NAMES[language()][type.toUpperCase()] ?? type;
 
-/** The few characters that stand over an entity. */
+/** Return the short label above an entity. */
 export function labelOf(type) {
   const name = language() === "zh" ? nameOf(type) : type;
   return `${shapeOf(type)} ${name.length > 8 ? `${name.slice(0, 7)}…` : name}`;

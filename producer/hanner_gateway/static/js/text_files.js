@@ -1,7 +1,7 @@
-/** Files of texts, read as the gateway reads them, and results written as files. Pure. */
+/** Text files parsed as the gateway parses them, and results formatted as files. Pure functions. */
 
-/** Why a file cannot be used; `key` is one of words.js. */
-export class FileFault extends Error {
+/** Why a file cannot be used; `key` is a key of messages.js. */
+export class FileError extends Error {
   constructor(key, values = {}) {
     super(key);
     this.key = key;
@@ -10,25 +10,25 @@ export class FileFault extends Error {
 }
 
 /**
- * The texts of a file: of a .txt each line, of a .jsonl a string, or an object's `text`, on each line that is not blank.
+ * Return the texts of a file: each line of a .txt; of a .jsonl the string, or the object's `text`, of each non-blank line.
  * @param {string} name
  * @param {ArrayBuffer} bytes
- * @returns {string[]} at least one
+ * @returns {string[]} at least one text
  */
-export function textsOf(name, bytes) {
+export function parseTexts(name, bytes) {
   const kind = /\.(txt|jsonl)$/i.exec(name)?.[1].toLowerCase();
-  if (!kind) throw new FileFault("wrongKind", { name });
+  if (!kind) throw new FileError("wrongKind", { name });
   let content;
   try {
-    content = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // leaves out a byte order mark
+    content = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // removes a byte order mark
   } catch {
-    throw new FileFault("notUtf8", { name });
+    throw new FileError("notUtf8", { name });
   }
   const lines = content.split("\n");
   if (lines[lines.length - 1] === "") lines.pop();
   const ended = lines.map((line) => line.replace(/\r+$/, ""));
   const texts = kind === "txt" ? ended : jsonTexts(name, ended);
-  if (!texts.length) throw new FileFault("emptyFile", { name });
+  if (!texts.length) throw new FileError("emptyFile", { name });
   return texts;
 }
 
@@ -43,24 +43,24 @@ function jsonTexts(name, lines) {
       value = null;
     }
     const text = typeof value === "string" ? value : value?.text;
-    if (typeof text !== "string") throw new FileFault("badLine", { name, line: index + 1 });
+    if (typeof text !== "string") throw new FileError("badLine", { name, line: index + 1 });
     texts.push(text);
   });
   return texts;
 }
 
-/** One line of JSON for each text: {"text", "entities"} or {"text", "error"}; offsets in code points. */
+/** Yield one line of JSON per text: {"text", "entities"} or {"text", "error"}; offsets in code points. */
 export function* asJsonl(rows) {
   for (const { text, entities, error } of rows) {
     yield `${JSON.stringify(error ? { text, error } : { text, entities })}\n`;
   }
 }
 
-const CSV_HEAD = ["line", "entity", "type", "start", "end", "score", "error", "text"];
+const CSV_COLUMNS = ["line", "entity", "type", "start", "end", "score", "error", "text"];
 
-/** One line for each entity, and one for each text without any. Starts with a byte order mark, which Excel needs. */
+/** Yield one line per entity, and one per text without entities. Starts with a byte order mark, which Excel needs. */
 export function* asCsv(rows) {
-  yield `\ufeff${CSV_HEAD.join(",")}\r\n`;
+  yield `\ufeff${CSV_COLUMNS.join(",")}\r\n`;
   let line = 0;
   for (const { text, entities, error } of rows) {
     line++;
@@ -72,8 +72,8 @@ export function* asCsv(rows) {
   }
 }
 
-/** A cell of CSV. A spreadsheet would run what starts like a formula, so such a cell gets an apostrophe in front. */
+/** Return a CSV cell. A value that a spreadsheet would run as a formula gets a leading apostrophe. */
 function cell(value) {
-  const words = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;
+  const content = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(content) ? `"${content.replaceAll('"', '""')}"` : content;
 }
