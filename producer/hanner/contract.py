@@ -19,7 +19,9 @@ REQUEST_ID = "request_id"
 EXAMPLE_TEXT = "马云在杭州阿里巴巴总部发表演讲"
 """The text of examples, warm-up runs, probes and readiness checks."""
 BATCH_EVENT = "hanner-batch"
-"""Type of the event that a worker sends for each batch."""
+"""Type of the event that a worker sends for each finished batch. Fields: batch, requests, texts, repeated, cached,
+windows, tokens, padded_tokens (counts); waited_ms of the oldest request, tokenise_ms, infer_ms, decode_ms, total_ms
+until all results were stored; model."""
 MAX_TEXTS = 256
 """Texts in one `hanner.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000

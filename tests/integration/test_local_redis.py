@@ -102,8 +102,8 @@ def test_child_that_ignores_sigterm_is_killed_with_its_children(tmp_path):
     reading, writing = os.pipe()
     process = children.start(["/bin/sh", "-c", script], output=writing)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        grandchild = psutil.Process(int(said.readline()))
+    with os.fdopen(reading) as output:
+        grandchild = psutil.Process(int(output.readline()))
         assert not children.stop(process, patience=0.1)
     assert process.returncode == -signal.SIGKILL
     assert psutil.wait_procs([grandchild], timeout=10)[1] == []

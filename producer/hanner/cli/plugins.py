@@ -50,7 +50,7 @@ def load_command(entry: metadata.EntryPoint) -> Any:
 
 
 def _hint_command(name: str, error: ImportError) -> Any:
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")  # rich markup would drop [extra]
 
     # Accepts any arguments, so that the hint is printed whatever follows the command's name.
     @app.command(

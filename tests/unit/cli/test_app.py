@@ -90,6 +90,13 @@ def test_plugin_without_its_extra_prints_a_hint(plugin, capsys):
     assert install_hint("models") in capsys.readouterr().err
 
 
+def test_help_of_a_plugin_without_its_extra_has_the_hint(plugin, capsys, monkeypatch):
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    for arguments in (["train", "--help"], ["--help"]):
+        assert cli_app.run(arguments) == 0
+        assert "[models]'." in capsys.readouterr().out
+
+
 def test_exit_codes(capsys):
     assert cli_app.run(["extract", "--broker", "redis://127.0.0.1:1/0", "马云"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
