@@ -11,7 +11,7 @@ from uuid import uuid4
 from celery.states import READY_STATES
 
 from hanner import Client
-from hanner.cli.local_stack import running
+from hanner.cli.local_stack import run_stack
 from support.flowers import flower
 from support.page import Desk, chromium, gateway
 from support.workers import foreign_app
@@ -40,7 +40,7 @@ TEXTS = (
 def main():
     """Take all pictures."""
     with (
-        running(None, None, None) as stack,
+        run_stack() as stack,
         gateway(stack.settings.broker_url) as address,
         chromium() as browser,
     ):
@@ -119,7 +119,7 @@ def _open(browser, address, options):
 def _settle(desk):
     """Wait for the answer and for the strip to know the worker."""
     desk.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 5")
-    desk.page.wait_for_selector(".strip-workers[data-state='up']")
+    desk.page.wait_for_selector(".status-workers[data-state='up']")
 
 
 def _shoot(desk, name):

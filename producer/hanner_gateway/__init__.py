@@ -1,1 +1,1 @@
-"""The HTTP gateway: `POST /api/v1/ner`, jobs, Swagger UI and the page, over AsyncClient. It holds no model."""
+"""The HTTP gateway: POST /api/v1/ner, jobs, Swagger UI and the demo page, on top of AsyncClient. It loads no model."""

@@ -1,4 +1,7 @@
-"""Who may call, and with how much: API keys, rate limits and the body's length, before a byte of it is read."""
+"""Access control in ASGI middleware: API keys, rate limits (counted in Redis) and the maximum body size.
+
+All are checked before the body is read.
+"""
 
 import hashlib
 import hmac
@@ -17,157 +20,162 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hanner.errors import InvalidSettings
-from hanner_gateway.problems import TOO_LONG, of, problem, translated
+from hanner_gateway.problems import BODY_TOO_LARGE, error_response, from_redis_error, problem_response
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-HASH = "sha256:"
+DIGEST_PREFIX = "sha256:"
 
 
-class Keys:
-    """The keys that may be used. Only their digests are held.
+class ApiKeys:
+    """The accepted API keys, stored as SHA-256 digests only.
 
     Args:
-        configured: The setting: keys with commas between them, each a key or `sha256:` and its hex digest.
+        setting: HANNER_API_KEYS: keys separated by commas, each a key or `sha256:` and its hex digest.
 
     Raises:
-        InvalidSettings: an entry is no digest though it says so. The sentence does not repeat it.
+        InvalidSettings: an entry that starts with `sha256:` is not a digest. The message does not repeat the entry.
     """
 
-    def __init__(self, configured: str) -> None:
-        self._digests = [_digest(entry.strip(), n) for n, entry in enumerate(configured.split(","), 1) if entry.strip()]
+    def __init__(self, setting: str) -> None:
+        self._digests = [_digest(entry.strip(), n) for n, entry in enumerate(setting.split(","), 1) if entry.strip()]
 
     def __bool__(self) -> bool:
         return bool(self._digests)
 
-    def find(self, given: str | None) -> str | None:
-        """Return a name for the key, fit for Redis; None when it is not one of ours. Takes the same time always."""
-        digest = hashlib.sha256((given or "").encode()).digest()
-        found = False
+    def identify(self, key: str | None) -> str | None:
+        """Return an id for the key, usable in Redis keys; None if the key is not accepted. Takes constant time."""
+        digest = hashlib.sha256((key or "").encode()).digest()
+        accepted = False
         for known in self._digests:
-            found |= hmac.compare_digest(known, digest)
-        return digest.hex()[:16] if found else None
+            accepted |= hmac.compare_digest(known, digest)
+        return digest.hex()[:16] if accepted else None
 
 
 def _digest(entry: str, number: int) -> bytes:
-    if not entry.startswith(HASH):
+    if not entry.startswith(DIGEST_PREFIX):
         return hashlib.sha256(entry.encode()).digest()
     try:
-        digest = bytes.fromhex(entry.removeprefix(HASH))
+        digest = bytes.fromhex(entry.removeprefix(DIGEST_PREFIX))
     except ValueError:
         digest = b""
     if len(digest) != hashlib.sha256().digest_size:
-        raise InvalidSettings(f"HANNER_API_KEYS cannot be used: entry {number} is no SHA-256 digest of 64 hex digits")
+        raise InvalidSettings(
+            f"HANNER_API_KEYS cannot be used: entry {number} is not a SHA-256 digest of 64 hex digits"
+        )
     return digest
 
 
-def rates(configured: str) -> list[RateLimitItem]:
-    """Read the setting of rate limits.
+def parse_rate_limits(setting: str) -> list[RateLimitItem]:
+    """Return the limits of HANNER_RATE_LIMIT; none if it is empty.
 
     Raises:
-        InvalidSettings: it cannot be read.
+        InvalidSettings: it cannot be parsed.
     """
     try:
-        return parse_many(configured) if configured.strip() else []
+        return parse_many(setting) if setting.strip() else []
     except ValueError:
         raise InvalidSettings(
-            f"HANNER_RATE_LIMIT cannot be used: {configured!r}; write for example 100/minute, or 10/second;1000/hour"
+            f"HANNER_RATE_LIMIT cannot be used: {setting!r}; write for example 100/minute, or 10/second;1000/hour"
         ) from None
 
 
-class RateLimit:
-    """Counts requests in Redis, so that all gateway processes count together.
+class RateLimiter:
+    """Counts requests in Redis, where all gateway processes share the counts.
 
     Args:
         redis: The connection.
         queue: The queue's name, part of the keys.
-        items: The limits; a request counts against each.
+        limits: The limits; a request counts against each.
     """
 
-    def __init__(self, redis: "Redis", queue: str, items: Iterable[RateLimitItem]) -> None:
-        pool: Any = redis.connection_pool  # limits' annotation forgets what its documentation names
+    def __init__(self, redis: "Redis", queue: str, limits: Iterable[RateLimitItem]) -> None:
+        pool: Any = redis.connection_pool  # limits documents this argument but does not annotate it
         storage = RedisStorage(
             "redis://", implementation="redispy", key_prefix=f"hanner:{queue}:rate", connection_pool=pool
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
-        self._items = list(items)
+        self._limits = list(limits)
 
-    async def wait(self, caller: str) -> float | None:
-        """Count a request; return after how many seconds the caller may come again, None when it may pass."""
-        for item in self._items:
-            if not await self._limiter.hit(item, caller):
-                stats = await self._limiter.get_window_stats(item, caller)
+    async def hit(self, caller: str) -> float | None:
+        """Count a request; return the seconds until the caller may retry, or None if the request is allowed."""
+        for limit in self._limits:
+            if not await self._limiter.hit(limit, caller):
+                stats = await self._limiter.get_window_stats(limit, caller)
                 return max(0.0, stats.reset_time - time.time())
         return None
 
 
-class Gate:
-    """ASGI middleware that lets through who may.
+class AccessMiddleware:
+    """ASGI middleware that rejects requests without a valid key, over the rate limit, or with too large a body.
 
     Args:
-        app: What is behind it.
-        keys: Keys that may be used; with none, nobody is asked for one.
-        limit: Counts requests; None lets all pass.
-        longest: From a path to the bytes that a body may have there; the path "" stands for all others.
+        app: The wrapped app.
+        keys: Accepted API keys; if empty, no key is required.
+        limiter: Counts requests; None disables rate limits.
+        max_body_bytes: The maximum body size of each path; the path "" stands for all others.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, limit: RateLimit | None, longest: Mapping[str, int]) -> None:
-        self._app, self._keys, self._limit, self._longest = app, keys, limit, longest
+    def __init__(
+        self, app: ASGIApp, keys: ApiKeys, limiter: RateLimiter | None, max_body_bytes: Mapping[str, int]
+    ) -> None:
+        self._app, self._keys, self._limiter, self._max_body_bytes = app, keys, limiter, max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
-        if not _is_guarded(scope):
+        if not _is_protected(scope):
             await self._app(scope, receive, send)
             return
-        longest = self._longest.get(scope["path"], self._longest[""])
-        announced = Headers(scope=scope).get("content-length", "")
-        refusal = await self._refusal(scope)
-        if refusal is None and announced.isdecimal() and int(announced) > longest:
-            refusal = problem(413, TOO_LONG)
-        await (refusal or self._app)(scope, _counted(receive, longest), send)
+        max_bytes = self._max_body_bytes.get(scope["path"], self._max_body_bytes[""])
+        content_length = Headers(scope=scope).get("content-length", "")
+        rejection = await self._reject(scope)
+        if rejection is None and content_length.isdecimal() and int(content_length) > max_bytes:
+            rejection = problem_response(413, BODY_TOO_LARGE)
+        await (rejection or self._app)(scope, _limit_body(receive, max_bytes), send)
 
-    async def _refusal(self, scope: Scope) -> Response | None:
+    async def _reject(self, scope: Scope) -> Response | None:
+        """Return the response that rejects the request; None if it is allowed."""
         client = scope.get("client")
         caller: str | None = client[0] if client else "unknown"
         if self._keys:
-            caller = self._keys.find(_given(Headers(scope=scope)))
+            caller = self._keys.identify(_api_key(Headers(scope=scope)))
             if caller is None:
-                detail = "this needs an API key; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
-                return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
-        if self._limit is None:
+                detail = "an API key is required; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+                return problem_response(401, detail, headers={"WWW-Authenticate": "Bearer"})
+        if self._limiter is None:
             return None
         try:
-            seconds = await self._limit.wait(caller or "")
+            seconds = await self._limiter.hit(caller or "")
         except (RedisError, OSError) as error:
-            return of(translated(error))
+            return error_response(from_redis_error(error))
         if seconds is None:
             return None
         headers = {"Retry-After": str(max(1, math.ceil(seconds)))}
-        return problem(429, f"too many requests; come again in {headers['Retry-After']} s", headers=headers)
+        return problem_response(429, f"too many requests; retry in {headers['Retry-After']} s", headers=headers)
 
 
-def _counted(receive: Receive, longest: int) -> Receive:
-    """Count a body as it comes, for one whose length is not announced."""
+def _limit_body(receive: Receive, max_bytes: int) -> Receive:
+    """Return a `receive` that raises 413 when the body exceeds the limit, for bodies without Content-Length."""
     total = 0
 
-    async def counted() -> Message:
+    async def limited() -> Message:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > longest:
+        if total > max_bytes:
             raise HTTPException(413)
         return message
 
-    return counted
+    return limited
 
 
-def _is_guarded(scope: Scope) -> bool:
+def _is_protected(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] == "OPTIONS":
         return False
     path = scope["path"]
     return path.startswith("/api/") or (path == "/" and scope["method"] not in {"GET", "HEAD"})
 
 
-def _given(headers: Headers) -> str | None:
+def _api_key(headers: Headers) -> str | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")

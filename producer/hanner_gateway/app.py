@@ -1,4 +1,4 @@
-"""Composition root of the gateway: settings, client, routes, middleware."""
+"""Builds the gateway's ASGI app: settings, client, routes, middleware."""
 
 import asyncio
 import contextlib
@@ -17,54 +17,53 @@ from starlette.staticfiles import StaticFiles
 from hanner.aio.client import AsyncClient
 from hanner.settings import Settings
 from hanner.utils import tracing
-from hanner_gateway import huggingface, metrics, ner, openapi, problems, scrape
-from hanner_gateway import readiness as status
-from hanner_gateway import swagger as docs
-from hanner_gateway.access import Gate, Keys, RateLimit, rates
-from hanner_gateway.jobs import routes as jobs
-from hanner_gateway.jobs.runner import Runner
+from hanner_gateway import metrics, problems, request_id, swagger
+from hanner_gateway.access import AccessMiddleware, ApiKeys, RateLimiter, parse_rate_limits
+from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
-from hanner_gateway.middleware import Guard
-from hanner_gateway.redis import close, connect
-from hanner_gateway.request_id import HEADER, stamp
+from hanner_gateway.middleware import RequestMiddleware
+from hanner_gateway.readiness import Readiness
+from hanner_gateway.redis_client import close_redis, make_redis
+from hanner_gateway.routes import entities, jobs, operation
 from hanner_gateway.state import State
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-PAGE = Path(__file__).parent / "static"
-KEY = HTTPBearer(auto_error=False, description="One of HANNER_API_KEYS, where the gateway has any.")
+STATIC = Path(__file__).parent / "static"
+API_KEY = HTTPBearer(auto_error=False, description="One of HANNER_API_KEYS, if the gateway requires a key.")
 
 
 def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> FastAPI:
-    """Return the gateway as an ASGI app; connections are opened when it starts.
+    """Return the gateway as an ASGI app; it connects when it starts.
 
     Args:
         settings: Broker, queue, limits and keys.
-        provider: Makes spans of requests, and is shut down in the end; None makes none.
+        provider: Creates spans of requests, and is shut down with the app; None disables tracing.
 
     Raises:
-        InvalidSettings: a setting cannot be used.
+        InvalidSettings: a setting is invalid.
     """
-    before_task_publish.connect(stamp, weak=False)  # once, however many apps are made
-    redis = connect(settings)
-    keys, items = Keys(settings.api_keys.get_secret_value()), rates(settings.rate_limit)
-    limit = RateLimit(redis, settings.queue, items) if items else None
+    before_task_publish.connect(request_id.add_to_message, weak=False)  # registered once, however many apps are made
+    redis = make_redis(settings)
+    keys, limits = ApiKeys(settings.api_keys.get_secret_value()), parse_rate_limits(settings.rate_limit)
+    limiter = RateLimiter(redis, settings.queue, limits) if limits else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings=settings) as client:
             store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
-            app.state.hanner = State(settings, client, redis, store, Runner(store, client), status.Readiness(client))
-            running = asyncio.create_task(app.state.hanner.runner.run())
+            runner = JobRunner(store, client)
+            app.state.hanner = State(settings, client, store, runner, Readiness(client))
+            running = asyncio.create_task(runner.run())
             try:
                 yield
             finally:
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
-        await close(redis)
-        metrics.leave()
+        await close_redis(redis)
+        metrics.mark_exited()
         if provider is not None:
             await asyncio.to_thread(tracing.end, provider)
 
@@ -78,34 +77,31 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
         separate_input_output_schemas=False,
     )
     problems.install(app)
-    secured: Any = [Security(KEY)]
-    app.include_router(ner.router, dependencies=secured)
+    secured: Any = [Security(API_KEY)]
+    app.include_router(entities.router, dependencies=secured)
     app.include_router(jobs.router, dependencies=secured)
-    app.include_router(huggingface.router, dependencies=secured)
-    app.include_router(status.router)
-    app.include_router(scrape.router)
-    openapi.install(app)
-    docs.install(app)
+    app.include_router(operation.router)
+    swagger.install(app)
     _serve_page(app)
-    longest = {"": settings.max_body_bytes, jobs.PATH: settings.max_upload_bytes}
-    app.add_middleware(Gate, keys=keys, limit=limit, longest=longest)
+    max_body_bytes = {"": settings.max_body_bytes, jobs.PATH: settings.max_upload_bytes}
+    app.add_middleware(AccessMiddleware, keys=keys, limiter=limiter, max_body_bytes=max_body_bytes)
     if settings.cors_origins.strip():
         app.add_middleware(
             CORSMiddleware,
             allow_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
-            expose_headers=[HEADER, "Retry-After", "Location"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", request_id.HEADER],
+            expose_headers=[request_id.HEADER, "Retry-After", "Location"],
         )
-    app.add_middleware(Guard, tracer=None if provider is None else provider.get_tracer("hanner_gateway"))
+    app.add_middleware(RequestMiddleware, tracer=None if provider is None else provider.get_tracer("hanner_gateway"))
     return app
 
 
 def _serve_page(app: FastAPI) -> None:
     async def index() -> FileResponse:
-        """Return the page on which texts are highlighted as one types."""
-        return FileResponse(PAGE / "index.html")
+        """Return the demo page, which highlights entities while the user types."""
+        return FileResponse(STATIC / "index.html")
 
-    app.add_api_route("/", index, summary="The page", tags=["page"], response_class=HTMLResponse)
+    app.add_api_route("/", index, summary="Demo page", tags=["page"], response_class=HTMLResponse)
     app.add_api_route("/", index, methods=["HEAD"], include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=PAGE), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,4 +1,4 @@
-"""`hanner gateway`: serve HTTP over the queue."""
+"""`hanner gateway`: serves the HTTP API and the demo page with uvicorn."""
 
 import copy
 import os
@@ -16,40 +16,45 @@ from hanner.errors import HannerError, InvalidSettings
 from hanner.settings import Settings, variable
 from hanner.utils.ports import try_to_bind
 from hanner_gateway.app import make_app
-from hanner_gateway.metrics import FOLDER
+from hanner_gateway.metrics import MULTIPROCESS_DIR
 
-STOP_PATIENCE = 10
-"""Seconds in which requests that run may end when the gateway is told to stop."""
+SHUTDOWN_TIMEOUT = 10
+"""Seconds that running requests have to finish after SIGTERM or SIGINT."""
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection stays open: longer than a proxy's own 60, so that none is cut in its hands."""
+"""Seconds until an idle connection is closed; longer than the 60 s of common proxies, so that they close it first."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def gateway(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
-    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
-    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")] = None,
+    processes: Annotated[int, typer.Option(help="Number of processes that share the port.", min=1)] = 1,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     proxies: Annotated[
-        str, typer.Option(help="Addresses of proxies whose X-Forwarded headers count, with commas; * is all.")
+        str, typer.Option(help="Comma-separated addresses of proxies whose X-Forwarded headers are trusted; * for all.")
     ] = "127.0.0.1",
 ) -> None:
-    """Serve the page, POST /api/v1/ner, jobs and /docs; Ctrl-C stops it when the requests at hand have ended."""
+    """Serve the HTTP API and the demo page.
+
+    SIGTERM and Ctrl-C stop it after running requests have finished.
+    """
     if broker is not None:
         os.environ[variable("broker_url")] = broker
     settings = Settings.from_env()
-    make_app(settings)  # what cannot work is said here, in one sentence, and not by each process
-    _check(host, port)
+    make_app(settings)  # reports an invalid setting once, before any process starts
+    _check_address(host, port)
     if host not in LOOPBACK and not settings.api_keys.get_secret_value():
-        print("hanner: whoever reaches this address may use it; HANNER_API_KEYS asks for keys", file=sys.stderr)
+        print(
+            f"hanner: anyone who can reach {host} may use the API; set HANNER_API_KEYS to require keys", file=sys.stderr
+        )
     with tempfile.TemporaryDirectory(prefix="hanner-metrics-") as folder:
         if processes > 1:
-            os.environ.setdefault(FOLDER, folder)
+            os.environ.setdefault(MULTIPROCESS_DIR, folder)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
-        print(f"The page: http://{host}:{port}/  The API: http://{host}:{port}/docs", flush=True)
+            signal.signal(number, _exit)
+        print(f"Demo page: http://{host}:{port}/  API: http://{host}:{port}/docs", flush=True)
         uvicorn.run(
-            "hanner_gateway.serve:app",
+            "hanner_gateway.asgi:app",
             host=host,
             port=port,
             workers=processes,
@@ -57,30 +62,33 @@ def gateway(
             forwarded_allow_ips=proxies,
             access_log=False,
             server_header=False,
-            log_config=_logging(),
+            log_config=_log_config(),
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=STOP_PATIENCE,
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         )
 
 
-def _stop(*_: object) -> NoReturn:
-    """End with 0: uvicorn, when it has ended in good order, raises again the signal that told it to."""
+def _exit(*_: object) -> NoReturn:
+    """Exit with code 0: after a clean shutdown, uvicorn raises the signal again that stopped it."""
     raise SystemExit(0)
 
 
-def _check(host: str, port: int) -> None:
+def _check_address(host: str, port: int) -> None:
+    """Raise an error if the address cannot be bound, before uvicorn reports it less clearly."""
     try:
         try_to_bind(host, port)
     except socket.gaierror as error:
-        raise InvalidSettings(f"--host {host} is no address of this machine: {error.strerror}") from None
+        raise InvalidSettings(
+            f"--host {host} is not an address of this machine: {error.strerror}; name another with --host"
+        ) from None
     except OSError as error:
         raise HannerError(
-            f"port {port} of {host} cannot be used ({error.strerror}); name another with --port"
+            f"cannot listen on port {port} of {host}: {error.strerror}; choose another with --port"
         ) from None
 
 
-def _logging() -> dict[str, Any]:
-    """Return uvicorn's logging with our own loggers in it."""
+def _log_config() -> dict[str, Any]:
+    """Return uvicorn's logging configuration with hanner's loggers added."""
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelname)s %(message)s"
     config["formatters"]["default"]["use_colors"] = False

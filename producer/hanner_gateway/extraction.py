@@ -1,4 +1,4 @@
-"""Texts go to the queue for a request: only while whoever asked is there, and counted."""
+"""Extraction through the queue on behalf of an HTTP request: cancelled when the client disconnects, and counted."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,52 +9,53 @@ from starlette.requests import ClientDisconnect
 
 from hanner.contract import Document, Entity
 from hanner_gateway import metrics
-from hanner_gateway.state import State
+from hanner_gateway.state import get_state
 
 T = TypeVar("T")
 
 
-async def entities(request: Request, text: str, model: str | None = None) -> list[Entity]:
-    """Return the entities of one text; hanging up revokes it.
+async def extract(request: Request, text: str, model: str | None = None) -> list[Entity]:
+    """Return the entities of one text; the text is revoked when the client disconnects.
 
     Raises:
-        ClientDisconnect: the client has gone.
-        HannerError: its child that names why there is no answer.
+        ClientDisconnect: the client has disconnected.
+        HannerError: the subclass that says why there is no result.
     """
-    with metrics.counting([text]) as counted:
-        found = await while_connected(request, State.of(request).client.extract(text, model=model))
-        counted([Document()])
-    return found
+    with metrics.count_texts([text]) as count:
+        entities = await _run_while_connected(request, get_state(request).client.extract(text, model=model))
+        count([Document()])
+    return entities
 
 
-async def documents(request: Request, texts: list[str], model: str | None = None) -> list[Document]:
-    """Return one document per text, in order; hanging up revokes them. Raises what `entities` does."""
-    with metrics.counting(texts) as counted:
-        found = await while_connected(request, State.of(request).client.extract_many(texts, model=model))
-        counted(found)
-    return found
-
-
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; cancel it when the client hangs up, so that its request in the queue is revoked.
+async def extract_many(request: Request, texts: list[str], model: str | None = None) -> list[Document]:
+    """Return one document per text, in order; the texts are revoked when the client disconnects.
 
     Raises:
-        ClientDisconnect: the client has gone.
+        ClientDisconnect: the client has disconnected.
+        HannerError: the subclass that says why there is no result.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_gone(request))
+    with metrics.count_texts(texts) as count:
+        documents = await _run_while_connected(request, get_state(request).client.extract_many(texts, model=model))
+        count(documents)
+    return documents
+
+
+async def _run_while_connected(request: Request, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the coroutine's result; cancel it when the client disconnects, which revokes its queued requests."""
+    work = asyncio.ensure_future(coroutine)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
         raise ClientDisconnect
     finally:
-        watching.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait((working,))
+        disconnect.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

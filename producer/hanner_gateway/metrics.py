@@ -1,63 +1,91 @@
-"""What the gateway counts for Prometheus. With several processes, they share files that `hanner gateway` names."""
+"""The gateway's Prometheus metrics: what each process counts, and their text format.
+
+With several processes they share files in PROMETHEUS_MULTIPROC_DIR, which `hanner gateway` sets.
+"""
 
 import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 from starlette.requests import ClientDisconnect
 
 from hanner.contract import Document
 from hanner.errors import HannerError
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's own variable."""
 
 REGISTRY = CollectorRegistry()
-REQUESTS = Counter("hanner_http_requests", "Requests answered.", ["method", "route", "status"], registry=REGISTRY)
+REQUESTS = Counter("hanner_http_requests", "Answered requests.", ["method", "route", "status"], registry=REGISTRY)
 SECONDS = Histogram(
     "hanner_http_request_duration_seconds",
-    "Time from a request's head to the end of its answer.",
+    "Time from the request's headers to the end of its response.",
     ["method", "route"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
 )
 IN_PROGRESS = Gauge(
-    "hanner_http_requests_in_progress", "Requests being answered.", registry=REGISTRY, multiprocess_mode="livesum"
+    "hanner_http_requests_in_progress", "Requests in progress.", registry=REGISTRY, multiprocess_mode="livesum"
 )
-TEXTS = Counter("hanner_http_texts", "Texts answered, by how.", ["outcome"], registry=REGISTRY)
-CHARACTERS = Counter("hanner_http_text_characters", "Characters of the texts that were answered.", registry=REGISTRY)
+TEXTS = Counter("hanner_http_texts", "Processed texts, by outcome.", ["outcome"], registry=REGISTRY)
+CHARACTERS = Counter("hanner_http_text_characters", "Characters of processed texts.", registry=REGISTRY)
 
 OK = "ok"
+DISCONNECTED = "client_disconnected"
+"""The outcome of texts whose client disconnected before the result."""
 
 
-def leave() -> None:
-    """Count this process no more among those that live, where several share their files."""
-    if FOLDER in os.environ:
+def mark_exited() -> None:
+    """Remove this process from the gauges that sum live processes; call it when the process exits."""
+    if MULTIPROCESS_DIR in os.environ:
         mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
-def counting(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]], None]]:
-    """Count texts by how they end. Yields a function that takes their documents; an error counts for all of them."""
-    code = "internal_error"
+def count_texts(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]], None]]:
+    """Count texts by outcome. Yields a function that takes their documents; an exception counts for all of them."""
+    outcome = "internal_error"
 
-    def counted(documents: Iterable[Document]) -> None:
-        nonlocal code
-        code = OK
+    def count(documents: Iterable[Document]) -> None:
+        nonlocal outcome
+        outcome = OK
         for document in documents:
             TEXTS.labels(document.error.code if document.error else OK).inc()
 
     try:
-        yield counted
+        yield count
     except HannerError as error:
-        code = str(error.code or code)
+        outcome = str(error.code or outcome)
         raise
     except (ClientDisconnect, asyncio.CancelledError):
-        code = "hung_up"
+        outcome = DISCONNECTED
         raise
     finally:
         CHARACTERS.inc(sum(map(len, texts)))
-        if code != OK:
-            TEXTS.labels(code).inc(len(texts))
+        if outcome != OK:
+            TEXTS.labels(outcome).inc(len(texts))
+
+
+def render(families: Iterable[Metric]) -> bytes:
+    """Return the metrics of all processes, and these families, in Prometheus's text format."""
+    counted = REGISTRY
+    if MULTIPROCESS_DIR in os.environ:
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+    read = CollectorRegistry()
+    read.register(_Constant(families))
+    return generate_latest(counted) + generate_latest(read)
+
+
+class _Constant(Collector):
+    """Metric families that were read for one scrape."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

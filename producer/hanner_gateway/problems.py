@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the contract's codes, and a few that only HTTP knows."""
+"""Error responses as RFC 9457 problem details: hanner's error codes, and the codes of errors that only HTTP has."""
 
 import math
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException
 
 from hanner.contract import ErrorCode
 from hanner.errors import BrokerUnreachable, HannerError, QueueFull
-from hanner_gateway.request_id import current
+from hanner_gateway import request_id
 from hanner_gateway.schemas import TAGS
 
 MEDIA_TYPE = "application/problem+json"
-TOO_LONG = "the body is too long; send fewer or shorter texts, or upload a file as a job"
-RETRY_AFTER = 1
-"""Seconds, where nobody knows better."""
+BODY_TOO_LARGE = "the body is too large; send fewer or shorter texts, or upload a file as a job"
+DEFAULT_RETRY_AFTER = 1
+"""Seconds for Retry-After when there is no better estimate."""
 
 STATUS: Mapping[str | None, int] = {
     ErrorCode.INVALID_TEXT: 422,
@@ -33,7 +33,7 @@ STATUS: Mapping[str | None, int] = {
     ErrorCode.WORKER_LOST: 503,
     ErrorCode.REVOKED: 503,
 }
-"""The status of each of the contract's codes. An error without one is a fault of hanner's own."""
+"""The HTTP status of each error code. An error without a code is an internal error."""
 
 HTTP_CODES: Mapping[int, str] = {
     400: "bad_request",
@@ -47,28 +47,28 @@ HTTP_CODES: Mapping[int, str] = {
     500: "internal_error",
     503: "unavailable",
 }
-"""Codes of what HTTP itself refuses."""
+"""The default code of a problem with this status."""
 
 
 class Problem(BaseModel):
-    """A problem as RFC 9457 has it; `code` is for programs, `detail` says what to do."""
+    """A problem as defined by RFC 9457; `code` is for programs, `detail` says what to do."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
-    code: str = Field(description="One of the contract's codes, or one that HTTP alone knows.")
+    code: str = Field(description="One of hanner's error codes, or a code that only HTTP has.")
     request_id: str | None = Field(None, description="Also in the header X-Request-ID and in the logs.")
-    errors: list[dict[str, Any]] | None = Field(None, description="What is wrong where, for a body that has faults.")
+    errors: list[dict[str, Any]] | None = Field(None, description="Where the body is invalid, and why.")
 
 
 class ProblemError(Exception):
-    """A refusal of the gateway's own.
+    """An error that the gateway itself answers with.
 
     Args:
         status: HTTP status.
         detail: A sentence that says what to do.
-        code: Machine-readable reason; the status's own by default.
+        code: Machine-readable reason; the status's default if None.
         headers: Headers of the response.
     """
 
@@ -81,7 +81,7 @@ class ProblemError(Exception):
         self.headers = headers
 
 
-def problem(
+def problem_response(
     status: int,
     detail: str,
     *,
@@ -90,102 +90,102 @@ def problem(
     errors: list[dict[str, Any]] | None = None,
 ) -> Response:
     """Return the response for a problem."""
-    found = Problem(
+    problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         code=code or HTTP_CODES.get(status, "error"),
-        request_id=current(),
+        request_id=request_id.current(),
         errors=errors,
     )
-    content = found.model_dump_json(exclude_none=True)
+    content = problem.model_dump_json(exclude_none=True)
     return Response(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
-def of(error: HannerError) -> Response:
-    """Return the response for one of hanner's errors."""
+def error_response(error: HannerError) -> Response:
+    """Return the response for one of hanner's errors; 429 and 503 carry Retry-After."""
     status = STATUS.get(error.code, 500)
     headers = {}
     if status in {429, 503}:
-        # The client's estimate of how long the backlog will take, where it has one.
+        # QueueFull estimates how long the backlog takes.
         seconds = getattr(error, "seconds", None)
-        headers["Retry-After"] = str(max(1, math.ceil(seconds or RETRY_AFTER)))
-    return problem(status, str(error), code=error.code, headers=headers)
+        headers["Retry-After"] = str(max(1, math.ceil(seconds or DEFAULT_RETRY_AFTER)))
+    return problem_response(status, str(error), code=error.code, headers=headers)
+
+
+def from_redis_error(error: Exception) -> HannerError:
+    """Return the HannerError for an error of redis-py, without its message, which may contain addresses."""
+    if isinstance(error, OutOfMemoryError):
+        return QueueFull("Redis is at its memory limit; retry later")
+    return BrokerUnreachable("the gateway cannot reach Redis; retry, and check that Redis is running")
 
 
 def install(app: FastAPI) -> None:
-    """Have every error answered as a problem."""
-    app.add_exception_handler(HannerError, _hanner)
-    app.add_exception_handler(ProblemError, _refused)
-    app.add_exception_handler(RedisError, _redis)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
+    """Register the handlers that turn every error into a problem response."""
+    app.add_exception_handler(HannerError, _handle_hanner_error)
+    app.add_exception_handler(ProblemError, _handle_problem_error)
+    app.add_exception_handler(RedisError, _handle_redis_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
 
 
-async def _hanner(_: Request, error: Exception) -> Response:
+async def _handle_hanner_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HannerError)
-    return of(error)
+    return error_response(error)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _handle_problem_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return problem(error.status, error.detail, code=error.code, headers=error.headers)
+    return problem_response(error.status, error.detail, code=error.code, headers=error.headers)
 
 
-async def _redis(_: Request, error: Exception) -> Response:
-    return of(translated(error))
+async def _handle_redis_error(_: Request, error: Exception) -> Response:
+    return error_response(from_redis_error(error))
 
 
-def translated(error: Exception) -> HannerError:
-    """Return what an error of redis-py's means; its text stays in the log, for it may hold addresses."""
-    if isinstance(error, OutOfMemoryError):
-        return QueueFull("Redis is at its memory limit; wait and send again")
-    return BrokerUnreachable("Redis does not answer the gateway; try again, and see whether it runs")
-
-
-async def _http(request: Request, error: Exception) -> Response:
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    if error.status_code == 405 and (allowed := _methods(request)):
-        headers["Allow"] = allowed  # of all routes with this path; Starlette names those of the first
+    if error.status_code == 405 and (allowed := _allowed_methods(request)):
+        headers["Allow"] = allowed  # Starlette names only the methods of the first route with this path
     detail = {
-        404: "there is nothing here; /docs lists what there is",
-        405: "this address does not know this method; /docs lists what it knows",
-        413: TOO_LONG,
+        404: "no resource has this URL; see /docs for the API",
+        405: "the resource does not support this method; see /docs for the API",
+        413: BODY_TOO_LARGE,
     }.get(error.status_code, str(error.detail))
-    return problem(error.status_code, detail, headers=headers)
+    return problem_response(error.status_code, detail, headers=headers)
 
 
-def _methods(request: Request) -> str:
+def _allowed_methods(request: Request) -> str:
     path = getattr(request.scope.get("route"), "path", None)
     return ", ".join(sorted(map(str.upper, request.app.openapi()["paths"].get(path, ()))))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = error.errors()
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        return problem(400, "the body is no valid JSON; send UTF-8 JSON, for example with curl --json")
-    if request.method in {"POST", "PUT", "PATCH"} and not is_json(request) and faults[0]["loc"][0] == "body":
-        return problem(415, "send JSON with the header Content-Type: application/json")
-    errors = [{"where": _place(fault["loc"]), "what": fault["msg"]} for fault in faults]
-    detail = "; ".join(f"{fault['where']}: {fault['what']}" for fault in errors[:3])
-    return problem(422, f"the request has a fault: {detail}", errors=errors)
+    errors = error.errors()
+    if any(each["type"] == "json_invalid" for each in errors):
+        return problem_response(400, "the body is not valid JSON; send UTF-8 JSON, for example with curl --json")
+    if request.method in {"POST", "PUT", "PATCH"} and not is_json(request) and errors[0]["loc"][0] == "body":
+        return problem_response(415, "the body is not JSON; send the header Content-Type: application/json")
+    reported = [{"where": _location(each["loc"]), "what": each["msg"]} for each in errors]
+    detail = "; ".join(f"{each['where']}: {each['what']}" for each in reported[:3])
+    return problem_response(422, f"the request is invalid: {detail}", errors=reported)
 
 
-def _place(location: tuple[str | int, ...]) -> str:
-    """Name where a fault is, without the tags by which pydantic tells a union's members apart."""
-    return ".".join(str(part) for n, part in enumerate(location) if n != 1 or part not in TAGS)
+def _location(loc: tuple[str | int, ...]) -> str:
+    """Return a dotted path to the invalid value, without pydantic's tags for the members of a union."""
+    return ".".join(str(part) for n, part in enumerate(loc) if n != 1 or part not in TAGS)
 
 
 def is_json(request: Request) -> bool:
-    """Say whether the request calls its body JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    """Return whether the request's Content-Type is JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe problems of these statuses for OpenAPI."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of problems with these statuses."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,

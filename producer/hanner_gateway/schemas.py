@@ -1,4 +1,4 @@
-"""What goes over HTTP. Entities and documents are the contract's own."""
+"""Request and response bodies. Entities and documents are those of hanner.contract."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS, Document, Entity
 
-FOUND: list[JsonValue] = [
+EXAMPLE_ENTITIES: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},
     {"text": "阿里巴巴", "type": "ORG", "start": 5, "end": 9, "score": 0.997},
@@ -15,7 +15,7 @@ FOUND: list[JsonValue] = [
 
 
 class Unit(StrEnum):
-    """What `start` and `end` of an entity count.
+    """The unit of an entity's `start` and `end`.
 
     `codepoint` is Python's unit, `utf16` that of JavaScript, Java and C#, `byte` that of UTF-8 (Go, Rust).
     """
@@ -26,14 +26,14 @@ class Unit(StrEnum):
 
 
 class Options(BaseModel):
-    """What is to be done with the entities that were found."""
+    """Filters for the entities, the unit of their offsets, and the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    types: list[str] | None = Field(None, description="Types to keep, such as PER, LOC and ORG; all by default.")
-    min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Least score of an entity that is kept.")
-    offsets: Unit = Field(Unit.CODEPOINT, description="What `start` and `end` count.")
-    model: str | None = Field(None, description="Which model, by name; the gateway's own queue by default.")
+    types: list[str] | None = Field(None, description="Types to return, such as PER, LOC and ORG; all by default.")
+    min_score: float = Field(0.0, ge=0, le=1, strict=True, description="Minimum score of an entity.")
+    offsets: Unit = Field(Unit.CODEPOINT, description="Unit of `start` and `end`.")
+    model: str | None = Field(None, description="Name of the model; by default that of the gateway's queue.")
 
 
 class OneText(Options):
@@ -45,7 +45,7 @@ class OneText(Options):
 
 
 class ManyTexts(Options):
-    """Up to 256 texts in one request; one that cannot be worked on fails alone."""
+    """Up to 256 texts; an invalid text does not fail the others."""
 
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS, description="The texts.")
 
@@ -59,20 +59,20 @@ class ManyTexts(Options):
 TAGS = ("one", "many")
 
 
-def _number(value: Any) -> str:
+def _tag(value: Any) -> str:
     many = "texts" in value if isinstance(value, dict) else isinstance(value, ManyTexts)
     return TAGS[many]
 
 
-NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag("many")], Discriminator(_number)]
+NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag("many")], Discriminator(_tag)]
 
 
 class Entities(BaseModel):
-    """The entities of one text, sorted, never overlapping."""
+    """The entities of one text, sorted and not overlapping."""
 
     entities: list[Entity]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": FOUND}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": EXAMPLE_ENTITIES}]})
 
 
 class Documents(BaseModel):
@@ -82,7 +82,7 @@ class Documents(BaseModel):
 
 
 class JobTexts(Options):
-    """Texts of a job: as many as the body may hold."""
+    """Texts of a job; their number is limited only by the body's size."""
 
     texts: list[str] = Field(min_length=1, description="The texts.")
 
@@ -93,18 +93,18 @@ class JobText(OneText):
     """A job of one text."""
 
 
-JobRequest = Annotated[Annotated[JobText, Tag("one")] | Annotated[JobTexts, Tag("many")], Discriminator(_number)]
+JobRequest = Annotated[Annotated[JobText, Tag("one")] | Annotated[JobTexts, Tag("many")], Discriminator(_tag)]
 
 
 class JobCreated(BaseModel):
-    """A job that was taken."""
+    """A job that was created."""
 
     id: str = Field(description="The job's id.")
-    total: int = Field(ge=1, description="How many texts it has.")
+    total: int = Field(ge=1, description="Number of texts.")
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -112,7 +112,7 @@ class JobState(StrEnum):
 
 
 class JobProgress(BaseModel):
-    """How far a job is: `done` counts texts that have an answer, `failed` those of them whose answer is an error."""
+    """Progress of a job: `done` counts processed texts, `failed` those of them that have an error."""
 
     id: str
     state: JobState
@@ -128,29 +128,29 @@ class JobStatus(JobProgress):
 
 
 class Queue(BaseModel):
-    """What waits in the queue."""
+    """The state of the queue."""
 
-    depth: int = Field(ge=0, description="Messages that no worker has taken yet.")
-    oldest_seconds: float | None = Field(None, description="How long the oldest of them has waited, if known.")
-    bulk: int = Field(0, ge=0, description="How many of them are bulk; workers take those after all others.")
-    unacked: int = Field(0, ge=0, description="Messages that workers hold and have not answered yet.")
+    depth: int = Field(ge=0, description="Messages that no worker has fetched yet.")
+    oldest_seconds: float | None = Field(None, description="Age of the oldest of them, if known.")
+    bulk: int = Field(0, ge=0, description="How many of them are bulk; workers fetch those after all others.")
+    unacked: int = Field(0, ge=0, description="Messages in flight: fetched by a worker, not answered yet.")
 
 
 class Worker(BaseModel):
-    """One worker, as it describes itself."""
+    """One worker, as it reports itself."""
 
     host: str
     pid: int
     processes: int
     model: str
-    rate: float = Field(description="Texts per second, lately.")
-    batch_texts: float = Field(description="Texts in a batch, lately.")
-    latency_ms: float = Field(description="Milliseconds from a text's arrival to its answer, lately.")
-    unacked: int = Field(description="Messages it holds now.")
+    rate: float = Field(description="Texts per second, recently.")
+    batch_texts: float = Field(description="Mean texts per batch, recently.")
+    latency_ms: float = Field(description="Mean milliseconds from receiving a text to its answer, recently.")
+    unacked: int = Field(description="Messages in flight in this worker.")
 
 
 class Status(BaseModel):
-    """Queue and workers now."""
+    """The current state of queue and workers."""
 
     queue: Queue
     workers: list[Worker]
@@ -158,7 +158,7 @@ class Status(BaseModel):
 
 
 class Health(BaseModel):
-    """The gateway's own state."""
+    """The health of the gateway."""
 
     status: Literal["ok"]
 
@@ -169,10 +169,12 @@ class HuggingFaceParameters(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     aggregation_strategy: Literal["none", "simple", "first", "average", "max"] | None = Field(
-        None, description="`none` gives one element per character, with B- and I- labels; all others whole entities."
+        None, description="`none` returns one element per character, with B- and I- labels; all others whole entities."
     )
-    ignore_labels: list[str] | None = Field(None, description="Types to leave out.")
-    stride: int | None = Field(None, strict=True, description="Accepted and ignored: long texts are always read whole.")
+    ignore_labels: list[str] | None = Field(None, description="Types to omit.")
+    stride: int | None = Field(
+        None, strict=True, description="Accepted and ignored: long texts are always processed completely."
+    )
 
 
 class HuggingFaceRequest(BaseModel):
@@ -181,13 +183,13 @@ class HuggingFaceRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"inputs": EXAMPLE_TEXT}]})
 
     inputs: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
-        description="The text, or several."
+        description="The text, or a list of texts."
     )
     parameters: HuggingFaceParameters | None = None
 
 
 class HuggingFaceElement(BaseModel):
-    """One entity in Hugging Face's shape; with `aggregation_strategy: none` one character of it, with `entity`."""
+    """One entity in Hugging Face's format; with `aggregation_strategy: none` one character, labelled in `entity`."""
 
     entity_group: str | None = None
     entity: str | None = None

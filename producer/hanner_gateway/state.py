@@ -1,34 +1,28 @@
-"""What the gateway's parts share in one process."""
+"""The objects that one gateway process shares between requests."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
 
 from fastapi import Request
 
 from hanner.aio.client import AsyncClient
 from hanner.settings import Settings
-from hanner_gateway.jobs.runner import Runner
+from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-    from hanner_gateway.readiness import Readiness
+from hanner_gateway.readiness import Readiness
 
 
 @dataclass(frozen=True)
 class State:
-    """Made when the gateway starts, closed when it ends."""
+    """Created when the gateway starts, closed when it stops."""
 
     settings: Settings
     client: AsyncClient
-    redis: "Redis"
     jobs: JobStore
-    runner: Runner
-    readiness: "Readiness"
+    runner: JobRunner
+    readiness: Readiness
 
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """Return the state of the app that serves a request."""
-        found: Self = request.app.state.hanner
-        return found
+
+def get_state(request: Request) -> State:
+    """Return the state of the app that serves a request."""
+    state: State = request.app.state.hanner
+    return state

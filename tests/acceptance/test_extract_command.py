@@ -1,4 +1,4 @@
-"""`hanner extract` as a user runs it, against a real server and a stub of a worker."""
+"""`hanner extract` as a user runs it, with a real Redis and a stub worker."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def lines(result):
     return [json.loads(line) for line in result.stdout.decode().splitlines()]
 
 
-def test_a_pipe_gets_one_document_per_line(broker, worker):
+def test_pipe_gets_one_document_per_line(broker, worker):
     assert lines(hanner("extract", TEXT, "没有", broker=broker)) == [
         {"text": TEXT, "entities": [FOUND]},
         {"text": "没有", "entities": []},
@@ -46,7 +46,7 @@ def test_lines_of_stdin_and_of_files(broker, worker, tmp_path):
     assert whole["entities"][0]["start"] == 5
 
 
-def test_a_terminal_gets_a_table(broker, worker):
+def test_terminal_gets_a_table(broker, worker):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", "from hanner.cli import main; main()", "extract", TEXT],
@@ -54,15 +54,15 @@ def test_a_terminal_gets_a_table(broker, worker):
         env={**os.environ, "HANNER_BROKER_URL": broker, "TERM": "xterm"},
     )
     os.close(theirs)
-    said = b""
+    output = b""
     try:
         while part := os.read(ours, 4096):
-            said += part
-    except OSError:  # how a terminal says that the other side has gone
+            output += part
+    except OSError:  # the other end of the terminal is closed
         pass
     os.close(ours)
     assert process.wait(30) == 0
-    text = said.decode()
+    text = output.decode()
     assert "马云" in text
     assert "PER" in text
     assert "\x1b[" in text
@@ -78,14 +78,14 @@ def test_errors_are_part_of_the_document(broker, worker):
     assert json.loads(result.stdout)["error"]["code"] == "invalid_text"
 
 
-def test_nobody_answers(broker):
+def test_missing_worker_times_out(broker):
     result = hanner("extract", "--timeout", "0.2", TEXT, broker=broker)
     assert result.returncode == 1
     assert result.stdout == b""
     assert result.stderr.decode().startswith("hanner: no result came within 0.2 s")
 
 
-def test_texts_go_before_files_and_models_are_asked_by_name(broker, worker, tmp_path):
+def test_priority_and_model(broker, worker, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text(TEXT, "utf-8")
     lines(hanner("extract", TEXT, broker=broker))

@@ -1,4 +1,4 @@
-"""`hanner gateway` as a user runs it, asked with curl; and how it starts, stops and refuses to start."""
+"""`hanner gateway` as a user runs it, with curl as the client: requests, start, stop, and errors at start."""
 
 import contextlib
 import json
@@ -45,10 +45,10 @@ def memory(process):
     return psutil.Process(process.pid).memory_info().rss / 2**20
 
 
-def test_curl_gets_entities_and_a_large_file_takes_no_memory(server, tmp_path):
+def test_curl_gets_entities_and_a_large_upload_uses_little_memory(server, tmp_path):
     with running(server) as (process, url), StubWorker(server.url):
-        said = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
-        assert said == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
+        output = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
+        assert output == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
         assert "server:" not in curl("-I", f"{url}/").lower()
         assert curl(f"{url}/readyz") == '{"status":"ok"}'
         large = tmp_path / "large.txt"
@@ -57,15 +57,15 @@ def test_curl_gets_entities_and_a_large_file_takes_no_memory(server, tmp_path):
         job = json.loads(curl("-F", f"file=@{large}", f"{url}/api/v1/jobs"))
         assert job["total"] == 6000
         assert memory(process) - before < 30
-        curl("-X", "DELETE", f"{url}/api/v1/jobs/{job['id']}")  # else the next gateway on this server takes it over
+        curl("-X", "DELETE", f"{url}/api/v1/jobs/{job['id']}")  # otherwise the next gateway on this server continues it
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
         assert process.wait(60) == 0
 
 
-def test_several_processes_share_port_and_metrics(server):
+def test_processes_share_port_and_metrics(server):
     with running(server, "--processes", "2") as (process, url), StubWorker(server.url):
-        for _ in range(2):  # each of the processes says that it has started
+        for _ in range(2):  # each process prints that it has started
             curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
         counted = [line for line in curl(f"{url}/metrics").splitlines() if line.startswith("hanner_http_texts_total")]
         assert counted == ['hanner_http_texts_total{outcome="ok"} 2.0']
@@ -74,11 +74,11 @@ def test_several_processes_share_port_and_metrics(server):
         assert process.wait(60) == 0
 
 
-def test_spans_are_sent_to_the_collector_that_the_environment_names(server):
+def test_spans_are_exported_to_the_configured_collector(server):
     with collector() as sent_to, StubWorker(server.url) as stub:
         with running(server, OTEL_EXPORTER_OTLP_ENDPOINT=sent_to.url) as (process, url):
             curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
-            process.send_signal(signal.SIGTERM)  # the last spans are sent when it ends
+            process.send_signal(signal.SIGTERM)  # the last spans are exported at exit
             process.stdout.read()
             assert process.wait(60) == 0
         ((service, span),) = sent_to.wait_for(1)
@@ -87,7 +87,7 @@ def test_spans_are_sent_to_the_collector_that_the_environment_names(server):
     assert (span.trace_id.hex(), span.span_id.hex()) == (trace_id, span_id)
 
 
-def test_no_process_outlives_a_killed_gateway(server):
+def test_processes_end_when_the_gateway_is_killed(server):
     with running(server, "--processes", "2") as (process, _):
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
@@ -95,7 +95,7 @@ def test_no_process_outlives_a_killed_gateway(server):
         assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
-def test_a_listener_does_not_keep_it_from_stopping(server):
+def test_open_event_stream_does_not_block_shutdown(server):
     with running(server) as (process, url):
         created = curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/jobs")
         job = created.partition('"id":"')[2].partition('"')[0]
@@ -114,20 +114,20 @@ def test_a_listener_does_not_keep_it_from_stopping(server):
         ({"HANNER_BROKER_URL": "amqp://host"}, "HANNER_BROKER_URL cannot be used", 2),
     ],
 )
-def test_settings_that_cannot_be_used_are_one_sentence(env, words, code):
+def test_invalid_setting_is_one_line(env, words, code):
     with command("gateway", "--port", str(free_port()), env=env) as process:
-        said = process.stdout.read()
+        output = process.stdout.read()
         assert process.wait(60) == code
-    assert words in said
-    assert said.count("\n") == 1
+    assert words in output
+    assert output.count("\n") == 1
 
 
-def test_a_port_in_use_is_named():
+def test_port_in_use_is_reported():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         with command("gateway", "--port", port) as process:
-            said = process.stdout.read()
+            output = process.stdout.read()
             assert process.wait(60) == 1
-    assert said.startswith(f"hanner: port {port} of 127.0.0.1 cannot be used")
+    assert output.startswith(f"hanner: cannot listen on port {port} of 127.0.0.1: ")

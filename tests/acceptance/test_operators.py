@@ -1,4 +1,4 @@
-"""What an operator sees and does while a real worker runs: `hanner status`, `hanner dead`."""
+"""`hanner status` and `hanner dead` with a real worker."""
 
 import json
 
@@ -17,21 +17,21 @@ def server(monkeypatch):
         yield server
 
 
-def said(capsys, *command):
+def run_json(capsys, *command):
     """Run a command and return the JSON objects that it prints."""
     capsys.readouterr()
     assert run(list(command)) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_text_that_kills_its_process_is_listed_retried_and_purged(server, capsys):
+def test_dead_letter_is_listed_retried_and_purged(server, capsys):
     with worker(server.url), Client(timeout=60) as ner:
         job = ner.submit("!die")
         with pytest.raises(WorkerLost):
             job.result()
         assert ner.extract("马云")[0].text == "马云"
 
-        (letter,) = said(capsys, "dead", "list")
+        (letter,) = run_json(capsys, "dead", "list")
         assert (letter["id"], letter["task"], letter["code"], letter["crashes"]) == (
             job.id,
             "hanner.extract",
@@ -39,7 +39,7 @@ def test_a_text_that_kills_its_process_is_listed_retried_and_purged(server, caps
             3,
         )
         assert letter["reason"]
-        (status,) = said(capsys, "status", "--json")
+        (status,) = run_json(capsys, "status", "--json")
         assert (status["depth"], status["dead"]) == (0, 1)
 
         assert run(["dead", "show", job.id, "--text"]) == 0
@@ -50,19 +50,19 @@ def test_a_text_that_kills_its_process_is_listed_retried_and_purged(server, caps
         assert server.client.llen("deaths") == 6
 
         assert run(["dead", "purge", job.id]) == 0
-        assert said(capsys, "dead", "list") == []
+        assert run_json(capsys, "dead", "list") == []
 
 
-def test_status_tells_of_a_real_worker(server, capsys):
+def test_status_shows_a_real_worker(server, capsys):
     with worker(server.url) as running, Client(timeout=60) as ner:
         list(ner.stream(["马云"] * 500))
         status = {"workers": []}
         while not status["workers"] or not status["workers"][0]["texts"]:
-            (status,) = said(capsys, "status", "--json")
-        (told,) = status["workers"]
-        assert (told["pid"], told["processes"], told["model"]) == (running.process.pid, 2, "fake@00000000")
-        assert 0 < told["texts"] <= 500
-        assert told["started"] > 1e9
-        assert status["rate"] == told["rate"] > 0
-    (status,) = said(capsys, "status", "--json")
+            (status,) = run_json(capsys, "status", "--json")
+        (report,) = status["workers"]
+        assert (report["pid"], report["processes"], report["model"]) == (running.process.pid, 2, "fake@00000000")
+        assert 0 < report["texts"] <= 500
+        assert report["started"] > 1e9
+        assert status["rate"] == report["rate"] > 0
+    (status,) = run_json(capsys, "status", "--json")
     assert status["depth"] == 0

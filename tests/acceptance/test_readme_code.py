@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hanner.cli import demo_texts
-from hanner.cli.gateway_process import Listen
-from hanner.cli.local_stack import running
+from hanner.cli.gateway_process import ListenAddress
+from hanner.cli.local_stack import run_stack
 
 ROOT = Path(__file__).parents[2]
 STANDARD = "redis://localhost:6379/0"
@@ -31,7 +31,7 @@ CURL = [
 
 @pytest.fixture(scope="module")
 def stack():
-    with running(None, None, None, listen=Listen(), concurrency=1) as stack:
+    with run_stack(listen=ListenAddress(), concurrency=1) as stack:
         yield stack
 
 

@@ -12,18 +12,18 @@ from support.commands import command
 from support.servers import redis_server
 
 
-def alone(*arguments, env=None):
-    """Run with one process and no broker from outside."""
+def run_command(*arguments, env=None):
+    """Run a command with one pool process and without HANNER_BROKER_URL."""
     return command(*arguments, env={"HANNER_CONCURRENCY": "1", "HANNER_BROKER_URL": "", **(env or {})})
 
 
 def read_until(process, words):
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if words in line:
-            return said
-    raise AssertionError(f"{words!r} was not said:\n{said}")
+            return output
+    raise AssertionError(f"{words!r} was not printed:\n{output}")
 
 
 def descendants(process):
@@ -33,13 +33,13 @@ def descendants(process):
 @pytest.fixture
 def up(tiny_package, tmp_path):
     """A running `hanner up`, its address, and all processes under it."""
-    with alone("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
-        said = read_until(process, "Ctrl-C stops")
-        url = re.search(r"redis://\S+", said)[0]
+    with run_command("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
+        output = read_until(process, "Press Ctrl-C to stop")
+        url = re.search(r"redis://\S+", output)[0]
         yield process, url, descendants(process)
 
 
-def test_it_answers_and_says_how_to_call_it(up):
+def test_stack_answers_at_the_printed_address(up):
     _, url, processes = up
     with Client(url, timeout=20) as ner:
         assert isinstance(ner.extract("马云在杭州"), list)
@@ -47,57 +47,57 @@ def test_it_answers_and_says_how_to_call_it(up):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_it_stops_and_leaves_nothing(up, number):
+def test_signal_stops_all_processes(up, number):
     process, _, processes = up
     process.send_signal(number)
-    assert "no process is left" in process.stdout.read()
+    assert "all processes have ended" in process.stdout.read()
     assert process.wait(30) == 0
     assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel does it on Linux only")
-def test_killed_it_leaves_nothing_either(up):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG of Linux")
+def test_killed_command_leaves_no_process(up):
     process, _, processes = up
     process.kill()
     process.wait()
     assert psutil.wait_procs(processes, timeout=30)[1] == []
 
 
-def test_a_worker_that_dies_is_reported_with_its_last_lines(up):
+def test_dead_worker_is_reported_with_its_log(up):
     process, _, processes = up
     worker = next(child for child in processes if child.ppid() == process.pid and "celery" in child.cmdline())
     worker.kill()
-    said = process.stdout.read()
-    assert "hanner: the worker ended (code -9); its log ends:" in said
+    output = process.stdout.read()
+    assert "hanner: the worker exited (exit code -9); last lines of its log:" in output
     assert process.wait(30) == 1
     assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
-def test_a_worker_that_cannot_start_is_reported(tmp_path):
-    with alone("up", "--data", str(tmp_path), "--model", str(tmp_path / "missing")) as process:
-        said = process.stdout.read()
+def test_worker_that_does_not_start_is_reported(tmp_path):
+    with run_command("up", "--data", str(tmp_path), "--model", str(tmp_path / "missing")) as process:
+        output = process.stdout.read()
         assert process.wait(60) == 1
-    assert "hanner: the worker did not start" in said
-    assert "Traceback" not in said.partition("its log ends")[0]
+    assert "hanner: the worker did not start" in output
+    assert "Traceback" not in output.partition("last lines of its log")[0]
 
 
-def test_a_given_redis_is_used_and_left_running(tiny_package, tmp_path):
+def test_given_redis_is_used_and_not_stopped(tiny_package, tmp_path):
     with redis_server() as server:
         arguments = ("up", "--broker", server.url, "--data", str(tmp_path), "--model", str(tiny_package))
-        with alone(*arguments, env={"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}) as process:
-            assert f"{server.url} (given)" in read_until(process, "Ctrl-C stops")
+        with run_command(*arguments, env={"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}) as process:
+            assert f"{server.url} (given)" in read_until(process, "Press Ctrl-C to stop")
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
         assert server.client.ping()
 
 
-def test_the_demo_shows_everything_and_judges_the_model(tiny_package):
-    with alone("demo", "--burst", "50", "--model", str(tiny_package)) as process:
-        said = process.stdout.read()
+def test_demo_prints_everything_and_checks_the_model(tiny_package):
+    with run_command("demo", "--burst", "50", "--model", str(tiny_package)) as process:
+        output = process.stdout.read()
         code = process.wait(60)
-    assert "3,208 characters in all" in said
-    assert "50 texts of" in said
-    assert "no process is left" in said
-    assert "\x1b[" not in said
-    assert code == 1  # a tiny model with random weights is not worth its name
-    assert "did not find in the first text what everyone sees there" in said
+    assert "3,208 characters in all" in output
+    assert "50 texts of" in output
+    assert "all processes have ended" in output
+    assert "\x1b[" not in output
+    assert code == 1  # a model with random weights finds other entities
+    assert "did not find the expected entities" in output

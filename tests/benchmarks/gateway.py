@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from hanner import AsyncClient
 from hanner.cli import demo_texts
-from hanner.cli.gateway_process import Listen
-from hanner.cli.local_stack import running
+from hanner.cli.gateway_process import ListenAddress
+from hanner.cli.local_stack import run_stack
 from hanner.contract import EXAMPLE_TEXT
 
 HEAD = "POST /api/v1/ner HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
-    with running(None, None, None, listen=Listen()) as stack:
+    with run_stack(listen=ListenAddress()) as stack:
         asyncio.run(alone(stack.settings.broker_url, stack.gateway.url, options.rounds))
         sys.exit(asyncio.run(crowd(stack.gateway.url, options.clients, options.seconds)))
 

@@ -16,7 +16,7 @@ import psutil
 
 from hanner import Client
 from hanner.cli import demo_texts
-from hanner.cli.local_stack import running
+from hanner.cli.local_stack import run_stack
 
 MEGABYTE = 1_000_000
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--limit", type=float, default=250)
     options = parser.parse_args()
-    with running(None, None, None, concurrency=options.processes) as stack:
+    with run_stack(concurrency=options.processes) as stack:
         idle = proportional(stack.worker.pid)
         peak = Peak(stack.worker.pid)
         with peak, Client(settings=stack.settings) as ner:

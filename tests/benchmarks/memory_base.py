@@ -17,7 +17,7 @@ import psutil
 from memory import MEGABYTE, Peak, proportional
 
 from hanner import Client
-from hanner.cli.local_stack import running
+from hanner.cli.local_stack import run_stack
 from hanner.transport.celery_app import make_celery
 from support.base_package import FOLDER, base_package
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--limit-each", type=float, default=55)
     options = parser.parse_args()
     model = str(base_package(options.package))
-    with running(None, None, None, concurrency=options.processes, model=model, timeout=300) as stack:
+    with run_stack(concurrency=options.processes, model=model, timeout=300) as stack:
         idle = proportional(stack.worker.pid)
         peak = Peak(stack.worker.pid)
         with peak:

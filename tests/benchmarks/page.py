@@ -12,7 +12,7 @@ Then it types into a text of 100,000 characters: from a key to the frame that sh
 import argparse
 import statistics
 
-from hanner.cli.local_stack import running
+from hanner.cli.local_stack import run_stack
 from support.page import Desk, chromium, gateway
 
 BEFORE = "昨天的发布会上，记者见到了"
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     with (
-        running(None, None, None) as stack,
+        run_stack() as stack,
         gateway(stack.settings.broker_url) as address,
         chromium() as browser,
     ):

@@ -1,4 +1,4 @@
-"""One Chromium and one Redis for all tests; each test has a page of its own."""
+"""Fixtures: one Chromium and one Redis for all tests, and a new page for each test."""
 
 import importlib.util
 
@@ -27,7 +27,7 @@ def redis():
 
 @pytest.fixture
 def queue(redis):
-    """An empty Redis in which a worker has said that it runs."""
+    """An empty Redis with the state of a running worker."""
     redis.client.flushdb()
     announce_worker(redis.client)
     return redis
@@ -35,7 +35,7 @@ def queue(redis):
 
 @pytest.fixture
 def worker(queue):
-    """A worker that knows NAMES."""
+    """A stub worker that finds NAMES."""
     with StubWorker(queue.url) as stub:
         stub.behaviour = by_heart
         yield stub
@@ -43,14 +43,14 @@ def worker(queue):
 
 @pytest.fixture(scope="session")
 def site(redis):
-    """The address of a gateway."""
+    """The URL of a gateway."""
     with gateway(redis.url) as address:
         yield address
 
 
 @pytest.fixture
 def new_desk(browser):
-    """Make an open page; everything it complained of in the end fails the test."""
+    """Return a function that opens a page; errors in its console fail the test."""
     desks = []
 
     def make(address, **context):
@@ -68,11 +68,11 @@ def new_desk(browser):
 
 @pytest.fixture
 def desk(worker, site, new_desk):
-    """An open page with everything behind it that it needs."""
+    """An open page with a gateway and a worker."""
     return new_desk(site)
 
 
 @pytest.fixture
 def phone(worker, site, new_desk):
-    """The same in the hand."""
+    """The same page on a phone."""
     return new_desk(site, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)

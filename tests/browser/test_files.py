@@ -1,4 +1,4 @@
-"""A whole file: up, progress, table, down."""
+"""Extraction from a file: upload, progress, results, download."""
 
 import csv
 import io
@@ -7,13 +7,13 @@ import json
 SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
 
 
-def give(desk, name, content):
+def upload(desk, name, content):
     data = content if isinstance(content, bytes) else content.encode()
     desk.page.locator("#file-input").set_input_files({"name": name, "mimeType": "text/plain", "buffer": data})
 
 
-def message(desk, words):
-    desk.page.locator("#file-message").filter(has_text=words).wait_for()
+def message(desk, text):
+    desk.page.locator("#file-message").filter(has_text=text).wait_for()
     return desk.page.locator("#file-message").inner_text()
 
 
@@ -23,9 +23,9 @@ def saved(desk, button):
     return download.value.suggested_filename, download.value.path().read_bytes()
 
 
-def test_txt_up_and_results_down(desk):
-    give(desk, "新闻.txt", f"\ufeff{SENTENCE}\r\n\r\n😀𠮷林的马云\r\n今天")
-    assert message(desk, "4 texts") == "新闻.txt: 4 texts, 5 names, 0 failed"
+def test_txt_upload_and_results_download(desk):
+    upload(desk, "新闻.txt", f"\ufeff{SENTENCE}\r\n\r\n😀𠮷林的马云\r\n今天")
+    assert message(desk, "4 texts,") == "新闻.txt: 4 texts, 5 names, 0 failed"
     rows = desk.page.locator("#results-body tr")
     assert rows.count() == 4
     assert rows.nth(0).locator(".entity").all_inner_texts() == ["马云", "杭州", "阿里巴巴"]
@@ -47,23 +47,23 @@ def test_txt_up_and_results_down(desk):
     ]
 
 
-def test_jsonl_with_a_text_that_fails_alone(desk):
-    give(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n')
-    assert message(desk, "3 texts") == "a.jsonl: 3 texts, 2 names, 1 failed"
-    assert desk.page.locator("#results-body tr").nth(2).locator(".row-error").inner_text() == "This text was refused."
+def test_jsonl_with_one_invalid_text(desk):
+    upload(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n')
+    assert message(desk, "3 texts,") == "a.jsonl: 3 texts, 2 names, 1 failed"
+    assert desk.page.locator("#results-body tr").nth(2).locator(".row-error").inner_text() == "This text is invalid."
     lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
     assert lines[2]["error"]["code"] == "invalid_text"
 
 
-def test_formulas_stay_words_in_a_spreadsheet(desk):
-    give(desk, "a.txt", '=HYPERLINK("http://evil")马云\n+1,"2"')
-    message(desk, "2 texts")
+def test_csv_escapes_formulas(desk):
+    upload(desk, "a.txt", '=HYPERLINK("http://evil")马云\n+1,"2"')
+    message(desk, "2 texts,")
     table = list(csv.DictReader(io.StringIO(saved(desk, "#results-csv")[1].decode("utf-8-sig"), newline="")))
     assert [row["text"] for row in table] == ['\'=HYPERLINK("http://evil")马云', '\'+1,"2"']
 
 
-def test_many_texts_come_in_pages_and_open_in_the_editor(desk):
-    give(desk, "many.txt", "\n".join(f"第{number}条，马云" for number in range(1, 61)))
+def test_results_have_pages_and_open_in_the_editor(desk):
+    upload(desk, "many.txt", "\n".join(f"第{number}条，马云" for number in range(1, 61)))
     message(desk, "60 texts, 60 names")
     rows = desk.page.locator("#results-body tr")
     assert rows.count() == 25
@@ -79,7 +79,7 @@ def test_many_texts_come_in_pages_and_open_in_the_editor(desk):
 
 def test_progress_and_stop(desk, worker):
     worker.hold()
-    give(desk, "many.txt", "马云\n" * 300)
+    upload(desk, "many.txt", "马云\n" * 300)
     message(desk, "0 of 300 texts")
     bar = desk.page.locator("#file-progress")
     assert bar.is_visible()
@@ -92,7 +92,7 @@ def test_progress_and_stop(desk, worker):
     worker.release()
 
 
-def test_progress_is_followed_again_when_its_stream_breaks(desk, worker):
+def test_lost_event_stream_is_reconnected(desk, worker):
     worker.hold()
     streams = []
 
@@ -104,14 +104,14 @@ def test_progress_is_followed_again_when_its_stream_breaks(desk, worker):
             route.fallback()
 
     desk.page.route("**/events", events)
-    give(desk, "a.txt", "马云")
+    upload(desk, "a.txt", "马云")
     message(desk, "0 of 1 texts")
     worker.release()
     message(desk, "1 names")
     assert len(streams) == 2
 
 
-def test_a_file_may_be_dropped(desk):
+def test_file_can_be_dropped(desk):
     desk.page.evaluate("""() => {
         const dataTransfer = new DataTransfer();
         dataTransfer.items.add(new File(['马云在杭州'], 'dropped.txt'));
@@ -121,21 +121,21 @@ def test_a_file_may_be_dropped(desk):
     message(desk, "dropped.txt: 1 texts, 2 names")
 
 
-def test_files_that_cannot_be_used(desk, worker):
+def test_invalid_files_are_reported(desk, worker):
     for name, content, words in (
         ("a.pdf", "x", "neither .txt nor .jsonl"),
-        ("empty.txt", "", "has no text in it"),
+        ("empty.txt", "", "contains no text"),
         ("bad.jsonl", '"马云"\n{"id": 1}', "Line 2 of bad.jsonl"),
         ("gbk.txt", "马云".encode("gbk"), "is not UTF-8"),
     ):
-        give(desk, name, content)
+        upload(desk, name, content)
         message(desk, words)
     assert worker.requests == []
 
 
-def test_the_gateway_refuses_a_file(desk):
+def test_rejection_by_the_gateway_is_shown(desk):
     problem = {"status": 413, "code": "too_large", "detail": "at most 100 MB"}
     desk.page.route("**/api/v1/jobs", lambda route: route.fulfill(status=413, json=problem))
-    give(desk, "a.txt", "马云")
+    upload(desk, "a.txt", "马云")
     assert "at most 100 MB" in message(desk, "too large")
     assert desk.page.locator("#file-progress").is_hidden()

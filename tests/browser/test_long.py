@@ -1,4 +1,4 @@
-"""A text of 100,000 characters, and the parts that keep it smooth."""
+"""A text of 100,000 characters, and the chunks of the overlay."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,7 @@ def test_100_000_characters(desk, text):
     assert desk.overlay_text() == text
     assert desk.page.locator("#characters").inner_text() == "100,000 characters"
     drawn = desk.entities.count()
-    assert 20 < drawn < 1000  # of more than 10,000: only what is near the visible part
+    assert 20 < drawn < 1000  # of more than 10,000: only those near the visible part
     assert desk.items.all_inner_texts()[0].split("\n")[-1].startswith("×3,0")
 
     desk.page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = scroller.scrollHeight / 2; }")
@@ -33,7 +33,7 @@ def test_100_000_characters(desk, text):
     assert desk.entities.count() < 1000
 
 
-def test_an_edit_in_a_long_text_touches_little(desk):
+def test_edit_of_a_long_text_changes_few_nodes(desk):
     desk.fill(MANY_PARAGRAPHS)
     desk.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 20")
     touched = desk.page.evaluate(
@@ -59,10 +59,10 @@ def test_an_edit_in_a_long_text_touches_little(desk):
     assert touched["touched"] <= 6
 
 
-def test_over_the_limit_is_refused_in_words(desk):
+def test_too_long_text_is_reported(desk):
     desk.fill("马" * (LIMIT + 1))
     words = desk.wait_for_notice("invalid_text")
-    assert "This text was refused." in words
+    assert "This text is invalid." in words
     assert "100,001 characters and the limit is 100,000" in words
     desk.fill("马云")
     desk.wait_for_highlights(1)
@@ -90,7 +90,7 @@ OVERLAY = """async ([edits, most]) => {
     alone.value = text;
     document.body.append(alone);
     const result = {
-        held: overlay.chunks.map((chunk) => chunk.text).join('') === text,
+        joined: overlay.chunks.map((chunk) => chunk.text).join('') === text,
         seen: [...host.querySelectorAll('.chunk')].map((chunk) => chunk.textContent).join('') === text,
         longest: Math.max(...overlay.chunks.map((chunk) => chunk.text.length)),
         blocks: [...host.querySelectorAll('.block')].map((block) => block.textContent),
@@ -109,10 +109,10 @@ PARTS = st.text(st.sampled_from("马云ab ，\n😀"), max_size=40)
     edits=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40), PARTS), min_size=1, max_size=10),
     most=st.integers(4, 20),
 )
-def test_chunks_join_to_the_text(desk, edits, most):
-    """However small chunks are and however they are edited, they hold the text, and blocks end where lines end."""
+def test_chunks_concatenate_to_the_text(desk, edits, most):
+    """After any edits and with any chunk size, the chunks are the text and blocks end at line breaks."""
     after = desk.page.evaluate(OVERLAY, [[list(edit) for edit in edits], most])
-    assert after["held"]
+    assert after["joined"]
     assert after["seen"]
     assert after["longest"] <= most
     assert all(block.endswith("\n") for block in after["blocks"][:-1])

@@ -1,4 +1,4 @@
-"""Text in, highlights out."""
+"""Highlights while the user types."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +16,7 @@ def test_typing_highlights(desk):
     assert desk.page.locator("#characters").inner_text() == "15 characters"
 
 
-def test_types_are_told_by_more_than_colour(desk):
+def test_types_differ_in_more_than_colour(desk):
     desk.fill(SENTENCE)
     desk.wait_for_highlights(3)
     seen = desk.entities.evaluate_all(
@@ -36,7 +36,7 @@ def test_types_of_another_model(desk):
     assert desk.highlighted() == [("王小明", 0), ("红楼梦", 4)]
 
 
-def test_highlights_move_with_the_text_before_the_answer(desk, worker):
+def test_highlights_move_with_the_text_before_the_result(desk, worker):
     desk.fill(SENTENCE)
     desk.wait_for_highlights(3)
     worker.hold()
@@ -46,13 +46,13 @@ def test_highlights_move_with_the_text_before_the_answer(desk, worker):
     assert desk.overlay_text() == "今天" + SENTENCE
     desk.text.press("Control+Home")
     for _ in range(3):
-        desk.text.press("Delete")  # into 马云, which is no more
+        desk.text.press("Delete")  # part of 马云, whose highlight is removed
     assert desk.highlighted() == [("杭州", 1), ("阿里巴巴", 2)]
     worker.release()
     desk.wait_for_highlights(2)
 
 
-def test_stale_answers_are_dropped(desk, worker):
+def test_stale_results_are_dropped(desk, worker):
     worker.hold()
     desk.fill("马云")
     worker.wait_for(1)
@@ -63,7 +63,7 @@ def test_stale_answers_are_dropped(desk, worker):
     assert desk.highlighted() == [("杭州", 1)]
 
 
-def test_a_request_that_is_no_longer_wanted_is_aborted(desk, worker):
+def test_obsolete_request_is_aborted(desk, worker):
     worker.hold()
     desk.fill("马云")
     worker.wait_for(1)
@@ -87,7 +87,7 @@ def test_one_request_for_quick_typing(desk, worker):
     assert [request["argument"] for request in worker.requests] == ["马云在杭州"]
 
 
-def test_nothing_is_asked_while_an_input_method_composes(desk, worker):
+def test_no_request_while_an_input_method_composes(desk, worker):
     desk.text.focus()
     cdp = desk.page.context.new_cdp_session(desk.page)
     for composed in ("m", "ma", "ma y", "ma yun"):
@@ -101,9 +101,9 @@ def test_nothing_is_asked_while_an_input_method_composes(desk, worker):
     assert desk.page.locator("#overlay .composing").count() == 0
 
 
-def test_blank_text_asks_nothing(desk, worker):
+def test_blank_text_sends_no_request(desk, worker):
     desk.fill(" \n　 ")
-    assert desk.page.locator("#summary").inner_text() == "Names appear here once there is text."
+    assert desk.page.locator("#summary").inner_text() == "Names appear here when you enter text."
     desk.fill("马云")
     desk.wait_for_highlights(1)
     desk.page.locator("#clear").click()
@@ -130,7 +130,7 @@ def test_markup_is_shown_as_text(desk, text):
     assert desk.page.title() == "hanner: names in Chinese text"
 
 
-def test_markup_in_what_the_server_sends_is_shown_as_text(desk):
+def test_markup_from_the_server_is_shown_as_text(desk):
     evil = "<img src=x onerror=document.title=1>"
     entity = {"text": "马云", "type": evil, "start": 0, "end": 2, "score": 0.5}
     desk.page.route("**/api/v1/ner", lambda route: route.fulfill(json={"entities": [entity]}))
@@ -140,7 +140,7 @@ def test_markup_in_what_the_server_sends_is_shown_as_text(desk):
     assert desk.page.locator("main img").count() == 0
 
 
-def test_emoji_keep_their_places(desk):
+def test_offsets_after_emoji(desk):
     text = "😀👨‍👩‍👧马云🎉在𠮷林，Ｔim。𠮷林"
     desk.fill(text)
     desk.wait_for_highlights(3)
@@ -151,7 +151,7 @@ def test_emoji_keep_their_places(desk):
     assert "Offsets 6–8" in desk.card.inner_text()  # code points: 😀, then five of the family
 
 
-def test_an_answer_that_does_not_fit_is_not_shown(desk):
+def test_result_that_does_not_match_the_text_is_not_shown(desk):
     entity = {"text": "马云", "type": "PER", "start": 1, "end": 3, "score": 0.5}
     desk.page.route("**/api/v1/ner", lambda route: route.fulfill(json={"entities": [entity]}))
     desk.fill("马云在杭州")
@@ -169,7 +169,7 @@ APPLY = """(edits) => {
     }
     const overlay = document.getElementById('overlay');
     const last = [...overlay.children].findLast((child) => child.offsetHeight > 0);
-    const alone = document.createElement('textarea'); // the same text in a text area that nothing stretches
+    const alone = document.createElement('textarea'); // the same text in an unstretched textarea
     alone.className = 'overlay';
     alone.style.cssText = 'position: absolute; box-sizing: border-box; height: 0; overflow: hidden';
     alone.style.width = `${area.clientWidth}px`;
@@ -189,8 +189,8 @@ APPLY = """(edits) => {
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 30), CHARACTERS), min_size=1, max_size=8))
-def test_what_is_seen_is_what_was_typed(phone, edits):
-    """After any edits the text drawn is the text area's, and its lines break where the text area's do."""
+def test_overlay_matches_the_textarea(phone, edits):
+    """After any edits the overlay has the text and the line breaks of the textarea."""
     after = phone.page.evaluate(APPLY, [list(edit) for edit in edits])
     assert after["seen"] == after["typed"]
     assert after["drawnHeight"] == after["wantedHeight"]

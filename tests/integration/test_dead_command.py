@@ -1,4 +1,4 @@
-"""`hanner dead …` against a real server."""
+"""`hanner dead …` with a real Redis."""
 
 import json
 import time
@@ -7,8 +7,8 @@ import pytest
 
 from hanner import Client
 from hanner.cli.app import run
-from hanner.cli.dead import seconds
-from hanner.errors import InvalidSettings
+from hanner.cli.dead import parse_age
+from hanner.cli.errors import UsageError
 from hanner.queue.dead_letters import DeadLetters
 from support import dead_letters
 
@@ -35,7 +35,7 @@ def ids(capsys):
     return [line["id"] for line in lines(capsys)]
 
 
-def test_a_pipe_gets_one_object_per_line(server, capsys):
+def test_pipe_gets_one_object_per_line(server, capsys):
     set_aside(server, "b")
     set_aside(server, "a", age=100)
     assert run(["dead", "list"]) == 0
@@ -45,7 +45,7 @@ def test_a_pipe_gets_one_object_per_line(server, capsys):
     assert set(first) == {"id", "task", "code", "reason", "crashes", "at", "age_seconds"}
 
 
-def test_a_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):
+def test_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     set_aside(server, "a", age=7200)
     set_aside(server, "b")
@@ -56,7 +56,7 @@ def test_a_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):
     assert "2 dead letters, 1 shown." in out
 
 
-def test_none_is_said(capsys, monkeypatch):
+def test_empty_list(capsys, monkeypatch):
     assert run(["dead", "list"]) == 0
     assert capsys.readouterr().out == ""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
@@ -64,7 +64,7 @@ def test_none_is_said(capsys, monkeypatch):
     assert capsys.readouterr().out == "0 dead letters.\n"
 
 
-def test_choosing_by_code_and_age(server, capsys):
+def test_selection_by_code_and_age(server, capsys):
     set_aside(server, "old", age=86_400 * 8)
     set_aside(server, "other", code="model_failed")
     assert run(["dead", "list", "--older-than", "7d"]) == 0
@@ -73,7 +73,7 @@ def test_choosing_by_code_and_age(server, capsys):
     assert ids(capsys) == ["other"]
 
 
-def test_showing_one_keeps_its_text_back(server, capsys):
+def test_show_prints_the_text_only_on_request(server, capsys):
     with Client() as ner:
         job = ner.submit("马云")
     set_aside(server, job.id, message=server.client.rpop("hanner"))
@@ -84,31 +84,31 @@ def test_showing_one_keeps_its_text_back(server, capsys):
     assert run(["dead", "show", job.id, "--text"]) == 0
     assert json.loads(capsys.readouterr().out)["argument"] == "马云"
     assert run(["dead", "show", "unknown"]) == 1
-    assert "no dead letter has the id unknown" in capsys.readouterr().err
+    assert "no dead letter with id unknown" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("message", ["", "{}", "[]", '{"body": "!"}', '{"body": "W10="}'])
-def test_a_message_that_is_none_of_celerys_is_shown_without_argument(server, capsys, message):
+def test_show_of_an_invalid_message_has_no_argument(server, capsys, message):
     set_aside(server, "a", message=message)
     assert run(["dead", "show", "a", "--text"]) == 0
     assert json.loads(capsys.readouterr().out)["argument"] is None
 
 
-def test_retrying(server, dead, capsys):
+def test_retry(server, dead, capsys):
     for task_id in ("a", "b", "c"):
         set_aside(server, task_id, message=f'"{task_id}"')
     assert run(["dead", "retry", "a"]) == 0
-    assert capsys.readouterr().out == "1 request is back in the queue.\n"
+    assert capsys.readouterr().out == "1 request put back into the queue.\n"
     assert run(["dead", "retry", "a", "b"]) == 1
     streams = capsys.readouterr()
-    assert streams.out == "1 request is back in the queue.\n"
-    assert "1 of the ids have no dead letter" in streams.err
+    assert streams.out == "1 request put back into the queue.\n"
+    assert "1 id not found" in streams.err
     assert run(["dead", "retry", "--all"]) == 0
     assert server.client.lrange("hanner", 0, -1) == ['"c"', '"b"', '"a"']
     assert dead.count() == 0
 
 
-def test_retrying_into_a_redis_without_memory_says_so(server, dead, capsys):
+def test_retry_reports_a_redis_without_memory(server, dead, capsys):
     set_aside(server, "a")
     server.client.config_set("maxmemory", "1")
     try:
@@ -119,18 +119,18 @@ def test_retrying_into_a_redis_without_memory_says_so(server, dead, capsys):
     assert dead.count() == 1
 
 
-def test_purging_ids_asks_nothing(server, dead, capsys):
+def test_purge_by_id_needs_no_confirmation(server, dead, capsys):
     set_aside(server, "a")
     assert run(["dead", "purge", "a"]) == 0
-    assert capsys.readouterr().out == "1 request is thrown away.\n"
+    assert capsys.readouterr().out == "1 request deleted.\n"
     assert dead.count() == 0
 
 
-def test_purging_many_is_to_be_confirmed(server, dead, capsys, monkeypatch):
+def test_purge_of_many_needs_confirmation(server, dead, capsys, monkeypatch):
     for task_id in ("a", "b"):
         set_aside(server, task_id)
     assert run(["dead", "purge", "--all"]) == 2
-    assert "say --yes" in capsys.readouterr().err
+    assert "add --yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     for answer, left in (("n", 2), ("y", 0)):
         monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: answer + "\n")
@@ -139,14 +139,14 @@ def test_purging_many_is_to_be_confirmed(server, dead, capsys, monkeypatch):
         assert dead.count() == left
 
 
-def test_purging_with_yes(server, dead):
+def test_purge_with_yes(server, dead):
     set_aside(server, "a", age=100)
     set_aside(server, "b")
     assert run(["dead", "purge", "--older-than", "1min", "--yes"]) == 0
     assert dead.ids() == ["b"]
 
 
-def test_what_cannot_be_read_can_be_purged(server, dead, capsys):
+def test_unreadable_letter_can_be_purged(server, dead, capsys):
     server.client.hset("hanner:hanner:dead", "a", "{")
     server.client.zadd("hanner:hanner:dead:index", {"a": 1})
     assert run(["dead", "list"]) == 1
@@ -157,19 +157,19 @@ def test_what_cannot_be_read_can_be_purged(server, dead, capsys):
 
 @pytest.mark.parametrize("command", ["retry", "purge"])
 @pytest.mark.parametrize("options", [[], ["a", "--all"], ["a", "--code", "x"], ["--all", "--older-than", "soon"]])
-def test_not_saying_which_is_refused(server, dead, capsys, command, options):
+def test_missing_or_ambiguous_selection_is_rejected(server, dead, capsys, command, options):
     set_aside(server, "a")
     assert run(["dead", command, *options]) == 2
     assert dead.count() == 1
 
 
-def test_an_absent_redis_is_named(capsys, monkeypatch):
+def test_unreachable_redis_is_reported(capsys, monkeypatch):
     monkeypatch.setenv("HANNER_BROKER_URL", "redis://127.0.0.1:1/0")
     assert run(["dead", "list"]) == 1
     assert "does not answer" in capsys.readouterr().err
 
 
-def test_ages():
-    assert [seconds(age) for age in ("7d", "12h", "1.5min", " 45 s")] == [604_800, 43_200, 90, 45]
-    with pytest.raises(InvalidSettings, match="no age"):
-        seconds("5")
+def test_parse_age():
+    assert [parse_age(age) for age in ("7d", "12h", "1.5min", " 45 s")] == [604_800, 43_200, 90, 45]
+    with pytest.raises(UsageError, match="invalid age"):
+        parse_age("5")

@@ -1,4 +1,4 @@
-"""`hanner status` against a real server."""
+"""`hanner status` with a real Redis."""
 
 import json
 import os
@@ -40,50 +40,50 @@ def busy(server):
 
 def test_json(busy, server, capsys):
     assert run(["status", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["redis"], told["queue"], told["limit"]) == (server.url, "hanner", 100_000)
-    assert (told["depth"], told["texts"], told["unacked"], told["dead"], told["rate"]) == (2, 81, 5, 1, 40.5)
-    assert told["seconds"] == 2
-    assert 0 <= told["oldest_seconds"] < 60
-    assert told["workers"][0]["model"] == "hanner-small@01234567"
+    values = json.loads(capsys.readouterr().out)
+    assert (values["redis"], values["queue"], values["limit"]) == (server.url, "hanner", 100_000)
+    assert (values["depth"], values["texts"], values["unacked"], values["dead"], values["rate"]) == (2, 81, 5, 1, 40.5)
+    assert values["seconds"] == 2
+    assert 0 <= values["oldest_seconds"] < 60
+    assert values["workers"][0]["model"] == "hanner-small@01234567"
 
 
-def test_a_pipe_gets_plain_lines(busy, capsys):
+def test_pipe_gets_plain_lines(busy, capsys):
     assert run(["status"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    told = dict(line.split("\t", 1) for line in out.splitlines())
-    assert told["waiting"] == "1 of 100,000 interactive and 1 of 100,000 bulk requests, about 81 texts"
-    assert told["done in"] == "about 2 s at this rate"
-    assert told["rate"] == "40.5 texts/s"
-    assert told["unacked"] == "5 requests in flight"
-    assert told["dead"] == "1 dead letter, see `hanner dead list`"
-    assert told["model"] == "hanner-small@01234567"
-    name, processes, model, rate, batch, latency, unacked, texts, up = told["worker"].split("\t")
+    values = dict(line.split("\t", 1) for line in out.splitlines())
+    assert values["waiting"] == "1 of 100,000 interactive and 1 of 100,000 bulk requests, about 81 texts"
+    assert values["done in"] == "about 2 s at this rate"
+    assert values["rate"] == "40.5 texts/s"
+    assert values["unacked"] == "5 requests in flight"
+    assert values["dead"] == "1 dead letter, see `hanner dead list`"
+    assert values["model"] == "hanner-small@01234567"
+    name, processes, model, rate, batch, latency, unacked, texts, up = values["worker"].split("\t")
     assert (name, processes, model, rate) == ("box:7", "2", "hanner-small@01234567", "40.5")
     assert (batch, latency, unacked, texts) == ("16.2", "31.5", "5", "900")
     assert up.startswith("2 h 1 min")
 
 
-def test_an_empty_queue_without_workers(capsys):
+def test_empty_queue_without_workers(capsys):
     assert run(["status"]) == 0
-    told = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
-    assert told["waiting"] == "0 of 100,000 requests"
-    assert told["oldest"] == told["done in"] == told["model"] == "-"
-    assert told["workers"].startswith("none")
+    values = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
+    assert values["waiting"] == "0 of 100,000 requests"
+    assert values["oldest"] == values["done in"] == values["model"] == "-"
+    assert values["workers"].startswith("none")
 
 
-def test_no_limit_and_no_rate_are_said(server, capsys, monkeypatch):
+def test_missing_limit_and_rate(server, capsys, monkeypatch):
     monkeypatch.setenv("HANNER_MAX_QUEUE", "0")
     with Client() as ner:
         ner.submit("马云")
     assert run(["status"]) == 0
-    told = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
-    assert told["waiting"] == "1 request"
-    assert told["done in"] == "unknown"
+    values = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
+    assert values["waiting"] == "1 request"
+    assert values["done in"] == "unknown"
 
 
-def test_an_absent_redis_is_named(capsys, monkeypatch):
+def test_unreachable_redis_is_reported(capsys, monkeypatch):
     monkeypatch.setenv("HANNER_BROKER_URL", "redis://:secret@127.0.0.1:1/0")
     assert run(["status"]) == 1
     streams = capsys.readouterr()
@@ -92,11 +92,11 @@ def test_an_absent_redis_is_named(capsys, monkeypatch):
 
 
 class InTerminal:
-    """The command in a terminal of its own; reads what it draws until it is told what to wait for."""
+    """The command in a pseudo-terminal, whose output is read until an expected text appears."""
 
     def __init__(self, *arguments, **environment):
         self._ours, theirs = pty.openpty()
-        self.drawn = ""
+        self.output = ""
         self.process = subprocess.Popen(
             [*HANNER, *arguments],
             stdin=theirs,
@@ -107,16 +107,16 @@ class InTerminal:
         )
         os.close(theirs)
 
-    def read_until(self, what, times=1):
+    def read_until(self, expected, times=1):
         until = time.monotonic() + 60
-        while self.drawn.count(what) < times:
-            assert time.monotonic() < until, self.drawn
+        while self.output.count(expected) < times:
+            assert time.monotonic() < until, self.output
             try:
                 chunk = os.read(self._ours, 65_536)
             except OSError:  # the other end is closed
                 chunk = b""
-            assert chunk, f"ended without {what!r}: {self.drawn}"
-            self.drawn += chunk.decode(errors="replace")
+            assert chunk, f"ended without {expected!r}: {self.output}"
+            self.output += chunk.decode(errors="replace")
 
     def close(self):
         if self.process.poll() is None:
@@ -138,42 +138,42 @@ def terminal():
         one.close()
 
 
-def test_a_terminal_gets_a_table(busy, terminal):
-    shown = terminal("status", NO_COLOR="")
-    shown.read_until("box:7")
-    assert "texts/batch" in shown.drawn
-    assert "\x1b[1" in shown.drawn
-    assert shown.process.wait(10) == 0
+def test_terminal_gets_a_table(busy, terminal):
+    screen = terminal("status", NO_COLOR="")
+    screen.read_until("box:7")
+    assert "texts/batch" in screen.output
+    assert "\x1b[1" in screen.output
+    assert screen.process.wait(10) == 0
 
 
-def test_no_color_is_honoured(busy, terminal):
-    shown = terminal("status", NO_COLOR="1")
-    shown.read_until("box:7")
-    assert "31m" not in shown.drawn
+def test_no_color_is_respected(busy, terminal):
+    screen = terminal("status", NO_COLOR="1")
+    screen.read_until("box:7")
+    assert "31m" not in screen.output
 
 
-def test_watching_a_terminal_until_ctrl_c(busy, terminal, server):
-    shown = terminal("status", "--watch", "--interval", "0.1")
-    shown.read_until("box:7", times=2)
+def test_watch_in_a_terminal_until_ctrl_c(busy, terminal, server):
+    screen = terminal("status", "--watch", "--interval", "0.1")
+    screen.read_until("box:7", times=2)
     server.client.hset(KEYS.worker("w"), "pid", 77_777)
-    shown.read_until("box:77777")
-    shown.process.send_signal(signal.SIGINT)
-    assert shown.process.wait(10) == 0
+    screen.read_until("box:77777")
+    screen.process.send_signal(signal.SIGINT)
+    assert screen.process.wait(10) == 0
 
 
-def test_watching_through_a_pipe_outlives_a_redis_that_is_away(busy, server):
+def test_watch_in_a_pipe_continues_while_redis_is_down(busy, server):
     command = [*HANNER, "status", "--watch", "--json", "--interval", "0.1"]
     environment = {**os.environ, "HANNER_CONNECT_TIMEOUT": "0.5"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert json.loads(process.stdout.readline())["depth"] == 2
         server.stop()
-        said = json.loads(process.stdout.readline())
-        while "error" not in said:
-            said = json.loads(process.stdout.readline())
-        assert said["error"]["code"] == "broker_unreachable"
+        values = json.loads(process.stdout.readline())
+        while "error" not in values:
+            values = json.loads(process.stdout.readline())
+        assert values["error"]["code"] == "broker_unreachable"
         server.start()
-        while "error" in said:
-            said = json.loads(process.stdout.readline())
-        assert said["depth"] == 2
+        while "error" in values:
+            values = json.loads(process.stdout.readline())
+        assert values["depth"] == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0

@@ -12,7 +12,7 @@ from spacy.training import Example
 
 import spacy
 from hanner.cli.formats import FormatName, line_format
-from hanner.cli.io.output_files import DocBinFile
+from hanner.cli.io.outputs import DocBinFile
 from support.howto import blocks
 from support.records import records
 from support.servers import redis_server

@@ -138,7 +138,7 @@ class Desk:
         page.set_default_timeout(PATIENCE_MS)
         self.text = page.locator("#text")
         self.entities = page.locator("#overlay .entity")
-        self.items = page.locator("#found .item")
+        self.items = page.locator("#entity-list .item")
         self.notice = page.locator("#notice")
         self.card = page.locator("#card")
         self.problems = []

@@ -1,4 +1,4 @@
-"""The `hanner` command. Without the extra `cli` it says how to get it; each command has a file of its own here."""
+"""The `hanner` command: one module per command. Without the extra `cli` it prints how to install it."""
 
 import sys
 
@@ -6,7 +6,7 @@ from hanner.utils.packaging import install_hint
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked for in a wrong way."""
+    """Run the command line and exit: 0 success, 1 failure, 2 wrong usage."""
     try:
         import typer  # noqa: F401, PLC0415 - an extra
     except ImportError:

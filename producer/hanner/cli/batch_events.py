@@ -1,4 +1,4 @@
-"""Learning how texts were batched: a listener for the `hanner-batch` events that workers send, one per batch."""
+"""A listener for the events that workers send, one per batch. Runs a thread with a connection of its own."""
 
 import threading
 from collections.abc import Iterable
@@ -11,22 +11,24 @@ from hanner.errors import HannerError
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 
+STOP_TIMEOUT = 5.0
+
 
 @dataclass(frozen=True)
-class Batch:
-    """One batch as its worker describes it.
+class BatchEvent:
+    """One batch as its worker reports it.
 
     Attributes:
-        batch: Its number in its worker.
-        texts: Texts in it.
-        windows: Windows of text in it; more than texts when some are long.
+        batch: The batch's number in its worker.
+        texts: Number of texts.
+        windows: Number of windows of text; more than texts if some texts are long.
         tokens: Tokens without padding.
-        padded_tokens: Tokens with padding: longest x count, summed over what went through the model.
-        waited_ms: How long its oldest text waited in the worker.
-        tokenise_ms: Time for tokens.
+        padded_tokens: Tokens with padding: longest window x count, summed over the model's runs.
+        waited_ms: Time that the oldest text waited in the worker.
+        tokenise_ms: Time in the tokeniser.
         infer_ms: Time in the model.
-        decode_ms: Time from scores to entities.
-        total_ms: All of it, as seen by the worker.
+        decode_ms: Time in the decoder.
+        total_ms: Total time, measured by the worker.
     """
 
     batch: int = 0
@@ -41,8 +43,8 @@ class Batch:
     total_ms: float = 0.0
 
     @classmethod
-    def of(cls, event: dict[str, Any]) -> Self:
-        """Read an event; what an older or newer worker does not say is zero."""
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        """Return the batch of an event; fields that an older or newer worker does not send are zero."""
         return cls(**{field.name: event[field.name] for field in fields(cls) if event.get(field.name) is not None})
 
     @property
@@ -51,8 +53,8 @@ class Batch:
         return self.tokenise_ms + self.infer_ms + self.decode_ms
 
 
-def padding(batches: Iterable[Batch]) -> float:
-    """Return the share of all tokens that was padding, 0 to 1."""
+def padding_share(batches: Iterable[BatchEvent]) -> float:
+    """Return the share of padding in all tokens, 0 to 1."""
     tokens = padded = 0
     for batch in batches:
         tokens += batch.tokens
@@ -60,16 +62,16 @@ def padding(batches: Iterable[Batch]) -> float:
     return 1 - tokens / padded if padded else 0.0
 
 
-class BatchListener:
-    """Collects the batches of all workers in a thread, while used as a context manager."""
+class BatchEventListener:
+    """Collects the batch events of all workers in a thread while its context lasts."""
 
     def __init__(self, settings: Settings) -> None:
         self._app = make_celery(settings)
         self._changed = threading.Condition()
-        self._batches: list[Batch] = []
-        self._ready = False
+        self._batches: list[BatchEvent] = []
+        self._received_any = False
         self._receiver: Any = None
-        self._failure: Exception | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._listen, name="hanner-batches", daemon=True)
 
     def __enter__(self) -> Self:
@@ -79,21 +81,23 @@ class BatchListener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._receiver is not None:
             self._receiver.should_stop = True
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=STOP_TIMEOUT)
         self._app.close()
 
-    def wait_until_heard(self, timeout: float) -> None:
-        """Return when any event has come, so that none that follows is missed; workers send a heartbeat every 2 s.
+    def wait_until_subscribed(self, timeout: float) -> None:
+        """Return after the first event of any type: from then on none is missed. Workers send a heartbeat every 2 s.
 
         Raises:
-            HannerError: none came in time.
+            HannerError: no event arrived in time.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._ready or self._failure, timeout) or self._failure:
-                raise HannerError(f"no events of a worker can be heard: {self._failure or 'is it started with -E?'}")
+            received = self._changed.wait_for(lambda: self._received_any or self._error, timeout)
+            if not received or self._error:
+                reason = self._error or "start the worker with -E"
+                raise HannerError(f"no worker events received: {reason}")
 
-    def take(self, texts: int, timeout: float) -> list[Batch]:
-        """Return the batches since the last call, once they hold so many texts; what has come when time is over."""
+    def take(self, texts: int, timeout: float) -> list[BatchEvent]:
+        """Return the batches since the last call, once they contain so many texts or the timeout has passed."""
         with self._changed:
             self._changed.wait_for(lambda: sum(batch.texts for batch in self._batches) >= texts, timeout)
             taken, self._batches = self._batches, []
@@ -102,22 +106,21 @@ class BatchListener:
     def _listen(self) -> None:
         try:
             with self._app.connection_for_read() as connection:
-                self._receiver = self._app.events.Receiver(
-                    connection, handlers={BATCH_EVENT: self._note, "*": self._hear}
-                )
+                handlers = {BATCH_EVENT: self._on_batch, "*": self._on_event}
+                self._receiver = self._app.events.Receiver(connection, handlers=handlers)
                 self._receiver.capture(limit=None, timeout=None, wakeup=True)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:  # noqa: BLE001 - raised in the waiting thread
             with self._changed:
-                self._failure = error
+                self._error = error
                 self._changed.notify_all()
 
-    def _note(self, event: dict[str, Any]) -> None:
+    def _on_batch(self, event: dict[str, Any]) -> None:
         with self._changed:
-            self._ready = True
-            self._batches.append(Batch.of(event))
+            self._received_any = True
+            self._batches.append(BatchEvent.from_event(event))
             self._changed.notify_all()
 
-    def _hear(self, _: dict[str, Any]) -> None:
+    def _on_event(self, _: dict[str, Any]) -> None:
         with self._changed:
-            self._ready = True
+            self._received_any = True
             self._changed.notify_all()

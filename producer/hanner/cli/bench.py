@@ -1,4 +1,4 @@
-"""`hanner bench`: texts per second of this queue, or of the model alone, and the latency of one text."""
+"""`hanner bench`: measures the throughput of the queue, or of the model alone, and the latency of single texts."""
 
 import json
 import statistics
@@ -11,35 +11,35 @@ from typing import Annotated, Any
 import typer
 
 from hanner.cli import demo_texts
-from hanner.cli.plugins import local
-from hanner.cli.probe import model_of
+from hanner.cli.errors import UsageError
+from hanner.cli.plugins import load_local
+from hanner.cli.probe import query_model
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
-from hanner.errors import HannerError
 from hanner.settings import Settings
 
-ALONE = 25
-"""Texts that are sent one after the other."""
+SINGLE_TEXTS = 25
+"""Texts that are sent one after the other to measure latency."""
 WARM_UP = 3
-KINDS = 1000
-"""Different texts, of 4 to some hundreds of characters; sent in turn, so that a cache must be off to be honest."""
-SLICE = 64
-"""Texts that the model alone is given at once."""
+DISTINCT_TEXTS = 1000
+"""Different texts, of 4 to several hundred characters, sent in turn; turn the cache off for a fair measurement."""
+MODEL_CALL_TEXTS = 64
+"""Texts in one call of the model alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured.
+class BenchResult:
+    """The measurements.
 
     Attributes:
         what: `queue` or `local`.
         model: NAME@DIGEST8.
-        texts: Texts answered in the second part.
+        texts: Texts answered in the throughput measurement.
         characters: Code points in them.
         failed: Texts among them that had an error.
-        seconds: How long that took.
-        alone_ms: Median time of one text with nothing else sent, in milliseconds.
-        alone_p95_ms: The time that 95 of 100 such texts do not exceed.
+        seconds: Duration of the throughput measurement.
+        alone_ms: Median latency of a single text, in milliseconds.
+        alone_p95_ms: 95th percentile of that latency.
     """
 
     what: str
@@ -57,94 +57,105 @@ class Measured:
         return self.texts / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the measurements and rates for JSON."""
         rates = {"texts_per_second": round(self.rate, 1)}
         rates["characters_per_second"] = round(self.characters / self.seconds, 1) if self.seconds else 0.0
         return asdict(self) | rates
 
 
 def bench(
-    alone: Annotated[bool, typer.Option("--local", help="Measure this machine's model, without a queue.")] = False,
-    seconds: Annotated[float, typer.Option(help="How long texts are sent.", min=0.1)] = 10.0,
-    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Measure the model on this machine, without a queue.")] = False,
+    seconds: Annotated[float, typer.Option(help="Duration of the throughput measurement.", min=0.1)] = 10.0,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure texts per second and the time of a single text, with real sentences of mixed lengths."""
-    if alone and broker is not None:
-        raise HannerError("--local uses no queue; leave --broker out")
+    """Measure throughput and latency with real sentences of mixed lengths."""
+    if local and broker is not None:
+        raise UsageError("--local uses no queue; remove --broker")
     settings = Settings.from_env() if broker is None else Settings.from_env(broker_url=broker)
     if sys.stderr.isatty():
         print(f"Measuring for about {seconds:g} s …", file=sys.stderr)
-    result = of_model(local("load")(settings=settings), seconds) if alone else of_queue(settings, seconds)
+    if local:
+        result = measure_model(load_local("load")(settings=settings), seconds)
+    else:
+        result = measure_queue(settings, seconds)
     if as_json:
         print(json.dumps(result.as_dict()))
     elif sys.stdout.isatty():
-        print(described(result))
+        print(format_result(result))
     else:
         for name, value in result.as_dict().items():
             print(name, value, sep="\t")
 
 
-def of_queue(settings: Settings, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Measured:
-    """Measure the queue: single texts first, then a stream of them.
+def measure_queue(settings: Settings, seconds: float, clock: Callable[[], float] = time.perf_counter) -> BenchResult:
+    """Measure the queue: first single texts, then a stream of texts.
 
     Raises:
-        HannerError: nothing is answered.
+        HannerError: no worker answers.
     """
     with Client(settings=settings) as ner:
-        model = model_of(ner)
-        times = _alone(ner.extract, seconds, clock)
-        sent: list[int] = []
+        model = query_model(ner)
+        latencies = _measure_latencies(ner.extract, seconds, clock)
+        lengths: list[int] = []
         began = clock()
-        failed = sum(d.error is not None for d in ner.stream(_noted(sent, lambda: clock() - began < seconds)))
-        return _measured("queue", model, sent, failed, clock() - began, times)
+        texts = _generate_texts(lengths, lambda: clock() - began < seconds)
+        failed = sum(document.error is not None for document in ner.stream(texts))
+        return _make_result("queue", model, lengths, failed, clock() - began, latencies)
 
 
-def of_model(recogniser: Any, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Measured:
-    """Measure a model in this process; `recogniser` is what `hanner_worker.load` returns."""
-    times = _alone(lambda text: recogniser.extract([text]), seconds, clock)
-    sent: list[int] = []
+def measure_model(recogniser: Any, seconds: float, clock: Callable[[], float] = time.perf_counter) -> BenchResult:
+    """Measure a model in this process; `recogniser` is a `hanner_inference.Recogniser`."""
+    latencies = _measure_latencies(lambda text: recogniser.extract([text]), seconds, clock)
+    lengths: list[int] = []
     began = clock()
-    texts = _noted(sent, lambda: clock() - began < seconds)
-    while batch := [text for _, text in zip(range(SLICE), texts, strict=False)]:
+    texts = _generate_texts(lengths, lambda: clock() - began < seconds)
+    while batch := [text for _, text in zip(range(MODEL_CALL_TEXTS), texts, strict=False)]:
         recogniser.extract(batch)
-    return _measured("local", recogniser.model, sent, 0, clock() - began, times)
+    return _make_result("local", recogniser.model, lengths, 0, clock() - began, latencies)
 
 
-def _alone(extract: Callable[[str], Any], seconds: float, clock: Callable[[], float]) -> list[float]:
-    """Return the seconds that single texts took; fewer texts where each takes long."""
-    times: list[float] = []
+def _measure_latencies(extract: Callable[[str], Any], seconds: float, clock: Callable[[], float]) -> list[float]:
+    """Return the latencies of single texts in seconds; fewer texts if each takes long."""
+    latencies: list[float] = []
     end = clock() + seconds
-    while len(times) < WARM_UP + ALONE and (len(times) < WARM_UP + 2 or clock() < end):
+    while len(latencies) < WARM_UP + SINGLE_TEXTS and (len(latencies) < WARM_UP + 2 or clock() < end):
         began = clock()
         extract(EXAMPLE_TEXT)
-        times.append(clock() - began)
-    return times[WARM_UP:]
+        latencies.append(clock() - began)
+    return latencies[WARM_UP:]
 
 
-def _noted(lengths: list[int], more: Callable[[], bool]) -> Iterator[str]:
-    """Yield texts while more are wanted, and note their lengths."""
-    texts = demo_texts.mixture(KINDS)
+def _generate_texts(lengths: list[int], more: Callable[[], bool]) -> Iterator[str]:
+    """Yield texts while `more()` is true, and append their lengths to `lengths`."""
+    texts = demo_texts.mixture(DISTINCT_TEXTS)
     while more():
-        text = texts[len(lengths) % KINDS]
+        text = texts[len(lengths) % DISTINCT_TEXTS]
         lengths.append(len(text))
         yield text
 
 
-def _measured(what: str, model: str, sent: Sequence[int], failed: int, seconds: float, times: list[float]) -> Measured:
-    p95 = statistics.quantiles(times, n=20)[-1]
-    median = statistics.median(times)
-    return Measured(
-        what, model, len(sent), sum(sent), failed, round(seconds, 3), round(median * 1000, 2), round(p95 * 1000, 2)
+def _make_result(
+    what: str, model: str, lengths: Sequence[int], failed: int, seconds: float, latencies: list[float]
+) -> BenchResult:
+    return BenchResult(
+        what=what,
+        model=model,
+        texts=len(lengths),
+        characters=sum(lengths),
+        failed=failed,
+        seconds=round(seconds, 3),
+        alone_ms=round(statistics.median(latencies) * 1000, 2),
+        alone_p95_ms=round(statistics.quantiles(latencies, n=20)[-1] * 1000, 2),
     )
 
 
-def described(result: Measured) -> str:
-    """Return what was measured, for people."""
-    where = "the queue" if result.what == "queue" else "the model alone, one process"
+def format_result(result: BenchResult) -> str:
+    """Return the measurements as text for people."""
+    what = "queue" if result.what == "queue" else "model alone, one process"
     failed = f", {result.failed:,} failed" if result.failed else ""
     return f"""\
-{where}, {result.model}
-  {result.rate:,.0f} texts/s ({result.characters / max(result.seconds, 1e-9):,.0f} characters/s): \
+{what}, {result.model}
+  throughput: {result.rate:,.0f} texts/s ({result.characters / max(result.seconds, 1e-9):,.0f} characters/s), \
 {result.texts:,} texts in {result.seconds:.1f} s{failed}
-  one text alone: {result.alone_ms:.1f} ms, 95 of 100 within {result.alone_p95_ms:.1f} ms"""
+  latency of a single text: median {result.alone_ms:.1f} ms, 95th percentile {result.alone_p95_ms:.1f} ms"""

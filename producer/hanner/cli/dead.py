@@ -1,4 +1,4 @@
-"""`hanner dead …`: requests that were set aside, looked at, sent again or thrown away."""
+"""`hanner dead …`: lists, shows, retries and purges dead letters, which are requests that failed permanently."""
 
 import base64
 import contextlib
@@ -13,66 +13,70 @@ from typing import Annotated, Any
 import typer
 
 from hanner._requests import RequestSender
-from hanner.cli.status import counted
+from hanner.cli import terminal
+from hanner.cli.errors import UsageError
 from hanner.contract import redact_args
-from hanner.errors import HannerError, InvalidSettings
+from hanner.errors import HannerError
 from hanner.queue.dead_letters import DeadLetter, DeadLetters
 from hanner.queue.stats import duration
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Requests that were set aside because they failed for good: list, show, retry, purge.",
+    rich_markup_mode="markdown",
+    help="List, show, retry and purge dead letters: requests that failed permanently.",
 )
 
-Broker = Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")]
+Broker = Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Task ids.")]
-All = Annotated[bool, typer.Option("--all", help="Take all of them.")]
-Code = Annotated[str | None, typer.Option(help="Take those with this code, such as worker_lost.")]
-Older = Annotated[
-    str | None, typer.Option(help="Take those set aside longer ago than this, such as 7d, 12h, 30min or 45s.")
-]
+All = Annotated[bool, typer.Option("--all", help="Select all dead letters.")]
+Code = Annotated[str | None, typer.Option(help="Select those with this error code, such as worker_lost.")]
+OlderThan = Annotated[str | None, typer.Option(help="Select those older than this, such as 7d, 12h, 30min or 45s.")]
 UNITS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
 
 
 @app.command("list")
 def list_(
     code: Code = None,
-    older_than: Older = None,
-    limit: Annotated[int, typer.Option(help="Show at most so many, oldest first; 0 shows all.", min=0)] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as in a pipe.")] = False,
+    older_than: OlderThan = None,
+    limit: Annotated[int, typer.Option(help="Maximum number to list; 0 for all.", min=0)] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     broker: Broker = None,
 ) -> None:
-    """List them, oldest first: a table in a terminal, one JSON object per line in a pipe."""
-    with _opened(broker) as dead:
+    """List dead letters, oldest first.
+
+    Prints a table in a terminal and one JSON object per line in a pipe.
+    """
+    with _open_dead_letters(broker) as dead:
         count = dead.count()
-        shown = []
-        for letter in _matching(dead, code, older_than):
-            shown.append(letter)
-            if len(shown) == limit:
+        listed = []
+        for letter in _select_letters(dead, code, older_than):
+            listed.append(letter)
+            if len(listed) == limit:
                 break
     if as_json or not sys.stdout.isatty():
-        for letter in shown:
-            print(json.dumps(_described(letter), ensure_ascii=False))
+        for letter in listed:
+            print(json.dumps(_as_dict(letter), ensure_ascii=False))
         return
-    if shown:
-        _print_table(shown)
-    print(f"{counted(count, 'dead letter')}{f', {len(shown)} shown' if len(shown) < count else ''}.")
+    if listed:
+        _print_table(listed)
+    shown = f", {len(listed)} shown" if len(listed) < count else ""
+    print(f"{terminal.pluralize(count, 'dead letter')}{shown}.")
 
 
 @app.command()
 def show(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="Task id.")],
-    text: Annotated[bool, typer.Option("--text", help="Show the text as well, which may be private.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Include the text, which may be private.")] = False,
     broker: Broker = None,
 ) -> None:
-    """Show one of them as JSON, without its text unless asked for."""
-    with _opened(broker) as dead:
+    """Print a dead letter as JSON; its text only with --text."""
+    with _open_dead_letters(broker) as dead:
         letter = dead.get(task_id)
     if letter is None:
-        raise HannerError(f"no dead letter has the id {task_id}; see `hanner dead list`")
-    argument = _argument(letter.message)
-    described = _described(letter) | {"argument": argument if text else redact_args([argument])}
-    print(json.dumps(described, ensure_ascii=False, indent=2))
+        raise HannerError(f"there is no dead letter with id {task_id}; see `hanner dead list`")
+    argument = _first_argument(letter.message)
+    fields = _as_dict(letter) | {"argument": argument if text else redact_args([argument])}
+    print(json.dumps(fields, ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -80,13 +84,16 @@ def retry(
     ids: Ids = None,
     all_: All = False,
     code: Code = None,
-    older_than: Older = None,
+    older_than: OlderThan = None,
     broker: Broker = None,
 ) -> None:
-    """Put them back into the queue as they were; their ids stay, so callers who ask again get the new answer."""
-    with _opened(broker) as dead:
-        chosen = _chosen(dead, ids, code, older_than, everything=all_)
-        _report(dead.retry(chosen), ids, "back in the queue")
+    """Put dead letters back into the queue.
+
+    They keep their ids: callers that ask for a result by id get the new one.
+    """
+    with _open_dead_letters(broker) as dead:
+        selected = _select_ids(dead, ids, code, older_than, select_all=all_)
+        _report(dead.retry(selected), ids, "put back into the queue")
 
 
 @app.command()
@@ -94,22 +101,22 @@ def purge(
     ids: Ids = None,
     all_: All = False,
     code: Code = None,
-    older_than: Older = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    older_than: OlderThan = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     broker: Broker = None,
 ) -> None:
-    """Throw them away for good, texts and all."""
-    with _opened(broker) as dead:
-        chosen = _chosen(dead, ids, code, older_than, everything=all_)
-        if chosen and not ids and not yes:
+    """Delete dead letters permanently, including their texts."""
+    with _open_dead_letters(broker) as dead:
+        selected = _select_ids(dead, ids, code, older_than, select_all=all_)
+        if selected and not ids and not yes:
             if not sys.stdin.isatty():
-                raise InvalidSettings(f"{len(chosen)} dead letters would be thrown away; say --yes if that is meant")
-            typer.confirm(f"Throw {len(chosen)} dead letters away for good?", abort=True, err=True)
-        _report(dead.purge(chosen), ids, "thrown away")
+                raise UsageError(f"this would delete {len(selected)} dead letters; add --yes to confirm")
+            typer.confirm(f"Delete {len(selected)} dead letters permanently?", abort=True, err=True)
+        _report(dead.purge(selected), ids, "deleted")
 
 
 @contextlib.contextmanager
-def _opened(broker: str | None) -> Iterator[DeadLetters]:
+def _open_dead_letters(broker: str | None) -> Iterator[DeadLetters]:
     link = RequestSender(broker, None, {}).link
     try:
         with link.translated():
@@ -118,49 +125,53 @@ def _opened(broker: str | None) -> Iterator[DeadLetters]:
         link.close()
 
 
-def _matching(dead: DeadLetters, code: str | None, older_than: str | None) -> Iterator[DeadLetter]:
-    before = None if older_than is None else time.time() - seconds(older_than)
-    return (letter for letter in dead.letters(dead.ids(before=before)) if code is None or letter.code == code)
+def _select_letters(dead: DeadLetters, code: str | None, older_than: str | None) -> Iterator[DeadLetter]:
+    letters = dead.letters(dead.ids(before=_before(older_than)))
+    return (letter for letter in letters if code is None or letter.code == code)
 
 
-def _chosen(
-    dead: DeadLetters, ids: list[str] | None, code: str | None, older_than: str | None, *, everything: bool
+def _select_ids(
+    dead: DeadLetters, ids: list[str] | None, code: str | None, older_than: str | None, *, select_all: bool
 ) -> list[str]:
-    """Return the ids that are meant.
+    """Return the ids of the selected dead letters.
 
     Raises:
-        InvalidSettings: it was not said which.
+        UsageError: none are selected, or both ids and options are given.
     """
     filtered = code is not None or older_than is not None
-    if bool(ids) + (everything or filtered) != 1:
-        raise InvalidSettings("name ids, or choose with --all, --code or --older-than; see `hanner dead list`")
+    if bool(ids) + (select_all or filtered) != 1:
+        raise UsageError("pass either ids, or --all, --code or --older-than; see `hanner dead list`")
     if ids:
         return ids
-    # Without a code, letters need not be read: one that cannot be read can be thrown away.
-    before = None if older_than is None else time.time() - seconds(older_than)
-    return dead.ids(before=before) if code is None else [letter.id for letter in _matching(dead, code, older_than)]
+    if code is None:  # no letter has to be read, so that unreadable letters can be purged
+        return dead.ids(before=_before(older_than))
+    return [letter.id for letter in _select_letters(dead, code, older_than)]
+
+
+def _before(older_than: str | None) -> float | None:
+    return None if older_than is None else time.time() - parse_age(older_than)
 
 
 def _report(count: int, ids: list[str] | None, what: str) -> None:
-    print(f"{counted(count, 'request')} {'is' if count == 1 else 'are'} {what}.")
+    print(f"{terminal.pluralize(count, 'request')} {what}.")
     missing = len(set(ids or ())) - count
     if missing > 0:
-        raise HannerError(f"{missing} of the ids have no dead letter; see `hanner dead list`")
+        raise HannerError(f"{terminal.pluralize(missing, 'id')} not found; see `hanner dead list`")
 
 
-def seconds(age: str) -> float:
-    """Read an age: a number and one of d, h, min, s.
+def parse_age(age: str) -> float:
+    """Return an age in seconds, given a number and one of d, h, min, s.
 
     Raises:
-        InvalidSettings: it is none.
+        UsageError: it cannot be parsed.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(d|h|min|s)", age.strip())
     if match is None:
-        raise InvalidSettings(f"{age!r} is no age; write for example 7d, 12h, 30min or 45s")
+        raise UsageError(f"invalid age {age!r}; write for example 7d, 12h, 30min or 45s")
     return float(match[1]) * UNITS[match[2]]
 
 
-def _described(letter: DeadLetter) -> dict[str, Any]:
+def _as_dict(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "task": letter.task,
@@ -172,8 +183,8 @@ def _described(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _argument(message: str) -> Any:
-    """Return the text or the texts of a message of Celery's; None when it is none."""
+def _first_argument(message: str) -> Any:
+    """Return the text or texts of a Celery message; None if it is not one."""
     try:
         (argument, *_), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -182,14 +193,9 @@ def _argument(message: str) -> Any:
 
 
 def _print_table(letters: list[DeadLetter]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - rich takes its time, and pipes do without
-
-    from hanner.cli.render import console  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "age", "code", "crashes", "reason"):
-        table.add_column(heading, justify="right" if heading in {"age", "crashes"} else "left", no_wrap=heading == "id")
+    table = terminal.table("id", "age", "code", "crashes", "reason", right=("age", "crashes"))
+    table.columns[0].no_wrap = True
     for letter in letters:
         age = duration(max(0.0, time.time() - letter.at))
         table.add_row(letter.id, age, letter.code, str(letter.crashes), letter.reason)
-    console().print(table)
+    terminal.console().print(table)

@@ -1,11 +1,11 @@
-"""What `hanner demo` sends: short texts of many kinds, and an article of more than 3,000 characters. Written for it."""
+"""The texts of `hanner demo` and `hanner bench`: short texts of many kinds, and an article of 3,000 characters."""
 
 import random
 
 from hanner.contract import EXAMPLE_TEXT
 
 EXPECTED = (("马云", "PER", 0, 2), ("杭州", "LOC", 3, 5), ("阿里巴巴", "ORG", 5, 9))
-"""What a model worth its name finds in EXAMPLE_TEXT: text, type, start, end."""
+"""The entities that any useful model finds in EXAMPLE_TEXT: text, type, start, end."""
 
 SENTENCES = (
     EXAMPLE_TEXT,
@@ -100,7 +100,7 @@ ARTICLE = """\
 
 
 def mixture(count: int, seed: int = 1) -> list[str]:
-    """Return texts of mixed length, cut from the ones above: most are short, a few have several hundred characters."""
+    """Return texts of mixed length: the sentences and parts of the article; most are short, a few have up to 600."""
     source = ARTICLE.replace("\n", "")
     choose = random.Random(seed)  # noqa: S311 - repeatable, not secret
     texts = list(SENTENCES)

@@ -1,60 +1,66 @@
-"""`hanner extract`: entities of texts given as arguments, in files, or on stdin."""
+"""`hanner extract`: extracts the entities of texts given as arguments, in files, or on stdin.
+
+Reads with io.inputs, streams through the client, and writes with io.outputs; an interrupted run can be resumed.
+"""
 
 import contextlib
 import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
-from hanner.cli.extraction import Extraction, Way
-from hanner.cli.formats import FormatName, line_format, name_for
-from hanner.cli.io.inputs import STDIN, Reading, items, total_bytes
-from hanner.cli.io.output_files import BRAT_TEXTS, BratFolder, DocBinFile, LineFile
-from hanner.cli.io.outputs import Output, Pipe, Table
-from hanner.cli.usage_error import Misused
+from hanner.cli import terminal
+from hanner.cli.errors import FAILURE, INTERRUPTED, WRONG_USAGE, UsageError
+from hanner.cli.formats import FormatName, Record, default_format, line_format
+from hanner.cli.io.inputs import STDIN, InputItem, InputOptions, read_items, total_bytes
+from hanner.cli.io.outputs import BRAT_TEXTS, BratFolder, DocBinFile, LineFile, Output, StdoutLines, StdoutTable
+from hanner.cli.probe import query_model
 from hanner.client import Client
-from hanner.contract import ErrorCode
-from hanner.queue.routing import Priority
+from hanner.contract import Document, ErrorCode, Failure
+from hanner.errors import HannerError
+from hanner.queue.routing import Priority, PriorityName
 
 
 def extract(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts; - reads stdin.")] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--file", "-f", help="File with a text on each line, or .jsonl with a text in each; - is stdin. Repeatable."
-        ),
+        typer.Option("--file", "-f", help="File with one text per line, or .jsonl; - is stdin. Repeatable."),
     ] = None,
     form: Annotated[
         FormatName | None,
-        typer.Option("--format", help="What is written; by default a table in a terminal, else jsonl."),
+        typer.Option("--format", help="Output format. Default: by the suffix of --output; table in a terminal."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write, for brat a folder; stdout without it.")
+        Path | None, typer.Option("--output", "-o", help="Output file; for brat a folder. Default: stdout.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run stopped in writing --output.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite --output.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help="Take each file as one text.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an --output of an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --output.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Read each file as one text.")] = False,
     json_lines: Annotated[
-        bool | None, typer.Option("--jsonl/--text", help="Whether lines are JSON; by default as the file's name says.")
+        bool | None, typer.Option("--jsonl/--text", help="Input format. Default: by the file's suffix.")
     ] = None,
-    member: Annotated[str, typer.Option("--member", help="Which member of a JSON line is the text.")] = "text",
+    member: Annotated[str, typer.Option("--member", help="Member of a JSON object that has the text.")] = "text",
     encoding: Annotated[str, typer.Option(help="Encoding of the files, such as gb18030.")] = "utf-8",
-    broker: Annotated[str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for an answer.", min=0.001)] = None,
+    broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for a result.", min=0.001)] = None,
     priority: Annotated[
-        Priority | None,
-        typer.Option(help="Whether to go before bulk work; by default texts named here do, files do not."),
+        Priority | None, typer.Option(help="Default: interactive for texts given as arguments, bulk for files.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask, by name; HANNER_ROUTES says where it is.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model; HANNER_ROUTES maps it to a queue.")] = None,
 ) -> None:
-    """Print the entities of texts: a table in a terminal, one JSON document per line in a pipe.
+    """Extract entities from texts given as arguments, in files, or on stdin.
 
-    A text that fails keeps its place, with its error. Exit code 0: all texts were answered. 1: some were not, or
-    something failed. 2: it was asked for in a wrong way, or the texts that failed were all invalid. 130: interrupted.
+    Prints a table in a terminal and one JSON object per line in a pipe. A text that fails keeps its place in the
+    output, with its error.
+
+    Exit codes: 0 if all texts were processed; 1 if some failed; 2 for wrong usage, or if all failed texts were invalid;
+    130 if interrupted.
     """
     given = list(texts or [])
     sources = [*(files or [])]
@@ -62,56 +68,171 @@ def extract(
         given = [text for text in given if text != "-"]
         sources.append(STDIN)
     if not given and not sources:
-        raise Misused("no text was given; name texts, -f FILE, or - for stdin")
+        raise UsageError("no text was given; pass texts, -f FILE, or - for stdin")
     if (resume or force) and output is None:
-        raise Misused("--resume and --force are for a file; name it with --output")
+        raise UsageError("--resume and --force need an output file; add --output")
     overrides: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    terminal = sys.stdout.isatty()
-    form = form or name_for(output, terminal=terminal)
+    is_terminal = sys.stdout.isatty()
+    form = form or default_format(output, terminal=is_terminal)
     with Client(broker, **overrides) as ner, contextlib.ExitStack() as stack:
-        reading = Reading(encoding, json_lines, member, whole=whole, max_chars=ner.settings.max_text_chars)
-        out = _open(form, output, again=_Again(resume, force), brat_texts=1 if whole else BRAT_TEXTS)
+        options = InputOptions(encoding, json_lines, member, whole=whole, max_chars=ner.settings.max_text_chars)
+        out = _open_output(form, output, resume=resume, force=force, brat_texts=1 if whole else BRAT_TEXTS)
         stack.callback(out.close)
         priority = priority or (Priority.BULK if sources else Priority.INTERACTIVE)
-        extraction = Extraction(ner, items(given, sources, reading), out, form, output, Way(priority.value, model))
+        items = read_items(given, sources, options)
+        run = ExtractRun(ner, items, out, form, output, priority=priority.value, model=model)
         total = None if given else total_bytes(sources)
-        extraction.run(total, bar=bool(sources) and (output is not None or not terminal or form is FormatName.TABLE))
-    if extraction.problems:
-        raise typer.Exit(2 if set(extraction.problems) == {ErrorCode.INVALID_TEXT} else 1)
+        run.run(total, bar=bool(sources) and (output is not None or not is_terminal or form is FormatName.TABLE))
+    if run.failed:
+        raise typer.Exit(WRONG_USAGE if set(run.failed) == {ErrorCode.INVALID_TEXT} else FAILURE)
 
 
-class _Again(NamedTuple):
-    """What to do with an output that exists."""
-
-    resume: bool
-    force: bool
-
-
-def _open(form: FormatName, path: Path | None, *, again: _Again, brat_texts: int) -> Output:
-    """Open the output.
+def _open_output(form: FormatName, path: Path | None, *, resume: bool, force: bool, brat_texts: int) -> Output:
+    """Return the open output.
 
     Raises:
-        Misused: it exists, or the format cannot be written there.
-        HannerError: the disk refuses.
+        UsageError: it exists, or the format cannot be written there.
+        HannerError: it cannot be written.
     """
     if path is None:
         if form is FormatName.BRAT:
-            raise Misused("brat needs two files for each document; name a folder for them with --output")
-        return Table() if form is FormatName.TABLE else Pipe(line_format(form))
+            raise UsageError("brat writes two files for each document; name a folder for them with --output")
+        return StdoutTable() if form is FormatName.TABLE else StdoutLines(line_format(form))
     if form is FormatName.TABLE:
-        raise Misused("a table is for people; name another --format for a file, such as jsonl")
-    if not any(again) and _holds_something(path):
-        raise Misused(f"{path} exists; go on with it by --resume, or overwrite it by --force")
+        raise UsageError("a table is for the terminal; choose another --format for a file, such as jsonl")
+    if not resume and not force and _has_content(path):
+        raise UsageError(f"{path} exists; continue it with --resume, or overwrite it with --force")
     if form is FormatName.BRAT:
-        return BratFolder(path, resume=again.resume, texts=brat_texts)
+        return BratFolder(path, resume=resume, texts=brat_texts)
     if path.suffix.lower() == ".spacy":
         if form is not FormatName.SPACY:
-            raise Misused(f"{path} would be taken for a DocBin; name it otherwise, or add --format spacy")
-        if again.resume:
-            raise Misused("a .spacy file is written as a whole and cannot be resumed; write JSON lines to a .jsonl")
+            raise UsageError(f"{path} has the suffix of a spaCy DocBin; use another suffix, or add --format spacy")
+        if resume:
+            raise UsageError("a .spacy file is written as a whole and cannot be resumed; write JSON lines to a .jsonl")
         return DocBinFile(path)
-    return LineFile(path, line_format(form), resume=again.resume)
+    return LineFile(path, line_format(form), resume=resume)
 
 
-def _holds_something(path: Path) -> bool:
+def _has_content(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+class ExtractRun:
+    """Streams texts through the client and writes the results in order.
+
+    Args:
+        ner: The client.
+        items: The texts, including those that the output has already.
+        output: The open output.
+        form: The output's format.
+        path: The output's file; None for stdout.
+        priority: The priority of the requests.
+        model: The name of the model; None for the default.
+
+    Attributes:
+        failed: The number of texts that failed in this run, by error code.
+    """
+
+    def __init__(
+        self,
+        ner: Client,
+        items: Iterator[InputItem],
+        output: Output,
+        form: FormatName,
+        path: Path | None,
+        *,
+        priority: PriorityName,
+        model: str | None,
+    ) -> None:
+        self._ner = ner
+        self._items = items
+        self._output = output
+        self._form = form
+        self._path = path
+        self._priority: PriorityName = priority
+        self._model = model
+        self._needs_model = form not in {FormatName.TABLE, FormatName.BRAT} and line_format(form).needs_model
+        self._model_id = ""
+        self._written = 0
+        self._first_error = ""
+        self.failed: Counter[str] = Counter()
+
+    def run(self, total: int | None, *, bar: bool) -> None:
+        """Process all texts.
+
+        Args:
+            total: Bytes of the input; None if unknown.
+            bar: Whether a progress bar may be shown.
+
+        Raises:
+            UsageError: the output was made from another input.
+            HannerError: the run cannot continue; what was written stays.
+            typer.Exit: the run was interrupted.
+        """
+        began = time.monotonic()
+        try:
+            start = self._skip_existing()
+            with terminal.progress_bar(total, start, enabled=bar) as update:
+                for item, document in self._results():
+                    self._write(item, document)
+                    update(item.offset, failed=document.error is not None)
+            self._output.finish()
+        except HannerError as error:
+            raise type(error)(f"{error}{self._resume_hint()}") from None
+        except KeyboardInterrupt:
+            print(f"hanner: interrupted{self._resume_hint()}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        self._report(time.monotonic() - began)
+
+    def _skip_existing(self) -> int:
+        """Skip the texts that the output has already; return the number of bytes they had."""
+        existing = self._output.existing
+        if not existing:
+            return 0
+        last = next(islice(self._items, existing - 1, None), None)
+        if last is None or not self._output.ends_with(last.text):
+            raise UsageError(f"{self._path} was not made from this input; name another --output, or add --force")
+        return last.offset
+
+    def _results(self) -> Iterator[tuple[InputItem, Document]]:
+        sent: deque[InputItem] = deque()
+
+        def texts() -> Iterator[Any]:
+            for item in self._items:
+                sent.append(item)
+                yield item.text if item.error is None else None  # the client rejects None and keeps its place
+
+        for document in self._ner.stream(texts(), priority=self._priority, model=self._model):
+            item = sent.popleft()
+            if item.error is None:
+                yield item, document
+            else:
+                yield item, Document(error=Failure(code=ErrorCode.INVALID_TEXT, message=item.error))
+
+    def _write(self, item: InputItem, document: Document) -> None:
+        number = self._output.existing + self._written
+        error = document.error
+        if error is not None:
+            self.failed[error.code] += 1
+            self._first_error = self._first_error or f"text {number + 1:,}: {error.code}: {error.message}"
+        elif self._needs_model and not self._model_id:
+            self._model_id = query_model(self._ner, self._model)
+        self._output.write(Record(number, item.text, document, item.fields, self._model_id))
+        self._written += 1
+
+    def _resume_hint(self) -> str:
+        """Return what was written and how to continue, for a run that ends early."""
+        if self._path is None or not self._written:
+            return ""
+        count = self._output.existing + self._written
+        return f". {count:,} texts are in {self._path}; run the same command with --resume to continue"
+
+    def _report(self, seconds: float) -> None:
+        """Print failures to stderr, and to a terminal also the rate."""
+        if self.failed and self._form is not FormatName.TABLE:
+            failed = self.failed.total()
+            message = f"hanner: {failed:,} of {self._written:,} texts failed; first error: {self._first_error}"
+            print(message, file=sys.stderr)
+        if self._path is not None and sys.stderr.isatty():
+            rate = self._written / max(seconds, 1e-3)
+            print(f"{self._written:,} texts in {seconds:,.1f} s ({rate:,.0f}/s): {self._path}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The gateway as a child process of `hanner up`, where the extra `gateway` is installed."""
+"""The gateway as a child process, for `hanner up`. Needs the extra `gateway`."""
 
 import contextlib
 import importlib.util
@@ -16,20 +16,20 @@ from hanner.utils.packaging import install_hint
 
 GATEWAY_LOG = "gateway.log"
 DEFAULT_PORT = 8000
-START = "from hanner.cli import main; main()"
-STOP_PATIENCE = 15.0
-"""Seconds in which the gateway may end the requests it has before it is killed."""
-POLL = 0.05
-"""Seconds between two looks at a gateway that starts."""
+MAIN = "from hanner.cli import main; main()"
+STOP_TIMEOUT = 15.0
+"""Seconds that the gateway has to finish its requests before it is killed."""
+POLL_INTERVAL = 0.05
+"""Seconds between two checks of a gateway that starts."""
 
 
 @dataclass(frozen=True)
-class Listen:
-    """Where a gateway is to listen.
+class ListenAddress:
+    """The address that a gateway listens on.
 
     Attributes:
-        host: Its address.
-        port: Its port; None is 8000, or a free one where that is taken.
+        host: Host name or IP address.
+        port: Port; None for 8000, or any free port if that is in use.
     """
 
     host: str = "127.0.0.1"
@@ -37,13 +37,13 @@ class Listen:
 
 
 @dataclass(frozen=True)
-class Gateway:
-    """A gateway that runs.
+class GatewayProcess:
+    """A running gateway.
 
     Attributes:
         process: Its process.
-        url: Its address, without a slash at the end.
-        log: Where it writes; None for this terminal.
+        url: Its URL, without a trailing slash.
+        log: Its log file; None for this terminal.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -52,52 +52,53 @@ class Gateway:
 
 
 def is_installed() -> bool:
-    """Say whether the extra is there."""
+    """Return whether the extra `gateway` is installed."""
     return all(map(importlib.util.find_spec, ("hanner_gateway", "fastapi", "uvicorn")))
 
 
 @contextlib.contextmanager
-def serving(listen: Listen, beside: Path | None, env: Mapping[str, str]) -> Iterator[Gateway]:
-    """Start a gateway and stop it in the end; yields when it answers.
+def run_gateway(listen: ListenAddress, worker_log: Path | None, env: Mapping[str, str]) -> Iterator[GatewayProcess]:
+    """Start a gateway, yield it when it answers, and stop it at the end.
 
     Args:
-        listen: Where.
-        beside: The worker's log, in whose folder the gateway's lies; None writes to this terminal.
-        env: Its environment.
+        listen: The address to listen on.
+        worker_log: The worker's log file; the gateway's is in the same folder. None logs to this terminal.
+        env: The gateway's environment.
 
     Raises:
-        HannerError: it does not start.
+        HannerError: the gateway does not start.
     """
     if not is_installed():
-        raise HannerError(f"the gateway cannot run here: {install_hint('gateway')}, or start with --no-gateway")
-    log = None if beside is None else beside.with_name(GATEWAY_LOG)
-    port = listen.port or _usual_or_free(listen.host)
-    command = [sys.executable, "-c", START, "gateway", "--host", listen.host, "--port", str(port)]
+        raise HannerError(f"the gateway is not installed: {install_hint('gateway')}, or use --no-gateway")
+    log = None if worker_log is None else worker_log.with_name(GATEWAY_LOG)
+    port = listen.port or _find_port(listen.host)
+    command = [sys.executable, "-c", MAIN, "gateway", "--host", listen.host, "--port", str(port)]
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
         process = children.start(command, output=output, env=env)
     url = f"http://{'127.0.0.1' if listen.host == '0.0.0.0' else listen.host}:{port}"  # noqa: S104 - compared only
     try:
-        _wait(process, url, log)
-        yield Gateway(process, url, log)
+        _wait_until_ready(process, url, log)
+        yield GatewayProcess(process, url, log)
     finally:
-        children.stop(process, patience=STOP_PATIENCE)
+        children.stop(process, patience=STOP_TIMEOUT)
 
 
-def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> None:
     while True:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/healthz", timeout=5.0):  # noqa: S310
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(POLL)
-            lines = f"; its log ends:\n{children.last_lines(log)}" if log else ""
-            raise HannerError(f"the gateway did not start (code {code}){lines}")
+            code = process.wait(POLL_INTERVAL)
+            lines = f"; last lines of its log:\n{children.last_lines(log)}" if log else ""
+            raise HannerError(f"the gateway did not start (exit code {code}){lines}")
 
 
-def _usual_or_free(host: str) -> int:
+def _find_port(host: str) -> int:
+    """Return the default port, or a free one if that is in use."""
     for port in (DEFAULT_PORT, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return int(probe.getsockname()[1])
-    raise HannerError(f"{host} is no address to listen on; name another with --host")
+    raise HannerError(f"cannot listen on {host}; choose another address with --host")

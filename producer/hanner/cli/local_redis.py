@@ -1,6 +1,6 @@
-"""A Redis-compatible server as a child process: for `hanner up`, the demo and tests. Needs only the extra.
+"""A Redis-compatible server as a child process, for `hanner up`, the demo and tests.
 
-A valkey-server or redis-server on PATH is preferred; else the one of the extra `embedded`.
+A valkey-server or redis-server on PATH is preferred to the one that the extra `embedded` installs.
 """
 
 import contextlib
@@ -24,32 +24,32 @@ from hanner.utils.packaging import install_hint
 
 LOG = "server.log"
 LOCK = "hanner.lock"
-POLL = 0.02
-"""Seconds between two looks at a server that starts."""
-PORTS_TRIED = 3
+POLL_INTERVAL = 0.02
+"""Seconds between two checks of a server that starts."""
+PORT_ATTEMPTS = 3
 
 
 class EmbeddedServer:
     """A server on a loopback port, with append-only persistence; a context manager that starts and stops it.
 
-    It ends with this process, however that ends (on Linux; elsewhere when `stop` is called). Start it from a thread
-    that lives as long as it should.
+    On Linux the server ends with the thread that started it; on other systems only `stop` ends it. So start it from a
+    thread that lives long enough.
 
     Args:
-        folder: Where its data lie; a temporary folder, removed by `stop`, when None.
-        port: Its port; a free one when None.
-        patience: Seconds to wait for it to start, and to stop.
+        folder: The folder for its data; None for a temporary folder, which `close` removes.
+        port: Its port; None for a free one.
+        timeout: Seconds that it has to start, and to stop.
 
     Attributes:
-        folder: Where its data lie.
+        folder: The folder with its data.
     """
 
-    def __init__(self, folder: Path | str | None = None, *, port: int | None = None, patience: float = 20.0) -> None:
+    def __init__(self, folder: Path | str | None = None, *, port: int | None = None, timeout: float = 20.0) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="hanner-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        self._wanted = port
+        self._requested_port = port
         self._port: int | None = None
-        self._patience = patience
+        self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -60,63 +60,63 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int:
-        """Its port; the same one after a restart."""
+        """Its port; the same after a restart."""
         if self._port is None:
             raise HannerError("the server has not been started")
         return self._port
 
     @property
     def url(self) -> str:
-        """Its address, for HANNER_BROKER_URL."""
+        """Its URL, for HANNER_BROKER_URL."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
     def process(self) -> "subprocess.Popen[bytes]":
-        """The running server."""
+        """The running server process."""
         if self._process is None:
             raise HannerError("the server has not been started")
         return self._process
 
     @property
     def log(self) -> str:
-        """The last lines of what it said."""
+        """The last lines of its log."""
         return children.last_lines(self.folder / LOG, 5)
 
     def start(self) -> Self:
-        """Start it, or start it again on the same port with the same data; return when it answers.
+        """Start the server, or restart it on the same port with the same data; return when it answers.
 
         Raises:
-            HannerError: there is no server to start, it does not start, or its folder is in use.
+            HannerError: no server is installed, it does not start, or its folder is in use.
         """
         binary = find_server()
         self.folder.mkdir(parents=True, exist_ok=True)
-        wanted = self._port or self._wanted
-        for attempt in range(PORTS_TRIED):
-            self._port = wanted or _free_port()
+        fixed_port = self._port or self._requested_port
+        for attempt in range(PORT_ATTEMPTS):
+            self._port = fixed_port or _free_port()
             try:
                 self._start(binary)
             except HannerError:
-                # Between finding a free port and taking it, another program may have been faster.
-                if wanted or attempt + 1 == PORTS_TRIED or "in use" not in self.log:
+                # Another program may bind the free port before the server does.
+                if fixed_port or attempt + 1 == PORT_ATTEMPTS or "in use" not in self.log:
                     raise
             else:
                 break
         return self
 
     def stop(self) -> None:
-        """Stop it, with its data safely on disk."""
+        """Stop the server after it has written its data to disk."""
         if self._process is not None:
-            children.stop(self._process, patience=self._patience)
+            children.stop(self._process, patience=self._timeout)
             self._process = None
 
     def kill(self) -> None:
-        """Kill it, as a power cut would."""
+        """Kill the server, to simulate a crash."""
         self.process.kill()
         self.process.wait()
         self._process = None
 
     def close(self) -> None:
-        """Stop it and remove its folder if that was a temporary one."""
+        """Stop the server and remove its folder if that is temporary."""
         self.stop()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -124,36 +124,34 @@ class EmbeddedServer:
     def _start(self, binary: str) -> None:
         command = [binary, *_options(self.port, self.folder)]
         with (self.folder / LOG).open("ab") as log, _locked(self.folder) as lock:
-            # The server holds the lock too, so that nobody else opens the folder before it has really ended.
+            # The server inherits the lock, so that no other server uses the folder until this one has exited.
             self._process = children.start(command, output=log, keep=[lock])
         try:
-            self._wait(self._process)
+            self._wait_until_ready(self._process)
         except BaseException:
             self.stop()
             raise
 
-    def _wait(self, process: "subprocess.Popen[bytes]") -> None:
-        until = time.monotonic() + self._patience
+    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        until = time.monotonic() + self._timeout
         with contextlib.closing(Redis(host="127.0.0.1", port=self.port, socket_timeout=1.0)) as client:
             while time.monotonic() < until:
                 with contextlib.suppress(RedisError):
-                    if client.info("server")["process_id"] == process.pid:  # and not another on this port
+                    if client.info("server")["process_id"] == process.pid:  # another server may have the port
                         return
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(POLL)
+                    process.wait(POLL_INTERVAL)
                     raise HannerError(
-                        f"the embedded server stopped at once; its log in {self.folder} ends:\n{self.log}"
+                        f"the embedded server exited at once; last lines of its log in {self.folder}:\n{self.log}"
                     )
-        raise HannerError(
-            f"the embedded server did not answer within {self._patience:g} s; its log is in {self.folder}"
-        )
+        raise HannerError(f"the embedded server did not answer within {self._timeout:g} s; its log is in {self.folder}")
 
 
 def find_server() -> str:
     """Return the path of a server: one on PATH, else the bundled one.
 
     Raises:
-        HannerError: there is none; the sentence says how to get one.
+        HannerError: no server is installed.
     """
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
@@ -164,14 +162,14 @@ def find_server() -> str:
     except ImportError:
         raise HannerError(
             f"no Redis or Valkey server was found; {install_hint('embedded')}, or install redis-server or "
-            "valkey-server, or set HANNER_BROKER_URL to a server that runs"
+            "valkey-server, or set HANNER_BROKER_URL to a running server"
         ) from None
     try:
         return str(get_binary_path())
     except ValkeyServerError as error:
         raise HannerError(
-            f"the bundled server cannot be used here ({error}); install redis-server or valkey-server, "
-            "or set HANNER_BROKER_URL to a server that runs"
+            f"the bundled server does not run on this machine ({error}); install redis-server or valkey-server, "
+            "or set HANNER_BROKER_URL to a running server"
         ) from None
 
 
@@ -197,12 +195,12 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """Hold a folder for one server; yields the descriptor that holds it."""
+    """Lock a folder for one server; yields the descriptor that holds the lock."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield descriptor
     except BlockingIOError:
-        raise HannerError(f"{folder} is used by another server; stop that one or name another folder") from None
+        raise HannerError(f"{folder} is used by another server; stop it, or choose another folder") from None
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The whole stack as child processes: a Redis if none is given, and a worker. Used by `hanner up` and `hanner demo`."""
+"""A whole stack as child processes, for `hanner up` and `hanner demo`: Redis if none is given, worker, gateway."""
 
 import contextlib
 import importlib.util
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hanner.cli.gateway_process import Gateway, Listen, serving
-from hanner.cli.local_redis import EmbeddedServer
+from hanner.cli.gateway_process import GatewayProcess, ListenAddress, run_gateway
+from hanner.cli.local_redis import LOG, EmbeddedServer
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError, TimedOut
 from hanner.settings import Settings, variable
-from hanner.transport.celery_app import make_celery, redact_url
+from hanner.transport.celery_app import make_celery
 from hanner.utils import processes as children
 from hanner.utils.packaging import install_hint
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     import subprocess
 
 WORKER_LOG = "worker.log"
-STOP_PATIENCE = 15.0
-"""Seconds in which a worker may finish what it has begun before it is killed."""
-FIRST_ANSWER = 30.0
-"""Seconds to wait for the first text's entities, by which the model is known."""
+STOP_TIMEOUT = 15.0
+"""Seconds that a worker has to finish its running batches before it is killed."""
+FIRST_RESULT_TIMEOUT = 30.0
+"""Seconds to wait for the result of the first text, which names the model."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """What runs.
+class LocalStack:
+    """A running stack.
 
     Attributes:
-        settings: The worker's settings; a client with the same ones reaches it.
-        server: The embedded server; None when a Redis was given.
+        settings: The worker's settings; a client with the same settings reaches it.
+        server: The embedded server; None if a Redis was given.
         worker: The worker's parent process.
         name: The worker's name in Celery.
-        log: Where the worker writes; None for this terminal.
-        model: What it runs: NAME@DIGEST8.
-        gateway: The gateway's process and address; None when there is none.
+        log: The worker's log file; None for this terminal.
+        model: The id of its model: NAME@DIGEST8.
+        gateway: The gateway; None if it was not started.
     """
 
     settings: Settings
@@ -53,33 +53,32 @@ class Stack:
     name: str
     log: Path | None
     model: str
-    gateway: "Gateway | None" = None
+    gateway: GatewayProcess | None = None
 
     def wait(self) -> str:
-        """Return when one of the processes has ended; say which, with the last lines of its log."""
-        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        _watch(self.worker, lambda code: _death(f"the worker ended (code {code})", self.log), ended)
+        """Wait until one of the processes exits; return which one, with the last lines of its log."""
+        exits: queue.SimpleQueue[str] = queue.SimpleQueue()
+        _report_exit(self.worker, "the worker", self.log, exits)
         if self.server is not None:
-            log = self.server.folder / "server.log"
-            _watch(self.server.process, lambda code: _death(f"the embedded server ended (code {code})", log), ended)
-        if (gateway := self.gateway) is not None:
-            _watch(gateway.process, lambda code: _death(f"the gateway ended (code {code})", gateway.log), ended)
-        return ended.get()
+            _report_exit(self.server.process, "the embedded server", self.server.folder / LOG, exits)
+        if self.gateway is not None:
+            _report_exit(self.gateway.process, "the gateway", self.gateway.log, exits)
+        return exits.get()
 
 
-class Stopped(BaseException):
-    """The user, or the system, asked the program to stop."""
+class StopRequested(BaseException):
+    """The user or the system asked the program to stop."""
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[None]:
-    """Raise Stopped on Ctrl-C, SIGTERM, or when the terminal is closed; once only, so that clearing up is not cut."""
+def handle_stop_signals() -> Iterator[None]:
+    """Raise StopRequested on SIGINT, SIGTERM or SIGHUP, once: later signals do not interrupt the cleanup."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, _: Any) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(signal.Signals(number).name)
+        raise StopRequested(signal.Signals(number).name)
 
     before = {number: signal.signal(number, stop) for number in signals}
     try:
@@ -90,24 +89,29 @@ def stopping() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(
-    broker: str | None, folder: Path | None, log: Path | None, *, listen: "Listen | None" = None, **overrides: Any
-) -> Iterator[Stack]:
-    """Start the stack; stop all of it in the end, the worker first.
+def run_stack(
+    broker: str | None = None,
+    folder: Path | None = None,
+    log: Path | None = None,
+    *,
+    listen: ListenAddress | None = None,
+    **overrides: Any,
+) -> Iterator[LocalStack]:
+    """Start the stack, yield it, and stop it at the end: the worker before Redis.
 
     Args:
-        broker: A Redis that runs already; an embedded server is started when None.
-        folder: Where the embedded server keeps its data, and logs go; a temporary folder when None.
-        log: Where the worker writes: None for `worker.log` in the folder, `-` for this terminal.
-        listen: Where the gateway listens; none is started when None.
-        **overrides: Settings of the worker by name; None for those that are not given.
+        broker: URL of a running Redis; None starts an embedded server.
+        folder: Folder for the embedded server's data and for logs; None for a temporary folder.
+        log: The worker's log file: None for `worker.log` in the folder, `-` for this terminal.
+        listen: The gateway's address; None starts no gateway.
+        **overrides: Settings of the worker by name; None counts as not given.
 
     Raises:
-        HannerError: a part does not start; the sentence says which and why.
+        HannerError: a process does not start; the message says which and why.
     """
-    _need_worker()
-    for key in foreign(os.environ):
-        del os.environ[key]  # another Celery app's addresses would win over hanner's, here and in the worker
+    _require_worker_packages()
+    for name in foreign_celery_variables(os.environ):
+        del os.environ[name]  # they would override hanner's addresses, here and in the worker
     given = {name: value for name, value in overrides.items() if value is not None}
     with contextlib.ExitStack() as stack:
         server = None
@@ -117,16 +121,16 @@ def running(
         settings = Settings.from_env(broker_url=broker, **given)
         path = None if str(log) == "-" else log or (folder or Path.cwd()) / WORKER_LOG
         name = f"hanner-{os.getpid()}@{socket.gethostname()}"
-        worker = stack.enter_context(_worker(name, path, _environment(settings, given)))
-        _await_worker(settings, name, worker, path)
+        worker = stack.enter_context(_run_worker(name, path, _environment(settings, given)))
+        _wait_for_worker(settings, name, worker, path)
         gateway = None
         if listen is not None:
-            gateway = stack.enter_context(serving(listen, path, _environment(settings, given)))
-        yield Stack(settings, server, worker, name, path, _ask_model(settings, path), gateway)
+            gateway = stack.enter_context(run_gateway(listen, path, _environment(settings, given)))
+        yield LocalStack(settings, server, worker, name, path, _query_model(settings, path), gateway)
 
 
 @contextlib.contextmanager
-def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+def _run_worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     command = worker_command(name, "--loglevel", "INFO")
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
@@ -134,31 +138,31 @@ def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[su
     try:
         yield process
     finally:
-        children.stop(process, patience=STOP_PATIENCE)
+        children.stop(process, patience=STOP_TIMEOUT)
 
 
 def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:
-    """Return this process's environment with the settings on top."""
+    """Return this process's environment with the given settings added."""
     return {**os.environ, **{variable(name): str(getattr(settings, name)) for name in (*given, "broker_url")}}
 
 
 def worker_command(name: str, *options: str) -> list[str]:
     """Return the command line of a worker.
 
-    Events are on, for `hanner demo`, `hanner bench` and Flower. Gossip is off: each worker would hear every other one's
-    events, and nothing here needs them.
+    Events are enabled for `hanner demo`, `hanner bench` and Flower. Gossip is disabled, because it sends every worker
+    the events of all others, which hanner does not use.
     """
     celery = [sys.executable, "-m", "celery", "-A", "hanner_worker", "worker"]
     return [*celery, "-n", name, "-E", "--without-gossip", *options]
 
 
-def foreign(environ: Mapping[str, str]) -> list[str]:
-    """Name the variables of another Celery app, whose addresses would win over hanner's."""
-    return [key for key in environ if key.startswith(("CELERY_BROKER", "CELERY_RESULT"))]
+def foreign_celery_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of variables of another Celery app, which would override hanner's addresses."""
+    return [name for name in environ if name.startswith(("CELERY_BROKER", "CELERY_RESULT"))]
 
 
-def _await_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes]", log: Path | None) -> None:
-    """Ask the worker whether it is there until it says so, or ends."""
+def _wait_for_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes]", log: Path | None) -> None:
+    """Ping the worker until it answers or exits."""
     app = make_celery(settings)
     try:
         while worker.poll() is None:
@@ -166,37 +170,41 @@ def _await_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes
                 return
     finally:
         app.close()
-    raise HannerError(_death(f"the worker did not start (code {worker.returncode})", log))
+    raise HannerError(_with_log(f"the worker did not start (exit code {worker.returncode})", log))
 
 
-def _ask_model(settings: Settings, log: Path | None) -> str:
-    """Send one text all the way, which is the proof that everything works; return the model's name."""
+def _query_model(settings: Settings, log: Path | None) -> str:
+    """Send one text through the whole stack; return the id of the model that answered."""
     try:
         with Client(settings=settings) as ner:
-            meta = ner.submit(EXAMPLE_TEXT, expires=FIRST_ANSWER).wait(timeout=FIRST_ANSWER)
-    except TimedOut:  # not a failure: after a crash, a queue full of requests may come first
-        return f"not known yet, the worker has not answered within {FIRST_ANSWER:g} s (is much queued?)"
+            meta = ner.submit(EXAMPLE_TEXT, expires=FIRST_RESULT_TIMEOUT).wait(timeout=FIRST_RESULT_TIMEOUT)
+    except TimedOut:  # not an error: a given Redis may have a queue full of requests
+        return f"unknown, no result within {FIRST_RESULT_TIMEOUT:g} s (is the queue full?)"
     result = meta.get("result")
     if meta["status"] != "SUCCESS" or not isinstance(result, Mapping):
-        raise HannerError(_death("the worker could not answer a first text", log))
+        raise HannerError(_with_log("the worker failed on the first text", log))
     return str(result.get("model"))
 
 
-def _need_worker() -> None:
+def _require_worker_packages() -> None:
     for module in ("hanner_worker", "onnxruntime", "tokenizers", "numpy"):
         if importlib.util.find_spec(module) is None:
             raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
 
 
-def _watch(process: "subprocess.Popen[bytes]", describe: Any, ended: "queue.SimpleQueue[str]") -> None:
-    threading.Thread(target=lambda: ended.put(describe(process.wait())), daemon=True).start()
+def _report_exit(
+    process: "subprocess.Popen[bytes]", name: str, log: Path | None, exits: "queue.SimpleQueue[str]"
+) -> None:
+    """Put a message into `exits` when the process exits, from a thread."""
+
+    def report() -> None:
+        exits.put(_with_log(f"{name} exited (exit code {process.wait()})", log))
+
+    threading.Thread(target=report, daemon=True).start()
 
 
-def _death(what: str, log: Path | None) -> str:
-    lines = "" if log is None else children.last_lines(log)
-    return f"{what}; its log ends:\n{lines}" if lines else f"{what}; see what it wrote above" if log is None else what
-
-
-def address(settings: Settings) -> str:
-    """Return the broker's address, fit to be shown."""
-    return redact_url(settings.broker_url)
+def _with_log(message: str, log: Path | None) -> str:
+    if log is None:
+        return f"{message}; see its output above"
+    lines = children.last_lines(log)
+    return f"{message}; last lines of its log:\n{lines}" if lines else message

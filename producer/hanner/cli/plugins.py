@@ -1,23 +1,92 @@
-"""What a worker's packages bring to commands here, without an import of theirs: entry points of `hanner.local`."""
+"""Plug-ins of the command line: entry points of other packages, imported only when they are used.
 
+The group `hanner.commands` has commands. The group `hanner.local` has parts of a worker that commands here need.
+"""
+
+import contextlib
+import re
 from importlib import metadata
 from typing import Any
+
+import typer
+from typer.core import TyperGroup
 
 from hanner.errors import HannerError
 from hanner.utils.packaging import install_hint
 
+COMMANDS = "hanner.commands"
 LOCAL = "hanner.local"
 
 
-def local(name: str) -> Any:
-    """Return what is there under this name.
+class PluginGroup(TyperGroup):
+    """A command group with the built-in commands and those of plug-ins."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *metadata.entry_points(group=COMMANDS).names})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; None if there is no command of this name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None:
+            for entry in metadata.entry_points(group=COMMANDS, name=cmd_name):
+                return load_command(entry)
+        return command
+
+
+def load_command(entry: metadata.EntryPoint) -> Any:
+    """Return the command of a plug-in, a typer app or a function; if it cannot be imported, one that prints a hint."""
+    try:
+        plugin = entry.load()
+    except ImportError as error:
+        return _hint_command(entry.name, error)
+    app = plugin
+    if not isinstance(plugin, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        app.command(entry.name)(plugin)
+    command = typer.main.get_command(app)
+    command.name = entry.name
+    return command
+
+
+def _hint_command(name: str, error: ImportError) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")  # rich markup would drop [extra]
+
+    # Accepts any arguments, so that the hint is printed whatever follows the command's name.
+    @app.command(
+        name,
+        help=f"Not installed: {install_hint(extra_of(error.name))}.",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )
+    def hint() -> None:
+        raise HannerError(f"`hanner {name}` is not installed ({error}): {install_hint(extra_of(error.name))}")
+
+    return typer.main.get_command(app)
+
+
+def extra_of(module: str | None) -> str:
+    """Return the smallest extra that installs a module; `all` if none is known."""
+    top = (module or "").partition(".")[0].replace("_", "-").lower()
+    packages: dict[str, set[str]] = {}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for requirement in metadata.requires("hanner") or []:
+            name = re.match(r"[\w.-]+", requirement)
+            extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
+            if name and extra:
+                packages.setdefault(extra[1], set()).add(name[0].replace("_", "-").lower())
+    matching = (extra for extra, names in packages.items() if top in names)
+    return min(matching, key=lambda extra: len(packages[extra]), default="all")
+
+
+def load_local(name: str) -> Any:
+    """Return the entry point of this name in the group `hanner.local`.
 
     Raises:
-        HannerError: its packages are not installed.
+        HannerError: the packages it needs are not installed.
     """
     for entry in metadata.entry_points(group=LOCAL, name=name):
         try:
             return entry.load()
         except ImportError as error:
-            raise HannerError(f"{error.name} is missing here: {install_hint('worker')}") from None
-    raise HannerError(f"nothing here is named {name}; install hanner again")
+            raise HannerError(f"{error.name} is not installed: {install_hint('worker')}") from None
+    raise HannerError(f"the entry point {name!r} of {LOCAL} is missing; reinstall hanner")

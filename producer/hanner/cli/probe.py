@@ -1,19 +1,19 @@
-"""The text that is sent to see whether, and by what model, texts are answered."""
+"""A test request that asks for the model of the workers."""
 
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 
 
-def model_of(ner: Client, name: str | None = None) -> str:
-    """Return the model that answers, or answers to this name: NAME@DIGEST8.
+def query_model(ner: Client, name: str | None = None) -> str:
+    """Return the id, NAME@DIGEST8, of the model that answers; with `name`, of the model of this name.
 
     Raises:
-        HannerError: none does.
+        HannerError: no worker answers, or its result has no model.
     """
     job = ner.submit(EXAMPLE_TEXT, model=name)
     result = job.wait().get("result")
     job.result()
     if not isinstance(result, dict) or "model" not in result:
-        raise HannerError("the worker does not say which model it runs; is it an older one?")
+        raise HannerError("the worker's result does not name its model; update hanner on the worker")
     return str(result["model"])

@@ -1,4 +1,4 @@
-"""`hanner up`: Redis if none is given, and a worker, until Ctrl-C."""
+"""`hanner up`: runs Redis, a worker and the gateway until Ctrl-C."""
 
 import contextlib
 import json
@@ -9,81 +9,85 @@ from typing import Annotated
 
 import typer
 
-from hanner.cli import gateway_process as http
-from hanner.cli.gateway_process import Listen
-from hanner.cli.local_stack import Stack, Stopped, address, running, stopping
+from hanner.cli import gateway_process
+from hanner.cli.gateway_process import ListenAddress
+from hanner.cli.local_stack import LocalStack, StopRequested, handle_stop_signals, run_stack
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.settings import variable
+from hanner.transport.celery_app import redact_url
 from hanner.utils.folders import home
 
 
 def up(
     broker: Annotated[
-        str | None, typer.Option(help="Redis to use, in place of HANNER_BROKER_URL; without both, one is started.")
+        str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL. Default: start a Redis.")
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the started Redis's data and of logs. Default: ~/.local/share/hanner."),
+        Path | None, typer.Option(help="Folder for Redis's data and for logs. Default: ~/.local/share/hanner.")
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(help="File for the worker's log, - for this terminal. Default: worker.log in --data.")
+        Path | None,
+        typer.Option(help="File for the worker's log; - for this terminal. Default: worker.log in --data."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of a model package, in place of HANNER_MODEL.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a model package; overrides HANNER_MODEL.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Pool processes; 0 is one per core.", min=0)] = None,
-    gateway: Annotated[bool | None, typer.Option(help="Serve HTTP too. Default: where the extra is installed.")] = None,
-    host: Annotated[str, typer.Option(help="Address that HTTP is served on.")] = "127.0.0.1",
+    gateway: Annotated[
+        bool | None, typer.Option(help="Start the HTTP gateway. Default: if its extra is installed.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address that the gateway listens on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="Port of it. Default: 8000, or a free one.", min=1, max=65535)
+        int | None, typer.Option(help="Port of the gateway. Default: 8000, or any free port.", min=1, max=65535)
     ] = None,
 ) -> None:
-    """Start everything and keep it running; Ctrl-C stops all of it."""
+    """Start Redis, a worker and the gateway; Ctrl-C stops them."""
     broker = broker or os.environ.get(variable("broker_url")) or None
     folder = data or home()
     folder.mkdir(parents=True, exist_ok=True)
-    listen = Listen(host, port) if (http.is_installed() if gateway is None else gateway) else None
+    with_gateway = gateway_process.is_installed() if gateway is None else gateway
+    listen = ListenAddress(host, port) if with_gateway else None
     try:
-        with stopping():
+        with handle_stop_signals():
             print("Starting …", file=sys.stderr, flush=True)
-            with running(broker, folder, log, listen=listen, model=model, concurrency=concurrency) as stack:
-                print(_described(stack), flush=True)
+            with run_stack(broker, folder, log, listen=listen, model=model, concurrency=concurrency) as stack:
+                print(_format_stack(stack), flush=True)
                 raise HannerError(stack.wait())
-    except Stopped:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            print("Stopped; no process is left.", file=sys.stderr)
+    except StopRequested:
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            print("Stopped; all processes have ended.", file=sys.stderr)
 
 
-def _addresses(stack: Stack) -> str:
+def _format_stack(stack: LocalStack) -> str:
+    origin = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
+    url = redact_url(stack.settings.broker_url)
+    return f"""\
+hanner is running.
+
+  Redis    {url} ({origin})
+  worker   {stack.name} (log: {stack.log or "this terminal"})
+  model    {stack.model}
+{_format_addresses(stack)}
+Call it from a shell:
+
+  hanner extract --broker {url} {EXAMPLE_TEXT}
+{_format_curl(stack)}
+or from Python:
+
+  from hanner import Client
+  with Client("{url}") as ner:
+      print(ner.extract("{EXAMPLE_TEXT}"))
+
+Press Ctrl-C to stop."""
+
+
+def _format_addresses(stack: LocalStack) -> str:
     if stack.gateway is None:
         return ""
     return f"  page     {stack.gateway.url}/\n  API      {stack.gateway.url}/docs\n"
 
 
-def _curl(stack: Stack) -> str:
+def _format_curl(stack: LocalStack) -> str:
     if stack.gateway is None:
         return ""
     body = json.dumps({"text": EXAMPLE_TEXT}, ensure_ascii=False)
     return f"  curl {stack.gateway.url}/api/v1/ner -H 'Content-Type: application/json' -d '{body}'\n"
-
-
-def _described(stack: Stack) -> str:
-    redis = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
-    where = address(stack.settings)
-    return f"""\
-hanner is up.
-
-  Redis    {where} ({redis})
-  worker   {stack.name} (log: {stack.log or "this terminal"})
-  model    {stack.model}
-{_addresses(stack)}
-Call it from a shell:
-
-  hanner extract --broker {where} {EXAMPLE_TEXT}
-{_curl(stack)}
-or from Python:
-
-  from hanner import Client
-  with Client("{where}") as ner:
-      print(ner.extract("{EXAMPLE_TEXT}"))
-
-Ctrl-C stops all of it."""

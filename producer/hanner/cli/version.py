@@ -1,14 +1,16 @@
-"""`hanner version`: what is installed."""
+"""`hanner version`: prints the versions of hanner and its dependencies."""
 
 import platform
 from importlib import metadata
 
+PACKAGES = ("celery", "kombu", "redis", "pydantic", "onnxruntime", "tokenizers")
+
 
 def version() -> None:
-    """Print the versions of hanner and of what it stands on."""
+    """Print the versions of hanner and its dependencies."""
     print(f"hanner {metadata.version('hanner')}")
     print(f"python {platform.python_version()}")
-    for name in ("celery", "kombu", "redis", "pydantic", "onnxruntime", "tokenizers"):
+    for name in PACKAGES:
         try:
             print(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""Jobs: many texts at once, worked on in small parcels. A job's state is in Redis, where any gateway finds it."""
+"""Jobs: many texts in one request, processed in chunks through the queue, with their state in Redis."""

@@ -1,6 +1,6 @@
-"""Works on jobs: takes one that nobody works on, sends its parcels through the queue, a few at a time, stores answers.
+"""The job runner: claims jobs, sends their chunks through the queue, a few at a time, and stores the documents.
 
-Every gateway process has one. A process that dies lets its leases lapse, and the others go on where it stopped.
+Every gateway process has one. When a process dies, its leases expire and other processes continue its jobs.
 """
 
 import asyncio
@@ -18,125 +18,124 @@ from hanner.errors import BrokerUnreachable, HannerError, ModelFailed, QueueFull
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
 from hanner_gateway.jobs.store import LEASE_MS, Claim, JobStore
-from hanner_gateway.offsets import shaped_document
+from hanner_gateway.offsets import apply_options_to_document
 
 log = logging.getLogger("hanner.gateway.jobs")
 
-JOBS = 4
-"""Jobs that a process works on at a time."""
-PARCELS = 8
-"""Parcels that a process has in the queue at a time: enough to keep workers busy, few enough that whoever sends a
-single text need not wait long behind them."""
-LOOK = 1.0
-"""Seconds between two looks for jobs that other processes have left, and between two renewals of a lease."""
-PAUSE, LONGEST_PAUSE = 1.0, 10.0
-"""Seconds to wait when the queue is full, or Redis away: where nobody knows better, and at most."""
+MAX_JOBS = 4
+"""Jobs that a process works on at the same time."""
+MAX_CHUNKS = 8
+"""Chunks that a process has in the queue: enough to keep workers busy, few enough not to delay other requests."""
+POLL_INTERVAL = 1.0
+"""Seconds between two attempts to claim a job, and the maximum between two renewals of a lease."""
+RETRY_DELAY, MAX_RETRY_DELAY = 1.0, 10.0
+"""Seconds to wait if the queue is full or Redis is unreachable: without an estimate, and at most."""
 
 
-class _GoneError(Exception):
-    """The job was dropped, or another process has it."""
+class _JobLostError(Exception):
+    """The job was deleted, or another process has claimed it."""
 
 
-class Runner:
-    """Works on jobs until it is stopped.
+class JobRunner:
+    """Works on jobs until it is cancelled.
 
     Args:
-        store: Where jobs are.
+        store: Stores the jobs.
         client: Sends texts.
     """
 
     def __init__(self, store: JobStore, client: AsyncClient) -> None:
         self._store = store
         self._client = client
-        self._woken = asyncio.Event()
-        self._slots: Final = asyncio.Semaphore(JOBS)
-        self._room: Final = asyncio.Semaphore(PARCELS)
-        self._running: set[asyncio.Task[None]] = set()
+        self._wakeup = asyncio.Event()
+        self._job_slots: Final = asyncio.Semaphore(MAX_JOBS)
+        self._chunk_slots: Final = asyncio.Semaphore(MAX_CHUNKS)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
-        """Look for jobs at once."""
-        self._woken.set()
+        """Look for jobs now instead of after the poll interval."""
+        self._wakeup.set()
 
     async def run(self) -> None:
-        """Look for jobs and work on them; when cancelled, revoke what is in the queue and give the jobs back."""
+        """Claim jobs and work on them; when cancelled, revoke what is in the queue and release the jobs."""
         try:
             while True:
-                await self._slots.acquire()
+                await self._job_slots.acquire()
                 claim = await self._claim()
                 if claim is None:
-                    self._slots.release()
+                    self._job_slots.release()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), LOOK)
-                    self._woken.clear()
+                        await asyncio.wait_for(self._wakeup.wait(), POLL_INTERVAL)
+                    self._wakeup.clear()
                 else:
                     task = asyncio.create_task(self._work(claim))
-                    self._running.add(task)
-                    task.add_done_callback(self._ended)
+                    self._tasks.add(task)
+                    task.add_done_callback(self._finished)
         finally:
-            for task in self._running:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        self._slots.release()
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._job_slots.release()
         self.wake()
 
     async def _claim(self) -> Claim | None:
         try:
             return await self._store.claim()
         except (RedisError, OSError) as error:
-            log.warning("jobs cannot be looked for, Redis does not answer: %s", type(error).__name__)
+            log.warning("cannot claim jobs, Redis is unreachable: %s", type(error).__name__)
             return None
 
     async def _work(self, claim: Claim) -> None:
-        """Work on a job until it is done, gone, or Redis is away; in the last case somebody takes it again."""
-        request_id.adopt(claim.request_id)
-        tracing.adopt(claim.traceparent)  # for this task and the parcels' own
-        log.info("job %s begins [%s]", claim.id, claim.request_id)
+        """Work on a job until it is finished or lost; release it if Redis becomes unreachable."""
+        request_id.set_current(claim.request_id)
+        tracing.adopt(claim.traceparent)  # for this task and the tasks of its chunks
+        log.info("job %s started [%s]", claim.id, claim.request_id)
         try:
-            numbers = iter(await self._store.pending(claim.id))
+            numbers = iter(await self._store.pending_chunks(claim.id))
             async with asyncio.TaskGroup() as group:
-                keeper = group.create_task(self._keep(claim))
-                async with asyncio.TaskGroup() as parcels:
-                    for _ in range(PARCELS):
-                        parcels.create_task(self._take(claim, numbers))
-                keeper.cancel()
-            log.info("job %s is through [%s]", claim.id, claim.request_id)
-        except* _GoneError:
-            log.info("job %s was dropped [%s]", claim.id, claim.request_id)
-        except* (RedisError, OSError, HannerError) as trouble:
-            log.warning("job %s rests: %r [%s]", claim.id, trouble.exceptions[0], claim.request_id)
-            await asyncio.sleep(PAUSE)
-            await self._give_back(claim)
+                renewal = group.create_task(self._renew_lease(claim))
+                async with asyncio.TaskGroup() as senders:
+                    for _ in range(MAX_CHUNKS):
+                        senders.create_task(self._process_chunks(claim, numbers))
+                renewal.cancel()
+            log.info("job %s finished [%s]", claim.id, claim.request_id)
+        except* _JobLostError:
+            log.info("job %s was revoked or claimed by another process [%s]", claim.id, claim.request_id)
+        except* (RedisError, OSError, HannerError) as errors:
+            log.warning("job %s interrupted, retrying: %r [%s]", claim.id, errors.exceptions[0], claim.request_id)
+            await asyncio.sleep(RETRY_DELAY)
+            await self._release(claim)
         except* asyncio.CancelledError:
-            await self._give_back(claim)
+            await self._release(claim)
             raise
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _release(self, claim: Claim) -> None:
         with contextlib.suppress(RedisError, OSError):
-            await self._store.renew(claim, 0)
+            await self._store.release(claim)
 
-    async def _keep(self, claim: Claim) -> None:
-        """Hold the lease, and notice when the job is dropped."""
+    async def _renew_lease(self, claim: Claim) -> None:
+        """Renew the lease until cancelled; raise if the job is lost."""
         while True:
-            await asyncio.sleep(min(LOOK, LEASE_MS / 3000))
+            await asyncio.sleep(min(POLL_INTERVAL, LEASE_MS / 3000))
             if not await self._store.renew(claim):
-                raise _GoneError
+                raise _JobLostError
 
-    async def _take(self, claim: Claim, numbers: Iterator[int]) -> None:
+    async def _process_chunks(self, claim: Claim, numbers: Iterator[int]) -> None:
         for number in numbers:
-            async with self._room:
-                texts = await self._store.texts(claim.id, number)
+            async with self._chunk_slots:
+                texts = await self._store.read_chunk(claim.id, number)
                 if texts is None:
                     continue
-                with metrics.counting(texts) as counted:
-                    documents = await self._answer(texts, claim)
-                    counted(documents)
-                if not await self._store.put(claim, number, documents):
-                    raise _GoneError
+                with metrics.count_texts(texts) as count:
+                    documents = await self._extract(texts, claim)
+                    count(documents)
+                if not await self._store.complete_chunk(claim, number, documents):
+                    raise _JobLostError
 
-    async def _answer(self, texts: Sequence[str], claim: Claim) -> list[Document]:
+    async def _extract(self, texts: Sequence[str], claim: Claim) -> list[Document]:
         """Return one document per text."""
         while True:
             try:
@@ -144,18 +143,18 @@ class Runner:
                     list(texts), timeout=None, priority="bulk", model=claim.options.model
                 )
             except QueueFull as error:
-                await asyncio.sleep(min(getattr(error, "seconds", None) or PAUSE, LONGEST_PAUSE))
+                await asyncio.sleep(min(getattr(error, "seconds", None) or RETRY_DELAY, MAX_RETRY_DELAY))
             except BrokerUnreachable:
                 raise
             except (ModelFailed, WorkerLost) as error:
                 if len(texts) == 1:
                     return [refused(str(error.code), str(error))]
-                # One of them brought the others down: each is tried alone.
-                return [document for text in texts for document in await self._answer([text], claim)]
+                # One text made the whole chunk fail: send each text alone.
+                return [document for text in texts for document in await self._extract([text], claim)]
             except HannerError as error:
                 if error.code is None:
                     raise
                 return [refused(error.code, str(error))] * len(texts)
             else:
                 pairs = zip(texts, documents, strict=True)
-                return [shaped_document(text, document, claim.options) for text, document in pairs]
+                return [apply_options_to_document(text, document, claim.options) for text, document in pairs]

@@ -1,9 +1,9 @@
 """Jobs in Redis: bounded in number, expiring, shared by all gateway processes.
 
-A job is a hash (its progress), a hash of parcels of texts that are still to do, and a hash of parcels of documents.
-`…:jobs` is a sorted set of unfinished jobs, each with the time at which the lease of the process that works on it
-lapses; `…:jobs:ended` one of those that are done. Every step that reads before it writes is one script, so that
-processes cannot get in each other's way; a parcel that is answered twice counts once.
+A job has three keys: a hash with its progress, a hash of the chunks of texts that are still to do, and a hash of the
+documents of completed chunks. `…:jobs` is a sorted set of unfinished jobs, scored by the deadline of the lease of the
+process that works on each; `…:jobs:ended` is a sorted set of finished jobs. Every step that reads before it writes is
+one Lua script, so that processes do not interfere. A chunk that is completed twice counts once.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hanner.contract import Document
 from hanner.utils import tracing
-from hanner_gateway.jobs import scripts
+from hanner.utils.lua import load_script
 from hanner_gateway.problems import ProblemError
 from hanner_gateway.schemas import JobProgress, JobState, Options
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 LEASE_MS = 10_000
-"""A process that has not renewed its lease for so long is taken for dead, and others go on with its jobs."""
-READ_PARCELS = 32
-"""Parcels of documents read from Redis at once."""
+"""A process that does not renew its lease for this long is considered dead; other processes take over its jobs."""
+READ_CHUNKS = 32
+"""Chunks of documents that are read from Redis in one round trip."""
+SCRIPTS = "hanner_gateway.jobs.scripts"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Claim:
     """A job that this process works on.
 
     Attributes:
-        id: The job's.
-        owner: This process's, for this lease.
-        options: What is to be done with what is found.
-        request_id: Of the request that made the job.
-        traceparent: The trace that this request belongs to; empty if none does.
+        id: The job's id.
+        owner: Identifies this claim; a later claim of the same job has another owner.
+        options: The options of the job's request.
+        request_id: The id of the request that created the job.
+        traceparent: The trace of that request; empty if there is none.
     """
 
     id: str
@@ -48,115 +49,122 @@ class Claim:
 
 
 class JobStore:
-    """Creates, claims, fills, reads and drops jobs.
+    """Creates, claims, completes, reads and deletes jobs.
 
     Args:
         redis: The connection.
         queue: The queue's name, part of all keys.
-        ttl: Seconds after which a job that nobody touches is forgotten.
-        most: Jobs that may be unfinished, and that are kept when they have ended.
+        ttl: Seconds after the last change until a job expires.
+        max_jobs: Maximum number of unfinished jobs, and of finished jobs that are kept.
     """
 
-    def __init__(self, redis: "Redis", queue: str, ttl: int, most: int) -> None:
-        self._redis: Any = redis  # redis-py's annotations leave open what is awaited and what is bytes
+    def __init__(self, redis: "Redis", queue: str, ttl: int, max_jobs: int) -> None:
+        self._redis: Any = redis  # redis-py's annotations mix awaitable and plain results
         self._prefix = f"hanner:{queue}:job"
         self._ttl = ttl
-        self._most = most
-        self._open, self._claim, self._renew, self._put, self._drop = (
-            self._redis.register_script(script)
-            for script in (scripts.OPEN, scripts.CLAIM, scripts.RENEW, scripts.PUT, scripts.DROP)
+        self._max_jobs = max_jobs
+        self._create, self._claim, self._renew, self._complete_chunk, self._delete = (
+            self._redis.register_script(load_script(SCRIPTS, name).source)
+            for name in ("create", "claim", "renew", "complete_chunk", "delete")
         )
+        self._unfinished = f"{self._prefix}s"
+        self._finished = f"{self._prefix}s:ended"
 
     def key(self, job_id: str, part: str = "") -> str:
-        """Name a job's hash, or its `texts` or `documents`; the hash's name is also the channel of its changes."""
+        """Return the key of a job's hash, or of its `texts` or `documents`.
+
+        The hash's key is also the name of the channel that announces changes.
+        """
         return f"{self._prefix}:{job_id}:{part}" if part else f"{self._prefix}:{job_id}"
 
     def _keys(self, job_id: str) -> list[str]:
         return [self.key(job_id, part) for part in ("", "texts", "documents")]
 
-    @property
-    def _sets(self) -> list[str]:
-        return [f"{self._prefix}s", f"{self._prefix}s:ended"]
-
     async def create(
-        self, parcels: AsyncIterator[list[list[str]]], options: Options, request_id: str
+        self, chunks: AsyncIterator[list[list[str]]], options: Options, request_id: str
     ) -> tuple[str, int]:
-        """Store a job's texts as they come and open it; return its id and how many texts it has.
+        """Store a job's texts while they are read, then open the job; return its id and its number of texts.
 
         Args:
-            parcels: Parcels of texts, several at a time.
-            options: What is to be done with what is found.
-            request_id: Of the request that makes the job.
+            chunks: Chunks of texts, several at a time.
+            options: The options of the request.
+            request_id: The id of the request that creates the job.
 
         Raises:
             ProblemError: too many jobs are unfinished.
         """
-        if await self.unfinished() >= self._most:
-            raise self._full()
+        if await self.count_unfinished() >= self._max_jobs:
+            raise self._too_many_jobs()
         job_id = uuid.uuid4().hex
         trace = tracing.at_hand()
         count = total = 0
         try:
-            async for several in parcels:
-                mapping = {str(count + n): _dumped(parcel) for n, parcel in enumerate(several)}
+            async for several in chunks:
+                mapping = {str(count + n): _to_json(chunk) for n, chunk in enumerate(several)}
                 async with self._redis.pipeline(transaction=False) as pipe:
                     pipe.hset(self.key(job_id, "texts"), mapping=mapping)
                     pipe.expire(self.key(job_id, "texts"), self._ttl)
                     await pipe.execute()
                 count += len(several)
                 total += sum(map(len, several))
-            arguments: list[Any] = [self._most, self._ttl, job_id, total, options.model_dump_json(), request_id, trace]
-            opened = await self._open(keys=[*self._sets, self.key(job_id)], args=arguments)
+            args: list[Any] = [self._max_jobs, self._ttl, job_id, total, options.model_dump_json(), request_id, trace]
+            result = await self._create(keys=[self._unfinished, self.key(job_id)], args=args)
         except BaseException:
             await self._redis.unlink(self.key(job_id, "texts"))
             raise
-        if not opened:
+        if result == b"FULL":
             await self._redis.unlink(self.key(job_id, "texts"))
-            raise self._full()
+            raise self._too_many_jobs()
         return job_id, total
 
-    def _full(self) -> ProblemError:
-        detail = f"{self._most} jobs are unfinished already; wait until one is done, or raise HANNER_MAX_JOBS"
+    def _too_many_jobs(self) -> ProblemError:
+        detail = f"{self._max_jobs} jobs are unfinished; wait until one has finished, or raise HANNER_MAX_JOBS"
         return ProblemError(429, detail, code="too_many_jobs", headers={"Retry-After": "10"})
 
     async def claim(self) -> Claim | None:
-        """Take a job that nobody works on; None when there is none."""
+        """Claim a job that no process works on; return None if there is none."""
         owner = uuid.uuid4().hex
-        found = await self._claim(keys=self._sets[:1], args=[self._prefix, owner, LEASE_MS])
+        found = await self._claim(keys=[self._unfinished], args=[self._prefix, owner, LEASE_MS])
         if not found:
             return None
         job_id, options, request_id, trace = (part.decode() for part in found)
         return Claim(job_id, owner, Options.model_validate_json(options), request_id, trace)
 
     async def renew(self, claim: Claim, lease_ms: int = LEASE_MS) -> bool:
-        """Prolong the lease; 0 gives it back. False when the job is gone, or another's."""
-        keys = [*self._sets[:1], *self._keys(claim.id)]
-        return bool(await self._renew(keys=keys, args=[claim.id, claim.owner, lease_ms, self._ttl]))
+        """Renew the lease; return False if the job is gone or another process has claimed it."""
+        keys = [self._unfinished, *self._keys(claim.id)]
+        result = await self._renew(keys=keys, args=[claim.id, claim.owner, lease_ms, self._ttl])
+        return bool(result == b"RENEWED")
 
-    async def pending(self, job_id: str) -> list[int]:
-        """Return the numbers of the parcels that are to be done, in order."""
+    async def release(self, claim: Claim) -> None:
+        """End the lease, so that another process can claim the job at once."""
+        await self.renew(claim, 0)
+
+    async def pending_chunks(self, job_id: str) -> list[int]:
+        """Return the numbers of the chunks that are still to do, in order."""
         return sorted(map(int, await self._redis.hkeys(self.key(job_id, "texts"))))
 
-    async def texts(self, job_id: str, number: int) -> list[str] | None:
-        """Return the texts of a parcel; None when it is done or the job gone."""
+    async def read_chunk(self, job_id: str, number: int) -> list[str] | None:
+        """Return the texts of a chunk; None if it is completed or the job is gone."""
         found = await self._redis.hget(self.key(job_id, "texts"), str(number))
         texts: list[str] | None = None if found is None else json.loads(found)
         return texts
 
-    async def put(self, claim: Claim, number: int, documents: Sequence[Document]) -> bool:
-        """Store the documents of a parcel; False when the job is gone."""
-        described = [document.model_dump(exclude_none=True) for document in documents]
+    async def complete_chunk(self, claim: Claim, number: int, documents: Sequence[Document]) -> bool:
+        """Store the documents of a chunk; return False if the job is gone."""
+        payload = _to_json([document.model_dump(exclude_none=True) for document in documents])
         failed = sum(document.error is not None for document in documents)
-        parcel: list[Any] = [claim.id, number, _dumped(described), len(documents), failed]
-        limits: list[Any] = [self._ttl, self._most, self._prefix]
-        return bool(await self._put(keys=[*self._sets, *self._keys(claim.id)], args=[*parcel, *limits]))
+        keys = [self._unfinished, self._finished, *self._keys(claim.id)]
+        chunk: list[Any] = [claim.id, number, payload, len(documents), failed]
+        limits: list[Any] = [self._ttl, self._max_jobs, self._prefix]
+        return bool(await self._complete_chunk(keys=keys, args=[*chunk, *limits]) == b"STORED")
 
-    async def unfinished(self) -> int:
-        """Return how many jobs are not done."""
-        return int(await self._redis.zcard(self._sets[0]))
+    async def count_unfinished(self) -> int:
+        """Return the number of unfinished jobs."""
+        return int(await self._redis.zcard(self._unfinished))
 
     async def progress(self, job_id: str) -> JobProgress | None:
-        """Return how far a job is; None when there is none, or no more."""
+        """Return the progress of a job; None if there is no such job."""
         fields = ("state", "done", "failed", "total")
         found = await self._redis.hmget(self.key(job_id), *fields)
         if found[0] is None:
@@ -166,32 +174,33 @@ class JobStore:
         return JobProgress(id=job_id, state=JobState(state), done=done, failed=failed, total=total)
 
     async def documents(self, job_id: str) -> AsyncIterator[bytes]:
-        """Yield a done job's documents as JSON, without the list's brackets, some parcels at a time.
+        """Yield a finished job's documents as JSON without the list's brackets, several chunks at a time.
 
         Raises:
-            LookupError: they expired meanwhile.
+            LookupError: the job expired meanwhile.
         """
         key = self.key(job_id, "documents")
         count = await self._redis.hlen(key)
-        for first in range(0, count, READ_PARCELS):
-            numbers = map(str, range(first, min(count, first + READ_PARCELS)))
-            parcels = await self._redis.hmget(key, *numbers)
-            if None in parcels:
+        for first in range(0, count, READ_CHUNKS):
+            numbers = map(str, range(first, min(count, first + READ_CHUNKS)))
+            chunks = await self._redis.hmget(key, *numbers)
+            if None in chunks:
                 raise LookupError(job_id)
-            yield b",".join(parcel[1:-1] for parcel in parcels)
+            yield b",".join(chunk[1:-1] for chunk in chunks)
 
     @contextlib.asynccontextmanager
-    async def changes(self, job_id: str) -> AsyncIterator[Callable[[float], Awaitable[Any]]]:
-        """Give a function that waits until the job may have changed, at most so many seconds."""
+    async def subscribe(self, job_id: str) -> AsyncIterator[Callable[[float], Awaitable[Any]]]:
+        """Yield a function that waits for a change of the job, for at most so many seconds."""
         async with self._redis.pubsub(ignore_subscribe_messages=True) as listener:
             await listener.subscribe(self.key(job_id))
             yield lambda seconds: listener.get_message(timeout=seconds)
 
-    async def drop(self, job_id: str) -> bool:
-        """Forget a job, whatever it does now; False when there is none."""
-        return bool(await self._drop(keys=[*self._sets, *self._keys(job_id)], args=[job_id]))
+    async def delete(self, job_id: str) -> bool:
+        """Delete a job in any state; return False if there is no such job."""
+        keys = [self._unfinished, self._finished, *self._keys(job_id)]
+        return bool(await self._delete(keys=keys, args=[job_id]) == b"DELETED")
 
 
-def _dumped(value: Any) -> bytes:
-    # Lone surrogates are the client's to refuse, text by text; until then they must pass.
+def _to_json(value: Any) -> bytes:
+    # Lone surrogates are stored as they are: the client rejects each such text when the chunk is sent.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")

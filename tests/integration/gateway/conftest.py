@@ -1,4 +1,4 @@
-"""A gateway over a real server and a stub of a worker."""
+"""Fixtures: gateways in front of a real Redis and a stub worker."""
 
 import base64
 import contextlib
@@ -11,7 +11,7 @@ from support.gateways import gateway
 
 @pytest.fixture
 def start(server):
-    """Start gateways with settings of the test's own; all stop in the end."""
+    """Return a function that starts a gateway with the given settings; all stop after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda **overrides: stack.enter_context(gateway(server.url, **overrides))
 
@@ -24,13 +24,13 @@ def running_site(running_server):
 
 @pytest.fixture
 def site(running_site, server):
-    """A gateway with default settings, shared by a module's tests, over an empty server."""
+    """A gateway with default settings, shared by the tests of a module, and an empty Redis."""
     return running_site
 
 
 @pytest.fixture
 def revoked(server):
-    """Return a function that waits until workers are told to revoke something, and returns that."""
+    """Return a function that waits for the next revoke command and returns its body."""
     with server.client.pubsub(ignore_subscribe_messages=False) as workers:
         workers.psubscribe("*pidbox")
         assert workers.get_message(timeout=5)["type"] == "psubscribe"

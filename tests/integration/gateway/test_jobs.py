@@ -1,4 +1,4 @@
-"""Jobs: through a restart, by several gateways, with bad texts, bounded and revoked."""
+"""Jobs: restarts, several gateways, invalid texts, limits, revocation."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from hanner.settings import Settings
 from hanner_gateway.jobs.store import JobStore
-from hanner_gateway.redis import connect
+from hanner_gateway.redis_client import make_redis
 from hanner_gateway.schemas import Options
 from support.gateways import gateway
 from support.stub_worker import StubWorker, failed
@@ -23,7 +23,7 @@ def created(response):
 
 
 def finished(site, job_id):
-    """Wait for the job's last event; return the whole of it."""
+    """Wait for the job's last event; return the job with its documents."""
     event, data = site.events(job_id)[-1]
     assert event == "end"
     assert json.loads(data)["state"] == "done"
@@ -34,7 +34,7 @@ def starts(job):
     return [document["entities"][0]["start"] for document in job["documents"]]
 
 
-def test_many_texts_come_back_in_order(site, worker):
+def test_documents_are_in_the_order_of_the_texts(site, worker):
     job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
     assert job["total"] == 100
     done = finished(site, job["id"])
@@ -51,7 +51,7 @@ def test_one_text_and_options(site, worker):
 
 
 @pytest.mark.parametrize("name", ["texts.txt", "texts.jsonl"])
-def test_an_uploaded_file(site, worker, name):
+def test_uploaded_file(site, worker, name):
     lines = TEXTS if name.endswith("txt") else [json.dumps({"text": text}) for text in TEXTS]
     upload = {"file": (name, "\n".join(lines).encode())}
     job = created(
@@ -60,7 +60,7 @@ def test_an_uploaded_file(site, worker, name):
     assert starts(finished(site, job["id"])) == [3 * (n % 5) for n in range(100)]
 
 
-def test_progress_is_told_as_it_comes(site, worker):
+def test_events_report_progress(site, worker):
     worker.hold()
     job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
     worker.wait_for(1)
@@ -74,7 +74,7 @@ def test_progress_is_told_as_it_comes(site, worker):
     assert rest.rpartition("event: end\ndata: ")[2].startswith(f'{{"id":"{job["id"]}","state":"done","done":100')
 
 
-def test_a_text_that_cannot_be_worked_on_fails_alone(start, worker):
+def test_invalid_text_does_not_fail_the_others(start, worker):
     site = start(max_text_chars=5)
     content = b'"ok"\n"\\ud800"\n"' + "字".encode() * 6 + b'"\n'
     job = created(site.http.post("/api/v1/jobs", files={"file": ("t.jsonl", content)}))
@@ -84,7 +84,7 @@ def test_a_text_that_cannot_be_worked_on_fails_alone(start, worker):
 
 
 @pytest.mark.parametrize("kind", ["WorkerLost", "ModelFailed"])
-def test_a_text_that_takes_its_parcel_down_fails_alone(site, worker, kind):
+def test_text_that_fails_its_chunk_does_not_fail_the_others(site, worker, kind):
     worker.behaviour = lambda request: (
         failed(kind, "gone", module="hanner.errors") if "毒" in str(request["argument"]) else None
     )
@@ -95,7 +95,7 @@ def test_a_text_that_takes_its_parcel_down_fails_alone(site, worker, kind):
     assert done["documents"][1]["error"]["message"] == "gone"
 
 
-def test_a_job_survives_its_gateway(server, worker):
+def test_job_continues_in_the_next_gateway(server, worker):
     worker.hold()
     with gateway(server.url) as first:
         job = created(first.http.post("/api/v1/jobs", json={"texts": TEXTS}))
@@ -105,16 +105,16 @@ def test_a_job_survives_its_gateway(server, worker):
         assert starts(finished(second, job["id"])) == [n % 5 for n in range(100)]
 
 
-def test_a_job_of_a_gateway_that_died_is_taken_over(server, start, worker):
+def test_job_of_a_dead_gateway_is_taken_over(server, start, worker):
     async def abandon():
-        """Take the job as a process does that dies the next moment."""
-        redis = connect(Settings.from_env({}, broker_url=server.url))
+        """Claim the job, as a process that dies at once."""
+        redis = make_redis(Settings.from_env({}, broker_url=server.url))
         store = JobStore(redis, "hanner", 60, 10)
 
-        async def parcels():
+        async def chunks():
             yield [["马云"], ["马云"]]
 
-        job_id, _ = await store.create(parcels(), Options(), "id")
+        job_id, _ = await store.create(chunks(), Options(), "id")
         claim = await store.claim()
         assert claim.id == job_id
         assert await store.claim() is None
@@ -134,7 +134,7 @@ def test_gateways_share_jobs(start, worker):
     assert first.job(job["id"]).status_code == 404
 
 
-def test_revoking_a_job_revokes_its_requests_and_forgets_it(server, site, worker, revoked):
+def test_revoking_a_job_revokes_its_requests_and_deletes_it(server, site, worker, revoked):
     worker.hold()
     job = created(site.http.post("/api/v1/jobs", json={"texts": TEXTS}))
     tasks = {request["id"] for request in worker.wait_for(4)}
@@ -143,16 +143,16 @@ def test_revoking_a_job_revokes_its_requests_and_forgets_it(server, site, worker
         assert next(lines) == "event: progress"
         assert site.http.delete(f"/api/v1/jobs/{job['id']}").status_code == 204
         assert '"state":"revoked"' in "\n".join(lines)
-    told = ""
-    while not all(task in told for task in tasks):
-        told += revoked()
+    commands = ""
+    while not all(task in commands for task in tasks):
+        commands += revoked()
     assert site.job(job["id"]).status_code == 404
     assert site.http.delete(f"/api/v1/jobs/{job['id']}").status_code == 404
     assert site.http.get(f"/api/v1/jobs/{job['id']}/events").status_code == 404
     assert not [key for key in server.client.scan_iter() if "job" in key]
 
 
-def test_only_so_many_jobs_may_be_unfinished(start, worker):
+def test_number_of_unfinished_jobs_is_limited(start, worker):
     site = start(max_jobs=2)
     worker.hold()
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_only_so_many_jobs_may_be_unfinished(start, worker):
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_only_so_many_ended_jobs_are_kept_and_they_expire(server, start, worker):
+def test_number_of_finished_jobs_is_limited_and_they_expire(server, start, worker):
     site = start(max_jobs=2, result_ttl=60)
     ids = []
     for _ in range(4):
@@ -175,12 +175,12 @@ def test_only_so_many_ended_jobs_are_kept_and_they_expire(server, start, worker)
     assert all(0 < server.client.ttl(key) <= 60 for key in left)
 
 
-def test_an_expired_job_makes_room(server, start, worker):
+def test_expired_job_does_not_count_as_unfinished(server, start, worker):
     site = start(max_jobs=1)
     server.client.zadd("hanner:hanner:jobs", {"f" * 32: 0})
 
     async def claim():
-        redis = connect(Settings.from_env({}, broker_url=server.url))
+        redis = make_redis(Settings.from_env({}, broker_url=server.url))
         assert await JobStore(redis, "hanner", 60, 10).claim() is None
         await redis.aclose()
 
@@ -205,14 +205,14 @@ def test_an_expired_job_makes_room(server, start, worker):
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400),
     ],
 )
-def test_what_makes_no_job_leaves_nothing(server, site, request_, status):
+def test_rejected_job_leaves_no_keys(server, site, request_, status):
     response = site.http.post("/api/v1/jobs", **request_)
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert not [key for key in server.client.scan_iter() if "job" in key]
 
 
-def test_uploads_may_be_longer_than_other_bodies(start, worker):
+def test_uploads_may_be_larger_than_other_bodies(start, worker):
     site = start(max_body_bytes=2000, max_upload_bytes=10_000)
     content = b"a\n" * 2500
     assert created(site.http.post("/api/v1/jobs", files={"file": ("t.txt", content)}))["total"] == 2500
@@ -224,14 +224,14 @@ def test_uploads_may_be_longer_than_other_bodies(start, worker):
 
 
 @pytest.mark.parametrize("job_id", ["0" * 32, "x"])
-def test_a_job_that_is_not_there(site, job_id):
+def test_unknown_job_returns_404(site, job_id):
     status = 404 if job_id != "x" else 422
     assert site.job(job_id).status_code == status
     assert site.http.get(f"/api/v1/jobs/{job_id}/events").status_code == status
     assert site.http.delete(f"/api/v1/jobs/{job_id}").status_code == status
 
 
-def test_a_job_goes_on_when_redis_comes_back(server, site):
+def test_job_continues_after_redis_restarts(server, site):
     job = created(site.http.post("/api/v1/jobs", json={"texts": ["马云"]}))
     server.stop()
     server.start()

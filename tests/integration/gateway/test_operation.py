@@ -1,4 +1,4 @@
-"""Probes, metrics, status; and the OpenAPI document's own examples."""
+"""Health, metrics, status, and the examples of the OpenAPI document."""
 
 import asyncio
 import json
@@ -9,18 +9,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hanner import TimedOut
 from hanner.queue.keys import QueueKeys
-from hanner_gateway.readiness import FRESH, Readiness
+from hanner_gateway.readiness import VALID_FOR, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
 
 
-def test_it_is_ready_when_a_worker_has_answered(start, worker):
+def test_gateway_is_ready_after_a_worker_answers(start, worker):
     site = start()
     assert site.http.get("/healthz").json() == {"status": "ok"}
     assert site.http.get("/readyz").json() == {"status": "ok"}
     assert len(worker.requests) == 1
     assert site.http.get("/readyz").status_code == 200
-    assert len(worker.requests) == 1  # remembered for a while
+    assert len(worker.requests) == 1  # the success is cached
 
 
 class Clock:
@@ -31,20 +31,20 @@ class Clock:
 
 
 class Client:
-    """Stands for AsyncClient: counts what it is asked and fails when it is told to."""
+    """Fake of AsyncClient that counts calls and fails on demand."""
 
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
         self.fails = False
 
     async def extract(self, text, timeout):  # noqa: ASYNC109 - the client's signature
-        self.asked += 1
+        self.calls += 1
         await asyncio.sleep(0)
         if self.fails:
             raise TimedOut
 
 
-def test_readiness_is_asked_for_again_and_by_many_at_once_only_once():
+def test_readiness_check_is_repeated_and_shared_by_concurrent_callers():
     async def body():
         client, clock = Client(), Clock()
         readiness = Readiness(client, clock)
@@ -53,20 +53,20 @@ def test_readiness_is_asked_for_again_and_by_many_at_once_only_once():
             await readiness.check()
         client.fails = False
         await asyncio.gather(*(readiness.check() for _ in range(5)))
-        assert client.asked == 2
-        clock.now += FRESH - 1
+        assert client.calls == 2
+        clock.now += VALID_FOR - 1
         await readiness.check()
-        assert client.asked == 2
+        assert client.calls == 2
         clock.now += 2
         client.fails = True
         with pytest.raises(TimedOut):
             await readiness.check()
-        assert client.asked == 3
+        assert client.calls == 3
 
     asyncio.run(body())
 
 
-def test_status_tells_of_queue_and_workers(server, site):
+def test_status_returns_queue_and_workers(server, site):
     keys = QueueKeys("hanner")
     server.client.lpush("hanner", "{}", "{}")
     seconds, micros = server.client.time()
@@ -112,28 +112,28 @@ def test_metrics_count_requests_and_texts(start, worker):
     assert grown("hanner_http_text_characters_total") == 15
 
 
-def test_metrics_tell_of_the_queue_and_of_a_redis_that_is_away():
+def test_metrics_report_the_queue_and_an_unreachable_redis():
     with redis_server() as server, gateway(server.url, queue="mine", max_queue=70, connect_timeout=1) as site:
         server.client.lpush("mine", "{}", "{}")
         server.client.lpush("mine.bulk", json.dumps({"headers": {"hanner": {"sent_at": 1.0, "texts": 3}}}))
         server.client.hset("hanner:mine:dead", mapping={"a": "{}"})
-        told, labels = metrics(site), (("queue", "mine"),)
+        values, labels = metrics(site), (("queue", "mine"),)
         wanted = {"up": 1, "limit": 70, "unacked": 0, "dead_letters": 1, "workers": 0}
-        assert {name: told[f"hanner_queue_{name}", labels] for name in wanted} == wanted
+        assert {name: values[f"hanner_queue_{name}", labels] for name in wanted} == wanted
         interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
-        assert (told["hanner_queue_depth", interactive], told["hanner_queue_depth", bulk]) == (2, 1)
-        assert told["hanner_queue_oldest_age_seconds", bulk] > 1e9
-        assert ("hanner_queue_oldest_age_seconds", interactive) not in told  # its sender did not say when it sent
-        assert told["hanner_build_info", (("version", metadata.version("hanner")),)] == 1
-        assert told["hanner_http_jobs_unfinished", ()] == 0
+        assert (values["hanner_queue_depth", interactive], values["hanner_queue_depth", bulk]) == (2, 1)
+        assert values["hanner_queue_oldest_age_seconds", bulk] > 1e9
+        assert ("hanner_queue_oldest_age_seconds", interactive) not in values  # the message has no sent_at
+        assert values["hanner_build_info", (("version", metadata.version("hanner")),)] == 1
+        assert values["hanner_http_jobs_unfinished", ()] == 0
         server.stop()
-        told = metrics(site)
-        assert (told["hanner_queue_up", labels], told["hanner_queue_limit", labels]) == (0, 70)
-        assert ("hanner_queue_depth", interactive) not in told
-        assert ("hanner_http_jobs_unfinished", ()) not in told
+        values = metrics(site)
+        assert (values["hanner_queue_up", labels], values["hanner_queue_limit", labels]) == (0, 70)
+        assert ("hanner_queue_depth", interactive) not in values
+        assert ("hanner_http_jobs_unfinished", ()) not in values
 
 
-def test_what_anybody_may_invent_makes_no_new_series(site):
+def test_unknown_paths_and_methods_create_no_new_series(site):
     for n in range(20):
         site.http.request(f"M{n}", f"/nothing-{n}")
         site.http.get(f"/api/v1/jobs/{n:032x}")
@@ -141,7 +141,7 @@ def test_what_anybody_may_invent_makes_no_new_series(site):
     assert not [value for value in named if "nothing" in value or "0000" in value or value.startswith("M")]
 
 
-def test_every_example_of_the_document_runs_as_it_stands(site, worker):
+def test_every_example_of_the_document_works(site, worker):
     document = site.http.get("/openapi.json").json()
     schemas, ran = document["components"]["schemas"], 0
     for path, operations in document["paths"].items():
@@ -156,7 +156,7 @@ def test_every_example_of_the_document_runs_as_it_stands(site, worker):
 
 
 def examples(content, schemas):
-    """Yield the examples of a body, and those of the schemas it may have."""
+    """Yield the examples of a body and of its schemas."""
     yield from (example["value"] for example in content.get("examples", {}).values())
     waiting = [content["schema"]]
     while waiting:

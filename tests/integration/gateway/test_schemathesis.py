@@ -1,4 +1,4 @@
-"""schemathesis against the live OpenAPI document: no 5xx, no answer that the document does not describe."""
+"""schemathesis with the served OpenAPI document: no 5xx, and no response that the document does not describe."""
 
 import subprocess
 import sys
@@ -13,13 +13,13 @@ COMMAND = Path(sys.executable).with_name("schemathesis")
 UPLOAD = "POST /api/v1/jobs"
 RUNS = {
     "all but uploads": ["--exclude-name", UPLOAD],
-    # OpenAPI cannot say that a file is UTF-8 and how its name ends, so files that are made up may be refused.
+    # OpenAPI cannot express that a file is UTF-8 with a certain suffix, so generated files may be rejected.
     "uploads": ["--include-name", UPLOAD, "--exclude-checks", "positive_data_acceptance"],
 }
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_live_document_holds(server, worker, tmp_path, run):
+def test_gateway_conforms_to_its_document(server, worker, tmp_path, run):
     with gateway(server.url, api_keys=KEY) as site:
         command = [
             COMMAND, "run", f"{site.url}/openapi.json",

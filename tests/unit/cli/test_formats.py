@@ -1,4 +1,4 @@
-"""Each format against its own specification: what its readers expect, read by a small reader written from it."""
+"""Each format, parsed by a small reader that follows its specification."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hanner import Document
-from hanner.cli.formats import FormatName, Record, brat, line_format, name_for
+from hanner.cli.formats import FormatName, Record, brat, default_format, line_format
 from hanner.cli.formats.conll import bio
 from support.records import EMOJI, PEOPLE, SHARP, entity, records
 
@@ -19,7 +19,7 @@ def written(name):
     return form.header + "".join(map(form.render, records())) + form.footer
 
 
-def test_jsonl_is_one_object_per_line_with_what_the_input_said():
+def test_jsonl_has_one_object_per_line_with_the_fields_of_the_input():
     lines = [json.loads(line) for line in written(FormatName.JSONL).split("\n")[:-1]]
     assert [line["text"] for line in lines] == [record.text for record in records()]
     assert lines[2]["id"] == 2
@@ -36,12 +36,12 @@ def test_jsonl_is_one_object_per_line_with_what_the_input_said():
 def test_lone_surrogates_are_escaped_in_json():
     form = line_format(FormatName.JSONL)
     line = form.render(Record(0, "a\udc00中😀", Document()))
-    assert json.loads(line.encode("utf-8", form.unencodable))["text"] == "a\udc00中😀"
-    assert json.loads(line.encode("ascii", form.unencodable))["text"] == "a\udc00中😀"
+    assert json.loads(line.encode("utf-8", form.encoding_errors))["text"] == "a\udc00中😀"
+    assert json.loads(line.encode("ascii", form.encoding_errors))["text"] == "a\udc00中😀"
 
 
 def read_conll(content):
-    """Return (characters, spans of (type, start, end)) per text, as a BIO reader sees them."""
+    """Yield (rows, spans of [type, start, end]) of each text, as a BIO reader does."""
     for block in re.findall(r"((?:.+\n)*)\n", content):
         rows = [line.split("\t") for line in block.split("\n")[:-1]]
         spans = []
@@ -55,7 +55,7 @@ def read_conll(content):
         yield rows, spans
 
 
-def test_conll_has_a_character_and_a_tag_on_each_line_and_a_blank_one_after_each_text():
+def test_conll_has_a_character_and_a_tag_per_line_and_a_blank_line_after_each_text():
     texts = list(read_conll(written(FormatName.CONLL)))
     assert len(texts) == len(records())
     assert texts[0][0][:3] == [["马", "B-PER"], ["云", "I-PER"], ["在", "O"]]
@@ -67,7 +67,7 @@ def test_conll_has_a_character_and_a_tag_on_each_line_and_a_blank_one_after_each
     assert texts[4][0] == [["# hanner error worker_lost: its process died three times"]]
 
 
-def test_bio_tags_neighbours_of_one_type_apart():
+def test_bio_separates_adjacent_entities_of_one_type():
     assert [tag for _, tag in bio("甲乙丙", (entity("甲", "PER", 0), entity("乙丙", "PER", 1)))] == [
         "B-PER",
         "B-PER",
@@ -76,7 +76,7 @@ def test_bio_tags_neighbours_of_one_type_apart():
 
 
 def test_brat_offsets_point_into_the_text_file():
-    made = brat.document(records())
+    made = brat.make_document(records())
     assert made.text.startswith(PEOPLE + "\n\n😀")
     seen = []
     for line in made.annotations.splitlines():
@@ -95,26 +95,26 @@ def test_brat_offsets_point_into_the_text_file():
     assert made.types == {"PER", "LOC", "ORG", "ERROR"}
 
 
-def test_brat_splits_an_entity_at_a_line_break_and_names_types_as_it_can():
+def test_brat_splits_entities_at_line_breaks_and_escapes_types():
     found = Document(entities=(entity("人民\n日报", "组织/媒体", 1),))
-    made = brat.document([Record(0, "在人民\n日报", found)])
+    made = brat.make_document([Record(0, "在人民\n日报", found)])
     assert made.annotations == "T1\t_____ 1 3;4 6\t人民 日报\n"
 
 
-def test_brats_configuration_has_all_four_sections():
-    made = brat.configuration({"GPE", "PER"})
+def test_brat_configuration_has_all_four_sections():
+    made = brat.make_configuration({"GPE", "PER"})
     assert re.findall(r"^\[(.*)\]$", made, re.MULTILINE) == ["entities", "relations", "events", "attributes"]
-    assert brat.types_in(made) == {"GPE", "LOC", "ORG", "PER"}
+    assert brat.parse_types(made) == {"GPE", "LOC", "ORG", "PER"}
 
 
-def test_spacy_lines_are_what_example_from_dict_takes():
+def test_spacy_lines_fit_example_from_dict():
     lines = [json.loads(line) for line in written(FormatName.SPACY).splitlines()]
     assert lines[0] == {"text": PEOPLE, "entities": [[0, 2, "PER"], [3, 5, "LOC"], [5, 9, "ORG"]]}
     assert lines[2]["meta"] == {"id": 2}
     assert lines[4]["error"]["code"] == "worker_lost"
 
 
-def test_label_studio_takes_a_list_of_tasks_with_predictions():
+def test_label_studio_has_a_list_of_tasks_with_predictions():
     tasks = json.loads(written(FormatName.LABELSTUDIO))
     assert [task["data"]["text"] for task in tasks] == [record.text or "" for record in records()]
     (prediction,) = tasks[0]["predictions"]
@@ -151,7 +151,7 @@ class Page(HTMLParser):
             self.texts[-1] += data
 
 
-def test_html_shows_every_text_and_runs_none_of_it():
+def test_html_shows_every_text_and_escapes_it():
     page = Page()
     page.feed(written(FormatName.HTML))
     page.close()
@@ -170,17 +170,17 @@ def test_every_html_record_is_one_line():
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_record_knows_its_text(name):
+def test_record_matches_its_text(name):
     form = line_format(name)
     for record in records():
-        assert form.continues(form.render(record), record.text)
+        assert form.matches(form.render(record), record.text)
     if name is not FormatName.HTML:
-        assert not form.continues(form.render(records()[0]), "别的")
+        assert not form.matches(form.render(records()[0]), "别的")
 
 
-def test_the_format_follows_from_where_it_goes(tmp_path):
-    assert name_for(None, terminal=True) is FormatName.TABLE
-    assert name_for(None, terminal=False) is FormatName.JSONL
-    assert name_for(tmp_path / "a.html", terminal=True) is FormatName.HTML
-    assert name_for(tmp_path / "a.spacy", terminal=True) is FormatName.SPACY
-    assert name_for(tmp_path / "a.out", terminal=True) is FormatName.JSONL
+def test_default_format_depends_on_the_output(tmp_path):
+    assert default_format(None, terminal=True) is FormatName.TABLE
+    assert default_format(None, terminal=False) is FormatName.JSONL
+    assert default_format(tmp_path / "a.html", terminal=True) is FormatName.HTML
+    assert default_format(tmp_path / "a.spacy", terminal=True) is FormatName.SPACY
+    assert default_format(tmp_path / "a.out", terminal=True) is FormatName.JSONL

@@ -1,11 +1,11 @@
-"""Filtering, and offsets in other units."""
+"""Filters, and offsets in other units."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner import Document, Entity, Failure
-from hanner_gateway.offsets import moved, shaped, shaped_document
+from hanner_gateway.offsets import apply_options, apply_options_to_document, convert_offsets
 from hanner_gateway.schemas import Options, Unit
 
 TEXT = "😀马云Ab在👨‍👩‍👧杭州é"
@@ -25,29 +25,29 @@ def cut(text, found, unit):
 
 @pytest.mark.parametrize("unit", Unit)
 @given(text=st.text(max_size=60), cuts=st.lists(st.integers(0, 60), max_size=12))
-def test_offsets_cut_the_same_words_in_every_unit(unit, text, cuts):
+def test_offsets_select_the_same_text_in_every_unit(unit, text, cuts):
     edges = sorted({min(edge, len(text)) for edge in cuts})
     entities = [entity(*pair, text) for pair in zip(edges[::2], edges[1::2], strict=False)]
-    result = moved(text, entities, unit)
+    result = convert_offsets(text, entities, unit)
     assert [cut(text, found, unit) for found in result] == [found.text for found in entities]
     assert [found.type for found in result] == [found.type for found in entities]
 
 
-def test_an_emoji_moves_what_follows():
-    [found] = moved(TEXT, [entity(1, 3)], Unit.UTF16)
+def test_emoji_shifts_the_offsets_after_it():
+    [found] = convert_offsets(TEXT, [entity(1, 3)], Unit.UTF16)
     assert (found.start, found.end) == (2, 4)
-    [found] = moved(TEXT, [entity(1, 3)], Unit.BYTE)
+    [found] = convert_offsets(TEXT, [entity(1, 3)], Unit.BYTE)
     assert (found.start, found.end) == (4, 10)
 
 
-def test_types_and_scores_are_filtered():
+def test_entities_are_filtered_by_type_and_score():
     entities = [entity(1, 3), entity(3, 5, kind="ORG", score=0.4), entity(11, 13, kind="LOC")]
-    assert shaped(TEXT, entities, Options()) == entities
-    assert shaped(TEXT, entities, Options(types=["ORG", "LOC"])) == entities[1:]
-    assert shaped(TEXT, entities, Options(min_score=0.5)) == [entities[0], entities[2]]
-    assert shaped(TEXT, entities, Options(types=[])) == []
+    assert apply_options(TEXT, entities, Options()) == entities
+    assert apply_options(TEXT, entities, Options(types=["ORG", "LOC"])) == entities[1:]
+    assert apply_options(TEXT, entities, Options(min_score=0.5)) == [entities[0], entities[2]]
+    assert apply_options(TEXT, entities, Options(types=[])) == []
 
 
-def test_a_failed_document_stays_as_it_is():
+def test_failed_document_is_returned_unchanged():
     failed = Document(error=Failure(code="model_failed", message="m"))
-    assert shaped_document(TEXT, failed, Options(types=["PER"])) is failed
+    assert apply_options_to_document(TEXT, failed, Options(types=["PER"])) is failed

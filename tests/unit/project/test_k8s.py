@@ -11,7 +11,7 @@ import yaml
 
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings, variable
-from hanner_gateway.openapi import KEPT
+from hanner_gateway.openapi import PATH as OPENAPI
 
 FOLDER = Path(__file__).parents[3] / "compose" / "k8s"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
@@ -107,7 +107,7 @@ def test_triggers_see_both_lists_and_what_is_in_flight():
     told = by_name["in-flight"]["metadata"]
     path = "/api/v1/status"
     assert told["url"].endswith(path)
-    document = json.loads(KEPT.read_text("utf-8"))
+    document = json.loads(OPENAPI.read_text("utf-8"))
     answer = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     assert answer == "#/components/schemas/Status"
     place = document["components"]["schemas"]["Status"]

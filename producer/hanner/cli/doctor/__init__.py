@@ -1,1 +1,1 @@
-"""What `hanner doctor` looks at. Each module judges what it is given, and is told of the world by doctor.py."""
+"""`hanner doctor`: pure checks in environment, server and workers; command.py reads what they check."""

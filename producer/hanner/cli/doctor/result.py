@@ -1,4 +1,4 @@
-"""What a check of `hanner doctor` finds. Here, so that the worker can bring checks of its own."""
+"""The result of a check of `hanner doctor`. A module of its own, so that the worker can add checks."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How grave a finding is."""
+    """The severity of a result."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,35 +15,35 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: How it is.
-        subject: What was looked at, in a word or two.
-        found: What was found.
-        mend: What to do; empty when it is well.
+        level: Its severity.
+        subject: What was checked, in one or two words.
+        message: What was found.
+        fix: What to do; empty if nothing has to be done.
     """
 
     level: Level
     subject: str
-    found: str
-    mend: str = ""
+    message: str
+    fix: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the result for JSON."""
         return asdict(self)
 
 
-def ok(subject: str, found: str) -> CheckResult:
-    """Return a finding that all is well."""
-    return CheckResult(Level.OK, subject, found)
+def ok(subject: str, message: str) -> CheckResult:
+    """Return the result of a check that passed."""
+    return CheckResult(Level.OK, subject, message)
 
 
-def warn(subject: str, found: str, mend: str) -> CheckResult:
-    """Return a finding that may cause trouble."""
-    return CheckResult(Level.WARN, subject, found, mend)
+def warn(subject: str, message: str, fix: str) -> CheckResult:
+    """Return the result of a check that found a possible problem."""
+    return CheckResult(Level.WARN, subject, message, fix)
 
 
-def fail(subject: str, found: str, mend: str) -> CheckResult:
-    """Return a finding that keeps hanner from working."""
-    return CheckResult(Level.FAIL, subject, found, mend)
+def fail(subject: str, message: str, fix: str) -> CheckResult:
+    """Return the result of a check that found an error that keeps hanner from working."""
+    return CheckResult(Level.FAIL, subject, message, fix)

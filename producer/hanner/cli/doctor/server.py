@@ -1,4 +1,4 @@
-"""Checks of the server that holds the queue: its address, its version, and how it keeps what it is given."""
+"""Checks of the Redis server: its address, version, memory, persistence and clock. Pure functions."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping
@@ -10,113 +10,114 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.transport.celery_app import redact_url
 
-OLDEST = (6, 2)
-"""First version with BLMOVE."""
+MIN_REDIS = (6, 2)
+"""The first version with BLMOVE."""
 SKEW_WARN, SKEW_FAIL = 2.0, 30.0
-"""Seconds between two clocks: expiry is written by the client and read by the worker."""
-FULL = 0.9
+"""Seconds of difference between two clocks: the client writes the expiry of a request, the worker reads it."""
+MEMORY_WARN = 0.9
+"""Share of maxmemory."""
 
 
-def address(url: str) -> CheckResult:
-    """Judge how texts travel to the server."""
+def check_address(url: str) -> CheckResult:
+    """Check whether texts are encrypted on their way to the server."""
     first = urlsplit(url.split(";", maxsplit=1)[0])
-    where = redact_url(url)
+    shown = redact_url(url)
     if first.scheme == "rediss":
         if "ssl_cert_reqs=" in url and "required" not in url.lower():
-            return warn("TLS", f"{where}: the server's certificate is not checked", "use ssl_cert_reqs=required")
-        return ok("TLS", f"{where}: encrypted, certificate checked")
-    if first.scheme == "redis+socket" or _near(first.hostname or ""):
-        return ok("TLS", f"{where}: none, and the server is near")
-    return warn("TLS", f"{where}: texts and results travel unencrypted", "use rediss://, or a private network")
+            return warn("TLS", f"{shown}: the server's certificate is not verified", "use ssl_cert_reqs=required")
+        return ok("TLS", f"{shown}: encrypted, certificate verified")
+    if first.scheme == "redis+socket" or _is_private(first.hostname or ""):
+        return ok("TLS", f"{shown}: not encrypted, private address")
+    return warn("TLS", f"{shown}: texts and results are not encrypted", "use rediss://, or a private network")
 
 
-def _near(host: str) -> bool:
+def _is_private(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
-        return "." not in host  # localhost, and names inside a compose file or a cluster
+        return "." not in host  # localhost, and names inside a compose project or a cluster
 
 
 def unreachable(error: Exception, url: str) -> CheckResult:
-    """Say why the server cannot be asked."""
-    found = f"{redact_url(url)} does not answer: {_sentence(error)}"
+    """Return why the server is unreachable."""
+    message = f"{redact_url(url)} does not answer: {_one_line(error)}"
     text = str(error).lower()
     if isinstance(error, AuthenticationError | AuthorizationError) or "noauth" in text or "wrongpass" in text:
-        return fail("Redis", found, "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0")
+        return fail("Redis", message, "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0")
     if "certificate" in text:
-        mend = "name the authority: rediss://HOST:PORT/0?ssl_ca_certs=FILE, and a host name that the certificate has"
-        return fail("Redis", found, mend)
+        fix = "name the CA with rediss://HOST:PORT/0?ssl_ca_certs=FILE, and use a host name of the certificate"
+        return fail("Redis", message, fix)
     if "ssl" in text or "wrong version number" in text:
-        return fail("Redis", found, "write rediss:// for a port that speaks TLS, redis:// for one that does not")
+        return fail("Redis", message, "use rediss:// for a port with TLS, redis:// for one without")
     if "name or service not known" in text or "getaddrinfo" in text or "name resolution" in text:
-        return fail("Redis", found, "the host's name is unknown here; correct HANNER_BROKER_URL")
+        return fail("Redis", message, "the host name cannot be resolved; correct HANNER_BROKER_URL")
     if isinstance(error, RedisError) and "loading" in text:
-        return fail("Redis", found, "it reads its data; wait a little")
-    return fail("Redis", found, "start it (hanner up starts one), or set HANNER_BROKER_URL to where it runs")
+        return fail("Redis", message, "Redis is loading its data; wait and try again")
+    return fail("Redis", message, "start Redis (hanner up starts one), or set HANNER_BROKER_URL to its address")
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def server(info: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """Judge a server by what INFO says; a managed one may refuse CONFIG, so that is not asked."""
-    yield _version(info)
+def check_server(info: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Check a server by its INFO; CONFIG is not used, because managed servers may deny it."""
+    yield _check_version(info)
     if info.get("cluster_enabled"):
-        yield fail("Redis", "it is a cluster", "Celery's queue needs one server, or Sentinel: sentinel://")
+        yield fail("Redis", "it is a cluster", "use a single server, or Sentinel: sentinel://; Celery needs that")
     if info.get("role") == "slave":
-        yield fail("Redis", "it is a replica, and cannot be written to", "use its master, or sentinel:// to find it")
-    yield _policy(info)
-    yield _memory(info)
-    yield _persistence(info)
+        yield fail("Redis", "it is a replica and read-only", "use its master, or sentinel:// to find it")
+    yield _check_eviction(info)
+    yield _check_memory(info)
+    yield _check_persistence(info)
 
 
-def _version(info: Mapping[str, Any]) -> CheckResult:
+def _check_version(info: Mapping[str, Any]) -> CheckResult:
     name, key = ("Valkey", "valkey_version") if "valkey_version" in info else ("Redis", "redis_version")
     version = str(info.get(key, "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < OLDEST:
-        return fail("Redis", f"{name} {version}", "hanner needs Redis 6.2 or newer, or Valkey")
+    if numbers < MIN_REDIS:
+        return fail("Redis", f"{name} {version}", "install Redis 6.2 or newer, or Valkey")
     return ok("Redis", f"{name} {version}, {int(info.get('connected_clients', 0)):,} connections")
 
 
-def _policy(info: Mapping[str, Any]) -> CheckResult:
+def _check_eviction(info: Mapping[str, Any]) -> CheckResult:
     policy = str(info.get("maxmemory_policy", "unknown"))
     if policy in {"noeviction", "unknown"}:
         return ok("eviction", f"maxmemory-policy {policy}")
-    mend = "CONFIG SET maxmemory-policy noeviction: else Redis deletes results, and the queue, when memory is short"
-    return (warn if policy.startswith("volatile") else fail)("eviction", f"maxmemory-policy {policy}", mend)
+    fix = "CONFIG SET maxmemory-policy noeviction; otherwise Redis deletes results and queues when memory is short"
+    return (warn if policy.startswith("volatile") else fail)("eviction", f"maxmemory-policy {policy}", fix)
 
 
-def _memory(info: Mapping[str, Any]) -> CheckResult:
+def _check_memory(info: Mapping[str, Any]) -> CheckResult:
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
         return ok("memory", f"{used / 2**20:,.0f} MB used, no limit")
-    found = f"{used / 2**20:,.0f} of {limit / 2**20:,.0f} MB used"
-    if used > FULL * limit:
-        return warn("memory", found, "raise maxmemory, or start more workers: at the limit texts are refused")
-    return ok("memory", found)
+    message = f"{used / 2**20:,.0f} of {limit / 2**20:,.0f} MB used"
+    if used > MEMORY_WARN * limit:
+        return warn("memory", message, "raise maxmemory, or start more workers; at the limit, requests are rejected")
+    return ok("memory", message)
 
 
-def _persistence(info: Mapping[str, Any]) -> CheckResult:
+def _check_persistence(info: Mapping[str, Any]) -> CheckResult:
     if not info.get("aof_enabled"):
-        mend = "CONFIG SET appendonly yes: else a restart of Redis forgets what came since its last snapshot"
-        return warn("persistence", "appendonly no", mend)
+        fix = "CONFIG SET appendonly yes; otherwise a restart of Redis loses what came after its last snapshot"
+        return warn("persistence", "appendonly no", fix)
     if info.get("aof_last_write_status", "ok") != "ok":
-        return fail("persistence", "the last write of the append-only file failed", "make room on the server's disk")
+        return fail("persistence", "the last write of the append-only file failed", "free space on the server's disk")
     return ok("persistence", "appendonly yes")
 
 
-def skew(other: float, before: float, after: float) -> float:
-    """Return by how many seconds another clock, read between two readings of this one, must be wrong at least."""
+def clock_skew(other: float, before: float, after: float) -> float:
+    """Return the minimum error in seconds of another clock, which was read between two readings of this one."""
     return max(before - other, other - after, 0.0)
 
 
-def clock(server_time: float, before: float, after: float) -> CheckResult:
-    """Compare Redis's clock with this machine's; all in seconds since 1970."""
-    seconds = skew(server_time, before, after)
-    found = f"{seconds:.1f} s between Redis's clock and this machine's"
+def check_clock(server_time: float, before: float, after: float) -> CheckResult:
+    """Compare Redis's clock with this machine's; all times in Unix seconds."""
+    seconds = clock_skew(server_time, before, after)
+    message = f"{seconds:.1f} s difference between Redis's clock and this machine's"
     if seconds >= SKEW_WARN:
-        mend = "set both by NTP: `expires` is written by one clock and read by another"
-        return (fail if seconds >= SKEW_FAIL else warn)("clock", found, mend)
-    return ok("clock", found)
+        fix = "synchronise both with NTP; otherwise requests expire too early or too late"
+        return (fail if seconds >= SKEW_FAIL else warn)("clock", message, fix)
+    return ok("clock", message)

@@ -1,23 +1,26 @@
-"""Checks of the workers that answer, against this client: same queue, same limits, same versions, clocks that agree."""
+"""Checks of the workers that answer: same queue, limits, version and model as this client, and a correct clock.
+
+Pure functions.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
-from hanner.cli.doctor.server import SKEW_WARN, skew
+from hanner.cli.doctor.server import SKEW_WARN, clock_skew
 from hanner.settings import Settings, variable
 
-SHARED = ("max_text_chars", "result_ttl")
-"""Settings that client and worker must have alike, besides the queue."""
+SHARED_SETTINGS = ("max_text_chars", "result_ttl")
+"""Settings that must be the same for client and worker, in addition to the queue."""
 
 
-class Here(NamedTuple):
-    """The client's side.
+class LocalSide(NamedTuple):
+    """The client's side of the comparison.
 
     Attributes:
         settings: Its settings.
-        version: Of hanner.
-        before: Its clock when workers were asked.
+        version: Its version of hanner.
+        before: Its clock when the workers were asked.
         after: Its clock when they had answered.
     """
 
@@ -27,55 +30,55 @@ class Here(NamedTuple):
     after: float
 
 
-def workers(about: Mapping[str, Mapping[str, Any]], here: Here) -> Iterator[CheckResult]:
-    """Judge what workers say of themselves.
+def check_workers(reports: Mapping[str, Mapping[str, Any]], local: LocalSide) -> Iterator[CheckResult]:
+    """Check the reports of all workers.
 
     Args:
-        about: By name, what each worker answered to `hanner_about`.
-        here: The client's side.
+        reports: By worker name, the answer to the remote-control command `hanner_about`.
+        local: The client's side.
     """
-    if not about:
-        mend = "start one: hanner worker; if one runs, see that it has the same HANNER_BROKER_URL"
-        yield fail("workers", "none answers", mend)
+    if not reports:
+        fix = "start one: hanner worker; if one is running, check that it has the same HANNER_BROKER_URL"
+        yield fail("workers", "no worker answers", fix)
         return
-    ours = {name: told for name, told in about.items() if told.get("queue") == here.settings.queue}
-    for name, told in sorted(about.items()):
-        yield from _worker(name, told, here)
-    if not ours:
-        mend = "set HANNER_QUEUE alike for client and worker"
-        yield fail("workers", f"none works on queue {here.settings.queue!r}", mend)
-    models = sorted({str(told.get("model")) for told in ours.values()})
+    queue = local.settings.queue
+    on_queue = {name: report for name, report in reports.items() if report.get("queue") == queue}
+    for name, report in sorted(reports.items()):
+        yield from _check_worker(name, report, local)
+    if not on_queue:
+        yield fail("workers", f"no worker serves queue {queue!r}", "set the same HANNER_QUEUE for client and worker")
+    models = sorted({str(report.get("model")) for report in on_queue.values()})
     if len(models) > 1:
-        mend = "unless you are changing models right now, give all workers the same HANNER_MODEL"
-        yield warn("workers", f"they run different models: {', '.join(models)}", mend)
+        fix = "give all workers the same HANNER_MODEL, unless you are changing the model right now"
+        yield warn("workers", f"they have different models: {', '.join(models)}", fix)
 
 
-def _worker(name: str, told: Mapping[str, Any], here: Here) -> Iterator[CheckResult]:
-    if "queue" not in told:
-        yield warn(
-            "worker", f"{name} does not say what it is", "see whether it is an older worker, or none of hanner's"
-        )
+def _check_worker(name: str, report: Mapping[str, Any], local: LocalSide) -> Iterator[CheckResult]:
+    if "queue" not in report:
+        fix = "update its hanner, if it is an old worker; otherwise it belongs to another Celery app"
+        yield warn("worker", f"{name} sent no report", fix)
         return
-    if told["queue"] != here.settings.queue:
-        yield ok("worker", f"{name} works on another queue, {told['queue']!r}")
+    if report["queue"] != local.settings.queue:
+        yield ok("worker", f"{name} serves another queue, {report['queue']!r}")
         return
-    faults = list(_differences(name, told, here))
-    yield from faults
-    if not faults:
-        yield ok("worker", f"{name}: {told.get('model')}, {told.get('processes')} processes, hanner {here.version}")
-
-
-def _differences(name: str, told: Mapping[str, Any], here: Here) -> Iterator[CheckResult]:
-    if told.get("version") != here.version:
-        yield warn(
-            "worker", f"{name} has hanner {told.get('version')}, here is {here.version}", "install the same version"
+    differences = list(_find_differences(name, report, local))
+    yield from differences
+    if not differences:
+        yield ok(
+            "worker", f"{name}: {report.get('model')}, {report.get('processes')} processes, hanner {local.version}"
         )
-    for field in SHARED:
-        theirs, mine = told.get(field), getattr(here.settings, field)
-        if theirs is not None and theirs != mine:
-            found = f"{name} has {variable(field)}={theirs}, here it is {mine}"
-            yield warn("worker", found, f"set {variable(field)} alike on both sides")
-    seconds = skew(float(told.get("now", here.after)), here.before, here.after)
+
+
+def _find_differences(name: str, report: Mapping[str, Any], local: LocalSide) -> Iterator[CheckResult]:
+    if report.get("version") != local.version:
+        message = f"{name} has hanner {report.get('version')}, this client has {local.version}"
+        yield warn("worker", message, "install the same version")
+    for field in SHARED_SETTINGS:
+        theirs, ours = report.get(field), getattr(local.settings, field)
+        if theirs is not None and theirs != ours:
+            message = f"{name} has {variable(field)}={theirs}, this client has {ours}"
+            yield warn("worker", message, f"set the same {variable(field)} on both sides")
+    seconds = clock_skew(float(report.get("now", local.after)), local.before, local.after)
     if seconds >= SKEW_WARN:
-        found = f"the clock of {name} is {seconds:.0f} s off this machine's"
-        yield warn("clock", found, "set both by NTP: a request may expire too early, or too late")
+        message = f"the clock of {name} differs by {seconds:.0f} s from this machine's"
+        yield warn("clock", message, "synchronise both with NTP; otherwise requests expire too early or too late")

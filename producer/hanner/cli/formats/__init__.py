@@ -1,4 +1,4 @@
-"""What `hanner extract` can write. A format is pure: it turns records into text, and finds them in text again."""
+"""The output formats of `hanner extract`. They are pure: they render records as text, and find them in text again."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from hanner.cli.formats.jsonl import Jsonl
 from hanner.cli.formats.labelstudio import LabelStudio
 from hanner.cli.formats.spacy import SpacyJson
 
-__all__ = ["Format", "FormatName", "Record", "line_format", "name_for"]
+__all__ = ["Format", "FormatName", "Record", "default_format", "line_format"]
 
 
 class FormatName(StrEnum):
@@ -36,12 +36,12 @@ _SUFFIXES = {".html": FormatName.HTML, ".conll": FormatName.CONLL, ".spacy": For
 
 
 def line_format(name: FormatName) -> Format:
-    """Return a format that is one file of lines; brat and the table are none."""
+    """Return a format that is one file of lines, which brat and the table are not."""
     return _LINES[name]()
 
 
-def name_for(output: Path | None, *, terminal: bool) -> FormatName:
-    """Choose the format when none was named: by the output's suffix, else a table for people and JSONL for programs."""
+def default_format(output: Path | None, *, terminal: bool) -> FormatName:
+    """Return the format by the output's suffix; without an output, a table in a terminal and JSONL in a pipe."""
     if output is not None:
         return _SUFFIXES.get(output.suffix.lower(), FormatName.JSONL)
     return FormatName.TABLE if terminal else FormatName.JSONL

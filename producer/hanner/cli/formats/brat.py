@@ -1,6 +1,6 @@
-"""brat's standoff: a text file, and beside it one of annotations with offsets into it (brat.nlplab.org/standoff.html).
+"""brat's standoff format: a text file and a file of annotations with offsets (brat.nlplab.org/standoff.html).
 
-A document holds several texts, one after the other, for brat shows a document at a time.
+A document has several texts, one after the other, because brat shows one document at a time.
 """
 
 import re
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from hanner.cli.formats.base import Record, one_line
 
 ERROR = "ERROR"
-"""Type of the annotation that covers a text which failed; a note on it has the code."""
+"""Type of the annotation on a text that failed; its note has the code."""
 UNREADABLE = "\ufffd"
-"""Stands for a text that could not be read, so that the note has something to stand on."""
-USUAL = ("PER", "LOC", "ORG")
+"""Placeholder for a text that could not be read, because an annotation needs at least one character."""
+COMMON_TYPES = ("PER", "LOC", "ORG")
 
 
 @dataclass(frozen=True, slots=True)
 class BratDocument:
-    """The contents of NAME.txt and of NAME.ann, and the types used there."""
+    """The contents of NAME.txt and NAME.ann, and the entity types in them."""
 
     text: str
     annotations: str
     types: frozenset[str]
 
 
-def document(records: Sequence[Record]) -> BratDocument:
-    """Put texts together, each followed by a newline, with their entities' offsets in the whole."""
+def make_document(records: Sequence[Record]) -> BratDocument:
+    """Return a document of the texts, each followed by a newline, with their entities' offsets in the document."""
     texts, lines, types = [], [], set()
     start = count = notes = 0
     for record in records:
-        # A carriage return of its own would be read as a line break, and move what follows.
+        # brat reads a single carriage return as a line break, which would shift the offsets after it.
         text = (record.text or "").replace("\r", " ")
         error = record.document.error
         spans = [(entity.type, entity.start, entity.end) for entity in record.document.entities]
@@ -50,25 +50,25 @@ def document(records: Sequence[Record]) -> BratDocument:
     return BratDocument("".join(texts), "".join(lines), frozenset(types))
 
 
-def configuration(types: Iterable[str]) -> str:
-    """Return annotation.conf, which brat needs to know the types; all four sections must be there."""
-    names = sorted({*USUAL, *types})
+def make_configuration(types: Iterable[str]) -> str:
+    """Return annotation.conf, which lists the types for brat; all four sections are required."""
+    names = sorted({*COMMON_TYPES, *types})
     return "[entities]\n" + "".join(f"{name}\n" for name in names) + "\n[relations]\n\n[events]\n\n[attributes]\n"
 
 
-def types_in(configured: str) -> set[str]:
+def parse_types(configuration: str) -> set[str]:
     """Return the entity types of an annotation.conf."""
-    section = configured.partition("[entities]")[2].partition("[")[0]
+    section = configuration.partition("[entities]")[2].partition("[")[0]
     return set(section.split())
 
 
 def type_name(kind: str) -> str:
-    """Return a type fit for brat, whose types are letters, digits, hyphens and underscores."""
+    """Return a valid name for brat, with only letters, digits, hyphens and underscores."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", kind) or "_"
 
 
 def _fragments(text: str, first: int, end: int, start: int) -> str:
-    """Return offsets and text of a span; one that runs over line breaks is in parts, for annotations are lines."""
+    """Return offsets and text of a span; a span with line breaks is split, because an annotation is one line."""
     parts = [(first + m.start(), first + m.end()) for m in re.finditer(r"[^\n]+", text[first:end])]
     offsets = ";".join(f"{start + a} {start + b}" for a, b in parts)
     return f"{offsets}\t{' '.join(text[a:b] for a, b in parts)}\n"

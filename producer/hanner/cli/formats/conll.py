@@ -1,7 +1,7 @@
-"""CoNLL-2003's columns with BIO tags, as Chinese data sets write them: a character and its tag on each line.
+"""CoNLL-2003's columns with BIO tags, as in Chinese data sets: a character and its tag on each line.
 
-Texts end with a blank line. White space has no line of its own, for readers of the format would take it for none: an
-entity runs on over it. A text that failed is one line, `# hanner error CODE: MESSAGE`, which has no tab.
+A text ends with a blank line. White space has no line, because readers of the format would see a blank line; an entity
+continues across it. A text that failed is one line, `# hanner error CODE: MESSAGE`, which has no tab.
 """
 
 from hanner.cli.formats.base import Format, Record, one_line
@@ -12,7 +12,7 @@ class Conll(Format):
     """One character per line, a tab, B-TYPE, I-TYPE or O."""
 
     def render(self, record: Record) -> str:
-        """Return a line for each character and a blank one."""
+        """Return a line for each character, and a blank line."""
         error = record.document.error
         if error is not None:
             return f"# hanner error {error.code}: {one_line(error.message)}\n\n"
@@ -21,11 +21,11 @@ class Conll(Format):
         return "".join(f"{character}\t{tag}\n" for character, tag in tags) + "\n"
 
     def ends_record(self, line: bytes) -> bool:
-        """Say whether the line is blank."""
+        """Return whether the line is blank."""
         return line == b"\n"
 
-    def continues(self, lines: str, text: str | None) -> bool:
-        """Compare the characters, but for white space; lines of a text that failed do not tell."""
+    def matches(self, lines: str, text: str | None) -> bool:
+        """Return whether the characters are the text's without white space; True for a text that failed."""
         if lines.startswith("# hanner error "):
             return True
         written = "".join(line.partition("\t")[0] for line in lines.split("\n"))
@@ -33,7 +33,7 @@ class Conll(Format):
 
 
 def bio(text: str, entities: tuple[Entity, ...]) -> list[tuple[str, str]]:
-    """Return the characters of the text that are no white space, each with its tag."""
+    """Return each character of the text that is not white space, with its tag."""
     tags = ["O"] * len(text)
     for entity in entities:
         inside = [index for index in range(entity.start, entity.end) if not text[index].isspace()]

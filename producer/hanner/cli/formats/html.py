@@ -1,4 +1,4 @@
-"""A page of its own: no script, nothing loaded from elsewhere, light or dark as the reader has it."""
+"""A self-contained HTML page without scripts, in the reader's light or dark theme."""
 
 from hanner.cli.formats.base import Format, Record
 from hanner.contract import Entity
@@ -30,15 +30,15 @@ small{{margin-left:.35em;font-size:.7em;font-weight:700;user-select:none}}
 </head>
 <body>
 """
-    unencodable = "xmlcharrefreplace"
+    encoding_errors = "xmlcharrefreplace"
     footer = "</body>\n</html>\n"
 
     def render(self, record: Record) -> str:
-        """Return a paragraph; a text that failed is followed by its code and sentence."""
+        """Return a paragraph; a text that failed is followed by its error code and message."""
         error, text = record.document.error, record.text or ""
         if error is not None:
-            said = f"<strong>{escaped(error.code)}</strong>: {escaped(error.message)}"
-            return f'<p class="error">{escaped(text)} {said}</p>\n'
+            failure = f"<strong>{escaped(error.code)}</strong>: {escaped(error.message)}"
+            return f'<p class="error">{escaped(text)} {failure}</p>\n'
         return f"<p>{highlighted(text, record.document.entities, _mark, '<small>')}</p>\n"
 
 

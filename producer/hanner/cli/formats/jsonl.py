@@ -1,4 +1,4 @@
-"""JSON Lines: one document per line, with whatever else its input line said. See jsonlines.org."""
+"""JSON Lines: one document per line, with the other members of its input line. See jsonlines.org."""
 
 import codecs
 import json
@@ -7,29 +7,29 @@ from typing import Any
 from hanner.cli.formats.base import Format, Record
 
 ESCAPED = "hanner-json"
-"""Codec error handler that writes what an encoding lacks as JSON's escapes; only strings have such characters."""
+"""Codec error handler that writes characters that an encoding lacks as JSON escapes; they occur only in strings."""
 
 
 class JsonFormat(Format):
-    """What the formats of one JSON object per record share."""
+    """Base class of the formats with one JSON object per record."""
 
-    unencodable = ESCAPED
+    encoding_errors = ESCAPED
 
-    def continues(self, lines: str, text: str | None) -> bool:
-        """Say whether the line has this text."""
+    def matches(self, lines: str, text: str | None) -> bool:
+        """Return whether the line has this text."""
         try:
-            return self.text_in(json.loads(lines)) == text
+            return self.extract_text(json.loads(lines)) == text
         except (ValueError, TypeError, KeyError):
             return False
 
-    def text_in(self, value: Any) -> str | None:
-        """Return the text that a line's value has."""
+    def extract_text(self, value: Any) -> str | None:
+        """Return the text in the value of a line."""
         text: str | None = value["text"]
         return text
 
 
 class Jsonl(JsonFormat):
-    """`{"text": …, "entities": […]}`, with `error` where there are none for a reason."""
+    """`{"text": …, "entities": […]}`, and `error` if the text failed."""
 
     def render(self, record: Record) -> str:
         """Return one line."""
@@ -39,7 +39,7 @@ class Jsonl(JsonFormat):
 
 
 def dumps(value: Any) -> str:
-    """Return a value as a line of JSON, one for every reader: some end lines at U+2028, U+2029 and U+0085 too."""
+    """Return a value as a line of JSON; U+2028, U+2029 and U+0085 are escaped, where some readers break lines."""
     line = json.dumps(value, ensure_ascii=False)
     for character in "\u2028\u2029\x85":
         line = line.replace(character, f"\\u{ord(character):04x}")

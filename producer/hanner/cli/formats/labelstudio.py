@@ -1,7 +1,8 @@
-"""Label Studio's JSON of tasks with predictions, for its Import. Offsets are code points there too.
+"""Label Studio's JSON of tasks with predictions, for its Import. Its offsets are code points as well.
 
-It fits the labelling set-up of the template "Named Entity Recognition": `<Labels name="label" toName="text">` and
-`<Text name="text" value="$text"/>`. A list, one task per line: a comma stands before each task but the first.
+It fits the labelling configuration of the template "Named Entity Recognition": `<Labels name="label" toName="text">`
+and `<Text name="text" value="$text"/>`. The file is a list with one task per line; each but the first starts with a
+comma.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ class LabelStudio(JsonFormat):
     needs_model = True
 
     def render(self, record: Record) -> str:
-        """Return one line. A text that failed has no predictions, and `error` among its data."""
+        """Return one line. A text that failed has no predictions, and `error` in its data."""
         data: dict[str, Any] = dict(record.fields) | {"text": record.text or ""}
         error, entities = record.document.error, record.document.entities
         task: dict[str, Any] = {"data": data, "predictions": []}
@@ -32,13 +33,13 @@ class LabelStudio(JsonFormat):
             task["predictions"] = [prediction]
         return ("," if record.number else " ") + dumps(task)
 
-    def continues(self, lines: str, text: str | None) -> bool:
-        """Say whether the task is this text's."""
-        return super().continues(lines[1:], text or "")
+    def matches(self, lines: str, text: str | None) -> bool:
+        """Return whether the task has this text."""
+        return super().matches(lines[1:], text or "")
 
-    def text_in(self, value: Any) -> str | None:
+    def extract_text(self, value: Any) -> str | None:
         """Return the text of a task."""
-        return super().text_in(value["data"])
+        return super().extract_text(value["data"])
 
 
 def _region(entity: Entity) -> dict[str, Any]:

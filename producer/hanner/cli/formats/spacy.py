@@ -1,4 +1,4 @@
-"""spaCy's training data. As JSON Lines: a text and the `entities` that `Example.from_dict` takes. As a DocBin: .spacy.
+"""spaCy's training data: JSON Lines with the `entities` that `Example.from_dict` accepts, or a DocBin (.spacy).
 
 Only the DocBin needs spaCy. Its tokens are characters, as in `spacy.blank("zh")`.
 """
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hanner.cli.errors import UsageError
 from hanner.cli.formats.base import Record
 from hanner.cli.formats.jsonl import JsonFormat, dumps
-from hanner.cli.usage_error import Misused
 
 
 class SpacyJson(JsonFormat):
-    """`{"text": …, "entities": [[start, end, label], …]}`; what else the input said is `meta`."""
+    """`{"text": …, "entities": [[start, end, label], …]}`; other members of the input line are in `meta`."""
 
     def render(self, record: Record) -> str:
         """Return one line."""
@@ -28,16 +28,16 @@ class SpacyJson(JsonFormat):
             line["error"] = record.document.error.model_dump()
         return dumps(line)
 
-    def continues(self, lines: str, text: str | None) -> bool:
-        """Say whether the line has this text."""
-        return super().continues(lines, text or "")
+    def matches(self, lines: str, text: str | None) -> bool:
+        """Return whether the line has this text."""
+        return super().matches(lines, text or "")
 
 
 class DocBinWriter:
-    """Gathers spaCy documents and writes them as one .spacy file. Texts that failed are left out: they teach nothing.
+    """Collects spaCy documents and writes them as one .spacy file. Texts that failed are omitted.
 
     Raises:
-        Misused: spaCy is not installed.
+        UsageError: spaCy is not installed.
     """
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class DocBinWriter:
             spacy = importlib.import_module("spacy")
             tokens = importlib.import_module("spacy.tokens")
         except ImportError as error:
-            raise Misused(
+            raise UsageError(
                 f"a .spacy file needs spaCy ({error}): pip install spacy, or write JSON lines to a file named .jsonl"
             ) from None
         self._nlp = spacy.blank("zh")
         self._bin = tokens.DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE"])
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take records; those with an error are left out."""
+        """Add records; those with an error are omitted."""
         for record in records:
             if record.document.error is None and record.text is not None:
                 self._bin.add(self._doc(record))

@@ -1,1 +1,1 @@
-"""What `hanner extract` reads and writes."""
+"""Inputs and outputs of `hanner extract`."""

@@ -1,4 +1,4 @@
-"""Reading texts from arguments, files and stdin, one line at a time. A line that cannot be used fails alone."""
+"""The inputs of `hanner extract`: arguments, files and stdin, read line by line. An invalid line fails alone."""
 
 import codecs
 import json
@@ -8,45 +8,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from hanner.cli.usage_error import Misused
+from hanner.cli.errors import UsageError
 from hanner.errors import InvalidText
 
 STDIN = Path("-")
 JSON_SUFFIXES = {".jsonl", ".ndjson"}
-SMALLEST_LIMIT = 16 << 20
-"""Bytes that a line may have at least, whatever HANNER_MAX_TEXT_CHARS is: JSON lines hold more than the text."""
-CHUNK = 1 << 20
+MIN_LINE_BYTES = 16 << 20
+"""Lower bound of the maximum line length, whatever HANNER_MAX_TEXT_CHARS is: JSON lines contain more than the text."""
+SKIP_BYTES = 1 << 20
+"""Bytes that are read at once to skip the rest of a line that is too long."""
 BOM = codecs.BOM_UTF8
-WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One text as it was found.
+class InputItem:
+    """One text of the input.
 
     Attributes:
-        text: The text; None when the line has none, or is far too long to be kept.
-        fault: Why it cannot be used, None when it can.
-        fields: What else its JSON line said.
-        offset: Bytes of all inputs that have been read when this text ends; for arguments 0.
+        text: The text; None if the line has none, or is too long to be kept.
+        error: Why the line is invalid; None if it is valid.
+        fields: The other members of its JSON object.
+        offset: Bytes of all files that have been read at the end of this text; 0 for arguments.
     """
 
     text: str | None
-    fault: str | None = None
+    error: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InputOptions:
     """How files are read.
 
     Attributes:
-        encoding: Of the bytes; one in which a line feed is one byte, as in UTF-8 and GB18030.
-        json: Whether lines are JSON objects; None to go by the file's suffix.
-        member: Which member of a JSON object is the text.
-        whole: Take each file as one text.
-        max_chars: Longest text, in code points.
+        encoding: Encoding of the files; a line feed must be one byte in it, as in UTF-8 and GB18030.
+        json: Whether lines are JSON; None decides by the file's suffix.
+        member: Member of a JSON object that has the text.
+        whole: Read each file as one text.
+        max_chars: Maximum length of a text, in code points.
+
+    Raises:
+        UsageError: the encoding is unknown or unsupported.
     """
 
     encoding: str = "utf-8"
@@ -57,157 +61,159 @@ class Reading:
 
     def __post_init__(self) -> None:
         try:
-            feed = "\n".encode(self.encoding)
+            line_feed = "\n".encode(self.encoding)
         except LookupError:
-            raise Misused(f"no encoding is named {self.encoding!r}; try utf-8 or gb18030") from None
-        if feed != b"\n":
-            raise Misused(f"files in {self.encoding} cannot be read line by line; convert them: iconv -t utf-8")
+            raise UsageError(f"unknown encoding {self.encoding!r}; try utf-8 or gb18030") from None
+        if line_feed != b"\n":
+            raise UsageError(
+                f"encoding {self.encoding} cannot be read line by line; convert the files: "
+                f"iconv -f {self.encoding} -t utf-8"
+            )
 
     @property
-    def limit(self) -> int:
-        """Bytes a line, or a whole file, may have."""
-        return max(SMALLEST_LIMIT, 8 * self.max_chars)
+    def max_bytes(self) -> int:
+        """Maximum bytes of a line, or of a whole file."""
+        return max(MIN_LINE_BYTES, 8 * self.max_chars)
 
 
-def items(texts: Iterable[str], files: Iterable[Path], reading: Reading) -> Iterator[Item]:
-    """Yield the texts given as arguments, then those of the files, in order and without reading ahead.
+def read_items(texts: Iterable[str], files: Iterable[Path], options: InputOptions) -> Iterator[InputItem]:
+    """Yield the texts given as arguments, then those of the files, in order and lazily.
 
     Raises:
-        InvalidText: a file cannot be read, or is in another encoding from its first Chinese character on.
+        InvalidText: a file cannot be read, or its first non-ASCII line has another encoding.
     """
     for text in texts:
-        yield Item(text)
-    before = 0
+        yield InputItem(text)
+    base = 0
     for path in files:
         try:
-            with _opened(path) as file:
-                for item in _whole(path, file, reading) if reading.whole else _lines(path, file, reading):
-                    yield Item(item.text, item.fault, item.fields, before + item.offset)
-                before += item_end(file)
+            with _open(path) as file:
+                for item in _read_whole(path, file, options) if options.whole else _read_lines(path, file, options):
+                    yield InputItem(item.text, item.error, item.fields, base + item.offset)
+                base += _position(file)
         except OSError as error:
             raise InvalidText(f"{path} cannot be read: {error.strerror}") from None
 
 
 def total_bytes(files: Iterable[Path]) -> int | None:
-    """Return how much there is to read, None when that cannot be known."""
-    try:
-        return sum(path.stat().st_size for path in files if _regular(path))
-    except OSError:
-        return None
+    """Return the total size of the files; None if it is unknown."""
+    total = 0
+    for path in files:
+        if path == STDIN or not path.is_file():
+            return None
+        try:
+            total += path.stat().st_size
+        except OSError:
+            return None
+    return total
 
 
-def item_end(file: IO[bytes]) -> int:
-    """Return how far a file has been read, 0 for a pipe."""
+def _position(file: IO[bytes]) -> int:
+    """Return the number of bytes read; 0 for a pipe."""
     try:
         return file.tell()
     except OSError:
         return 0
 
 
-def _regular(path: Path) -> bool:
-    if path == STDIN or not path.is_file():
-        raise OSError
-    return True
-
-
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     if path != STDIN:
         return path.open("rb")
     if sys.stdin.isatty():
-        print("Type or paste texts, one on each line; Ctrl-D ends them.", file=sys.stderr)
+        print("Type or paste texts, one per line; press Ctrl-D to finish.", file=sys.stderr)
     return sys.stdin.buffer
 
 
-def _whole(path: Path, file: IO[bytes], reading: Reading) -> Iterator[Item]:
-    data = file.read(reading.limit + 1)
-    if len(data) > reading.limit:
-        yield Item(None, f"{path} has more than {reading.limit:,} bytes; split it")
+def _read_whole(path: Path, file: IO[bytes], options: InputOptions) -> Iterator[InputItem]:
+    data = file.read(options.max_bytes + 1)
+    if len(data) > options.max_bytes:
+        yield InputItem(None, f"{path} has more than {options.max_bytes:,} bytes; split it")
         return
-    yield Item(_Decoder(path, reading.encoding).decode(data, 1)[0], offset=len(data))
+    yield InputItem(_Decoder(path, options.encoding).decode(data, 1)[0], offset=len(data))
 
 
-def _lines(path: Path, file: IO[bytes], reading: Reading) -> Iterator[Item]:
-    as_json = path.suffix.lower() in JSON_SUFFIXES if reading.json is None else reading.json
-    decoder = _Decoder(path, reading.encoding)
+def _read_lines(path: Path, file: IO[bytes], options: InputOptions) -> Iterator[InputItem]:
+    is_json = path.suffix.lower() in JSON_SUFFIXES if options.json is None else options.json
+    decoder = _Decoder(path, options.encoding)
     offset = number = 0
-    while line := file.readline(reading.limit):
+    while line := file.readline(options.max_bytes):
         number += 1
         offset += len(line)
-        where = f"line {number:,} of {'stdin' if path == STDIN else path}"
-        if len(line) == reading.limit and not line.endswith(b"\n"):
+        place = f"line {number:,} of {'stdin' if path == STDIN else path}"
+        if len(line) == options.max_bytes and not line.endswith(b"\n"):
             rest = _skip_line(file)
             offset += rest
-            yield Item(None, f"{where} has {len(line) + rest:,} bytes; split it", offset=offset)
+            yield InputItem(None, f"{place} has {len(line) + rest:,} bytes; split it", offset=offset)
             continue
-        text, fault = decoder.decode(line.removeprefix(BOM) if number == 1 else line, number)
+        text, error = decoder.decode(line.removeprefix(BOM) if number == 1 else line, number)
         text = text.rstrip("\r\n")
-        if fault is not None:
-            yield Item(text, f"{where} {fault}", offset=offset)
-        elif as_json:
-            yield _parsed(text, where, reading.member, offset)
+        if error is not None:
+            yield InputItem(text, f"{place} {error}", offset=offset)
+        elif is_json:
+            yield _parse_json(text, place, options.member, offset)
         else:
-            yield Item(text, offset=offset)
+            yield InputItem(text, offset=offset)
 
 
 def _skip_line(file: IO[bytes]) -> int:
-    """Read to the end of a line and return how many bytes that were."""
+    """Read to the end of the line; return the number of bytes read."""
     skipped = 0
-    while part := file.readline(CHUNK):
+    while part := file.readline(SKIP_BYTES):
         skipped += len(part)
         if part.endswith(b"\n"):
             break
     return skipped
 
 
-def _parsed(line: str, where: str, member: str, offset: int) -> Item:
+def _parse_json(line: str, place: str, member: str, offset: int) -> InputItem:
     if not line.strip():
-        return Item("", offset=offset)
+        return InputItem("", offset=offset)
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Item(None, f"{where} is not JSON ({error})", offset=offset)
+        return InputItem(None, f"{place} is not JSON ({error})", offset=offset)
     if isinstance(value, str):
-        return Item(value, offset=offset)
+        return InputItem(value, offset=offset)
     text = value.get(member) if isinstance(value, dict) else None
     if not isinstance(text, str):
-        return Item(None, f'{where} has no text; each must be {{"{member}": "…"}} or a string', offset=offset)
+        return InputItem(None, f'{place} has no text; write {{"{member}": "…"}} or a string', offset=offset)
     fields = {key: other for key, other in value.items() if key not in {member, "text", "entities", "error"}}
-    return Item(text, fields=fields, offset=offset)
+    return InputItem(text, fields=fields, offset=offset)
 
 
 class _Decoder:
-    """Decodes lines. A file that fails at its first line beyond ASCII is refused; later lines fail alone."""
+    """Decodes lines. If the first non-ASCII line fails, the file is rejected; later lines fail alone."""
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path = path
         self._encoding = encoding
-        self._proven = False
+        self._confirmed = False
 
     def decode(self, data: bytes, number: int) -> tuple[str, str | None]:
-        """Return the text and None, or what could be read of it and what is wrong.
+        """Return the text and None, or the text with replacement characters and an error message.
 
         Raises:
-            InvalidText: the whole file seems to be in another encoding.
+            InvalidText: the whole file seems to have another encoding.
         """
         try:
             text = data.decode(self._encoding)
         except UnicodeDecodeError as error:
-            if not self._proven:
-                raise InvalidText(self._refusal(data, number, error.reason)) from None
+            if not self._confirmed:
+                raise InvalidText(self._wrong_encoding(data, number, error.reason)) from None
             return data.decode(self._encoding, "replace"), f"is not {self._name} ({error.reason})"
-        self._proven = self._proven or not data.isascii()
+        self._confirmed = self._confirmed or not data.isascii()
         return text, None
 
     @property
     def _name(self) -> str:
         return self._encoding.upper()
 
-    def _refusal(self, data: bytes, number: int, reason: str) -> str:
-        what = f"{self._path} is not {self._name} (line {number:,}: {reason}); "
-        if data.startswith(WIDE):
-            return what + "it looks like UTF-16: convert it with iconv -f utf-16 -t utf-8"
+    def _wrong_encoding(self, data: bytes, number: int, reason: str) -> str:
+        message = f"{self._path} is not {self._name} (line {number:,}: {reason}); "
+        if data.startswith(UTF16_BOMS):
+            return message + "it looks like UTF-16: convert it with iconv -f utf-16 -t utf-8"
         try:
             data.decode("gb18030")
         except UnicodeDecodeError:
-            return what + "name its --encoding, or convert it with iconv -t utf-8"
-        return what + "if it is GB18030 or GBK, add --encoding gb18030"
+            return message + "pass its --encoding, or convert it with iconv -t utf-8"
+        return message + "if it is GB18030 or GBK, add --encoding gb18030"

@@ -1,15 +1,15 @@
-/** The gateway's API: requests, its errors as one class, and server-sent events that carry an API key. */
+/** The gateway's API: requests, errors as one class, and server-sent events with an API key. */
 
 const ROOT = new URL("../../api/v1/", import.meta.url);
-const KEY = "hanner.key";
-const PATIENCE_MS = 60_000; // longer than the gateway's own; for a server that says nothing at all
+const STORAGE_KEY = "hanner.key";
+const TIMEOUT_MS = 60_000; // longer than the gateway's own timeout; for a server that does not respond at all
 
-/** Why a request has no answer. */
+/** Why a request failed. */
 export class ApiError extends Error {
   /**
-   * @param {string} code one of the contract's codes, of HTTP's, or `offline`
-   * @param {string} detail the server's sentence, empty where there is none
-   * @param {number | null} retryAfter seconds the server asks to wait
+   * @param {string} code an error code of hanner, a code that only HTTP has, or `offline`
+   * @param {string} detail the server's message, empty if there is none
+   * @param {number | null} retryAfter seconds to wait before a retry, as the server asked
    */
   constructor(code, detail = "", retryAfter = null) {
     super(detail || code);
@@ -19,7 +19,8 @@ export class ApiError extends Error {
   }
 }
 
-const BY_STATUS = {
+/** Codes for responses that are not problem details. */
+const CODE_BY_STATUS = {
   400: "invalid_text",
   401: "unauthorized",
   403: "unauthorized",
@@ -33,7 +34,7 @@ const BY_STATUS = {
 
 export function apiKey() {
   try {
-    return sessionStorage.getItem(KEY) ?? "";
+    return sessionStorage.getItem(STORAGE_KEY) ?? "";
   } catch {
     return "";
   }
@@ -41,21 +42,21 @@ export function apiKey() {
 
 export function setApiKey(value) {
   try {
-    sessionStorage.setItem(KEY, value);
+    sessionStorage.setItem(STORAGE_KEY, value);
   } catch {
-    // without storage there is no key; the server will ask again
+    // without storage the key is lost, and the server asks for it again
   }
 }
 
 /**
- * Entities of one text, their offsets in UTF-16 units.
+ * Return the entities of one text, with offsets in UTF-16 units.
  * @param {string} text
  * @param {AbortSignal} signal
  * @returns {Promise<import("./spans.js").Entity[]>}
  */
 export async function extract(text, signal) {
-  const answer = await request("ner", { method: "POST", json: { text, offsets: "utf16" }, signal });
-  return answer.entities;
+  const result = await request("ner", { method: "POST", json: { text, offsets: "utf16" }, signal });
+  return result.entities;
 }
 
 export const status = () => request("status", {});
@@ -73,8 +74,8 @@ export const job = (id, signal) => request(`jobs/${encodeURIComponent(id)}`, { s
 export const revokeJob = (id) => request(`jobs/${encodeURIComponent(id)}`, { method: "DELETE" });
 
 /**
- * The events of a job as they come; ends when the server ends them.
- * EventSource cannot send a key, so the stream is read here.
+ * Yield the events of a job until the server closes the stream.
+ * EventSource cannot send an API key, so the stream is parsed here.
  */
 export async function* jobEvents(id, signal) {
   const response = await send(`jobs/${encodeURIComponent(id)}/events`, {
@@ -105,24 +106,24 @@ export async function* jobEvents(id, signal) {
 }
 
 async function request(path, options) {
-  const response = await send(path, { ...options, patience: PATIENCE_MS });
+  const response = await send(path, { ...options, timeout: TIMEOUT_MS });
   if (response.status === 204) return null;
   try {
     return await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("unexpected", "The answer is no JSON.");
+    throw new ApiError("unexpected", "The response is not JSON.");
   }
 }
 
-async function send(path, { method = "GET", json, body, signal, headers = {}, patience }) {
+async function send(path, { method = "GET", json, body, signal, headers = {}, timeout }) {
   const key = apiKey();
   if (key) headers = { ...headers, Authorization: `Bearer ${key}` };
   if (json !== undefined) {
     body = JSON.stringify(json);
     headers = { ...headers, "Content-Type": "application/json" };
   }
-  const signals = [signal, patience && AbortSignal.timeout(patience)].filter(Boolean);
+  const signals = [signal, timeout && AbortSignal.timeout(timeout)].filter(Boolean);
   let response;
   try {
     response = await fetch(new URL(path, ROOT), {
@@ -134,28 +135,28 @@ async function send(path, { method = "GET", json, body, signal, headers = {}, pa
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError("offline", error.name === "TimeoutError" ? "The server did not answer." : "");
+    throw new ApiError("offline", error.name === "TimeoutError" ? "The server did not respond." : "");
   }
-  if (!response.ok) throw await problem(response);
+  if (!response.ok) throw await readProblem(response);
   return response;
 }
 
-async function problem(response) {
-  let told = {};
+async function readProblem(response) {
+  let body = {};
   try {
-    told = await response.json();
+    body = await response.json();
   } catch {
-    // a proxy's page, say: the status has to do
+    // not JSON, such as a proxy's page: the status is used instead
   }
-  const code = BY_STATUS[response.status] ?? "unexpected";
-  const detail = typeof told.detail === "string" ? told.detail : "";
-  return new ApiError(typeof told.code === "string" ? told.code : code, detail, seconds(response));
+  const code = CODE_BY_STATUS[response.status] ?? "unexpected";
+  const detail = typeof body.detail === "string" ? body.detail : "";
+  return new ApiError(typeof body.code === "string" ? body.code : code, detail, retryAfterSeconds(response));
 }
 
-/** Retry-After in seconds: it may be a number or a date. */
-function seconds(response) {
-  const told = response.headers.get("Retry-After");
-  if (!told) return null;
-  const value = /^\d+$/.test(told) ? Number(told) : (Date.parse(told) - Date.now()) / 1000;
+/** Return Retry-After in seconds; the header is a number or a date. */
+function retryAfterSeconds(response) {
+  const header = response.headers.get("Retry-After");
+  if (!header) return null;
+  const value = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
   return Number.isFinite(value) ? Math.max(1, Math.ceil(value)) : null;
 }

@@ -1,32 +1,32 @@
 /**
- * Makes elements. Text is always set as text, so nothing that a user typed is ever read as HTML.
+ * Create an element. Text is always set as text, so user input is never parsed as HTML.
  * @param {string} tag
- * @param {Record<string, unknown>} [properties] `class`, `data`, `on`, `aria-…` and `role` are understood; all others
- *   are set as properties of the element
+ * @param {Record<string, unknown>} [properties] `class`, `data`, `on`, `aria-…`, `role` and `for` are handled
+ *   specially; all others are set as properties of the element
  * @param {...(Node | string | null)} children
  * @returns {HTMLElement}
  */
 export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") made.className = value;
-    else if (name === "data") Object.assign(made.dataset, value);
-    else if (name === "on") for (const [event, handler] of Object.entries(value)) made.addEventListener(event, handler);
-    else if (name.startsWith("aria-") || name === "role" || name === "for") made.setAttribute(name, String(value));
-    else made[name] = value;
+    if (name === "class") node.className = value;
+    else if (name === "data") Object.assign(node.dataset, value);
+    else if (name === "on") for (const [event, handler] of Object.entries(value)) node.addEventListener(event, handler);
+    else if (name.startsWith("aria-") || name === "role" || name === "for") node.setAttribute(name, String(value));
+    else node[name] = value;
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
-/** The element with this id, which the page must have. */
+/** Return the element with this id; throw if the page does not have it. */
 export function byId(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no #${id}`);
   return found;
 }
 
-/** Copy text; where the page is not served securely, by the older way. Resolves to whether it went well. */
+/** Copy text to the clipboard, with execCommand if the page is not in a secure context. Resolves to success. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -43,7 +43,7 @@ export async function copy(text) {
   }
 }
 
-/** Hand a file to the user. */
+/** Offer a file for download. */
 export function download(name, type, parts) {
   const url = URL.createObjectURL(new Blob(parts, { type }));
   const link = element("a", { href: url, download: name });

@@ -1,17 +1,17 @@
 /**
- * The text that is typed, and what was found in it. The textarea is the browser's own, so input methods, undo, screen
- * readers and phones work as everywhere; what is seen is drawn behind it.
+ * The text and its highlighted entities. Input goes to a native textarea, so that input methods, undo, screen readers and
+ * phones work as usual; the visible text is drawn behind it.
  */
 import { Overlay } from "./overlay.js";
 import { difference, entityAt, fits, shifted } from "./spans.js";
-import { labelOf, slotOf } from "./types.js";
+import { labelOf, slotOf } from "./entity_types.js";
 
-const UNDOABLE_LINES = 50; // browsers insert line by line, which takes seconds for hundreds of lines
+const UNDOABLE_LINES = 50; // browsers insert line by line, which is slow for hundreds of lines
 
 export class Editor extends EventTarget {
   /**
-   * Fires `change` when the text changed (detail: `held`, true while an input method composes), `entities` when what is
-   * highlighted changed, `caret` when the caret moved without the text.
+   * Fires `change` when the text changes (detail: `composing`, true while an input method composes), `entities` when the
+   * highlights change, `caret` when the caret moves without a change of the text.
    */
   constructor(textarea, root, scroller) {
     super();
@@ -23,20 +23,20 @@ export class Editor extends EventTarget {
     this.hidden = new Set();
     this.composing = null;
     this.active = null;
-    this.edited = false; // whether there is something to undo
-    textarea.addEventListener("input", (event) => this.typed(event));
+    this.edited = false; // whether undo is possible
+    textarea.addEventListener("input", (event) => this.onInput(event));
     textarea.addEventListener("compositionstart", () => this.compose(""));
     textarea.addEventListener("compositionupdate", (event) => this.compose(event.data ?? ""));
-    textarea.addEventListener("compositionend", () => this.composed());
+    textarea.addEventListener("compositionend", () => this.endComposition());
     document.addEventListener("selectionchange", () => {
       if (document.activeElement === textarea) this.dispatchEvent(new Event("caret"));
     });
-    // A textarea fires its own selectionchange where the document's does not reach it.
+    // Some browsers fire selectionchange on the textarea instead of the document.
     textarea.addEventListener("selectionchange", () => this.dispatchEvent(new Event("caret")));
-    if (textarea.value) this.sync(); // what the browser kept over a reload
+    if (textarea.value) this.sync(); // the browser may restore the text after a reload
   }
 
-  /** Replace the whole text, as by an example. */
+  /** Replace the whole text. */
   setText(text) {
     this.entities = [];
     if (this.edited && text.split("\n").length <= UNDOABLE_LINES) this.replace(text);
@@ -45,7 +45,7 @@ export class Editor extends EventTarget {
     this.scroller.scrollTop = 0;
   }
 
-  /** As if typed, so that what was there comes back by undo. */
+  /** Replace the text as user input, so that it can be undone. */
   replace(text) {
     const before = document.activeElement;
     this.textarea.focus({ preventScroll: true });
@@ -55,7 +55,7 @@ export class Editor extends EventTarget {
     if (before !== this.textarea) before?.focus?.({ preventScroll: true });
   }
 
-  /** Show what the model found; an answer that does not fit the text is refused. Returns whether it was taken. */
+  /** Show the entities of a text; return false if they do not match the current text. */
   setEntities(entities, text) {
     if (text !== this.text || !fits(text, entities)) return false;
     this.entities = entities;
@@ -64,18 +64,18 @@ export class Editor extends EventTarget {
     return true;
   }
 
-  /** Show these types no more; all others are shown. */
+  /** Hide these types; show all others. */
   setHidden(types) {
     this.hidden = types;
     this.draw();
     this.dispatchEvent(new Event("entities"));
   }
 
-  get shown() {
+  get visible() {
     return this.entities.filter((entity) => !this.hidden.has(entity.type));
   }
 
-  /** The shown entity at a place of the text, or undefined. */
+  /** Return the visible entity at a position of the text, or undefined. */
   entityAt(position) {
     const found = entityAt(this.entities, position);
     return found && !this.hidden.has(found.type) ? found : undefined;
@@ -86,7 +86,7 @@ export class Editor extends EventTarget {
     return start === null ? undefined : this.entityAt(start);
   }
 
-  /** The entity at the caret, when nothing is selected. A caret behind the last character counts as in it. */
+  /** Return the entity at the caret if nothing is selected; a caret after its last character counts as inside. */
   entityAtCaret() {
     const { selectionStart: start, selectionEnd: end } = this.textarea;
     if (start !== end || document.activeElement !== this.textarea) return undefined;
@@ -95,14 +95,14 @@ export class Editor extends EventTarget {
 
   boxesOf = (entity) => this.overlay.boxes(entity.start, entity.end);
 
-  /** Mark one entity as the one that is meant, or none. */
+  /** Mark one entity as active, or none. */
   setActive(entity) {
     if (this.active?.start === entity?.start && this.active?.type === entity?.type) return;
     this.active = entity ?? null;
     this.draw();
   }
 
-  /** Bring an entity into the middle of the visible part. */
+  /** Scroll an entity into view. */
   reveal(entity) {
     const box = this.boxesOf(entity)[0];
     const view = this.scroller.getBoundingClientRect();
@@ -110,9 +110,9 @@ export class Editor extends EventTarget {
     this.scroller.scrollTop += box.top - view.top - view.height / 2;
   }
 
-  /** Draw again, as after a change of language. */
+  /** Draw the highlights. */
   draw() {
-    const marks = this.shown.map((entity) => ({
+    const marks = this.visible.map((entity) => ({
       start: entity.start,
       end: entity.end,
       class: [
@@ -127,7 +127,7 @@ export class Editor extends EventTarget {
     this.overlay.setMarks(this.composing ? underlined(marks, this.composing) : marks);
   }
 
-  typed(event) {
+  onInput(event) {
     this.edited = true;
     if (!event.isComposing) this.composing = null;
     this.sync(event.isComposing);
@@ -138,12 +138,12 @@ export class Editor extends EventTarget {
     this.composing = { start, end: start + data.length };
   }
 
-  composed() {
+  endComposition() {
     this.composing = null;
     this.sync(false, true);
   }
 
-  sync(held = false, always = false) {
+  sync(composing = false, always = false) {
     const text = this.textarea.value;
     const edit = difference(this.text, text, this.textarea.selectionEnd);
     const changed = edit.removed > 0 || edit.inserted.length > 0;
@@ -156,14 +156,14 @@ export class Editor extends EventTarget {
     }
     this.draw();
     if (changed) this.dispatchEvent(new Event("entities"));
-    this.dispatchEvent(new CustomEvent("change", { detail: { held } }));
+    this.dispatchEvent(new CustomEvent("change", { detail: { composing } }));
   }
 }
 
-/** The marks with the part that is being composed underlined, as the transparent textarea cannot show it. */
+/** Return the marks with the composed part underlined, because the transparent textarea cannot show it. */
 function underlined(marks, { start, end }) {
   if (end <= start) return marks;
-  const around = marks.filter((mark) => mark.end <= start || mark.start >= end);
-  around.push({ start, end, class: "composing", label: "" });
-  return around.sort((a, b) => a.start - b.start);
+  const result = marks.filter((mark) => mark.end <= start || mark.start >= end);
+  result.push({ start, end, class: "composing", label: "" });
+  return result.sort((a, b) => a.start - b.start);
 }

@@ -1,4 +1,4 @@
-/** Texts to try, written for hanner. */
+/** Example texts, written for hanner. */
 export const EXAMPLES = [
   {
     name: { en: "One sentence", zh: "一句话" },

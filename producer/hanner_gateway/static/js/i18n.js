@@ -1,57 +1,57 @@
-/** The page's two languages: which one is shown, and every sentence in it. */
-import { WORDS } from "./words.js";
+/** The page's language, and translation into it. */
+import { MESSAGES } from "./messages.js";
 
-const STORED = "hanner.language";
+const STORAGE_KEY = "hanner.language";
 const listeners = new Set();
-let current = stored() ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+let current = storedLanguage() ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 
-function stored() {
+function storedLanguage() {
   try {
-    const value = localStorage.getItem(STORED);
-    return value in WORDS ? value : null;
+    const value = localStorage.getItem(STORAGE_KEY);
+    return value in MESSAGES ? value : null;
   } catch {
-    return null; // storage may be forbidden
+    return null; // storage may be disabled
   }
 }
 
 /** @returns {"zh" | "en"} */
 export const language = () => current;
 
-/** Show the page in another language, now and on later visits. */
+/** Change the language, now and for later visits. */
 export function setLanguage(value) {
   current = value;
   try {
-    localStorage.setItem(STORED, value);
+    localStorage.setItem(STORAGE_KEY, value);
   } catch {
-    // then it holds for this visit
+    // without storage the choice lasts for this visit
   }
   translate();
   for (const listener of listeners) listener();
 }
 
-/** Call `listener` whenever the language has changed. */
+/** Call `listener` after each change of the language. */
 export const onLanguage = (listener) => listeners.add(listener);
 
 /**
- * A sentence in the language of the page; `{name}` in it is replaced.
- * @param {string} key of words.js
+ * Return a message in the current language, with `{name}` replaced.
+ * @param {string} key of messages.js
  * @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
-  const words = WORDS[current];
-  const chosen = values.count === 1 && `${key}.one` in words ? words[`${key}.one`] : words[key];
-  if (chosen === undefined) throw new Error(`no words for ${key}`);
+  const messages = MESSAGES[current];
+  const chosen = values.count === 1 && `${key}.one` in messages ? messages[`${key}.one`] : messages[key];
+  if (chosen === undefined) throw new Error(`no message ${key}`);
   return chosen.replace(/\{(\w+)\}/g, (_, name) => {
     const value = values[name];
     return typeof value === "number" ? number(value) : String(value ?? "");
   });
 }
 
-/** A number as it is written in the language of the page. */
+/** Return a number formatted in the current language. */
 export const number = (value, digits = 0) =>
   value.toLocaleString(current === "zh" ? "zh-CN" : "en-GB", { maximumFractionDigits: digits });
 
-/** Put the words of the current language into everything that names some by `data-t`. */
+/** Translate all elements that have a `data-t…` attribute. */
 export function translate(root = document) {
   document.documentElement.lang = current === "zh" ? "zh-CN" : "en";
   for (const node of root.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);

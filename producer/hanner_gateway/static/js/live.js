@@ -1,56 +1,56 @@
 /**
- * Asks for entities while someone types: waits a moment after the last key, has one request under way at most, drops
- * stale answers, and tries again by itself where waiting helps.
+ * Extraction while the user types: waits a moment after the last key, has at most one request in flight, drops stale
+ * results, and retries errors that are temporary.
  */
 import { ApiError } from "./api.js";
 
-const LEAST_WAIT_MS = 30;
-const MOST_WAIT_MS = 1200;
-const WORKING_SHOWN_AFTER_MS = 350; // a quick answer needs no word about the work
+const MIN_DELAY_MS = 30;
+const MAX_DELAY_MS = 1200;
+const SLOW_AFTER_MS = 350; // faster requests show no indicator
 const FIRST_RETRY_S = 2;
-const MOST_RETRY_S = 30;
+const MAX_RETRY_S = 30;
 
-/** Codes that waiting can mend. */
-const PASSING = new Set(["queue_full", "rate_limited", "broker_unreachable", "offline", "timed_out", "expired", "unavailable"]);
+/** Codes of temporary errors. */
+const TEMPORARY = new Set(["queue_full", "rate_limited", "broker_unreachable", "offline", "timed_out", "expired", "unavailable"]);
 
-export class Live {
+export class LiveExtraction {
   /**
    * @param {object} hooks
-   * @param {(text: string, signal: AbortSignal) => Promise<object[]>} hooks.ask
-   * @param {(entities: object[], text: string, ms: number) => void} hooks.onAnswer
+   * @param {(text: string, signal: AbortSignal) => Promise<object[]>} hooks.extract
+   * @param {(entities: object[], text: string, ms: number) => void} hooks.onResult
    * @param {(state: {working: boolean, slow: boolean, error: ApiError | null, retryIn: number | null}) => void} hooks.onState
    */
-  constructor({ ask, onAnswer, onState }) {
-    this.ask = ask;
-    this.onAnswer = onAnswer;
+  constructor({ extract, onResult, onState }) {
+    this.extract = extract;
+    this.onResult = onResult;
     this.onState = onState;
     this.text = "";
-    this.asked = ""; // the text of the newest request, sent or due
+    this.requested = ""; // the text of the newest request, sent or scheduled
     this.sequence = 0;
     this.failures = 0;
-    this.msPerUnit = 0; // how long answers take lately
+    this.msPerUnit = 0; // recent duration of requests
     this.state = { working: false, slow: false, error: null, retryIn: null };
   }
 
-  /** The text is now this one. `held` is true while an input method composes: nothing is asked then. */
-  change(text, { held = false, now = false } = {}) {
-    if (text === this.asked && !now) return;
+  /** Handle a changed text. While an input method composes (`composing`), nothing is sent. */
+  change(text, { composing = false, now = false } = {}) {
+    if (text === this.requested && !now) return;
     this.text = text;
-    this.asked = held ? null : text;
+    this.requested = composing ? null : text;
     this.cancel();
-    if (this.state.error && !PASSING.has(this.state.error.code)) this.show({ error: null });
-    if (held) return;
+    if (this.state.error && !TEMPORARY.has(this.state.error.code)) this.show({ error: null });
+    if (composing) return;
     if (!text.trim()) {
-      this.rest();
-      this.onAnswer([], text, 0);
+      this.reset();
+      this.onResult([], text, 0);
     } else if (now || !this.countdown) {
-      this.rest({ keepError: true });
-      this.timer = setTimeout(() => this.send(), now ? 0 : this.wait());
-    } // else the server asked to wait; the text as it is then will be sent
+      this.reset({ keepError: true });
+      this.timer = setTimeout(() => this.send(), now ? 0 : this.delay());
+    } // otherwise the countdown of a retry sends the current text
   }
 
-  /** Nothing under way, nothing in the way. */
-  rest({ keepError = false } = {}) {
+  /** Stop the countdown and clear the state. */
+  reset({ keepError = false } = {}) {
     clearInterval(this.countdown);
     this.countdown = null;
     if (keepError) return;
@@ -58,20 +58,20 @@ export class Live {
     this.show({ working: false, slow: false, error: null, retryIn: null });
   }
 
-  /** Ask once more, at once. */
+  /** Send the text again now. */
   retry() {
     this.change(this.text, { now: true });
   }
 
-  /** Ask at once if something that has passed now was in the way. */
+  /** Send the text again if a temporary error is shown, whose cause is gone now. */
   recovered() {
-    if (this.state.error && PASSING.has(this.state.error.code)) this.retry();
+    if (this.state.error && TEMPORARY.has(this.state.error.code)) this.retry();
   }
 
-  /** Waits longer where answers take longer, so that a long text does not flood the queue. */
-  wait() {
+  /** Return the delay before a request; it is longer for slow texts, so that they do not flood the queue. */
+  delay() {
     const expected = this.msPerUnit * this.text.length;
-    return Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, expected / 2));
+    return Math.min(MAX_DELAY_MS, Math.max(MIN_DELAY_MS, expected / 2));
   }
 
   cancel() {
@@ -85,45 +85,45 @@ export class Live {
   async send() {
     this.timer = null;
     const { text } = this;
-    const mine = ++this.sequence;
+    const number = ++this.sequence;
     const controller = new AbortController();
     this.controller = controller;
     const began = performance.now();
-    const slow = setTimeout(() => mine === this.sequence && this.show({ slow: true }), WORKING_SHOWN_AFTER_MS);
+    const slow = setTimeout(() => number === this.sequence && this.show({ slow: true }), SLOW_AFTER_MS);
     this.show({ working: true });
     try {
-      const entities = await this.ask(text, controller.signal);
-      if (mine !== this.sequence) return;
+      const entities = await this.extract(text, controller.signal);
+      if (number !== this.sequence) return;
       const ms = performance.now() - began;
-      this.learn(ms, text.length);
+      this.updateSpeed(ms, text.length);
       this.controller = null;
-      this.rest();
-      this.onAnswer(entities, text, ms);
+      this.reset();
+      this.onResult(entities, text, ms);
     } catch (error) {
-      if (mine !== this.sequence) return;
+      if (number !== this.sequence) return;
       this.controller = null;
       this.fail(error instanceof ApiError ? error : new ApiError("unexpected", String(error)));
     } finally {
       clearTimeout(slow);
-      if (mine !== this.sequence && !this.controller) this.show({ working: false, slow: false });
+      if (number !== this.sequence && !this.controller) this.show({ working: false, slow: false });
     }
   }
 
-  learn(ms, units) {
-    const perUnit = ms / Math.max(units, 200); // a short text says little about long ones
+  updateSpeed(ms, units) {
+    const perUnit = ms / Math.max(units, 200); // short texts do not predict long ones
     this.msPerUnit = this.msPerUnit ? 0.7 * this.msPerUnit + 0.3 * perUnit : perUnit;
   }
 
   fail(error) {
     this.failures++;
     this.show({ working: false, slow: false, error, retryIn: null });
-    if (!PASSING.has(error.code)) return;
-    let left = error.retryAfter ?? Math.min(MOST_RETRY_S, FIRST_RETRY_S * 2 ** (this.failures - 1));
-    this.show({ retryIn: left });
+    if (!TEMPORARY.has(error.code)) return;
+    let remaining = error.retryAfter ?? Math.min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** (this.failures - 1));
+    this.show({ retryIn: remaining });
     clearInterval(this.countdown);
     this.countdown = setInterval(() => {
-      left--;
-      if (left > 0) this.show({ retryIn: left });
+      remaining--;
+      if (remaining > 0) this.show({ retryIn: remaining });
       else this.retry();
     }, 1000);
   }

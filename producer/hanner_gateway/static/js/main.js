@@ -1,71 +1,71 @@
-/** Puts the page together. */
+/** Creates the parts of the page and connects them. */
 import { extract } from "./api.js";
-import { Details } from "./details.js";
+import { EntityCard } from "./entity_card.js";
 import { byId, copy, element } from "./dom.js";
 import { Editor } from "./editor.js";
 import { EXAMPLES } from "./examples.js";
-import { Found } from "./found.js";
+import { EntityList } from "./entity_list.js";
 import { language, onLanguage, setLanguage, t, translate } from "./i18n.js";
-import { KeyDialog } from "./key.js";
-import { Live } from "./live.js";
+import { KeyDialog } from "./key_dialog.js";
+import { LiveExtraction } from "./live.js";
 import { Notice } from "./notice.js";
 import { codePoints, inCodePoints } from "./spans.js";
-import { Strip } from "./strip.js";
-import { Table } from "./table.js";
-import { Upload } from "./upload.js";
+import { StatusBar } from "./status_bar.js";
+import { ResultsTable } from "./results_table.js";
+import { FileUpload } from "./upload.js";
 
 const COPIED_MS = 1600;
-const READ_ALOUD_AFTER_MS = 900; // a pause in typing, for screen readers
+const ANNOUNCE_DELAY_MS = 900; // a pause in typing before screen readers announce the result
 
 translate();
 
 const scroller = byId("scroller");
 const editor = new Editor(byId("text"), byId("overlay"), scroller);
-const details = new Details(byId("card"), editor);
-const found = new Found({
+const card = new EntityCard(byId("card"), editor);
+const entityList = new EntityList({
   filter: byId("filter"),
-  list: byId("found"),
+  list: byId("entity-list"),
   summary: byId("summary"),
   more: byId("more"),
   editor,
-  details,
+  card,
 });
-const live = new Live({ ask: extract, onAnswer: answered, onState: showState });
+const live = new LiveExtraction({ extract, onResult: showResult, onState: showState });
 const keys = new KeyDialog(() => {
   live.retry();
-  strip.look();
+  statusBar.refresh();
 });
 const notice = new Notice(byId("notice"), { onRetry: () => live.retry(), onKey: () => keys.ask() });
-const cell = (name) => byId(`strip-${name}`);
-const strip = new Strip(
+const cell = (name) => byId(`status-${name}`);
+const statusBar = new StatusBar(
   {
     state: cell("state"),
     queue: cell("queue"),
     batch: cell("batch"),
     latency: cell("latency"),
-    answer: cell("answer"),
+    result: cell("result"),
     model: cell("model"),
   },
   ({ workers: running }) => {
-    const came = running > 0 && workers === 0;
+    const started = running > 0 && workers === 0;
     workers = running;
-    if (came) live.recovered();
+    if (started) live.recovered();
     showState(live.state);
   },
 );
-const table = new Table((text) => {
+const table = new ResultsTable((text) => {
   editor.setText(text);
   scroller.scrollIntoView({ block: "nearest" });
   byId("text").focus({ preventScroll: true });
 });
-const upload = new Upload(table, () => keys.ask());
-let workers = null; // how many run; null while nobody knows
-let wrongAnswer = false;
+const upload = new FileUpload(table, () => keys.ask());
+let workers = null; // number of running workers; null while unknown
+let mismatch = false;
 
 // the text
 
 editor.addEventListener("change", (event) => {
-  wrongAnswer = false;
+  mismatch = false;
   live.change(editor.text, event.detail);
   drawText();
 });
@@ -79,40 +79,40 @@ function drawText() {
   byId("starters").hidden = !empty;
 }
 
-function answered(entities, text, ms) {
-  wrongAnswer = !editor.setEntities(entities, text) && text === editor.text;
-  if (ms) strip.answered(ms);
+function showResult(entities, text, ms) {
+  mismatch = !editor.setEntities(entities, text) && text === editor.text;
+  if (ms) statusBar.setResultTime(ms);
   showState(live.state);
-  readAloud();
+  announce();
 }
 
-let speaking;
-function readAloud() {
-  clearTimeout(speaking);
-  speaking = setTimeout(() => {
-    byId("spoken").textContent = editor.text.trim() ? found.sentence(editor.shown.length, editor.entities.length) : "";
-  }, READ_ALOUD_AFTER_MS);
+let announceTimer;
+function announce() {
+  clearTimeout(announceTimer);
+  announceTimer = setTimeout(() => {
+    byId("spoken").textContent = editor.text.trim() ? entityList.summarise(editor.visible.length, editor.entities.length) : "";
+  }, ANNOUNCE_DELAY_MS);
 }
 
 function showState({ slow, working, error, retryIn }) {
   scroller.setAttribute("aria-busy", String(working));
   byId("working").hidden = !slow;
-  if (error) notice.show(inContext(error), retryIn);
-  else if (wrongAnswer) notice.show({ code: "mismatch" });
+  if (error) notice.show(explain(error), retryIn);
+  else if (mismatch) notice.show({ code: "mismatch" });
   else if (slow && workers === 0) notice.show({ code: "no_worker" });
   else notice.show(null);
-  if (error?.code === "unauthorized" && error !== showState.asked) {
-    showState.asked = error;
+  if (error?.code === "unauthorized" && error !== showState.lastError) {
+    showState.lastError = error;
     keys.offer();
   }
 }
 
-/** Without a worker, no answer in time has a plain reason. */
-function inContext({ code, detail }) {
+/** Return the error to show; a timeout without workers has its own message. */
+function explain({ code, detail }) {
   return code === "timed_out" && workers === 0 ? { code: "timed_out_no_worker" } : { code, detail };
 }
 
-// what stands around it
+// the toolbar
 
 byId("clear").addEventListener("click", () => {
   editor.setText("");
@@ -126,7 +126,7 @@ examples.addEventListener("change", () => {
   if (example) editor.setText(example.text);
 });
 
-/** Begin with an example; its button goes, so the text has the focus next. */
+/** Load an example; its button disappears, so the focus moves to the text. */
 function start(text) {
   editor.setText(text);
   byId("text").focus({ preventScroll: true });
@@ -169,16 +169,16 @@ function drawAll() {
     ),
   );
   drawText();
-  details.hide();
+  card.hide();
   editor.draw();
-  found.draw({ anew: true });
-  strip.draw();
-  notice.again();
-  upload.again();
+  entityList.draw({ force: true });
+  statusBar.draw();
+  notice.redraw();
+  upload.redraw();
   if (table.rows.length) table.draw();
 }
 
 onLanguage(drawAll);
 drawAll();
 if (editor.text) live.change(editor.text);
-document.documentElement.dataset.ready = "yes"; // everything above has run
+document.documentElement.dataset.ready = "yes"; // everything above has run; tests wait for this

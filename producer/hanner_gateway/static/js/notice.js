@@ -1,47 +1,47 @@
-/** Says what is wrong, what will happen next, and offers what the user can do. */
+/** The notice: what is wrong, when it is retried, and a button for what the user can do. */
 import { element } from "./dom.js";
 import { t } from "./i18n.js";
-import { WORDS } from "./words.js";
+import { MESSAGES } from "./messages.js";
 
-/** Things that pass by themselves look calmer than those that someone has to mend. */
+/** Codes of temporary problems, which look less alarming. */
 const CALM = new Set(["queue_full", "rate_limited", "no_worker", "timed_out", "offline"]);
 
 export class Notice {
-  /** @param {HTMLElement} place @param {() => void} onRetry @param {() => void} onKey */
-  constructor(place, { onRetry, onKey }) {
-    this.place = place;
+  /** @param {HTMLElement} container @param {() => void} onRetry @param {() => void} onKey */
+  constructor(container, { onRetry, onKey }) {
+    this.container = container;
     this.onRetry = onRetry;
     this.onKey = onKey;
     this.last = null;
   }
 
   /**
-   * @param {{code: string, detail?: string} | null} trouble null: all is well
-   * @param {number | null} retryIn seconds until it is tried again by itself
+   * @param {{code: string, detail?: string} | null} problem null hides the notice
+   * @param {number | null} retryIn seconds until the automatic retry
    */
-  show(trouble, retryIn = null) {
-    this.last = [trouble, retryIn];
-    if (!trouble) {
-      this.place.hidden = true;
-      this.place.replaceChildren();
+  show(problem, retryIn = null) {
+    this.last = [problem, retryIn];
+    if (!problem) {
+      this.container.hidden = true;
+      this.container.replaceChildren();
       this.code = null;
       return;
     }
-    if (this.code !== trouble.code || this.detail !== trouble.detail) this.build(trouble);
-    // Only the number changes from second to second, outside of what is read aloud.
+    if (this.code !== problem.code || this.detail !== problem.detail) this.build(problem);
+    // The countdown is outside of the alert, so that screen readers do not announce each second.
     this.count.textContent = retryIn === null ? "" : t("retryIn", { count: retryIn });
   }
 
   build({ code, detail = "" }) {
     this.code = code;
     this.detail = detail;
-    const known = code in WORDS.en ? code : "unexpected";
+    const known = code in MESSAGES.en ? code : "unexpected";
     this.count = element("span", { class: "notice-count", "aria-live": "off" });
     const asksKey = code === "unauthorized";
-    this.place.className = CALM.has(code) ? "notice calm" : "notice";
-    this.place.hidden = false;
-    this.place.dataset.code = code;
-    this.place.replaceChildren(
+    this.container.className = CALM.has(code) ? "notice calm" : "notice";
+    this.container.hidden = false;
+    this.container.dataset.code = code;
+    this.container.replaceChildren(
       element("span", { class: "notice-sign", "aria-hidden": "true" }, "!"),
       element(
         "div",
@@ -60,8 +60,8 @@ export class Notice {
     );
   }
 
-  /** The same in the page's new language. */
-  again() {
+  /** Show the notice again after a change of the language. */
+  redraw() {
     if (!this.last) return;
     this.code = null;
     this.show(...this.last);

@@ -1,42 +1,42 @@
 /**
- * The text as it is seen: it lies behind a transparent textarea, glyph for glyph, and carries the highlights.
+ * The visible text with highlights, behind a transparent textarea, glyph for glyph.
  *
- * The text is held in chunks of about a thousand characters. An edit touches only the chunks it is in, and only chunks
- * near the visible part carry highlights, so that a text of 100,000 characters costs little more than a short one.
+ * The text is stored in chunks of about a thousand characters. An edit changes only its chunks, and only chunks near the
+ * visible part have highlights, so that a text of 100,000 characters costs little more than a short one.
  */
 import { element } from "./dom.js";
 import { firstEndingAfter, pieces } from "./spans.js";
 
 const CHUNK = 1000;
-const NEAR = "600px"; // how far around the visible part highlights are made
+const NEAR = "600px"; // distance from the visible part within which chunks have highlights
 
 /**
- * @typedef {{start: number, end: number, class: string, label: string}} Mark what is drawn over a part of the text
+ * @typedef {{start: number, end: number, class: string, label: string}} Mark a highlighted part of the text
  * @typedef {{text: string, node: HTMLElement, near: boolean, drawn: string}} Chunk
  */
 
 export class Overlay {
   /**
    * @param {HTMLElement} root
-   * @param {HTMLElement} scroller what scrolls the root
-   * @param {number} [most] units in a chunk
+   * @param {HTMLElement} scroller the element that scrolls the root
+   * @param {number} [maxLength] maximum UTF-16 units of a chunk
    */
-  constructor(root, scroller, most = CHUNK) {
+  constructor(root, scroller, maxLength = CHUNK) {
     this.root = root;
-    this.most = most;
+    this.maxLength = maxLength;
     this.scroller = scroller;
     /** @type {Mark[]} */
     this.marks = [];
     this.chunkOf = new WeakMap();
-    this.spans = new WeakMap(); // a highlight's element -> where in its chunk it starts
-    this.watch = new IntersectionObserver((seen) => this.seen(seen), { root: scroller, rootMargin: NEAR });
+    this.spans = new WeakMap(); // a highlight's element -> its start in its chunk
+    this.observer = new IntersectionObserver((entries) => this.onIntersection(entries), { root: scroller, rootMargin: NEAR });
     const first = this.makeChunk("");
     this.chunks = [first];
     this.root.replaceChildren(this.block([first]));
-    this.tail();
+    this.updateTail();
   }
 
-  /** Replace `removed` units at `start` by `inserted`; setMarks must follow, which draws. */
+  /** Replace `removed` units at `start` with `inserted`; call setMarks afterwards, which draws. */
   edit(start, removed, inserted) {
     const from = this.indexAt(start);
     const to = this.indexAt(start + removed);
@@ -44,27 +44,27 @@ export class Overlay {
     const old = this.chunks.slice(from, to + 1);
     const before = old.map((chunk) => chunk.text).join("");
     const after = before.slice(0, start - began) + inserted + before.slice(start - began + removed);
-    const fresh = old.length === 1 && after.length <= this.most ? [after] : pieces(after, this.most);
+    const fresh = old.length === 1 && after.length <= this.maxLength ? [after] : pieces(after, this.maxLength);
     if (old.length === 1 && fresh.length === 1 && endsBlock(before) === endsBlock(after)) {
       old[0].text = after;
       old[0].drawn = null;
     } else this.splice(from, old.length, fresh);
-    this.tail();
+    this.updateTail();
   }
 
-  /** Draw these marks, sorted and not overlapping, instead of those before. */
+  /** Draw these marks, sorted and not overlapping, in place of the previous ones. */
   setMarks(marks) {
     this.marks = marks;
     this.draw();
   }
 
-  /** Where in the text the highlight under a point of the window starts, or null. */
+  /** Return the start of the highlight under a point of the window, or null. */
   startUnder(x, y) {
     const hit = document.elementsFromPoint(x, y).find((node) => this.spans.has(node));
     return hit ? this.startOfSpan(hit) : null;
   }
 
-  /** Boxes, in the window, of the text from `start` to `end`; one for each line. */
+  /** Return the boxes, in the window, of the text from `start` to `end`; one per line. */
   boxes(start, end) {
     const range = document.createRange();
     const from = this.point(start);
@@ -79,7 +79,7 @@ export class Overlay {
   makeChunk(text) {
     const chunk = { text, node: element("span", { class: "chunk" }), near: false, drawn: null };
     this.chunkOf.set(chunk.node, chunk);
-    this.watch.observe(chunk.node);
+    this.observer.observe(chunk.node);
     return chunk;
   }
 
@@ -89,7 +89,7 @@ export class Overlay {
     return start;
   }
 
-  /** Index of the chunk that holds a position; at the border of two, the later, for what is typed there follows it. */
+  /** Return the index of the chunk with a position; at a border, that of the later chunk. */
   indexAt(position) {
     let end = 0;
     for (let i = 0; i < this.chunks.length; i++) {
@@ -102,7 +102,7 @@ export class Overlay {
   splice(from, count, texts) {
     const fresh = texts.map((text) => this.makeChunk(text));
     const gone = this.chunks.slice(from, from + count);
-    // Whole blocks are made anew, as a line break may have come or gone: from the start of the first to the end of the last.
+    // Whole blocks are rebuilt, because a line break may have been added or removed.
     let first = from;
     while (first > 0 && !endsBlock(this.chunks[first - 1].text)) first--;
     let last = from + count;
@@ -111,25 +111,25 @@ export class Overlay {
     const before = this.chunks[last]?.node.parentNode ?? this.root.lastElementChild;
     const kept = [this.chunks.slice(first, from), this.chunks.slice(from + count, last)];
     const made = this.blocks([...kept[0], ...fresh, ...kept[1]]);
-    for (const chunk of gone) this.watch.unobserve(chunk.node);
+    for (const chunk of gone) this.observer.unobserve(chunk.node);
     for (const block of blocks) block.remove();
     before.before(...made);
     this.chunks.splice(from, count, ...fresh);
-    for (const chunk of fresh) chunk.near = this.isNear(chunk.node); // do not wait a frame for the observer
+    for (const chunk of fresh) chunk.near = this.isNear(chunk.node); // the observer would take a frame
   }
 
   blocks(chunks) {
     const made = [];
-    let held = [];
+    let current = [];
     for (const chunk of chunks) {
       if (chunk.drawn === null && !chunk.node.firstChild) chunk.node.textContent = chunk.text;
-      held.push(chunk);
+      current.push(chunk);
       if (endsBlock(chunk.text)) {
-        made.push(this.block(held));
-        held = [];
+        made.push(this.block(current));
+        current = [];
       }
     }
-    if (held.length) made.push(this.block(held));
+    if (current.length) made.push(this.block(current));
     return made;
   }
 
@@ -137,8 +137,8 @@ export class Overlay {
     return element("div", { class: "block" }, ...chunks.map((chunk) => chunk.node));
   }
 
-  /** A text that ends with a line break has one more, empty line. */
-  tail() {
+  /** Show an empty last line if the text ends with a line break. */
+  updateTail() {
     const last = this.chunks[this.chunks.length - 1].text;
     if (this.root.lastElementChild?.className !== "tail") this.root.append(element("div", { class: "tail" }));
     this.root.lastElementChild.hidden = !endsBlock(last);
@@ -153,7 +153,7 @@ export class Overlay {
     return box.bottom > view.top - margin && box.top < view.bottom + margin;
   }
 
-  seen(entries) {
+  onIntersection(entries) {
     for (const { target, isIntersecting } of entries) {
       const chunk = this.chunkOf.get(target);
       if (chunk) chunk.near = isIntersecting;
@@ -200,16 +200,16 @@ export class Overlay {
     return this.startOf(this.chunks.indexOf(chunk)) + this.spans.get(span);
   }
 
-  /** The text node, and the place in it, of a position. */
+  /** Return the text node of a position, and the offset in it. */
   point(position) {
     const index = this.indexAt(position);
-    let left = position - this.startOf(index);
+    let offset = position - this.startOf(index);
     const nodes = document.createTreeWalker(this.chunks[index].node, NodeFilter.SHOW_TEXT);
     let last = this.chunks[index].node;
     while (nodes.nextNode()) {
       last = nodes.currentNode;
-      if (left <= last.length) return { node: last, offset: left };
-      left -= last.length;
+      if (offset <= last.length) return { node: last, offset };
+      offset -= last.length;
     }
     return { node: last, offset: last.length ?? 0 };
   }

@@ -4,18 +4,18 @@
  */
 
 /**
- * What changed from one text to another: `removed` units at `start` gave way to `inserted`.
+ * Return the edit from one text to another: `removed` units at `start` are replaced with `inserted`.
  * @param {string} before
  * @param {string} after
- * @param {number} [caret] end of the selection after the edit; tells which of several equal characters is the new one
+ * @param {number} [caret] end of the selection after the edit; decides which of several equal characters is new
  * @returns {{start: number, removed: number, inserted: string}}
  */
 export function difference(before, after, caret = after.length) {
   const shorter = Math.min(before.length, after.length);
-  // What stands behind the caret was there before: compare that first.
+  // The text after the caret is unchanged: compare it first.
   let tail = 0;
-  const mostTail = Math.min(shorter, after.length - Math.min(caret, after.length));
-  while (tail < mostTail && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) {
+  const maxTail = Math.min(shorter, after.length - Math.min(caret, after.length));
+  while (tail < maxTail && before.charCodeAt(before.length - 1 - tail) === after.charCodeAt(after.length - 1 - tail)) {
     tail++;
   }
   let start = 0;
@@ -30,8 +30,8 @@ export function difference(before, after, caret = after.length) {
 }
 
 /**
- * Entities as they stand after an edit, until the model has answered again: those before it stay, those behind it move,
- * those it cuts into go.
+ * Return the entities after an edit, until the next result arrives: those before it stay, those after it are shifted, and
+ * those it overlaps are removed.
  * @param {Entity[]} entities sorted, not overlapping
  * @param {{start: number, removed: number, inserted: string}} edit
  * @returns {Entity[]}
@@ -50,7 +50,7 @@ export function shifted(entities, edit) {
 }
 
 /**
- * Index of the first entity that ends behind `position`; entities.length when there is none.
+ * Return the index of the first entity that ends after `position`; entities.length if there is none.
  * @param {Entity[]} entities sorted, not overlapping
  * @param {number} position
  */
@@ -66,7 +66,7 @@ export function firstEndingAfter(entities, position) {
 }
 
 /**
- * The entity that holds the character at `position`, or undefined.
+ * Return the entity at `position`, or undefined.
  * @param {Entity[]} entities sorted, not overlapping
  * @param {number} position
  */
@@ -76,8 +76,7 @@ export function entityAt(entities, position) {
 }
 
 /**
- * Whether an answer can be shown: every entity is in the text where it says it is. An answer that fails this would
- * highlight the wrong words.
+ * Return whether every entity matches the text at its offsets. Other results would highlight the wrong words.
  * @param {string} text
  * @param {Entity[]} entities
  */
@@ -90,7 +89,7 @@ export function fits(text, entities) {
   return true;
 }
 
-/** How many code points a text has: what people call characters, nearly. */
+/** Return the number of code points of a text. */
 export function codePoints(text) {
   let count = text.length;
   for (let i = 0; i < text.length - 1; i++) {
@@ -103,7 +102,7 @@ export function codePoints(text) {
 }
 
 /**
- * The same entities with `start` and `end` in code points, as the Python client and the API count by default.
+ * Return the entities with `start` and `end` in code points, the default unit of the API.
  * @param {string} text
  * @param {Entity[]} entities sorted
  */
@@ -119,7 +118,7 @@ export function inCodePoints(text, entities) {
 }
 
 /**
- * Entities with the same words and type as one, in order of their first place.
+ * Return groups of entities with equal text and type, in the order of their first occurrence.
  * @param {Entity[]} entities sorted
  * @returns {{text: string, type: string, places: Entity[]}[]}
  */
@@ -135,7 +134,7 @@ export function grouped(entities) {
 }
 
 /**
- * How often each type occurs, the most frequent first.
+ * Return the number of entities of each type, the most frequent first.
  * @param {Entity[]} entities
  * @returns {Map<string, number>}
  */
@@ -149,37 +148,37 @@ const isHigh = (unit) => unit >= 0xd800 && unit < 0xdc00;
 const isLow = (unit) => unit >= 0xdc00 && unit < 0xe000;
 
 /**
- * A text in pieces of at most `most` units, which joined are the text. A piece ends behind a line break where there is
- * one, else between two Chinese characters or at a blank, and never inside a surrogate pair.
+ * Split a text into pieces of at most `maxLength` units. A piece ends after a line break if there is one, else between two
+ * Chinese characters or at a space, and never inside a surrogate pair.
  * @param {string} text
- * @param {number} most
+ * @param {number} maxLength
  * @returns {string[]} at least one piece
  */
-export function pieces(text, most) {
-  const found = [];
+export function pieces(text, maxLength) {
+  const result = [];
   let start = 0;
-  while (text.length - start > most) {
-    const cut = cutBefore(text, start, start + most);
-    found.push(text.slice(start, cut));
+  while (text.length - start > maxLength) {
+    const cut = cutBefore(text, start, start + maxLength);
+    result.push(text.slice(start, cut));
     start = cut;
   }
   const lineEnd = text.lastIndexOf("\n") + 1;
   if (lineEnd > start && lineEnd < text.length) {
-    found.push(text.slice(start, lineEnd));
+    result.push(text.slice(start, lineEnd));
     start = lineEnd;
   }
-  found.push(text.slice(start));
-  return found;
+  result.push(text.slice(start));
+  return result;
 }
 
 function cutBefore(text, start, end) {
   const line = text.lastIndexOf("\n", end - 1);
   if (line >= start) return line + 1;
   for (let at = end; at > start + (end - start) / 2; at--) {
-    if (plain(text.charCodeAt(at)) && plain(text.charCodeAt(at - 1))) return at;
+    if (isSeparable(text.charCodeAt(at)) && isSeparable(text.charCodeAt(at - 1))) return at;
   }
   return isLow(text.charCodeAt(end)) && isHigh(text.charCodeAt(end - 1)) ? end - 1 : end;
 }
 
-/** Characters that never join with their neighbours: Chinese ones and the blank. */
-const plain = (unit) => (unit >= 0x4e00 && unit < 0xa000) || unit === 0x20;
+/** Characters that never join with their neighbours: Chinese characters and the space. */
+const isSeparable = (unit) => (unit >= 0x4e00 && unit < 0xa000) || unit === 0x20;

@@ -1,21 +1,21 @@
-/** A whole file through the service: choose or drop it, see how far it is, stop it, get a table of results. */
+/** Extraction from a whole file: choose or drop it, follow its progress, stop it, show its results. */
 import { ApiError, createJob, job, jobEvents, revokeJob } from "./api.js";
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
-import { FileFault, textsOf } from "./lines.js";
-import { WORDS } from "./words.js";
+import { FileError, parseTexts } from "./text_files.js";
+import { MESSAGES } from "./messages.js";
 
-const FOLLOW_TRIES = 8; // times in a row that a lost stream of events is taken up again
-const MOST_PAUSE_MS = 10_000;
+const MAX_RECONNECTS = 8; // consecutive reconnects of a lost event stream
+const MAX_RECONNECT_DELAY_MS = 10_000;
 
-export class Upload {
+export class FileUpload {
   /**
-   * @param {import("./table.js").Table} table
-   * @param {(error: ApiError) => void} onKeyWanted
+   * @param {import("./results_table.js").ResultsTable} table
+   * @param {(error: ApiError) => void} onUnauthorized
    */
-  constructor(table, onKeyWanted) {
+  constructor(table, onUnauthorized) {
     this.table = table;
-    this.onKeyWanted = onKeyWanted;
+    this.onUnauthorized = onUnauthorized;
     this.message = byId("file-message");
     this.bar = byId("file-progress");
     this.eta = byId("file-eta");
@@ -28,22 +28,22 @@ export class Upload {
       this.input.value = "";
     });
     this.stopButton.addEventListener("click", () => this.stop());
-    this.takeDrops();
+    this.acceptDrops();
   }
 
-  takeDrops() {
+  acceptDrops() {
     const zone = byId("file");
     let depth = 0; // dragenter and dragleave fire for every child
-    const holdsFile = (event) => event.dataTransfer?.types.includes("Files");
+    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
     const over = (by) => {
       depth = Math.max(0, depth + by);
       zone.classList.toggle("dropping", depth > 0);
     };
-    addEventListener("dragenter", (event) => holdsFile(event) && over(1));
-    addEventListener("dragleave", (event) => holdsFile(event) && over(-1));
-    addEventListener("dragover", (event) => holdsFile(event) && event.preventDefault());
+    addEventListener("dragenter", (event) => hasFile(event) && over(1));
+    addEventListener("dragleave", (event) => hasFile(event) && over(-1));
+    addEventListener("dragover", (event) => hasFile(event) && event.preventDefault());
     addEventListener("drop", (event) => {
-      if (!holdsFile(event)) return;
+      if (!hasFile(event)) return;
       event.preventDefault();
       over(-depth);
       const [file] = event.dataTransfer.files;
@@ -59,31 +59,31 @@ export class Upload {
     this.table.hide();
     byId("file").scrollIntoView({ block: "nearest" });
     try {
-      const texts = textsOf(file.name, await file.arrayBuffer());
-      this.say("uploading", { name: file.name });
-      this.busy(true);
+      const texts = parseTexts(file.name, await file.arrayBuffer());
+      this.showMessage("uploading", { name: file.name });
+      this.setBusy(true);
       const created = await createJob(file, signal);
       this.id = created.id;
       this.done = { done: 0, total: created.total };
       const ended = await this.follow(created, signal);
-      if (ended.state === "revoked") throw new FileFault("stopped", this.done);
+      if (ended.state === "revoked") throw new FileError("stopped", this.done);
       const { documents } = await job(created.id, signal);
-      if (documents.length !== texts.length) throw new FileFault("mismatch");
+      if (documents.length !== texts.length) throw new FileError("mismatch");
       const rows = documents.map(({ entities, error }, index) => ({ text: texts[index], entities: entities ?? [], error }));
       this.table.show(rows, file.name);
       const names = rows.reduce((sum, row) => sum + row.entities.length, 0);
-      this.say("finished", { name: file.name, texts: rows.length, names, failed: rows.filter((row) => row.error).length });
+      this.showMessage("finished", { name: file.name, texts: rows.length, names, failed: rows.filter((row) => row.error).length });
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     } finally {
       if (this.controller === controller) {
         this.controller = null;
-        this.busy(false);
+        this.setBusy(false);
       }
     }
   }
 
-  /** Follow a job to its end by its events; a stream that breaks is taken up again. Returns the last event. */
+  /** Follow a job's events to its end, reconnecting a lost stream. Resolves to the last event. */
   async follow({ id, total }, signal) {
     const began = performance.now();
     let failures = 0;
@@ -99,9 +99,9 @@ export class Upload {
         if (!(error instanceof ApiError) || error.code !== "offline") throw error;
       }
       if (signal.aborted) throw new DOMException("stopped", "AbortError");
-      if (++failures > FOLLOW_TRIES) throw new FileFault("jobLost");
-      const pause = Math.min(MOST_PAUSE_MS, 250 * 2 ** failures);
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (++failures > MAX_RECONNECTS) throw new FileError("jobLost");
+      const delay = Math.min(MAX_RECONNECT_DELAY_MS, 250 * 2 ** failures);
+      await new Promise((resolve) => setTimeout(resolve, delay));
     }
   }
 
@@ -110,45 +110,45 @@ export class Upload {
     if (!controller) return;
     controller.abort();
     this.controller = null;
-    this.busy(false);
-    this.say("stopped", done ?? { done: 0, total: 0 });
+    this.setBusy(false);
+    this.showMessage("stopped", done ?? { done: 0, total: 0 });
     this.id = null;
     this.done = null;
-    if (id) await revokeJob(id).catch(() => {}); // already over, or out of reach: then there is nothing to stop
+    if (id) await revokeJob(id).catch(() => {}); // finished or unreachable, so there is nothing to revoke
   }
 
   progress(done, total, began) {
     this.bar.max = total;
     this.bar.value = done;
-    this.say("progress", { done, total });
+    this.showMessage("progress", { done, total });
     const seconds = (performance.now() - began) / 1000;
     const left = done > 0 ? Math.ceil((seconds / done) * (total - done)) : 0;
     this.eta.textContent = seconds > 2 && left > 1 ? t("eta", { count: left }) : "";
   }
 
   fail(error) {
-    if (error instanceof FileFault) return this.say(error.key, error.values, true);
+    if (error instanceof FileError) return this.showMessage(error.key, error.values, true);
     const { code, detail } = error instanceof ApiError ? error : { code: "unexpected", detail: String(error) };
-    this.say(code in WORDS.en ? code : "unexpected", {}, true, detail);
-    if (code === "unauthorized") this.onKeyWanted(error);
+    this.showMessage(code in MESSAGES.en ? code : "unexpected", {}, true, detail);
+    if (code === "unauthorized") this.onUnauthorized(error);
     return undefined;
   }
 
-  busy(is) {
-    this.bar.hidden = !is;
-    this.stopButton.hidden = !is;
+  setBusy(busy) {
+    this.bar.hidden = !busy;
+    this.stopButton.hidden = !busy;
     this.eta.textContent = "";
-    this.bar.removeAttribute("value"); // until it is known how far it is
+    this.bar.removeAttribute("value"); // indeterminate until the first event
   }
 
-  say(key, values, wrong = false, detail = "") {
-    this.said = [key, values, wrong, detail];
+  showMessage(key, values, wrong = false, detail = "") {
+    this.lastMessage = [key, values, wrong, detail];
     this.message.textContent = t(key, values) + (detail ? ` ${t("serverSays", { detail })}` : "");
     this.message.classList.toggle("wrong", wrong);
   }
 
-  /** The same in the page's new language. */
-  again() {
-    if (this.said) this.say(...this.said);
+  /** Show the message again after a change of the language. */
+  redraw() {
+    if (this.lastMessage) this.showMessage(...this.lastMessage);
   }
 }

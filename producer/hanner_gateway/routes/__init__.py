@@ -1,0 +1,1 @@
+"""The HTTP routes, by topic: entities, jobs, and operation (health, status, metrics)."""

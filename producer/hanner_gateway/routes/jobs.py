@@ -1,0 +1,221 @@
+"""Routes of jobs under /api/v1/jobs: create, progress and results, events, revoke."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import TypeAdapter, ValidationError
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+from starlette.datastructures import FormData, UploadFile
+
+from hanner_gateway import request_id
+from hanner_gateway.jobs.store import JobStore
+from hanner_gateway.jobs.texts import group_chunks, iterate_in_thread, read_texts
+from hanner_gateway.problems import ProblemError, is_json, problem_responses
+from hanner_gateway.schemas import JobCreated, JobProgress, JobRequest, JobState, JobStatus, JobText, JobTexts, Options
+from hanner_gateway.state import get_state
+
+router = APIRouter(tags=["jobs"])
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The job's id, as returned when it was created.")]
+PATH = "/api/v1/jobs"
+MULTIPART = "multipart/form-data"
+POLL_INTERVAL = 1.0
+"""Seconds after which an event stream reads the job's progress again, in case an announcement was lost."""
+_REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
+
+FILE = "UTF-8: a .txt with one text per line, or a .jsonl whose lines are strings or objects with a `text`."
+BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": FILE,
+                    },
+                    "types": {"type": "array", "items": {"type": "string"}},
+                    "min_score": {"type": "number", "minimum": 0, "maximum": 1},
+                    "offsets": {"$ref": "#/components/schemas/Unit"},
+                    "model": {"type": "string"},
+                },
+            },
+            "encoding": {"file": {"contentType": "text/plain, application/x-ndjson"}},
+        },
+    },
+}
+
+
+@router.post(
+    PATH,
+    status_code=202,
+    summary="Create a job",
+    response_model=JobCreated,
+    openapi_extra={"requestBody": BODY},
+    responses=problem_responses(400, 401, 404, 413, 415, 422, 429, 503),
+)
+async def create_job(request: Request) -> Response:
+    """Create a job from one text, many texts, or a file of texts; return its id at once.
+
+    The texts are processed in chunks. The job expires `HANNER_RESULT_TTL` seconds after its last chunk. An invalid text
+    does not fail the others.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == MULTIPART:
+        async with request.form(max_files=1, max_fields=1000) as form:
+            upload, options = _parse_form(form)
+            # JSON escapes a character outside the basic multilingual plane with twelve bytes.
+            max_line_bytes = 12 * get_state(request).settings.max_text_chars + 65_536
+            texts = read_texts(upload.file, upload.filename or "", max_line_bytes)
+            return await _create(request, texts, options)
+    if not is_json(request):
+        raise ProblemError(415, "send JSON, or a file as multipart/form-data in the field `file`")
+    body = await _parse_json(request)
+    return await _create(request, iter(body.texts if isinstance(body, JobTexts) else [body.text]), body)
+
+
+async def _create(request: Request, texts: Iterator[str], options: Options) -> Response:
+    state = get_state(request)
+    await state.client.queue_of(options.model)  # raises UnknownModel before anything is stored
+    plain_options = Options(**options.model_dump(include=set(Options.model_fields)))
+    chunks = iterate_in_thread(group_chunks(texts))
+    job_id, total = await state.jobs.create(chunks, plain_options, request_id.current() or "")
+    state.runner.wake()
+    created = JobCreated(id=job_id, total=total)
+    return JSONResponse(created.model_dump(), 202, {"Location": f"/api/v1/jobs/{job_id}"})
+
+
+async def _parse_json(request: Request) -> JobText | JobTexts:
+    max_bytes = get_state(request).settings.max_body_bytes
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > max_bytes:
+            detail = f"the JSON body has more than {max_bytes:,} bytes; upload a .jsonl file, which is streamed"
+            raise ProblemError(413, detail)
+    try:
+        return _REQUEST.validate_python(await asyncio.to_thread(json.loads, body))
+    except ValidationError as error:
+        raise _validation_error("body", error) from None
+    except (ValueError, RecursionError):
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}]) from None
+
+
+def _parse_form(form: FormData) -> tuple[UploadFile, Options]:
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
+        raise ProblemError(422, "the form has no file; send it in the field `file`")
+    values: dict[str, Any] = {name: form[name] for name in ("min_score", "offsets", "model") if name in form}
+    with contextlib.suppress(ValueError, TypeError, KeyError):  # a form has only strings; validation reports others
+        values["min_score"] = float(values["min_score"])
+    if "types" in form:
+        values["types"] = [kind for value in form.getlist("types") for kind in str(value).split(",") if kind]
+    try:
+        return upload, Options.model_validate(values)
+    except ValidationError as error:
+        raise _validation_error("form", error) from None
+
+
+def _validation_error(source: str, error: ValidationError) -> RequestValidationError:
+    """Return the error as FastAPI reports it, with the place of each value below `source`."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return RequestValidationError([{**each, "loc": (source, *each["loc"])} for each in errors])
+
+
+@router.get(
+    "/api/v1/jobs/{id}",
+    summary="Progress and results",
+    response_model=JobStatus,
+    responses=problem_responses(401, 404, 422, 429, 503),
+)
+async def read_job(id: JobId, request: Request, *, documents: bool = True) -> Response:  # noqa: A002 - the API's name
+    """Return the job's progress and, once it is done, its documents in order; `documents=false` omits them."""
+    store = get_state(request).jobs
+    progress = await _require_progress(store, id)
+    if progress.state is not JobState.DONE or not documents:
+        return Response(progress.model_dump_json(), media_type="application/json")
+    return StreamingResponse(_stream_documents(store, progress), media_type="application/json")
+
+
+async def _stream_documents(store: JobStore, progress: JobProgress) -> AsyncIterator[bytes]:
+    yield progress.model_dump_json().encode()[:-1] + b',"documents":['
+    first = True
+    async for part in store.documents(progress.id):
+        yield part if first else b"," + part
+        first = False
+    yield b"]}"
+
+
+@router.get(
+    "/api/v1/jobs/{id}/events",
+    summary="Progress as server-sent events",
+    response_class=EventSourceResponse,
+    responses={
+        200: {
+            "description": "Events `progress`, each with a JobProgress, then one event `end` (done or `revoked`).",
+            "content": {"text/event-stream": {}},
+        },
+        **problem_responses(401, 404, 422, 429, 503),
+    },
+)
+async def stream_events(id: JobId, request: Request) -> Response:  # noqa: A002 - the API's name
+    """Stream the job's progress until it ends; the last event is `end`."""
+    store = get_state(request).jobs
+    first = await _require_progress(store, id)
+    return EventSourceResponse(_events(store, first), headers={"Cache-Control": "no-store"})
+
+
+async def _events(store: JobStore, last: JobProgress) -> AsyncIterator[JSONServerSentEvent]:
+    async with store.subscribe(last.id) as wait_for_change:
+        sent: JobProgress | None = None
+        while True:
+            progress = await store.progress(last.id)
+            if progress is None:
+                yield JSONServerSentEvent({**last.model_dump(), "state": "revoked"}, event="end")
+                return
+            done = progress.state is JobState.DONE
+            if progress != sent:
+                yield JSONServerSentEvent(progress.model_dump(), event="end" if done else "progress")
+            if done:
+                return
+            last = sent = progress
+            await wait_for_change(POLL_INTERVAL)
+
+
+@router.delete(
+    "/api/v1/jobs/{id}",
+    status_code=204,
+    summary="Revoke",
+    responses=problem_responses(401, 404, 422, 429, 503),
+)
+async def revoke_job(id: JobId, request: Request) -> Response:  # noqa: A002 - the API's name
+    """Revoke the job's unfinished texts, and delete the job and its documents."""
+    if not await get_state(request).jobs.delete(id):
+        raise _not_found()
+    return Response(status_code=204)
+
+
+async def _require_progress(store: JobStore, job_id: str) -> JobProgress:
+    """Return the job's progress.
+
+    Raises:
+        ProblemError: there is no such job.
+    """
+    progress = await store.progress(job_id)
+    if progress is None:
+        raise _not_found()
+    return progress
+
+
+def _not_found() -> ProblemError:
+    return ProblemError(404, "no job has this id; it may have been revoked or have expired")

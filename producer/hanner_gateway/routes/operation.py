@@ -1,0 +1,67 @@
+"""Routes for operators: /healthz, /readyz, GET /api/v1/status and /metrics."""
+
+import contextlib
+from importlib import metadata
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, Metric
+from prometheus_client.core import GaugeMetricFamily
+from redis.exceptions import RedisError
+
+from hanner.errors import HannerError
+from hanner.queue import metrics as queue_metrics
+from hanner_gateway import metrics
+from hanner_gateway.problems import ProblemError, problem_responses
+from hanner_gateway.schemas import Health, Queue, Status, Worker
+from hanner_gateway.state import State, get_state
+
+router = APIRouter()
+
+
+@router.get("/healthz", tags=["operation"], summary="Liveness")
+async def healthz() -> Health:
+    """Return ok if this process answers; Redis and workers are not checked."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", tags=["operation"], summary="Readiness", responses=problem_responses(503))
+async def readyz(request: Request) -> Health:
+    """Return ok if a worker has answered a text within the last seconds."""
+    try:
+        await get_state(request).readiness.check()
+    except HannerError as error:
+        raise ProblemError(503, f"not ready: {error}", code=error.code, headers={"Retry-After": "1"}) from None
+    return Health(status="ok")
+
+
+@router.get(
+    "/api/v1/status", tags=["operation"], summary="Queue and workers", responses=problem_responses(401, 429, 503)
+)
+async def status(request: Request) -> Status:
+    """Return the depth of the queue and the state of each worker."""
+    backlog = await get_state(request).client.backlog()
+    workers = [Worker.model_validate(worker, from_attributes=True) for worker in backlog.workers]
+    queue = Queue(
+        depth=backlog.depth, oldest_seconds=backlog.oldest_seconds, bulk=backlog.bulk, unacked=backlog.unacked
+    )
+    return Status(queue=queue, workers=workers, rate=backlog.rate)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def prometheus(request: Request) -> Response:
+    """Return the metrics of all gateway processes, and those of the queue, for Prometheus."""
+    families = await _read_families(get_state(request))
+    return Response(metrics.render(families), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _read_families(state: State) -> list[Metric]:
+    """Return version, jobs and queue; values that need Redis are missing while it is unreachable."""
+    version = GaugeMetricFamily("hanner_build_info", "Always 1; the version that runs.", labels=["version"])
+    version.add_metric([metadata.version("hanner")], 1)
+    jobs = GaugeMetricFamily("hanner_http_jobs_unfinished", "Unfinished jobs of all gateways.")
+    backlog = None
+    with contextlib.suppress(HannerError, RedisError, OSError):
+        backlog = await state.client.backlog()
+        jobs.add_metric([], await state.jobs.count_unfinished())
+    return [version, jobs, *queue_metrics.families(state.settings.queue, state.settings.max_queue, backlog)]
