@@ -1,4 +1,4 @@
-"""The real worker with its cache on: a text that comes again is not inferred again, by whatever process."""
+"""The real worker with the cache on: a repeated text is not inferred again, by any process."""
 
 from support.workers import Events, runs, worker
 
@@ -10,7 +10,7 @@ def ask(app, *texts):
     return [len(document["entities"]) for document in documents]
 
 
-def test_a_text_is_inferred_once_and_the_hit_is_told(server, app):
+def test_a_text_is_inferred_once_and_the_hit_is_in_the_batch_event(server, app):
     with Events(app) as events, worker(server.url, "-c", "2", env=ON) as running:
         assert ask(app, "马云一", "马云一", "没有人") == [1, 1, 0]
         events.wait_for(lambda e: any(event["type"] == "hanner-batch" for event in e.seen))
@@ -24,7 +24,7 @@ def test_a_text_is_inferred_once_and_the_hit_is_told(server, app):
         assert running.stop() == 0
 
 
-def test_it_outlives_the_worker_and_holds_no_text(server, app):
+def test_the_cache_outlives_the_worker_and_contains_no_text(server, app):
     for _ in range(2):
         with worker(server.url, "-c", "1", env=ON) as running:
             assert ask(app, "马云的秘密") == [1]
@@ -34,14 +34,14 @@ def test_it_outlives_the_worker_and_holds_no_text(server, app):
     assert server.client.get(key) == '[["PER",0,2,1.0]]'
 
 
-def test_it_is_off_unless_asked_for(server, app):
+def test_the_cache_is_off_by_default(server, app):
     with worker(server.url, "-c", "1"):
         assert ask(app, "马云一") == ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]
     assert not server.client.keys("hanner-cache-*")
 
 
-def test_a_spoilt_cache_fails_nobody(server, app):
+def test_an_unreadable_cache_fails_no_request(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
         assert ask(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
