@@ -1,4 +1,4 @@
-"""Texts before bulk work, with the real worker. Measured by order and counts of batches, never by time."""
+"""Interactive requests before bulk ones, with the real worker. Measured by order and counts of batches, not time."""
 
 import json
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ def batches_before(client, start):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_bulk_job_delays_a_text_by_at_most_one_batch_of_each_process(server, workers):
+def test_a_bulk_job_delays_an_interactive_request_by_at_most_one_batch_per_process(server, workers):
     """A job of 16,000 texts waits, 40 in a batch. A text is in the batch after those that run, or in the next one.
 
     Batches of the job go on only when they are let, so that all that run when the text is sent have been noted.
@@ -55,8 +55,8 @@ def test_a_bulk_job_delays_a_text_by_at_most_one_batch_of_each_process(server, w
         assert all(len(job.result()) == 40 for job in jobs)
 
 
-def test_a_worker_full_of_bulk_requests_still_takes_a_text(server, app, events):
-    """Its process is busy, it holds as many bulk requests as it may, and yet the text is the next to run."""
+def test_a_worker_full_of_bulk_requests_still_fetches_an_interactive_one(server, app, events):
+    """Its process is busy and its prefetch count of bulk is reached; the interactive request is the next to run."""
     with worker(server.url, "-c", "1"):
         stuck = app.send_task("hanner.extract", ["!wait:gate"], queue=BULK)
         assert server.client.blpop(["waiting"], timeout=30)
@@ -72,8 +72,8 @@ def test_a_worker_full_of_bulk_requests_still_takes_a_text(server, app, events):
         assert [found(result) for result in bulk] == [1] * 300
 
 
-def test_bulk_work_goes_on_where_texts_never_end(server, app, events):
-    """Every ninth batch is one of bulk requests, although texts wait all the time. Each request fills a batch."""
+def test_bulk_does_not_starve_under_endless_interactive_load(server, app, events):
+    """Every ninth batch is a bulk batch while interactive requests are always queued. Each request fills a batch."""
 
     def many(queue, length):
         texts = [chr(ord("一") + n) * length for n in range(40)]
@@ -90,8 +90,8 @@ def test_bulk_work_goes_on_where_texts_never_end(server, app, events):
         assert [n for n, length in enumerate(lengths) if length == 5] == [8, 17, 26]
 
 
-def test_readiness_is_told_before_a_bulk_backlog_is_done(server):
-    """/readyz asks a worker for a text, and a new gateway remembers no earlier answer."""
+def test_readiness_does_not_wait_for_a_bulk_backlog(server):
+    """/readyz sends a text to a worker, and a new gateway has no earlier answer."""
     with Client(server.url, timeout=60) as ner, worker(server.url, "-c", "1"):
         jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
         with gateway(server.url) as site:
@@ -100,8 +100,8 @@ def test_readiness_is_told_before_a_bulk_backlog_is_done(server):
         assert all(len(job.result()) == 40 for job in jobs)
 
 
-def test_an_idle_worker_is_woken_by_a_lone_bulk_request(server, app):
-    """Its connection waits on the texts' list; what comes into the other one ends that wait."""
+def test_an_idle_worker_is_woken_by_a_single_bulk_request(server, app):
+    """Its connection waits on the interactive list; a message in the bulk list ends that wait."""
 
     def waiting():
         return [one for one in server.client.client_list() if one["cmd"] == "blmove" and "b" in one["flags"]]
@@ -114,8 +114,8 @@ def test_an_idle_worker_is_woken_by_a_lone_bulk_request(server, app):
         assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
 
 
-def test_a_worker_may_be_kept_for_one_of_the_two(server, app):
-    """Celery's -Q takes their names."""
+def test_a_worker_may_consume_one_of_the_two_queues_only(server, app):
+    """Celery's -Q accepts their names."""
     with worker(server.url, "-c", "1", "-Q", "hanner"):
         bulk = app.send_task("hanner.extract", ["马云"], queue=BULK)
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
@@ -129,7 +129,7 @@ def test_a_worker_may_be_kept_for_one_of_the_two(server, app):
         assert found(text) == 1
 
 
-def test_what_a_stopping_worker_had_goes_back_to_its_list(server, app, events):
+def test_requests_of_a_stopping_worker_are_requeued_to_their_list(server, app, events):
     with worker(server.url, "-c", "1") as running:
         app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)

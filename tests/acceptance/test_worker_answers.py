@@ -1,4 +1,4 @@
-"""What the real worker answers, to apps that know of hanner nothing but names."""
+"""Answers of the real worker to Celery apps that use only names of tasks and queue."""
 
 import json
 
@@ -48,13 +48,13 @@ def error_of(result):
     return type(caught.value).__name__, str(caught.value)
 
 
-def test_entities_come_back(app):
+def test_entities_are_returned(app):
     assert ask(app, "马云在杭州") == {"entities": MA_YUN, "model": "fake@00000000"}
     assert ask(app, text="马云") == {"entities": MA_YUN, "model": "fake@00000000"}
     assert ask(app, "  ")["entities"] == []
 
 
-def test_many_texts_come_back_in_order_and_a_bad_one_has_its_error(app):
+def test_many_texts_are_answered_in_order_and_an_invalid_one_has_an_error(app):
     documents = ask(app, ["马云", 7, "", "!raise", "\ud800"], task="hanner.extract_many")["documents"]
     assert documents[0] == {"entities": MA_YUN}
     assert documents[2] == {"entities": []}
@@ -76,13 +76,13 @@ def test_many_texts_come_back_in_order_and_a_bad_one_has_its_error(app):
         ("hanner.extract_many", ["字"], {}, "must be a list of strings"),
     ],
 )
-def test_a_bad_request_gets_the_named_error(app, task, args, kwargs, said):
+def test_an_invalid_request_gets_the_named_error(app, task, args, kwargs, said):
     name, message = error_of(app.send_task(task, args, kwargs))
     assert name == "InvalidText"
     assert said in message
 
 
-def test_neighbours_of_bad_requests_are_answered(app, server, events):
+def test_other_requests_of_a_batch_with_invalid_ones_are_answered(app, server, events):
     with gate(app, server, events) as send:
         good, bad, broken, other = send("马云一", 7, "!raise", "马云二")
     assert good.get(timeout=20)["entities"] == other.get(timeout=20)["entities"] == MA_YUN
@@ -90,7 +90,7 @@ def test_neighbours_of_bad_requests_are_answered(app, server, events):
     assert error_of(broken)[0] == "ModelFailed"
 
 
-def test_a_message_of_another_kind_is_refused_by_name_and_stops_nobody(app, server, running):
+def test_a_message_that_is_not_a_request_is_refused_and_does_not_stop_the_worker(app, server, running):
     with app.producer_pool.acquire(block=True) as producer:
         for number, body in enumerate([{"no": "task"}, [1, 2], "text"]):
             producer.publish(
@@ -109,7 +109,7 @@ def test_a_message_of_another_kind_is_refused_by_name_and_stops_nobody(app, serv
     assert "hidden" not in running.output
 
 
-def test_each_request_has_its_own_events_and_none_has_text(app, server, events, running):
+def test_each_request_has_its_own_events_without_text(app, server, events, running):
     with gate(app, server, events) as send:
         good, other, bad = send(SECRET, SECRET + "二", SECRET * 20_001)
     for result in (good, other):
@@ -128,7 +128,7 @@ def test_each_request_has_its_own_events_and_none_has_text(app, server, events, 
     assert "秘密" not in running.output
 
 
-def test_inspect_shows_what_runs_and_what_waits_without_text(app, server, events):
+def test_inspect_shows_running_and_queued_requests_without_text(app, server, events):
     with gate(app, server, events) as send:
         (waiting,) = send(SECRET)
         inspect = app.control.inspect(timeout=2, limit=1)
@@ -139,7 +139,7 @@ def test_inspect_shows_what_runs_and_what_waits_without_text(app, server, events
     waiting.get(timeout=20)
 
 
-def test_inspect_tells_settings_and_statistics(app):
+def test_inspect_shows_settings_and_statistics(app):
     inspect = app.control.inspect(timeout=5, limit=1)
     ((name, stats),) = inspect.stats().items()
     assert stats["pool"]["max-concurrency"] == 1
@@ -167,7 +167,7 @@ def test_link_error_is_called_and_a_chain_stops(app, server):
     assert error_of(last)[0] == "InvalidText"
 
 
-def test_a_result_that_nobody_wants_is_not_stored(app, server, events):
+def test_an_ignored_result_is_not_stored_by_the_worker(app, server, events):
     result = app.send_task("hanner.extract", ["马云"], ignore_result=True)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     assert not server.client.exists(f"celery-task-meta-{result.id}")
@@ -196,8 +196,8 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
     assert events.of(revoked.id) == events.of(expired.id) == ["task-received", "task-revoked"]
 
 
-def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events):
-    """By structure: it left alone, having waited for nothing but its own turn of the event loop."""
+def test_a_single_text_is_sent_at_once_and_everything_is_acknowledged(app, server, events):
+    """By structure: it was in a batch of its own, and waited only for its turn of the event loop."""
     result = app.send_task("hanner.extract", ["马云"])
     result.get(timeout=20)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
@@ -207,7 +207,7 @@ def test_a_lone_text_leaves_at_once_and_all_is_acknowledged(app, server, events)
     assert server.client.hlen("unacked") <= 1
 
 
-def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
+def test_a_thousand_mixed_texts_share_batches(app, server, events):
     texts = [chr(0x4E00 + n) * (1 + (n * 7919) % 510) for n in range(1000)]  # all different: equals are inferred once
     with gate(app, server, events):
         results = [app.send_task("hanner.extract", [text]) for text in texts]
@@ -222,7 +222,7 @@ def test_a_thousand_mixed_texts_leave_in_real_batches(app, server, events):
 
 
 def batch_of(events, result):
-    """Return the event of the batch that a request ended in."""
+    """Return the event of the batch in which a request ended."""
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     (end,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
 
@@ -233,7 +233,7 @@ def batch_of(events, result):
     return its()[0]
 
 
-def test_each_batch_tells_what_it_was_in_one_event_without_text(app, server, events):
+def test_each_batch_sends_one_event_without_text(app, server, events):
     with gate(app, server, events) as send:
         one, _ = send(SECRET, SECRET + "二")
     pair = batch_of(events, one)

@@ -1,4 +1,4 @@
-"""No text is lost, answered twice or stuck, whatever happens to the worker that has it: workers are really stopped."""
+"""No text is lost, answered twice or stuck when a real worker is killed, paused or stopped."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ def children(running):
     return psutil.Process(running.process.pid).children()
 
 
-def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, events):
+def test_requests_of_a_killed_worker_are_taken_over_by_another(server, app, events):
     with (
         worker(server.url, "-c", "1", env=SHORT_LEASE) as first,
         worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE),
@@ -44,7 +44,7 @@ def test_what_a_killed_worker_had_is_taken_over_by_one_that_lives(server, app, e
         assert not unacked(server.client)
 
 
-def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
+def test_a_text_that_kills_workers_becomes_a_dead_letter(server, app, events):
     poison = None
     for death in range(3):
         with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
@@ -63,7 +63,7 @@ def test_a_text_that_takes_whole_workers_down_is_set_aside(server, app, events):
         assert not server.client.exists("hanner:hanner:crashes")
 
 
-def test_what_was_under_a_killed_worker_is_tried_alone(server, app, events):
+def test_running_requests_of_a_killed_worker_are_retried_isolated(server, app, events):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
         with gate(app, server, events) as send:
             results = send(
@@ -102,7 +102,7 @@ def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
     assert not unacked(server.client)
 
 
-def test_sigterm_gives_back_at_once_what_does_not_run(server, app, events):
+def test_sigterm_requeues_at_once_what_does_not_run(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -123,7 +123,7 @@ def test_sigterm_gives_back_at_once_what_does_not_run(server, app, events):
     assert not server.client.keys("hanner:hanner:*")
 
 
-def test_a_cold_shutdown_gives_everything_back(server, app, events):
+def test_a_cold_shutdown_requeues_everything(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -136,7 +136,7 @@ def test_a_cold_shutdown_gives_everything_back(server, app, events):
     assert not server.client.exists("hanner:hanner:leases", "hanner:hanner:crashes")
 
 
-def test_processes_of_a_killed_parent_end(server, app):
+def test_processes_of_a_killed_parent_exit(server, app):
     with worker(server.url, "-c", "2") as running:
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         orphans = children(running)
@@ -146,7 +146,7 @@ def test_processes_of_a_killed_parent_end(server, app):
         assert not alive
 
 
-def test_redis_that_forgets_its_scripts_is_told_them_again(server, app):
+def test_a_redis_that_lost_its_scripts_gets_them_again(server, app):
     with worker(server.url, "-c", "1"):
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         server.client.script_flush()
@@ -155,7 +155,7 @@ def test_redis_that_forgets_its_scripts_is_told_them_again(server, app):
 
 
 @pytest.mark.parametrize("role", ["master without replicas", "replica"])
-def test_a_redis_that_refuses_to_write_is_asked_until_it_does(server, app, role):
+def test_a_redis_that_refuses_writes_is_polled_until_it_accepts_them(server, app, role):
     with worker(server.url, "-c", "1") as running:
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         before = psutil.Process(running.process.pid).cpu_times()
@@ -229,7 +229,7 @@ def test_no_message_ends_the_worker(server, app):
     assert "Connection to broker lost" not in running.output
 
 
-def test_messages_of_lower_priority_are_taken_too(server, app):
+def test_messages_with_a_priority_are_fetched_too(server, app):
     with worker(server.url, "-c", "1"):
         for priority in (9, 0, 3):
             assert found(app.send_task("hanner.extract", ["马云"], priority=priority)) == 1

@@ -1,4 +1,4 @@
-"""Events, by which Flower knows a request: they say truly how it goes, whatever happens to it."""
+"""Events of a request, which Flower shows: they are right whatever happens to it."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ FAILED, REVOKED, SUCCEEDED = "task-failed", "task-revoked", "task-succeeded"
 
 
 def alike(text):
-    """Make texts of one length, which leave in one batch."""
+    """Return texts of one length, which share a batch."""
     return text.ljust(20, "，")
 
 
 def ended(events, task_id):
-    """Wait for a request's last event; return its events."""
+    """Wait for a request's last event, and return its events."""
     events.wait_for(lambda e: {FAILED, REVOKED, SUCCEEDED} & set(e.of(task_id)))
     return [event for event in events.seen if event.get("uuid") == task_id]
 
@@ -28,14 +28,14 @@ def types(events):
 
 
 def as_flower_sees(events):
-    """Play events to Celery's account of them, on which Flower is built."""
+    """Apply events to Celery's event state, which Flower uses."""
     state = State()
     for event in events:
         state.event(dict(event))
     return state.tasks
 
 
-def test_ends_tell_of_the_batch(server, app, events):
+def test_final_events_describe_the_batch(server, app, events):
     with worker(server.url, "-c", "1"):
         with gate(app, server, events) as send:
             good, bad = send(alike("马云"), alike("!raise:x"))
@@ -48,7 +48,7 @@ def test_ends_tell_of_the_batch(server, app, events):
             assert "20 characters, batch 2 with 2 requests, waited " in end["result"]
 
 
-def test_a_request_revoked_or_expired_before_it_came_has_a_name(server, app, events):
+def test_a_request_that_was_revoked_or_expired_in_the_queue_has_a_task_name(server, app, events):
     with worker(server.url, "-c", "1"):
         assert app.control.revoke("early", reply=True, timeout=5, limit=1)
         app.send_task("hanner.extract", ["马云"], task_id="early")
@@ -77,7 +77,7 @@ def test_requests_of_a_killed_process_are_retried(server, app, events):
         assert " with 1 request, waited " in task.result
 
 
-def test_a_request_that_another_worker_took_over_waits_there(server, app, events):
+def test_a_request_that_another_worker_took_over_is_pending_there(server, app, events):
     with worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first:
         result = app.send_task("hanner.extract", ["!wait:first"])
         events.wait_for(lambda e: STARTED in e.of(result.id))
@@ -92,7 +92,7 @@ def test_a_request_that_another_worker_took_over_waits_there(server, app, events
     assert (task.state, task.worker.hostname, task.retries) == ("RECEIVED", "second@here", 1)
 
 
-def test_a_request_out_of_time_in_company_is_retried(server, app, events):
+def test_a_request_of_a_batch_over_its_time_limit_is_retried(server, app, events):
     with worker(server.url, "-c", "1"):
         with gate(app, server, events) as send:
             (slow,) = send(alike("!wait:slow"), soft_time_limit=1)

@@ -1,4 +1,4 @@
-"""What the real worker does when processes die, limits pass, Redis goes away or it is stopped: nothing is lost."""
+"""The real worker loses nothing when processes die, time limits pass, Redis is unreachable, or it is stopped."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from support.workers import SHORT_LEASE, Events, foreign_app, found, runs, unack
 
 
 def alike(text):
-    """The text at a length that they all have here, so that they share a batch."""
+    """Return the text at the length of all texts here, so that they share a batch."""
     return text.ljust(20, "。")
 
 
@@ -27,7 +27,7 @@ def error_of(result):
 
 
 def tell(command, *args):
-    """Send a remote control command until the worker says that it heard it."""
+    """Send a remote control command until the worker replies."""
     for _ in range(30):
         if answered := command(*args, reply=True, limit=1, timeout=1):
             assert "ok" in next(iter(answered[0].values()))
@@ -39,7 +39,7 @@ def names_of_queue(client):
     return [json.loads(message)["headers"]["id"] for message in client.lrange("hanner", 0, -1)]
 
 
-def test_a_killed_process_costs_nobody_an_answer(server, app, events):
+def test_every_request_of_a_killed_process_is_answered(server, app, events):
     with worker(server.url, "-c", "1"):
         with gate(app, server, events) as send:
             results = send(*map(alike, ("马云一", "马云二", "!die-once:x")))
@@ -53,7 +53,7 @@ def test_a_killed_process_costs_nobody_an_answer(server, app, events):
         assert started[1]["local_received"] - started[0]["local_received"] < 4
 
 
-def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answered(server, app, events):
+def test_a_text_that_kills_three_processes_becomes_a_dead_letter_and_the_others_are_answered(server, app, events):
     with worker(server.url, "-c", "1") as running:
         with gate(app, server, events) as send:
             one, poison, two = send(*map(alike, ("马云一", "!die:x", "马云二")))
@@ -71,7 +71,7 @@ def test_a_text_that_kills_three_times_is_set_aside_and_its_neighbours_are_answe
     assert nothing_is_left(server.client)
 
 
-def test_terminating_one_request_costs_its_neighbours_nothing(server, app, events):
+def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
     with worker(server.url, "-c", "1"):
         with gate(app, server, events) as send:
             victim, neighbour = send(alike("!wait:victim"), alike("马云一"))
@@ -106,7 +106,7 @@ def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
         assert error_of(slow) == "SoftTimeLimitExceeded"
 
 
-def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
+def test_requests_of_a_killed_worker_are_answered_by_the_next(server, app, events):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
         running = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -124,7 +124,7 @@ def test_what_a_killed_worker_had_is_answered_by_the_next(server, app, events):
     assert nothing_is_left(server.client)
 
 
-def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, events):
+def test_a_warm_shutdown_finishes_running_batches_and_requeues_the_rest(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -141,13 +141,13 @@ def test_a_warm_shutdown_ends_what_runs_and_puts_back_what_waits(server, app, ev
 
 
 def cut(server, known):
-    """Cut every connection that was opened after those of `known`."""
+    """Close every connection that was opened after those of `known`."""
     for connection in server.client.client_list():
         if connection["id"] not in known:
             server.client.client_kill_filter(_id=connection["id"])
 
 
-def test_after_a_cut_connection_all_is_answered_and_nothing_runs_twice(server, app, events):
+def test_after_a_lost_connection_all_is_answered_and_nothing_runs_twice(server, app, events):
     known = {connection["id"] for connection in server.client.client_list()}
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
@@ -190,7 +190,7 @@ def test_a_restart_of_redis_loses_nothing():
         assert nothing_is_left(server.client)
 
 
-def test_pool_restart_keeps_what_waits(server, app, events):
+def test_pool_restart_keeps_queued_requests(server, app, events):
     with worker(server.url, "-c", "1", env={"FAKE_RESTARTS": "1"}):
         with gate(app, server, events) as send:
             (waiting,) = send("马云一")
@@ -198,7 +198,7 @@ def test_pool_restart_keeps_what_waits(server, app, events):
         assert found(waiting) == 1
 
 
-def test_a_pool_that_grows_and_shrinks_is_used_as_it_is(server, app, events):
+def test_a_pool_that_grows_and_shrinks_is_used(server, app, events):
     with worker(server.url, "-c", "1"):
         tell(app.control.pool_grow, 1)
         with gate(app, server, events, "one"):

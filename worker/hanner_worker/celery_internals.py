@@ -12,7 +12,7 @@ INTERNALS: Final = {
     "celery.worker.consumer:Consumer": (
         "start on_close stop shutdown on_send_event_buffered create_task_handler _flush_events "
         "on_connection_error_after_connected on_connection_error_before_connected "
-        "strategies call_soon blueprint steps hub pool controller qos timer"
+        "strategies call_soon_ack on_task_message blueprint steps hub pool controller qos timer"
     ),
     "celery.worker.consumer.events:Events": "event_dispatcher",
     "celery.worker.consumer.mingle:Mingle": "send_hello",

@@ -17,7 +17,7 @@ class TaskPayload(NamedTuple):
         kwargs: keyword arguments as they were received, not validated.
         group: id of its group, for the result.
         parent: id of its parent, for the result.
-        ignore_result: nobody wants its result.
+        ignore_result: its result is not stored.
         canvas: Celery's whole request if callbacks, a chain or a chord follow its result, else None.
         tag: delivery tag of its message.
         crashes: processes that died while they worked on it so far.

@@ -6,7 +6,7 @@ import pytest
 
 from hanner.contract import EXTRACT, EXTRACT_MANY, Entity
 from hanner.errors import InvalidText, ModelFailed
-from hanner_worker.execution.answers import BatchInference
+from hanner_worker.execution.batch import BatchInference
 from hanner_worker.payload import TaskPayload, get_argument, texts_of
 
 

@@ -1,1 +1,1 @@
-"""Batches: which requests share one, how it gets to a pool process and what comes of it."""
+"""Batching, in the worker's parent: which requests share a batch, and how the batch is sent to a pool process."""

@@ -1,4 +1,4 @@
-"""Celery's consumer and pool, changed to survive outages of Redis and to detect at once that a process died.
+"""Celery's consumer, changed to renew the worker's lease and to survive outages of Redis.
 
 Overrides Celery's internals. Starts the heartbeat and the observers' services, each with a thread of its own.
 """
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -18,6 +17,7 @@ from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
 from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
+from hanner_worker.batching.strategy import make_message_handler
 from hanner_worker.context import get_context
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
@@ -87,23 +87,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self.hub.call_later(EVENT_FLUSH_INTERVAL, self._flush_events)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
-        """Return the handler of messages; it passes those of batched tasks directly to their strategy.
-
-        Celery's handler makes two promises for each message, to acknowledge and to reject it, which ours rarely need.
-        """
-        celery_handler = super().create_task_handler(*args, **options)
-        strategies, call_soon, callbacks = self.strategies, self.call_soon_ack, self.on_task_message
-
-        def on_message(message: Any) -> None:
-            name = message.headers.get("task")
-            handler: Any = strategies.get(name) if isinstance(name, str) else None
-            if getattr(handler, "batched", False):
-                ack, reject = partial(call_soon, message.ack_log_error), partial(call_soon, message.reject_log_error)
-                handler(message, None, ack, reject, callbacks)
-            else:
-                celery_handler(message)
-
-        return on_message
+        """Return the handler of messages."""
+        return make_message_handler(self, super().create_task_handler(*args, **options))
 
     def hanner_connect(self) -> Any:
         """Return a new client of Redis, for a thread."""
@@ -161,19 +146,3 @@ def _send_hello(step: Any, consumer: Any) -> dict[str, Any]:
     replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
     replies.pop(consumer.hostname, None)
     return replies
-
-
-def patch_exit_detection(pool: Any) -> None:
-    """Make Celery's pool detect at once that a process died; unpatched that can take five seconds.
-
-    A process that exits closes its pipe to the parent just before it can be waited for. The parent wakes in between,
-    finds that no process has exited, and only checks again when its timer expires.
-    """
-    processes = pool._pool  # noqa: SLF001 - the pool of processes inside Celery's
-
-    def on_exit(hub: Any, process: Any) -> None:
-        if process._popen is not None:  # noqa: SLF001
-            process._popen.poll(0)  # noqa: SLF001 - this waits for less than a millisecond
-        type(processes)._event_process_exit(processes, hub, process)  # noqa: SLF001
-
-    processes._event_process_exit = on_exit  # noqa: SLF001

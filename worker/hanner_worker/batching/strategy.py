@@ -5,6 +5,7 @@ Rate limits are ignored: they would keep single requests out of batches, and a w
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import signals
@@ -17,7 +18,6 @@ from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 from kombu.asynchronous.timer import to_timestamp
 
 from hanner.errors import InvalidText, WorkerLost
-from hanner_worker.batching.consumer import patch_exit_detection
 from hanner_worker.batching.dispatcher import Dispatcher
 from hanner_worker.batching.message import decode_body, validate
 from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
@@ -57,14 +57,27 @@ def _dispatcher(consumer: Any) -> Dispatcher:
     return dispatcher
 
 
-class Strategy:
-    """Turns the messages of one task into queued requests.
+def make_message_handler(consumer: Any, celery_handler: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return the handler of the consumer's messages; it passes those of batched tasks directly to their strategy.
 
-    Attributes:
-        batched: the consumer calls this strategy directly.
+    Celery's handler makes two promises for each message, to acknowledge and to reject it, which ours rarely need.
     """
+    strategies, call_soon, callbacks = consumer.strategies, consumer.call_soon_ack, consumer.on_task_message
 
-    batched = True
+    def on_message(message: Any) -> None:
+        name = message.headers.get("task")
+        strategy: Any = strategies.get(name) if isinstance(name, str) else None
+        if isinstance(strategy, Strategy):
+            ack, reject = partial(call_soon, message.ack_log_error), partial(call_soon, message.reject_log_error)
+            strategy(message, None, ack, reject, callbacks)
+        else:
+            celery_handler(message)
+
+    return on_message
+
+
+class Strategy:
+    """Turns the messages of one task into queued requests."""
 
     def __init__(self, task: Any, app: Any, consumer: Any, dispatcher: Dispatcher) -> None:
         self._task = task
@@ -185,3 +198,19 @@ class Strategy:
             context = Context(id=task_id, delivery_info={}, root_id=headers.get("root_id"))
             self._app.backend.mark_as_failure(task_id, reason, request=context)
         message.ack_log_error(logger, self._consumer.connection_errors)
+
+
+def patch_exit_detection(pool: Any) -> None:
+    """Make Celery's pool detect at once that a process died; unpatched that can take five seconds.
+
+    A process that exits closes its pipe to the parent just before it can be waited for. The parent wakes in between,
+    finds that no process has exited, and only checks again when its timer expires.
+    """
+    processes = pool._pool  # noqa: SLF001 - the pool of processes inside Celery's
+
+    def on_exit(hub: Any, process: Any) -> None:
+        if process._popen is not None:  # noqa: SLF001
+            process._popen.poll(0)  # noqa: SLF001 - this waits for less than a millisecond
+        type(processes)._event_process_exit(processes, hub, process)  # noqa: SLF001
+
+    processes._event_process_exit = on_exit  # noqa: SLF001

@@ -1,1 +1,1 @@
-"""Delivery: from the queue to a worker's hands and back, with no moment at which a message is only in memory."""
+"""Delivery: messages from the queue to a worker and results back; no message is ever in memory only."""

@@ -1,1 +1,1 @@
-"""What runs in a pool process, and nothing else."""
+"""All that runs in a pool process, and nothing else."""

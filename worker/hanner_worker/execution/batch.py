@@ -1,31 +1,43 @@
-"""One batch in a pool process: start it, answer it, store all results, report to the parent, which learns no text."""
+"""One batch in a pool process: validate it, run the model on all texts, store the results, report to the parent.
+
+The parent learns no text. Each distinct text of a batch is inferred once.
+"""
 
 import logging
 import pickle
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from traceback import format_tb
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery import states
 from celery.exceptions import SoftTimeLimitExceeded
 
-from hanner.contract import ErrorCode
-from hanner.errors import HannerError, ModelFailed
+from hanner.contract import EXTRACT, Entity, ErrorCode
+from hanner.errors import HannerError, InvalidText, ModelFailed
 from hanner_inference.memory import HeapTrimmer
 from hanner_worker.context import WorkerContext, get_context
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
-from hanner_worker.execution.answers import Answer, BatchInference
 from hanner_worker.execution.cache import EntityCache, make_cache
 from hanner_worker.payload import TaskPayload
+
+if TYPE_CHECKING:  # numpy, which only a worker has
+    from hanner_inference.pipeline import Recogniser
 
 logger = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "internal_error"
 """Code of an error that has none in the contract."""
+
+Finding = list[Entity] | HannerError
+"""What was found in one text: its entities, or its error."""
+Validated = list[tuple[Any, InvalidText | None]] | InvalidText
+"""A request's texts with their errors, or the error of the whole request."""
 
 
 class RequestResult(NamedTuple):
@@ -56,6 +68,18 @@ class BatchReport(NamedTuple):
     stats: Mapping[str, float]
 
 
+class Answer(NamedTuple):
+    """The result of one request.
+
+    Attributes:
+        result: the document to store, or the error with which the request failed.
+        summary: the same for events and logs, without the text.
+    """
+
+    result: dict[str, Any] | BaseException
+    summary: str
+
+
 _answers: dict[str, Answer] = {}
 """By task id: answers of requests that Celery's tracer is about to end; see `run_task`."""
 _heap_trimmer = HeapTrimmer()
@@ -71,7 +95,7 @@ def run_batch(worker_id: str, payloads: bytes) -> BatchReport:
     context = get_context()
     if context.inflight.worker_id != worker_id:  # a process that was not forked has made one of its own
         context = replace(context, inflight=replace(context.inflight, worker_id=worker_id))
-    report = Batch(context, pickle.loads(payloads)).run()  # noqa: S301 - it comes through our own pipe
+    report = Batch(context, pickle.loads(payloads)).run()  # noqa: S301 - received through our own pipe
     _heap_trimmer.after_batch()
     return report
 
@@ -88,7 +112,7 @@ def run_task(payload: TaskPayload) -> dict[str, Any]:
     return answer.result
 
 
-def make_inference(context: WorkerContext, cache: EntityCache | None = None) -> BatchInference:
+def make_inference(context: WorkerContext, cache: EntityCache | None = None) -> "BatchInference":
     """Return what answers requests with the context's model."""
     settings = context.settings
     return BatchInference(
@@ -171,7 +195,7 @@ class Batch:
         )
 
     def _trace_if_owned(self, n: int, answer: Answer) -> bool:
-        """Let Celery end a request if the worker still owns it: its callbacks must not run twice."""
+        """Make Celery end a request if the worker still owns it: its callbacks must not run twice."""
         payload = self._payloads[n]
         ((outcome, _),) = self._context.inflight.start(self._backend, [payload])
         if outcome is Outcome.FENCED:
@@ -180,7 +204,7 @@ class Batch:
         return self._trace(payload, answer)
 
     def _trace(self, payload: TaskPayload, answer: Answer) -> bool:
-        """Let Celery end a request that has callbacks, a chain or a chord; return whether it did."""
+        """Make Celery end a request that has callbacks, a chain or a chord; return whether it did."""
         task = self._context.app.tasks[payload.task]
         args = list(payload.args) if isinstance(payload.args, list | tuple) else []
         kwargs = dict(payload.kwargs) if isinstance(payload.kwargs, Mapping) else {}
@@ -195,6 +219,118 @@ class Batch:
             self._results = [result or RequestResult(Outcome.RETRY_ISOLATED) for result in self._results]
         elif self._results[0] is None:
             self._complete({0: Answer(error.with_traceback(None), repr(error))}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInference:
+    """Answers requests with one model.
+
+    Attributes:
+        recogniser: the open model.
+        model: NAME@DIGEST8, as results carry it.
+        max_chars: most code points in a text.
+        log_text: texts and entities may be logged.
+        fatal_errors: errors of the recogniser that are not about a text, and are raised.
+        cache: entities of texts that were inferred before, if there is a cache.
+    """
+
+    recogniser: "Recogniser"
+    model: str
+    max_chars: int
+    log_text: bool = False
+    fatal_errors: tuple[type[Exception], ...] = ()
+    cache: EntityCache | None = None
+
+    def answer(self, payloads: Sequence[TaskPayload]) -> tuple[list[Answer], dict[str, float]]:
+        """Return the answers to all requests, in order, and statistics.
+
+        These are the sums of the model's RunStats; `repeated`, the texts that equal another one of the batch; `cached`,
+        the distinct texts found in the cache; and `failed`, if there are any, the texts of valid requests that have an
+        error. An invalid request fails alone. If the model fails on all texts together, each half is tried, and so on
+        down to the text that it fails on.
+        """
+        requests = [self._validate(payload) for payload in payloads]
+        valid = [request for request in requests if not isinstance(request, InvalidText)]
+        stats: Counter[str] = Counter()
+        found = self._find([text for request in valid for text, error in request if error is None], stats)
+        answers = []
+        for payload, request in zip(payloads, requests, strict=True):
+            if isinstance(request, InvalidText):
+                answers.append(_failure(request))
+                continue
+            findings = [found[text] if error is None else error for text, error in request]
+            if failed := sum(isinstance(finding, HannerError) for finding in findings):
+                stats["failed"] += failed
+            answers.append(self._make_answer(payload.task, [text for text, _ in request], findings))
+        return answers, dict(stats)
+
+    def _validate(self, payload: TaskPayload) -> Validated:
+        try:
+            return payload.validate(self.max_chars)
+        except InvalidText as error:
+            return error
+
+    def _find(self, texts: list[str], stats: Counter[str]) -> Mapping[str, Finding]:
+        """Return what is found in each text, by text; a text that is cached or occurs twice is not inferred again."""
+        distinct = list(dict.fromkeys(texts))
+        cached = {} if self.cache is None else dict(self.cache.get(distinct))
+        new = [text for text in distinct if text not in cached]
+        found = dict(zip(new, self._infer(new, stats), strict=True))
+        if self.cache is not None:
+            self.cache.put({text: entities for text, entities in found.items() if isinstance(entities, list)})
+        stats.update(repeated=len(texts) - len(distinct), cached=len(cached))
+        return cached | found
+
+    def _infer(self, texts: list[str], stats: Counter[str]) -> Sequence[Finding]:
+        if not texts:
+            return []
+        try:
+            entities, run_stats = self.recogniser.run(texts)
+            if len(entities) != len(texts):
+                raise ModelFailed(f"{len(texts)} texts went in and {len(entities)} came out")  # noqa: TRY301
+        except self.fatal_errors:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other texts are to be answered
+            self._log_failure(error, len(texts))
+            if len(texts) == 1:
+                return [ModelFailed()]
+            half = len(texts) // 2
+            return [*self._infer(texts[:half], stats), *self._infer(texts[half:], stats)]
+        if is_dataclass(run_stats) and not isinstance(run_stats, type):
+            stats.update(asdict(run_stats))
+        return entities
+
+    def _log_failure(self, error: Exception, texts: int) -> None:
+        # An exception's message may quote the text, so only its type and traceback are logged.
+        message = f": {error}" if self.log_text else ""
+        traceback = "".join(format_tb(error.__traceback__))
+        logger.error("the model failed on %d texts with %s%s\n%s", texts, type(error).__name__, message, traceback)
+
+    def _make_answer(self, task: str, texts: list[Any], findings: list[Finding]) -> Answer:
+        if task != EXTRACT:
+            result: dict[str, Any] = {"documents": [_document(finding) for finding in findings], "model": self.model}
+        elif isinstance(findings[0], HannerError):
+            return _failure(findings[0])
+        else:
+            result = _document(findings[0]) | {"model": self.model}
+        return Answer(result, repr(result) if self.log_text else _summary(texts, findings))
+
+
+def _failure(error: HannerError) -> Answer:
+    return Answer(error.with_traceback(None), repr(error))
+
+
+def _summary(texts: list[Any], findings: list[Finding]) -> str:
+    """Return how much was found, without the text."""
+    entities = sum(len(finding) for finding in findings if isinstance(finding, list))
+    characters = sum(len(text) for text in texts if isinstance(text, str))
+    return f"{entities} entities, {characters} characters"
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    if isinstance(finding, HannerError):
+        return {"error": {"code": str(finding.code), "message": str(finding)}}
+    return {"entities": [entity.model_dump() for entity in finding]}
 
 
 def error_code(error: BaseException) -> str:
