@@ -101,7 +101,7 @@ def of_queue(settings: Settings, seconds: float, clock: Callable[[], float] = ti
 
 
 def of_model(recogniser: Any, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Measured:
-    """Measure a model in this process; `recogniser` is what `hanner_worker.load` returns."""
+    """Measure a model in this process; `recogniser` is what `hanner_inference.load` returns."""
     times = _alone(lambda text: recogniser.extract([text]), seconds, clock)
     sent: list[int] = []
     began = clock()

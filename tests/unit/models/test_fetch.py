@@ -1,11 +1,13 @@
 """Fetching, with ModelScope's client played by the test: what fails becomes one sentence, what comes is converted."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from hanner.utils.packaging import install_hint
 from hanner_inference.package import open_package
 from hanner_models import fetch as hub
 from hanner_models.cli import app
@@ -94,7 +96,7 @@ def test_a_failure_is_one_sentence_that_says_what_to_do(client, error, sentence)
 
 def test_without_modelscope_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "modelscope", None)
-    with pytest.raises(ConversionError, match=r"hanner\[models\]"):
+    with pytest.raises(ConversionError, match=re.escape(install_hint("models"))):
         fetch(DEFAULT)
 
 
