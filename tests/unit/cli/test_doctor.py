@@ -221,5 +221,6 @@ def test_modified_model_package(tiny_package, tmp_path):
     folder = copytree(tiny_package, tmp_path / "package")
     assert problems(doctor_checks.checks(Settings(model=str(folder)))) == []
     (folder / "crf.safetensors").write_bytes(b"x")
-    result = only_problem(f for f in doctor_checks.checks(Settings(model=str(folder))) if f.subject in {"model", "engine"})
+    results = doctor_checks.checks(Settings(model=str(folder)))
+    result = only_problem(result for result in results if result.subject in {"model", "engine"})
     assert "crf.safetensors" in result.message
