@@ -14,7 +14,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from hanner.errors import HannerError, InvalidSettings
 from hanner.settings import Settings, variable
-from hanner.utils.ports import try_to_bind
+from hanner.utils.processes import check_port
 from hanner_gateway.app import make_app
 from hanner_gateway.metrics import FOLDER
 
@@ -70,7 +70,7 @@ def _stop(*_: object) -> NoReturn:
 
 def _check(host: str, port: int) -> None:
     try:
-        try_to_bind(host, port)
+        check_port(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(f"--host {host} is no address of this machine: {error.strerror}") from None
     except OSError as error:

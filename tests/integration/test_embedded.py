@@ -12,7 +12,7 @@ import redis
 from hanner import HannerError
 from hanner.cli import local_redis as embedded
 from hanner.cli.local_redis import EmbeddedServer, find_server
-from hanner.utils import processes as children
+from hanner.utils import processes
 
 
 def test_it_answers_keeps_data_and_leaves_nothing(tmp_path):
@@ -98,10 +98,10 @@ sys.stdin.read()
 def test_a_child_that_will_not_end_is_killed_with_its_children(tmp_path):
     script = "trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000"
     reading, writing = os.pipe()
-    process = children.start(["/bin/sh", "-c", script], output=writing)
+    process = processes.start(["/bin/sh", "-c", script], output=writing)
     os.close(writing)
     with os.fdopen(reading) as said:
         grandchild = psutil.Process(int(said.readline()))
-        assert not children.stop(process, patience=0.1)
+        assert not processes.stop(process, patience=0.1)
     assert process.returncode == -signal.SIGKILL
     assert psutil.wait_procs([grandchild], timeout=10)[1] == []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hanner.errors import HannerError
-from hanner.utils import processes as children
+from hanner.utils import processes
 
 GATEWAY_LOG = "gateway.log"
 DEFAULT_PORT = 8000
@@ -74,13 +74,13 @@ def serving(listen: Listen, beside: Path | None, env: Mapping[str, str]) -> Iter
     command = [sys.executable, "-c", START, "gateway", "--host", listen.host, "--port", str(port)]
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
-        process = children.start(command, output=output, env=env)
+        process = processes.start(command, output=output, env=env)
     url = f"http://{'127.0.0.1' if listen.host == '0.0.0.0' else listen.host}:{port}"  # noqa: S104 - compared only
     try:
         _wait(process, url, log)
         yield Gateway(process, url, log)
     finally:
-        children.stop(process, patience=STOP_PATIENCE)
+        processes.stop(process, patience=STOP_PATIENCE)
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> None:
@@ -89,7 +89,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> Non
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(POLL)
-            lines = f"; its log ends:\n{children.last_lines(log)}" if log else ""
+            lines = f"; its log ends:\n{processes.last_lines(log)}" if log else ""
             raise HannerError(f"the gateway did not start (code {code}){lines}")
 
 

@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner.utils import processes as children
+from hanner.utils import processes
 
 LOG = "server.log"
 LOCK = "hanner.lock"
@@ -79,7 +79,7 @@ class EmbeddedServer:
     @property
     def log(self) -> str:
         """The last lines of what it said."""
-        return children.last_lines(self.folder / LOG, 5)
+        return processes.last_lines(self.folder / LOG, 5)
 
     def start(self) -> Self:
         """Start it, or start it again on the same port with the same data; return when it answers.
@@ -105,7 +105,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Stop it, with its data safely on disk."""
         if self._process is not None:
-            children.stop(self._process, patience=self._patience)
+            processes.stop(self._process, patience=self._patience)
             self._process = None
 
     def kill(self) -> None:
@@ -124,7 +124,7 @@ class EmbeddedServer:
         command = [binary, *_options(self.port, self.folder)]
         with (self.folder / LOG).open("ab") as log, _locked(self.folder) as lock:
             # The server holds the lock too, so that nobody else opens the folder before it has really ended.
-            self._process = children.start(command, output=log, keep=[lock])
+            self._process = processes.start(command, output=log, keep=[lock])
         try:
             self._wait(self._process)
         except BaseException:

@@ -20,7 +20,7 @@ from hanner.client import Client
 from hanner.errors import HannerError, TimedOut
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
-from hanner.utils import processes as children
+from hanner.utils import processes
 
 if TYPE_CHECKING:
     import subprocess
@@ -130,11 +130,11 @@ def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[su
     command = worker_command(name, "--loglevel", "INFO")
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
-        process = children.start(command, output=output, env=env)
+        process = processes.start(command, output=output, env=env)
     try:
         yield process
     finally:
-        children.stop(process, patience=STOP_PATIENCE)
+        processes.stop(process, patience=STOP_PATIENCE)
 
 
 def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:
@@ -193,7 +193,7 @@ def _watch(process: "subprocess.Popen[bytes]", describe: Any, ended: "queue.Simp
 
 
 def _death(what: str, log: Path | None) -> str:
-    lines = "" if log is None else children.last_lines(log)
+    lines = "" if log is None else processes.last_lines(log)
     return f"{what}; its log ends:\n{lines}" if lines else f"{what}; see what it wrote above" if log is None else what
 
 

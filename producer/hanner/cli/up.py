@@ -14,7 +14,7 @@ from hanner.cli.gateway_process import Listen
 from hanner.cli.local_stack import PROBE, Stack, Stopped, address, running, stopping
 from hanner.errors import HannerError
 from hanner.settings import variable
-from hanner.utils.folders import home
+from hanner.utils.processes import data_folder
 
 
 def up(
@@ -38,7 +38,7 @@ def up(
 ) -> None:
     """Start everything and keep it running; Ctrl-C stops all of it."""
     broker = broker or os.environ.get(variable("broker_url")) or None
-    folder = data or home()
+    folder = data or data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     listen = Listen(host, port) if (http.is_installed() if gateway is None else gateway) else None
     try:

@@ -7,7 +7,7 @@ import typer
 
 from hanner.flower.serve import Service
 from hanner.settings import Settings
-from hanner.utils.folders import home
+from hanner.utils.processes import data_folder
 
 
 def flower(
@@ -36,4 +36,4 @@ def flower(
         arguments.append(f"--address={host}")
     if port is not None:
         arguments.append(f"--port={port}")
-    Service(settings, data or home(), arguments).run()
+    Service(settings, data or data_folder(), arguments).run()

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from hanner.errors import InvalidSettings
 from hanner.utils import fork as forks
-from hanner.utils.ports import try_to_bind
+from hanner.utils.processes import check_port
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Endpoint:
 
 def _check(host: str, port: int) -> None:
     try:
-        try_to_bind(host, port)
+        check_port(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(f"HANNER_METRICS_HOST={host} is no address of this machine: {error.strerror}") from None
     except OSError as error:
