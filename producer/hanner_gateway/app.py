@@ -66,7 +66,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
         await close(redis)
         metrics.leave()
         if provider is not None:
-            await asyncio.to_thread(tracing.end, provider)
+            await asyncio.to_thread(tracing.shut_down, provider)
 
     app = FastAPI(
         title="hanner",

@@ -37,7 +37,7 @@ def request_span(tracer: "Tracer | None", scope: Scope, identity: str) -> Iterat
         return
     from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 - there is a tracer, so it is there
 
-    context = tracing.extract(Headers(scope=scope))
+    context = tracing.extract_context(Headers(scope=scope))
     with tracer.start_as_current_span("HTTP", context, SpanKind.SERVER, record_exception=False) as span:
 
         def told(method: str, route: str, status: int | None) -> None:

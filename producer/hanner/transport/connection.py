@@ -25,7 +25,7 @@ from hanner.transport.publisher import Publisher, Reach
 from hanner.transport.result_listener import ResultListener
 from hanner.transport.result_parser import Meta, read_meta
 from hanner.transport.subscription import key
-from hanner.utils import fork as forks
+from hanner.utils import fork
 
 REVOKERS = 4
 """Connections that revoke (two sockets each, in kombu); more threads take turns."""
@@ -56,7 +56,7 @@ class BrokerConnection:
         self._known: set[str] = set()  # models besides, of whose queues Redis knows
         self._closed = False
         self._fresh()
-        forks.register(self)
+        fork.register(self)
 
     def _fresh(self) -> None:
         app = self._app
@@ -69,7 +69,7 @@ class BrokerConnection:
         self._letterhead = MessageBuilder(log_text=self.settings.log_text)
         self._looked: dict[Destination, tuple[float, Backlog]] = {}
 
-    def after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """Use connections of our own in a forked child."""
         self._making = threading.Lock()
         for publisher in self._publishers.values():

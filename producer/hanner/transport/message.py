@@ -84,7 +84,7 @@ class MessageBuilder:
             "body_encoding": "base64",
             "delivery_tag": task_id,  # any that no other message has
         }
-        tracing.inject(headers)
+        tracing.inject_context(headers)
         message = Message(task, args, headers, properties)
         message.announce(before_task_publish, declare=[], properties=properties, retry_policy={})
         return message

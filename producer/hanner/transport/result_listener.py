@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from hanner.errors import BrokerUnreachable, HannerError
 from hanner.transport.result_parser import Meta, read_meta
 from hanner.transport.subscription import CHUNK, Subscription, WakeupPipe, chunks, key
-from hanner.utils import fork as forks
+from hanner.utils import fork
 
 log = logging.getLogger("hanner.transport.result_listener")
 
@@ -55,7 +55,7 @@ class ResultListener:
         self.generation = 0
         """How often this process has been forked since the listener was made: futures of an older one stay silent."""
         self._fresh()
-        forks.register(self)
+        fork.register(self)
 
     def _fresh(self) -> None:
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class ResultListener:
         self._bell: WakeupPipe | None = None
         self._trouble: Exception | None = None
 
-    def after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start over in a forked child; the parent's connections are left alone."""
         if self._bell is not None:
             self._bell.close()

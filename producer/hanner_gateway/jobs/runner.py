@@ -92,7 +92,7 @@ class Runner:
     async def _work(self, claim: Claim) -> None:
         """Work on a job until it is done, gone, or Redis is away; in the last case somebody takes it again."""
         request_id.adopt(claim.request_id)
-        tracing.adopt(claim.traceparent)  # for this task and the parcels' own
+        tracing.attach_traceparent(claim.traceparent)  # for this task and the parcels' own
         log.info("job %s begins [%s]", claim.id, claim.request_id)
         try:
             numbers = iter(await self._store.pending(claim.id))

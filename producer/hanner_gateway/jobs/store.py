@@ -94,7 +94,7 @@ class JobStore:
         if await self.unfinished() >= self._most:
             raise self._full()
         job_id = uuid.uuid4().hex
-        trace = tracing.at_hand()
+        trace = tracing.current_traceparent()
         count = total = 0
         try:
             async for several in parcels:

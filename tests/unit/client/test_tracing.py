@@ -98,7 +98,7 @@ def test_the_trace_at_hand_travels_in_the_message():
     with provider.get_tracer("test").start_as_current_span("call") as span:
         sent = headers_sent()["traceparent"]
     assert ids(sent) == (span.context.trace_id, span.context.span_id)
-    again = trace.get_current_span(tracing.extract({"traceparent": sent})).get_span_context()
+    again = trace.get_current_span(tracing.extract_context({"traceparent": sent})).get_span_context()
     assert again.trace_id == span.context.trace_id
     assert len(exporter.get_finished_spans()) == 1
 
@@ -113,12 +113,12 @@ def test_a_client_does_not_import_opentelemetry():
 
 
 def test_only_a_named_collector_is_sent_to():
-    assert tracing.provider("x", {}) is None
+    assert tracing.make_provider("x", {}) is None
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    assert not tracing.is_wanted(named | {"OTEL_SDK_DISABLED": "TRUE"})
-    made = tracing.provider("x", named)
+    assert not tracing.is_enabled(named | {"OTEL_SDK_DISABLED": "TRUE"})
+    made = tracing.make_provider("x", named)
     assert made.resource.attributes["service.name"] == "x"
-    tracing.end(made)
+    tracing.shut_down(made)
 
 
 def test_spans_are_made_from_the_start_to_the_end():

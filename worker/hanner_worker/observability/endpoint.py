@@ -6,7 +6,7 @@ import socket
 from prometheus_client import CollectorRegistry, start_http_server
 
 from hanner.errors import InvalidSettings
-from hanner.utils import fork as forks
+from hanner.utils import fork
 from hanner.utils.processes import check_port
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,13 @@ class Endpoint:
             logger.error("metrics are not served on %s:%d: %s", self._host, self._port, error.strerror)  # noqa: TRY400
             return
         self._socket = server.socket
-        forks.register(self)
+        fork.register(self)
         logger.info("metrics: http://%s:%d/metrics", self._host, self._port)
 
     def stop(self) -> None:
         """Do nothing: the page is there to the end."""
 
-    def after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """Let go of the port in a process that replaces one: it may outlive the parent."""
         if self._socket is not None:
             self._socket.close()

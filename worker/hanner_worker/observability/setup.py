@@ -46,7 +46,7 @@ def observe(consumer: Any, held: WorkerContext) -> tuple[Watch, list[Service]]:
         recorder, endpoint = assemble(consumer, held)
         watches.append(recorder)
         services.append(endpoint)
-    if tracing.is_wanted(os.environ):
+    if tracing.is_enabled(os.environ):
         try:
             from hanner_worker.observability.tracing import Export  # noqa: PLC0415 - nobody else needs OpenTelemetry
         except ImportError as error:

@@ -78,7 +78,7 @@ class Spans(Watch):
         if not any(isinstance(request.request_dict.get("traceparent"), str) for request in flown.requests):
             return
         for n, (request, wait) in enumerate(zip(flown.requests, flown.total_waits(), strict=True)):
-            context = tracing.extract(request.request_dict)
+            context = tracing.extract_context(request.request_dict)
             if not trace.get_current_span(context).get_span_context().trace_flags.sampled:
                 continue
             span = self._tracer.start_span(
@@ -122,7 +122,7 @@ class Export(Spans):
 
     def __init__(self, queue: str, model: str, make: "Callable[[], TracerProvider | None] | None" = None) -> None:
         super().__init__(trace.NoOpTracer(), queue, model)
-        self._make = make or (lambda: tracing.provider("hanner-worker", os.environ))
+        self._make = make or (lambda: tracing.make_provider("hanner-worker", os.environ))
         self._provider: TracerProvider | None = None
 
     def start(self) -> None:
@@ -134,7 +134,7 @@ class Export(Spans):
     def stop(self) -> None:
         """Send what is left."""
         if self._provider is not None:
-            tracing.end(self._provider)
+            tracing.shut_down(self._provider)
 
 
 def _nano(seconds: float) -> int:
