@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from hanner.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
 from hanner.queue.keys import BULK
-from hanner.queue.routing import read_routes
+from hanner.queue.routing import parse_routes
 
 PREFIX = "HANNER_"
 IN_FILE = "_FILE"
@@ -95,7 +95,7 @@ class Settings(BaseModel):
     @field_validator("routes")
     @classmethod
     def _readable(cls, text: str) -> str:
-        read_routes(text)
+        parse_routes(text)
         return text
 
     @classmethod

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner.queue import metrics as queue_metrics
+from hanner.queue.metrics import queue_metrics
 from hanner_gateway.metrics import FOLDER, REGISTRY
 from hanner_gateway.state import State
 
@@ -52,4 +52,4 @@ async def _look(state: State) -> list[Metric]:
     with contextlib.suppress(HannerError, RedisError, OSError):
         backlog = await state.client.backlog()
         jobs.add_metric([], await state.jobs.unfinished())
-    return [version, jobs, *queue_metrics.families(state.settings.queue, state.settings.max_queue, backlog)]
+    return [version, jobs, *queue_metrics(state.settings.queue, state.settings.max_queue, backlog)]

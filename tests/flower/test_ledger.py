@@ -62,7 +62,7 @@ class Ledger:
     def states(self, task_ids=None):
         """Return what the clients are told: Celery's state of each, by task id."""
         ids = self.fates if task_ids is None else task_ids
-        return {task_id: self._ner.job(task_id).wait(timeout=120)["status"] for task_id in ids}
+        return {task_id: self._ner.job(task_id)._waiter.wait(timeout=120)["status"] for task_id in ids}
 
 
 @pytest.fixture(scope="module")

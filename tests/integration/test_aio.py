@@ -37,7 +37,7 @@ def test_a_thousand_at_once(server, worker):
     async def body(ner):
         answers = await asyncio.gather(*(ner.extract("字" * n + "马云") for n in range(1000)))
         assert [entities[0].start for entities in answers] == list(range(1000))
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     before = threading.active_count()
     in_loop(body, server, timeout=120)
@@ -53,7 +53,7 @@ def test_cancelling_ends_the_waiting_and_revokes(server, worker):
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     with server.client.pubsub() as workers:
         workers.psubscribe("*pidbox")
@@ -150,7 +150,7 @@ def test_streams_keep_order_and_window(server, worker, kind, window):
             given += 1
             starts.append(None if document.error else document.entities[0].start)
         assert starts == [number % 50 if number % 100 else None for number in range(500)]
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     in_loop(body, server)
 
@@ -187,7 +187,7 @@ def test_a_cancelled_stream_leaves_nothing_awaited(server, worker):
         consuming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await consuming
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     in_loop(body, server)
 

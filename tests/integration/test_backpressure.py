@@ -40,7 +40,7 @@ def test_it_says_how_long_what_waits_will_take(small, server):
     small.submit("马云")
     small.submit("马云")
     small.submit_many(["马云"] * 250, priority="interactive")
-    with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for what waits") as caught:
+    with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for the backlog") as caught:
         small.submit("马云")
     assert caught.value.seconds == 126
 

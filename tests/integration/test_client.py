@@ -99,7 +99,7 @@ def test_nothing_stays_subscribed_or_awaited(ner, worker, server):
     worker.hold()
     with pytest.raises(TimedOut):
         ner.extract(TEXT, timeout=0.05)
-    assert ner._outbox.link.listener.awaited == 0
+    assert ner._sender.connection.listener.subscribed_count == 0
     worker.release()
     ner.extract(TEXT)  # by now the listener has sent what it had to
     assert len(server.client.pubsub_channels("celery-task-meta-*")) <= 1
@@ -125,7 +125,7 @@ def test_nothing_is_opened_before_the_first_call(server):
         (failed("NotRegistered", "hanner.extract"), HannerError, "does not know this task"),
         (success({"unexpected": 1}), HannerError, "cannot be read"),
         (success(None), HannerError, "cannot be read"),
-        (b"{not json", HannerError, "no result of Celery's"),
+        (b"{not json", HannerError, "not a Celery result"),
     ],
 )
 def test_whatever_is_stored_becomes_a_named_error(ner, worker, meta, error, words):

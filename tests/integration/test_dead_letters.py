@@ -7,8 +7,7 @@ import redis
 
 from hanner import HannerError, WorkerLost
 from hanner.queue.dead_letters import DeadLetters
-from hanner.queue.keys import QueueKeys
-from hanner.transport.subscription import CHUNK, key
+from hanner.queue.keys import KEYS_PER_COMMAND, QueueKeys, result_key
 from support import dead_letters
 from support.stub_worker import decoded, failed, store
 
@@ -61,7 +60,7 @@ def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, reques
     assert server.client.lrange("hanner", 0, -1) == [message]
     assert decoded(message)["id"] == job.id
     assert dead.count() == len(dead.ids()) == 0
-    assert not server.client.exists(KEYS.deaths, key(job.id))
+    assert not server.client.exists(KEYS.deaths, result_key(job.id))
     request.getfixturevalue("worker")
     assert ner.job(job.id).result()[0].text == "马云"
 
@@ -94,10 +93,10 @@ def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
 
 
 def test_purging_counts_what_was_there(server, dead):
-    for number in range(CHUNK + 1):
+    for number in range(KEYS_PER_COMMAND + 1):
         set_aside(server, str(number))
     assert dead.purge(["0", "0", "unknown"]) == 1
-    assert dead.purge(dead.ids()) == CHUNK
+    assert dead.purge(dead.ids()) == KEYS_PER_COMMAND
     assert dead.count() == len(dead.ids()) == 0
 
 

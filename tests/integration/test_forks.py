@@ -30,7 +30,7 @@ def test_a_client_works_on_both_sides_of_a_fork(ner, worker):
     assert ner.extract("马云")[0].text == "马云"
     worker.hold()
     waiting = ner.submit("云马云")
-    waiting.expect()
+    waiting._waiter.subscribe()
     worker.wait_for(2)
 
     def child():

@@ -6,7 +6,7 @@ import pytest
 
 from hanner import AsyncClient, Backlog
 from hanner.queue.keys import QueueKeys
-from hanner.queue.stats import SAMPLE
+from hanner.queue.stats import SAMPLE_SIZE
 from support.dead_letters import set_aside
 
 KEYS = QueueKeys("hanner")
@@ -81,9 +81,9 @@ def test_messages_with_a_priority_wait_too(ner, server):
 
 
 def test_many_requests_are_sampled(ner, server):
-    for _ in range(SAMPLE * 3):
+    for _ in range(SAMPLE_SIZE * 3):
         ner.submit_many(["一"] * 7)
-    assert ner.backlog().texts == SAMPLE * 3 * 7
+    assert ner.backlog().texts == SAMPLE_SIZE * 3 * 7
 
 
 def test_workers_are_those_whose_lease_holds(ner, server):

@@ -87,7 +87,7 @@ def test_a_request_that_failed_gives_its_texts_the_error(ner, worker):
 
 def test_an_answer_that_makes_no_sense_ends_the_stream(ner, worker):
     worker.behaviour = lambda request: success({"documents": [], "model": "m@0"})
-    with pytest.raises(HannerError, match="1 texts were sent and 0 answers"):
+    with pytest.raises(HannerError, match="1 texts were sent and 0 results"):
         list(ner.stream(["马云"]))
 
 
@@ -98,7 +98,7 @@ def test_no_answer_in_time_ends_the_stream_and_revokes_the_rest(ner, server):
         with pytest.raises(TimedOut):
             list(ner.stream(numbered(200), timeout=0.1))
         assert workers.get_message(timeout=5)["type"] == "pmessage"
-    assert ner._outbox.link.listener.awaited == 0
+    assert ner._sender.connection.listener.subscribed_count == 0
 
 
 def test_a_consumer_that_stops_leaves_nothing_awaited(ner, worker):
@@ -106,7 +106,7 @@ def test_a_consumer_that_stops_leaves_nothing_awaited(ner, worker):
     stream = ner.stream(numbered(), window=100)
     assert next(stream).entities
     stream.close()
-    assert ner._outbox.link.listener.awaited == 0
+    assert ner._sender.connection.listener.subscribed_count == 0
 
 
 def test_a_slow_source_is_not_waited_for(ner, worker):

@@ -17,7 +17,7 @@ from hanner.cli.status import counted
 from hanner.contract import redact_args
 from hanner.errors import HannerError, InvalidSettings
 from hanner.queue.dead_letters import DeadLetter, DeadLetters
-from hanner.queue.stats import duration
+from hanner.queue.stats import format_duration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -110,12 +110,12 @@ def purge(
 
 @contextlib.contextmanager
 def _opened(broker: str | None) -> Iterator[DeadLetters]:
-    link = RequestSender(broker, None, {}).link
+    connection = RequestSender(broker, None, {}).connection
     try:
-        with link.translated():
-            yield DeadLetters(link.redis, link.settings.queue)
+        with connection.translate_errors():
+            yield DeadLetters(connection.redis, connection.settings.queue)
     finally:
-        link.close()
+        connection.close()
 
 
 def _matching(dead: DeadLetters, code: str | None, older_than: str | None) -> Iterator[DeadLetter]:
@@ -190,6 +190,6 @@ def _print_table(letters: list[DeadLetter]) -> None:
     for heading in ("id", "age", "code", "deaths", "reason"):
         table.add_column(heading, justify="right" if heading in {"age", "deaths"} else "left", no_wrap=heading == "id")
     for letter in letters:
-        age = duration(max(0.0, time.time() - letter.at))
+        age = format_duration(max(0.0, time.time() - letter.at))
         table.add_row(letter.id, age, letter.code, str(letter.deaths), letter.reason)
     console().print(table)

@@ -18,6 +18,7 @@ from hanner.cli.gateway_process import Gateway, Listen, serving
 from hanner.cli.local_redis import EmbeddedServer
 from hanner.client import Client
 from hanner.errors import HannerError, TimedOut
+from hanner.jobs import wait_for_meta
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
 from hanner.utils import processes
@@ -173,7 +174,7 @@ def _ask_model(settings: Settings, log: Path | None) -> str:
     """Send one text all the way, which is the proof that everything works; return the model's name."""
     try:
         with Client(settings=settings) as ner:
-            meta = ner.submit(PROBE, expires=FIRST_ANSWER).wait(timeout=FIRST_ANSWER)
+            meta = wait_for_meta(ner.submit(PROBE, expires=FIRST_ANSWER), FIRST_ANSWER)
     except TimedOut:  # not a failure: after a crash, a queue full of requests may come first
         return f"not known yet, the worker has not answered within {FIRST_ANSWER:g} s (is much queued?)"
     result = meta.get("result")

@@ -2,6 +2,7 @@
 
 from hanner.client import Client
 from hanner.errors import HannerError
+from hanner.jobs import wait_for_meta
 
 PROBE = "马云在杭州"
 
@@ -13,7 +14,7 @@ def model_of(ner: Client, name: str | None = None) -> str:
         HannerError: none does.
     """
     job = ner.submit(PROBE, model=name)
-    result = job.wait().get("result")
+    result = wait_for_meta(job).get("result")
     job.result()
     if not isinstance(result, dict) or "model" not in result:
         raise HannerError("the worker does not say which model it runs; is it an older one?")

@@ -10,7 +10,7 @@ import typer
 
 from hanner.client import Client
 from hanner.errors import BrokerUnreachable, HannerError
-from hanner.queue.stats import Backlog, WorkerState, duration
+from hanner.queue.stats import Backlog, WorkerState, format_duration
 from hanner.settings import Settings
 from hanner.transport.celery_app import redact_url
 
@@ -73,7 +73,7 @@ def rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     told = [
         ("queue", f"{settings.queue} at {redact_url(settings.broker_url)}"),
         ("waiting", waiting),
-        ("oldest", "-" if backlog.oldest_seconds is None else duration(backlog.oldest_seconds)),
+        ("oldest", "-" if backlog.oldest_seconds is None else format_duration(backlog.oldest_seconds)),
         ("done in", "-" if not backlog.depth else _when(backlog)),
         ("rate", f"{backlog.rate:,.1f} texts/s"),
         ("held", f"{counted(backlog.held, 'request')} in flight"),
@@ -97,7 +97,7 @@ def counted(count: int, thing: str) -> str:
 
 
 def _when(backlog: Backlog) -> str:
-    return "unknown" if backlog.seconds is None else f"about {duration(backlog.seconds)} at this rate"
+    return "unknown" if backlog.seconds is None else f"about {format_duration(backlog.seconds)} at this rate"
 
 
 HEADINGS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "held", "texts", "up")
@@ -114,7 +114,7 @@ def worker_row(worker: WorkerState) -> list[str]:
         f"{worker.latency_ms:,.1f}",
         f"{worker.held:,}",
         f"{worker.texts:,}",
-        duration(max(0.0, time.time() - worker.started)) if worker.started else "-",
+        format_duration(max(0.0, time.time() - worker.started)) if worker.started else "-",
     ]
 
 

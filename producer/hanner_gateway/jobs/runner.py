@@ -12,8 +12,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from hanner.aio.client import AsyncClient
-from hanner.chunks import refused
-from hanner.contract import Document
+from hanner.contract import Document, error_document
 from hanner.errors import BrokerUnreachable, HannerError, ModelFailed, QueueFull, WorkerLost
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
@@ -149,13 +148,13 @@ class Runner:
                 raise
             except (ModelFailed, WorkerLost) as error:
                 if len(texts) == 1:
-                    return [refused(str(error.code), str(error))]
+                    return [error_document(str(error.code), str(error))]
                 # One of them brought the others down: each is tried alone.
                 return [document for text in texts for document in await self._answer([text], claim)]
             except HannerError as error:
                 if error.code is None:
                     raise
-                return [refused(error.code, str(error))] * len(texts)
+                return [error_document(error.code, str(error))] * len(texts)
             else:
                 pairs = zip(texts, documents, strict=True)
                 return [shaped_document(text, document, claim.options) for text, document in pairs]

@@ -1,4 +1,4 @@
-"""Our messages against Celery's own, key by key."""
+"""Our messages compared with Celery's own, key by key."""
 
 import base64
 import json
@@ -17,8 +17,8 @@ TEXT = "昨天😀马云\u0000在杭州"
 
 
 def ours(argument=TEXT, *, log_text=False, **options):
-    letterhead = MessageBuilder(log_text=log_text)
-    return json.loads(letterhead.message(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).dump())
+    builder = MessageBuilder(log_text=log_text)
+    return json.loads(builder.build(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).encode())
 
 
 def celerys(**options):
@@ -102,9 +102,9 @@ def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
     before_task_publish.connect(before)
     after_task_publish.connect(after)
     try:
-        message = MessageBuilder(log_text=False).message(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
-        assert json.loads(message.dump())["headers"]["trace"] == "abc"
-        message.sent()
+        message = MessageBuilder(log_text=False).build(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
+        assert json.loads(message.encode())["headers"]["trace"] == "abc"
+        message.send_published_signal()
     finally:
         before_task_publish.disconnect(before)
         after_task_publish.disconnect(after)

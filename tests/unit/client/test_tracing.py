@@ -88,11 +88,11 @@ def test_what_is_no_traceparent_is_none():
 
 
 def headers_sent():
-    letterhead = MessageBuilder(log_text=False)
-    return letterhead.message("id", EXTRACT, "马云", queue="q", now=1.0)._headers
+    builder = MessageBuilder(log_text=False)
+    return builder.build("id", EXTRACT, "马云", queue="q", now=1.0)._headers
 
 
-def test_the_trace_at_hand_travels_in_the_message():
+def test_current_trace_context_is_sent_in_the_message():
     assert "traceparent" not in headers_sent()
     provider, exporter = kept()
     with provider.get_tracer("test").start_as_current_span("call") as span:
@@ -106,7 +106,7 @@ def test_the_trace_at_hand_travels_in_the_message():
 def test_a_client_does_not_import_opentelemetry():
     code = (
         "import sys, hanner; from hanner.transport.message import MessageBuilder\n"
-        "MessageBuilder(log_text=False).message('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
+        "MessageBuilder(log_text=False).build('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from traceback import format_tb
 from typing import Any, NamedTuple, Protocol
 
-from hanner.contract import EXTRACT, Entity, redact_args, text_fault, texts_fault
+from hanner.contract import EXTRACT, Entity, redact_args, text_error, texts_error
 from hanner.errors import HannerError, InvalidText, ModelFailed
 
 logger = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ def texts_of(task: str, args: Any, kwargs: Any) -> list[Any]:
         return []
     if task == EXTRACT:
         return [given]
-    return list(given) if texts_fault(given) is None else []
+    return list(given) if texts_error(given) is None else []
 
 
 @dataclass(slots=True)
@@ -217,10 +217,10 @@ class _Request:
             InvalidText: the request as a whole cannot be worked on.
         """
         given = argument(work.task, work.args, work.kwargs)
-        if work.task != EXTRACT and (fault := texts_fault(given)) is not None:
+        if work.task != EXTRACT and (fault := texts_error(given)) is not None:
             raise InvalidText(fault)
         texts = [given] if work.task == EXTRACT else list(given)
-        faults = [text_fault(text, max_chars) for text in texts]
+        faults = [text_error(text, max_chars) for text in texts]
         return cls(work.task, texts, [None if fault is None else InvalidText(fault) for fault in faults])
 
     @property
