@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.cli.local_stack import foreign
 from hanner.errors import InvalidSettings
-from hanner.settings import IN_FILE, PREFIX, Settings, variable
+from hanner.settings import FILE_SUFFIX, PREFIX, Settings, variable
 
 OLDEST = (3, 11)
 NOT_FOR_USERS = {"dev", "all"}
@@ -77,7 +77,7 @@ def _judge(requirement: Requirement, version_of: Callable[[str], str]) -> tuple[
 
 def variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Find HANNER_ variables that nothing reads, and those of Celery that win over hanner's."""
-    known = [variable(name) + end for name in Settings.model_fields for end in ("", IN_FILE)]
+    known = [variable(name) + end for name in Settings.model_fields for end in ("", FILE_SUFFIX)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
     for name in unknown:
