@@ -100,4 +100,4 @@ class RedisProcess:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.thaw()
-            processes.stop(self.process, patience=PATIENCE)
+            processes.stop(self.process, timeout=PATIENCE)

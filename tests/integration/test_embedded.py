@@ -102,6 +102,6 @@ def test_a_child_that_will_not_end_is_killed_with_its_children(tmp_path):
     os.close(writing)
     with os.fdopen(reading) as said:
         grandchild = psutil.Process(int(said.readline()))
-        assert not processes.stop(process, patience=0.1)
+        assert not processes.stop(process, timeout=0.1)
     assert process.returncode == -signal.SIGKILL
     assert psutil.wait_procs([grandchild], timeout=10)[1] == []

@@ -1,4 +1,4 @@
-"""Ten thousand jobs awaited at once: one connection listens for all of them, and none is polled for."""
+"""Ten thousand jobs at once: one connection receives all results, and none is polled."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ ANSWER = json.dumps(success({"entities": [], "model": "m@0"}))
 
 
 def store_all(server, ids):
-    """Store and announce results as a worker does, many in one round trip."""
+    """Store and publish results as a worker does, many in one round trip."""
     with server.client.pipeline(transaction=False) as pipeline:
         for task_id in ids:
             pipeline.set(f"celery-task-meta-{task_id}", ANSWER, ex=3600)
@@ -20,7 +20,7 @@ def store_all(server, ids):
 
 
 def connections(server):
-    """All connections but the test's own."""
+    """Return all connections but the test's own."""
     own = server.client.client_id()
     return [client for client in server.client.client_list() if int(client["id"]) != own]
 
@@ -29,7 +29,7 @@ def subscriptions(server):
     return [int(client["sub"]) for client in connections(server) if int(client["sub"])]
 
 
-def test_ten_thousand_awaited_by_one_event_loop(server):
+def test_ten_thousand_jobs_in_one_event_loop(server):
     ids = [f"job-{number}" for number in range(JOBS)]
 
     async def body():
@@ -37,14 +37,14 @@ def test_ten_thousand_awaited_by_one_event_loop(server):
             waiting = [asyncio.ensure_future(ner.job(task_id).result()) for task_id in ids]
             while await asyncio.to_thread(subscriptions, server) != [JOBS + 1]:  # and the connection's own channel
                 pass
-            assert len(connections(server)) == 2  # one listens, one reads what was stored before
+            assert len(connections(server)) == 2  # one for pub/sub, one that reads keys
             await asyncio.to_thread(store_all, server, ids)
             return await asyncio.gather(*waiting)
 
     assert asyncio.run(body()) == [[]] * JOBS
 
 
-def test_ten_thousand_awaited_by_threads(server):
+def test_ten_thousand_jobs_in_threads(server):
     ids = [f"job-{number}" for number in range(JOBS)]
     with Client(server.url, timeout=120) as ner:
         jobs = [ner.job(task_id) for task_id in ids]
@@ -52,13 +52,13 @@ def test_ten_thousand_awaited_by_threads(server):
             job._waiter.subscribe()
         while subscriptions(server) != [JOBS + 1]:
             pass
-        assert len(connections(server)) <= 2  # the second one is there as soon as something is read
+        assert len(connections(server)) <= 2  # the second one is opened when a key is read
         store_all(server, ids)
         assert [job.result() for job in jobs] == [[]] * JOBS
 
 
-def test_what_a_text_costs_in_commands(server, worker):
-    """Requests that are sent together: one push, one subscription and one look for many of them."""
+def test_number_of_redis_commands_per_text(server, worker):
+    """Requests that are sent together need one push, one subscription and one read for many of them."""
 
     async def body():
         async with AsyncClient(server.url, timeout=60) as ner:
@@ -78,7 +78,7 @@ def test_what_a_text_costs_in_commands(server, worker):
     assert sum(ours.values()) <= 320, ours
 
 
-def test_results_that_are_there_already_are_read_and_not_listened_for(server, worker):
+def test_stored_results_are_read_without_a_subscription(server, worker):
     with Client(server.url, timeout=60) as ner:
         jobs = [ner.submit("马云") for _ in range(20)]
         worker.wait_for(20)

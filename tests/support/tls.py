@@ -82,7 +82,7 @@ def _native(program, folder, certificate, key):
                 break
         yield server if process.poll() is None else None
     finally:
-        processes.stop(process, patience=10)
+        processes.stop(process, timeout=10)
 
 
 class _Terminator:

@@ -80,7 +80,7 @@ def serving(listen: Listen, beside: Path | None, env: Mapping[str, str]) -> Iter
         _wait(process, url, log)
         yield Gateway(process, url, log)
     finally:
-        processes.stop(process, patience=STOP_PATIENCE)
+        processes.stop(process, timeout=STOP_PATIENCE)
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> None:

@@ -105,7 +105,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Stop it, with its data safely on disk."""
         if self._process is not None:
-            processes.stop(self._process, patience=self._patience)
+            processes.stop(self._process, timeout=self._patience)
             self._process = None
 
     def kill(self) -> None:

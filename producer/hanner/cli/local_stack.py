@@ -135,7 +135,7 @@ def _worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterator[su
     try:
         yield process
     finally:
-        processes.stop(process, patience=STOP_PATIENCE)
+        processes.stop(process, timeout=STOP_PATIENCE)
 
 
 def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:

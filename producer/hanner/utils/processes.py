@@ -70,12 +70,12 @@ def start(
     )
 
 
-def stop(process: "subprocess.Popen[bytes]", *, patience: float) -> bool:
-    """Stop a child and its session: send SIGTERM, then SIGKILL after `patience` seconds. Return False after SIGKILL."""
+def stop(process: "subprocess.Popen[bytes]", *, timeout: float) -> bool:
+    """Stop a child and its session: send SIGTERM, then SIGKILL after `timeout` seconds. Return False after SIGKILL."""
     try:
         if process.poll() is None:
             process.terminate()
-            process.wait(patience)
+            process.wait(timeout)
     except subprocess.TimeoutExpired:
         return False
     finally:

@@ -130,7 +130,7 @@ def running(command: list[str], env: Mapping[str, str], log: Path) -> Iterator[s
     try:
         yield process
     finally:
-        processes.stop(process, patience=10)
+        processes.stop(process, timeout=10)
 
 
 async def first_answer(connect, process, log) -> None:

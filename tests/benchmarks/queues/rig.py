@@ -69,7 +69,7 @@ class Rig:
         return self
 
     def __exit__(self, *_):
-        processes.stop(self._worker, patience=15.0)
+        processes.stop(self._worker, timeout=15.0)
         self.client.close()
         self._server.close()
         self._folder.cleanup()

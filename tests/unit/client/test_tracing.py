@@ -64,7 +64,7 @@ def test_a_batch_and_its_requests_are_linked_both_ways():
     )
 
 
-def test_what_failed_says_so_by_its_code():
+def test_failed_requests_have_their_error_code():
     ends = [Outcome(Ending.FAILED, "text 马云", "model_failed"), Outcome(Ending.ANSWERED, code="answered_before")]
     _, failed, repeated = spans_of(request("a", SENT), request("b", OTHER), outcomes=ends)
     assert failed.status.status_code is StatusCode.ERROR
@@ -73,16 +73,16 @@ def test_what_failed_says_so_by_its_code():
     assert "马云" not in failed.to_json()
 
 
-def test_a_lost_batch_is_an_error_of_all():
+def test_lost_batch_is_an_error_of_all_its_requests():
     for span in spans_of(request("a", SENT), request("b", OTHER), lost="process_died"):
         assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "process_died")
 
 
-def test_whoever_is_not_traced_makes_no_span():
+def test_untraced_requests_have_no_span():
     assert spans_of(request("a"), request("b", UNSAMPLED)) == ()
 
 
-def test_what_is_no_traceparent_is_none():
+def test_invalid_traceparent_is_ignored():
     for nonsense in ("", "x", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "马云" * 1000, SENT[:-1], 7, None, ["a"]):
         assert spans_of(request("a", traceparent=nonsense, tracestate=nonsense)) == (), nonsense
 
@@ -103,7 +103,7 @@ def test_current_trace_context_is_sent_in_the_message():
     assert len(exporter.get_finished_spans()) == 1
 
 
-def test_a_client_does_not_import_opentelemetry():
+def test_client_does_not_import_opentelemetry():
     code = (
         "import sys, hanner; from hanner.transport.message import MessageBuilder\n"
         "MessageBuilder(log_text=False).build('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
@@ -112,7 +112,7 @@ def test_a_client_does_not_import_opentelemetry():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_only_a_named_collector_is_sent_to():
+def test_traces_need_a_named_collector():
     assert tracing.make_provider("x", {}) is None
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     assert not tracing.is_enabled(named | {"OTEL_SDK_DISABLED": "TRUE"})
@@ -121,11 +121,11 @@ def test_only_a_named_collector_is_sent_to():
     tracing.shut_down(made)
 
 
-def test_spans_are_made_from_the_start_to_the_end():
+def test_spans_are_made_between_start_and_stop():
     provider, exporter = kept()
     export = Export("mine", "m@00000000", lambda: provider)
     flown = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
-    export.batch(flown)  # before it is started nobody listens
+    export.batch(flown)  # ignored, because it is not started
     export.start()
     export.batch(flown)
     assert len(exporter.get_finished_spans()) == 2
