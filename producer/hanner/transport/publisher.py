@@ -238,8 +238,8 @@ class Publisher:
 
     def _push_with_retry(self, messages: Sequence[bytes]) -> tuple[int, int]:
         """Push messages, with retries on transient errors; return how many were accepted, and the queue's length."""
-        # The first retry is immediate: the connection may have been closed since it was last used.
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, limit=self._timeout, started=time.monotonic(), immediate=True)
+        started = time.monotonic()
+        backoff: Backoff | None = None
         while True:
             was_connected = self._connection is not None
             try:
@@ -249,6 +249,10 @@ class Publisher:
                     self._disconnect()
                 if not self._is_transient(error, was_connected=was_connected):
                     raise
+                # The first retry is immediate: the connection may have been closed since it was last used.
+                backoff = backoff or Backoff(
+                    FIRST_PAUSE, LONGEST_PAUSE, limit=self._timeout, started=started, immediate=True
+                )
                 pause = backoff.next_pause(time.monotonic())
                 if pause is None:
                     raise
