@@ -60,7 +60,7 @@ def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--", "--no_such=1"), "is not an option of Flower"),
         (("--", "--max_tasks=many"), "cannot be started with these options"),
@@ -68,12 +68,12 @@ def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_p
         (("--data", "/proc/nowhere"), "cannot be stored"),
     ],
 )
-def test_errors_are_one_line(tmp_path, arguments, said):
+def test_errors_are_one_line(tmp_path, arguments, message):
     command = [sys.executable, "-c", START, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode in {1, 2}
     assert ended.stderr.startswith("hanner: ")
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
@@ -92,7 +92,7 @@ def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
         assert tasks[done.id]["args"] == "(<5 characters>)"
         paths = ("/task", "/api/task/info", "/api/task/result")
         pages = [running.ask(f"{path}/{result.id}")[1] for path in paths for result in (done, waiting)]
-        # JSON may hide characters as \\uXXXX: look at what it says, not at how it is written.
+        # JSON may escape characters as \\uXXXX, so compare the decoded text.
         assert "秘密" not in json.dumps(tasks, ensure_ascii=False)
         assert not [page for page in pages if "秘密" in page or "\\u79d8" in page]
         assert "Batch size" in pages[0]

@@ -114,7 +114,7 @@ def test_no_connection_is_opened_before_the_first_call(server):
 
 
 @pytest.mark.parametrize(
-    ("meta", "error", "words"),
+    ("meta", "error", "message"),
     [
         (failed("WorkerLostError"), WorkerLost, "died each time"),
         (failed("TimeLimitExceeded", "120"), TimedOut, "time limit"),
@@ -128,9 +128,9 @@ def test_no_connection_is_opened_before_the_first_call(server):
         (b"{not json", HannerError, "not a Celery result"),
     ],
 )
-def test_stored_failures_become_named_errors(ner, worker, meta, error, words):
+def test_stored_failures_become_named_errors(ner, worker, meta, error, message):
     worker.behaviour = lambda request: meta
-    with pytest.raises(error, match=words) as caught:
+    with pytest.raises(error, match=message) as caught:
         ner.extract(TEXT)
     assert isinstance(caught.value, HannerError)
 
@@ -141,9 +141,9 @@ def test_revoke_is_sent_to_every_worker(ner, server):
         assert workers.get_message(timeout=5)["type"] == "psubscribe"
         job = ner.submit(TEXT)
         job.revoke()
-        said = workers.get_message(timeout=5)["data"]
-    assert '"method": "revoke"' in decoded_control(said)
-    assert job.id in decoded_control(said)
+        command = workers.get_message(timeout=5)["data"]
+    assert '"method": "revoke"' in decoded_control(command)
+    assert job.id in decoded_control(command)
 
 
 def decoded_control(message):
@@ -152,16 +152,16 @@ def decoded_control(message):
 
 def test_invalid_text_is_rejected_before_sending():
     with Client("redis://127.0.0.1:1/0") as ner:
-        for text, words in (
+        for text, message in (
             (5, "not int"),
             (["一"], "extract_many"),
             ("\udc00", "surrogate"),
             ("字" * 100_001, "100,001"),
         ):
-            with pytest.raises(InvalidText, match=words):
+            with pytest.raises(InvalidText, match=message):
                 ner.extract(text)
-        for texts, words in (("一", "list of strings"), ([], "empty"), (["一"] * 257, "257 texts")):
-            with pytest.raises(InvalidText, match=words):
+        for texts, message in (("一", "list of strings"), ([], "empty"), (["一"] * 257, "257 texts")):
+            with pytest.raises(InvalidText, match=message):
                 ner.extract_many(texts)
         with pytest.raises(InvalidText, match="text 1: "):
             ner.submit_many(["一", None])
@@ -196,7 +196,7 @@ def wait_until_subscribed(server, task_id):
     for _ in range(10_000):
         if server.client.pubsub_numsub(f"celery-task-meta-{task_id}")[0][1]:
             return
-    raise AssertionError("nobody subscribed")
+    raise AssertionError("no subscription")
 
 
 def test_close_fails_waiting_calls(server):

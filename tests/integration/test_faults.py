@@ -37,7 +37,7 @@ def waiting_for(job):
     return ThreadPoolExecutor(1).submit(job.result, 30)
 
 
-@pytest.mark.parametrize("when", ["before it is stored", "between storing and announcing", "after it is announced"])
+@pytest.mark.parametrize("when", ["before it is stored", "between storing and publishing", "after it is published"])
 def test_unpublished_result_is_found(ner, server, when):
     job = ner.submit("马云")
     waiting = waiting_for(job)
@@ -45,9 +45,9 @@ def test_unpublished_result_is_found(ner, server, when):
     if when == "before it is stored":
         kill_subscriptions(server)
     store(server.client, job.id, EMPTY, announce=False)
-    if when == "between storing and announcing":
+    if when == "between storing and publishing":
         kill_subscriptions(server)
-    server.client.publish(f"celery-task-meta-{job.id}", "{}" if when == "after it is announced" else "")
+    server.client.publish(f"celery-task-meta-{job.id}", "{}" if when == "after it is published" else "")
     assert waiting.result(10) == []
 
 

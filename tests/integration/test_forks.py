@@ -20,8 +20,8 @@ def in_child(body):
         finally:
             os._exit(code)
     os.close(writing)
-    with os.fdopen(reading, "rb") as said:
-        text = said.read().decode()
+    with os.fdopen(reading, "rb") as pipe:
+        text = pipe.read().decode()
     assert os.waitpid(pid, 0)[1] == 0, text
 
 

@@ -89,7 +89,7 @@ def test_many_requests_are_sampled(ner, server):
 def test_workers_have_a_valid_lease(ner, server):
     lease(server, "b", host="other", held="1", rate="0.5")
     lease(server, "a")
-    lease(server, "lapsed", seconds=-1)
+    lease(server, "expired", seconds=-1)
     ner.submit("一")
     backlog = ner.backlog()
     assert [worker.id for worker in backlog.workers] == ["a", "b"]
@@ -131,8 +131,8 @@ def test_reading_changes_nothing_and_takes_one_round_trip(ner, server):
 def test_asyncio_client_returns_the_same(ner, server):
     ner.submit("一")
 
-    async def look():
+    async def read():
         async with AsyncClient(server.url) as client:
             return await client.backlog()
 
-    assert asyncio.run(look()).depth == 1
+    assert asyncio.run(read()).depth == 1
