@@ -12,6 +12,7 @@ from celery.states import READY_STATES
 
 from hanner import Client
 from hanner.cli.local_stack import run_stack
+from hanner.jobs import wait_for_meta
 from support.flowers import flower
 from support.page import Desk, chromium, gateway
 from support.workers import foreign_app
@@ -104,7 +105,7 @@ def _fates(monitor, broker):
         jobs = [ner.submit(text) for text in TEXTS] + [ner.submit_many(TEXTS)]
         odd = [app.send_task("hanner.extract", [7]), app.send_task("hanner.extract", [TEXTS[0]], task_id=revoked)]
         for job in jobs:
-            job.wait()
+            wait_for_meta(job)
         for result in odd:
             result.get(propagate=False)
         tasks = [one.id for one in (*jobs, *odd)]

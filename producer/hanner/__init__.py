@@ -1,4 +1,4 @@
-"""Chinese named-entity recognition from a queue: the client.
+"""Chinese named-entity recognition through a queue: the client.
 
 from hanner import Client
 
@@ -58,7 +58,7 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {
+_MODULES = {
     "aio.client": ("AsyncClient", "AsyncJob"),
     "queue.stats": ("Backlog", "WorkerState"),
     "client": ("Client",),
@@ -69,13 +69,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: worker and command line use single modules, and Celery takes its time."""
+    """Import a name on first use: worker and command line need single modules only, and importing Celery is slow."""
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("hanner")
     if name not in __all__:
         raise AttributeError(f"module 'hanner' has no attribute {name!r}")
-    home = next((module for module, names in _HOMES.items() if name in names), "errors")
-    return getattr(importlib.import_module(f"hanner.{home}"), name)
+    module = next((module for module, names in _MODULES.items() if name in names), "errors")
+    return getattr(importlib.import_module(f"hanner.{module}"), name)
 
 
 def __dir__() -> list[str]:

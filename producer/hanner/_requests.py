@@ -1,158 +1,322 @@
-"""What the blocking and the asyncio client share: check texts, send them, hand out jobs."""
+"""Requests: validate texts, cut them into chunks, and send them. Shared by the blocking and the asyncio client.
+
+`Chunk` and `ChunkLimits` are pure; `RequestSender` uses the network through its BrokerConnection.
+"""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from hanner.chunks import Chunk, ChunkLimits
-from hanner.contract import EXTRACT, EXTRACT_MANY, Document, Entity, text_fault, texts_fault
-from hanner.errors import HannerError, InvalidText
-from hanner.jobs import Job, Timeout, seconds
-from hanner.queue.routing import Destination
+from kombu.utils.uuid import uuid
+
+from hanner.contract import (
+    EXTRACT,
+    EXTRACT_MANY,
+    MAX_TEXTS,
+    Document,
+    Entity,
+    ErrorCode,
+    error_document,
+    text_error,
+    texts_error,
+)
+from hanner.errors import HannerError, InvalidSettings, InvalidText
+from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
+from hanner.queue.keys import QUEUES
+from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
+from hanner.queue.stats import Backlog, read_backlog
 from hanner.settings import Settings
-from hanner.transport import result_parser as outcomes
 from hanner.transport.connection import BrokerConnection
-from hanner.transport.pending import PendingMessage
+from hanner.transport.message import Message
+from hanner.transport.result_parser import Meta, parse_documents, parse_entities
+from hanner.utils.backoff import Backoff
 
 T = TypeVar("T")
-Tell = Callable[[HannerError | None], None]
-GRACE = 60.0
-"""Seconds by which a request outlives the patience of its only caller: clocks of client and worker may differ."""
+
+EXPIRY_MARGIN: Final = 60.0
+"""Seconds by which a request outlives its only caller's timeout: the clocks of client and worker may differ."""
+WINDOW: Final = 1024
+"""Default for the texts of a stream that are taken from the source and not yielded yet."""
+WINDOW_CHARACTERS: Final = 4_000_000
+"""Maximum code points of a stream in flight, which bounds memory when texts are long."""
+CHUNK_TEXTS: Final = 64
+CHUNK_CHARACTERS: Final = 32_768
+"""Size of one chunk: large enough to make sending cheap, small enough to keep all workers busy."""
+FLUSH_AFTER: Final = 0.05
+"""Seconds that a stream waits for its source before it sends an incomplete chunk."""
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between a stream's attempts to send while the queue is full or Redis is unreachable."""
+
+
+@dataclass
+class Chunk:
+    """Texts that are sent in one request, with the errors of invalid ones.
+
+    Attributes:
+        texts: The valid texts, to be sent.
+        results: One per text added, in order: None for a valid text, else its error.
+        characters: Code points of `texts` together.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    results: list[Document | None] = field(default_factory=list)
+    characters: int = 0
+
+    def add(self, text: Any, max_chars: int) -> None:
+        """Add a text; an invalid one is not sent, and its result is the error."""
+        error = text_error(text, max_chars)
+        if error is None:
+            self.texts.append(text)
+            self.characters += len(text)
+        self.results.append(None if error is None else error_document(ErrorCode.INVALID_TEXT, error))
+
+    def merge(self, documents: Iterable[Document]) -> list[Document]:
+        """Return one document per text added, in order; `documents` has one per text sent."""
+        received = (document.with_text(text) for document, text in zip(documents, self.texts, strict=False))
+        return [next(received) if result is None else result for result in self.results]
+
+    def fail(self, error: HannerError) -> list[Document]:
+        """Return the documents if the whole request failed with an error that has a code."""
+        document = error_document(error.code or "", str(error))
+        return self.merge([document] * len(self.texts))
+
+
+@dataclass(frozen=True)
+class ChunkLimits:
+    """The size of a stream's chunks, and how much may be in flight."""
+
+    window: int
+    max_chars: int
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise InvalidSettings(f"window must be at least 1, not {self.window}")
+
+    def is_complete(self, chunk: Chunk) -> bool:
+        """Return whether to send a chunk: at least four fit the window, so that sending and waiting overlap."""
+        max_texts = max(1, min(CHUNK_TEXTS, MAX_TEXTS, self.window // 4))
+        return len(chunk.results) >= max_texts or chunk.characters >= CHUNK_CHARACTERS
+
+    def is_full(self, chunks: Iterable[Chunk]) -> bool:
+        """Return whether a document must be yielded before the next text is taken."""
+        texts = characters = 0
+        for chunk in chunks:
+            texts += len(chunk.results)
+            characters += chunk.characters
+        return texts >= self.window or characters >= WINDOW_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """What may be sent: a task's name, its argument, where to, and how to read the answer."""
+    """A validated request.
+
+    Attributes:
+        task: A task name of the contract.
+        argument: The text, or the texts.
+        destination: Where it is sent.
+        parse: Turns the task's meta into the result, or raises its error.
+    """
 
     task: str
     argument: str | list[str]
-    where: Destination
-    read: Callable[[outcomes.Meta], T]
+    destination: Destination
+    parse: Callable[[Meta], T]
 
 
 class RequestSender:
-    """Sends what has been checked. Threads may share it.
+    """Validates, routes and sends requests. Threads may share it.
 
     Args:
-        broker_url: Where Redis is, or None.
+        broker_url: The broker's URL, or None.
         settings: All settings; read from HANNER_ variables when None.
-        overrides: Single settings by name; they win.
+        overrides: Single settings by name; they take precedence.
 
     Raises:
-        InvalidSettings: a setting cannot be used.
+        InvalidSettings: a setting is invalid.
     """
 
     def __init__(self, broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> None:
-        self.settings: Final = resolve(broker_url, settings, overrides)
-        self.link: Final = BrokerConnection(self.settings)
+        self.settings: Final = make_settings(broker_url, settings, overrides)
+        self.connection: Final = BrokerConnection(self.settings)
+        self._routes: Final = parse_routes(self.settings.routes)
+        self._known_models: Final[set[str]] = set()
 
-    def where(self, priority: str, model: str | None = None) -> Destination:
-        """Return where a request goes; see `Link.destination`."""
-        return self.link.destination(priority, model)
-
-    def one(self, text: str, where: Destination) -> Request[list[Entity]]:
-        """Make a request of one text.
+    def destination(self, priority: str, model: str | None = None) -> Destination:
+        """Return where to send a request. Queries Redis when a model is named for the first time.
 
         Raises:
-            InvalidText: the text cannot be worked on.
+            InvalidSettings: there is no such priority.
+            UnknownModel: no worker has ever served the model, and HANNER_ROUTES does not name it.
+            BrokerUnreachable: Redis did not answer.
+        """
+        parsed = Priority.parse(priority)
+        if model is None:
+            return Destination(self.settings.queue, parsed)
+        queue = queue_of(model, self._routes)
+        if not self.is_known(model):
+            with self.connection.translate_errors():
+                exists = self.connection.redis.sismember(QUEUES, queue)
+            if not exists:
+                raise unknown_model_error(model, queue, self._routes)
+            self._known_models.add(model)
+        return Destination(queue, parsed)
+
+    def is_known(self, model: str | None) -> bool:
+        """Return whether `destination` does not have to query Redis."""
+        return model is None or model in self._routes or model in self._known_models
+
+    def request(self, text: str, destination: Destination) -> Request[list[Entity]]:
+        """Return a request with one text.
+
+        Raises:
+            InvalidText: the text is invalid.
         """
         if isinstance(text, list | tuple):
             raise InvalidText("a text must be a string, not a list; for several texts use extract_many() or stream()")
-        fault = text_fault(text, self.settings.max_text_chars)
-        if fault is not None:
-            raise InvalidText(fault)
-        return Request(EXTRACT, text, where, outcomes.entities)
+        error = text_error(text, self.settings.max_text_chars)
+        if error is not None:
+            raise InvalidText(error)
+        return Request(EXTRACT, text, destination, parse_entities)
 
-    def many(self, texts: Any, where: Destination) -> Request[list[Document]]:
-        """Make a request of several texts.
-
-        Raises:
-            InvalidText: one of them cannot be worked on.
-        """
-        parcel = self.pack(texts)
-        for number, slot in enumerate(parcel.slots):
-            if slot is not None and slot.error is not None:
-                raise InvalidText(f"text {number}: {slot.error.message}")
-        return self.parcel(parcel, where)
-
-    def pack(self, texts: Any) -> Chunk:
-        """Check a list of texts; those that cannot be worked on are set aside one by one.
+    def request_many(self, texts: Any, destination: Destination) -> Request[list[Document]]:
+        """Return a request with several texts.
 
         Raises:
-            InvalidText: it is no list, empty, or too long.
+            InvalidText: one of them is invalid.
         """
-        fault = texts_fault(texts)
-        if fault is not None:
-            raise InvalidText(fault)
-        parcel = Chunk()
+        chunk = self.chunk(texts)
+        for number, result in enumerate(chunk.results):
+            if result is not None and result.error is not None:
+                raise InvalidText(f"text {number}: {result.error.message}")
+        return self.chunk_request(chunk, destination)
+
+    def chunk(self, texts: Any) -> Chunk:
+        """Return a list of texts as one chunk; each invalid text gets its own error.
+
+        Raises:
+            InvalidText: `texts` is not a list, is empty, or has too many texts.
+        """
+        error = texts_error(texts)
+        if error is not None:
+            raise InvalidText(error)
+        chunk = Chunk()
         for text in texts:
-            parcel.add(text, self.settings.max_text_chars)
-        return parcel
+            chunk.add(text, self.settings.max_text_chars)
+        return chunk
 
-    def parcel(self, parcel: Chunk, where: Destination) -> Request[list[Document]]:
-        """Make a request of the valid texts of a parcel, of which there is at least one."""
-        expected = len(parcel.texts)
-        return Request(EXTRACT_MANY, parcel.texts, where, lambda meta: outcomes.documents(meta, expected))
+    def chunk_request(self, chunk: Chunk, destination: Destination) -> Request[list[Document]]:
+        """Return a request with the valid texts of a chunk, which has at least one."""
+        expected = len(chunk.texts)
+        return Request(EXTRACT_MANY, chunk.texts, destination, lambda meta: parse_documents(meta, expected))
 
-    def send(self, request: Request[T], expires: float | None = None) -> Job[T]:
-        """Put a request into the queue.
-
-        Args:
-            request: What has been checked.
-            expires: Seconds after which a worker need not begin with it.
-
-        Raises:
-            BrokerUnreachable: Redis did not take it.
-            QueueFull: the queue has no room.
-        """
-        task_id = self.link.send(request.task, request.argument, request.where, expires=expires)
-        return Job(self.link, task_id, request.read)
-
-    def post(self, request: Request[T], expires: float | None, tell: Tell) -> tuple[Job[T], PendingMessage]:
-        """Have a thread do what `send` does, and tell what became of it; see `Link.post`."""
-        task_id, ticket = self.link.post(request.task, request.argument, request.where, expires=expires, tell=tell)
-        return Job(self.link, task_id, request.read), ticket
-
-    def job(self, task_id: str, *, many: bool) -> Job[Any]:
-        """Return the job of a request sent earlier."""
-        return Job(self.link, task_id, outcomes.documents if many else outcomes.entities, sent=False)
-
-    def revoke_quietly(self, jobs: Iterable[Job[Any] | None]) -> None:
-        """Tell the workers that nobody waits any more. It only saves work, so it may fail."""
-        ids = [job.id for job in jobs if job is not None and not job.arrived()]
-        if ids:
-            with contextlib.suppress(HannerError):
-                self.link.revoke(*ids)
-
-    def bounds(self, window: int) -> ChunkLimits:
-        """Return what limits a stream with this window."""
+    def chunk_limits(self, window: int) -> ChunkLimits:
+        """Return the limits of a stream with this window."""
         return ChunkLimits(window, self.settings.max_text_chars)
 
+    def send(self, request: Request[T], expires: float | None = None) -> ResultWaiter[T]:
+        """Publish a request.
+
+        Args:
+            request: The request.
+            expires: Seconds after which a worker discards it.
+
+        Raises:
+            BrokerUnreachable: Redis did not accept it within `connect_timeout` seconds.
+            QueueFull: `max_queue` requests wait in its list, or Redis is at its memory limit.
+        """
+        task_id, message = self._build(request, expires)
+        with self.connection.translate_errors(request.destination):
+            self.connection.publisher(request.destination).publish(message.encode())
+        message.send_published_signal()
+        return ResultWaiter(self.connection, task_id, request.parse)
+
+    def send_async(
+        self, request: Request[T], expires: float | None, callback: Callable[[HannerError | None], None]
+    ) -> tuple[ResultWaiter[T], Callable[[], bool]]:
+        """Publish a request from a thread.
+
+        Args:
+            request: The request.
+            expires: Seconds after which a worker discards it.
+            callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
+
+        Returns:
+            What waits for its result, and a function that cancels it: False if it is being sent or has been sent.
+        """
+        task_id, message = self._build(request, expires)
+
+        def on_published(error: Exception | None) -> None:
+            if error is None:
+                message.send_published_signal()
+            callback(None if error is None else self.connection.translate(error, request.destination))
+
+        publisher = self.connection.publisher(request.destination)
+        pending = publisher.publish_async(message.encode(), on_published)
+        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        return waiter, lambda: publisher.cancel(pending)
+
+    def _build(self, request: Request[Any], expires: float | None) -> tuple[str, Message]:
+        task_id: str = uuid()
+        queue, now = request.destination.list, time.time()
+        message = self.connection.messages.build(
+            task_id, request.task, request.argument, queue=queue, now=now, expires=expires
+        )
+        return task_id, message
+
+    def waiter(self, task_id: str, *, many: bool) -> ResultWaiter[Any]:
+        """Return what waits for the result of a request sent earlier."""
+        return ResultWaiter(self.connection, task_id, parse_documents if many else parse_entities, sent_now=False)
+
+    def revoke_quietly(self, waiters: Iterable[ResultWaiter[Any] | None]) -> None:
+        """Revoke requests whose results are no longer needed. It only saves work, so errors are ignored."""
+        ids = [waiter.id for waiter in waiters if waiter is not None and not waiter.has_arrived()]
+        if ids:
+            with contextlib.suppress(HannerError):
+                self.connection.revoke(*ids)
+
+    def backlog(self, model: str | None = None) -> Backlog:
+        """Return the state of the queue, or of a model's queue.
+
+        Raises:
+            UnknownModel: no worker has ever served the model, and HANNER_ROUTES does not name it.
+            BrokerUnreachable: Redis did not answer.
+        """
+        queue = self.destination(Priority.INTERACTIVE, model).queue
+        with self.connection.translate_errors():
+            return read_backlog(self.connection.redis, queue)
+
     def lifetime(self, timeout: Timeout) -> float | None:
-        """Return after how many seconds a request is of no use, when its only caller waits so long."""
-        limit = seconds(timeout, self.link)
-        return None if limit is None else limit + GRACE
+        """Return the seconds after which a request is useless, if its only caller waits for `timeout`."""
+        limit = timeout_seconds(timeout, self.settings.timeout)
+        return None if limit is None else limit + EXPIRY_MARGIN
 
 
-def answers(parcel: Chunk, job: Job[list[Document]] | None) -> list[Document]:
-    """Return the documents of a parcel whose job is done; a request that failed as a whole gives each text its error.
+def chunk_documents(chunk: Chunk, waiter: ResultWaiter[list[Document]] | None) -> list[Document]:
+    """Return the documents of a chunk whose request is done; `waiter` is None if it had no valid text to send.
 
     Raises:
-        HannerError: the answer makes no sense, so what comes after it would make none either.
+        HannerError: the result cannot be read; later results would not be readable either.
     """
-    if job is None:
-        return parcel.fill([])
+    if waiter is None:
+        return chunk.merge([])
     try:
-        return parcel.fill(job.result())
+        return chunk.merge(waiter.result())
     except HannerError as error:
         if error.code is None:
             raise
-        return parcel.fail(error)
+        return chunk.fail(error)
 
 
-def resolve(broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
-    """Return the settings of a client: given ones or the environment's, with overrides on top."""
+def stream_backoff(limit: float | None) -> Backoff:
+    """Return the backoff of a stream that gives up after `limit` seconds without progress."""
+    return Backoff(FIRST_PAUSE, LONGEST_PAUSE, limit=limit)
+
+
+def make_settings(broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+    """Return a client's settings: the given ones or the environment's, with overrides."""
     if broker_url is not None:
         overrides = {"broker_url": broker_url} | overrides
     if settings is None:

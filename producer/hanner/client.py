@@ -1,42 +1,34 @@
-"""The client: send Chinese texts, get entities. Blocking; AsyncClient in aio.py has the same verbs."""
+"""The blocking client: send Chinese texts, get entities. `AsyncClient` has the same methods for asyncio."""
 
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, Final, Literal, Self, overload
 
-from hanner._requests import RequestSender, answers
-from hanner.chunks import WINDOW, Chunk, ChunkLimits
+from hanner._requests import WINDOW, RequestSender
 from hanner.contract import Document, Entity
-from hanner.errors import HannerError, QueueFull, TimedOut
-from hanner.jobs import DEFAULT, Job, Timeout, seconds
-from hanner.queue.routing import Destination, PriorityName
+from hanner.jobs import DEFAULT, Job, Timeout
+from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
 from hanner.settings import Settings
-from hanner.utils.backoff import Backoff
-
-SLOW = 0.05
-"""Seconds a stream's source may take for a text before what has been gathered is sent without waiting for more."""
+from hanner.stream import Stream
 
 
 class Client:
-    """Finds people, places and organisations in Chinese texts, by way of a queue.
+    """Finds people, places and organisations in Chinese texts, through a queue.
 
-    Threads may share one client, and a client made before a fork works in the child. Nothing is opened before the
+    Threads may share a client, and a client made before a fork works in the child. It opens no connection before the
     first call. Use it as a context manager, or call `close`.
 
     Args:
-        broker_url: Where Redis is; HANNER_BROKER_URL when None, else redis://localhost:6379/0.
+        broker_url: URL of Redis; HANNER_BROKER_URL when None, else redis://localhost:6379/0.
         settings: All settings; read from HANNER_ variables when None.
-        **overrides: Single settings by name, such as `timeout=5`; they win.
+        **overrides: Single settings by name, such as `timeout=5`; they take precedence.
 
     Raises:
-        InvalidSettings: a setting cannot be used; the sentence names it.
+        InvalidSettings: a setting is invalid; the message names it.
     """
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._outbox: Final = RequestSender(broker_url, settings, overrides)
+        self._sender: Final = RequestSender(broker_url, settings, overrides)
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +39,7 @@ class Client:
     @property
     def settings(self) -> Settings:
         """The settings in use."""
-        return self._outbox.settings
+        return self._sender.settings
 
     def extract(
         self,
@@ -61,18 +53,18 @@ class Client:
 
         Args:
             text: The text; start and end of each entity count its code points.
-            timeout: Seconds to wait; None waits for ever; `Settings.timeout` when not given. No worker begins with
-                the text later than a minute after that.
-            priority: "interactive" goes before "bulk", whatever its age.
-            model: Name of the model, found by HANNER_ROUTES or its queue hanner.MODEL. None: HANNER_QUEUE's.
+            timeout: Seconds to wait; None waits without limit; `Settings.timeout` when not given. The request expires
+                a minute after that.
+            priority: "interactive" requests are taken before "bulk" requests of any age.
+            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
 
         Raises:
-            InvalidText: the text cannot be worked on; nothing was sent.
-            UnknownModel: nobody has ever run a model of this name; nothing was sent.
-            HannerError: its child that names why there is no answer.
+            InvalidText: the text is invalid; nothing was sent.
+            UnknownModel: no worker has ever served this model; nothing was sent.
+            HannerError: the request failed; the subclass names the reason.
         """
-        request = self._outbox.one(text, self._outbox.where(priority, model))
-        return self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout)
+        request = self._sender.request(text, self._sender.destination(priority, model))
+        return self._sender.send(request, self._sender.lifetime(timeout)).result(timeout)
 
     def extract_many(
         self,
@@ -82,19 +74,19 @@ class Client:
         priority: PriorityName = "interactive",
         model: str | None = None,
     ) -> list[Document]:
-        """Return one document per text, in order, by one request of at most 256 texts.
+        """Return one document per text, in order, with one request of at most 256 texts.
 
-        A text that cannot be worked on fails alone: its document has an `error`. Arguments are those of `extract`.
+        An invalid text fails alone: its document has an `error`. The arguments are those of `extract`.
 
         Raises:
-            InvalidText: `texts` is no list, empty, or too long.
-            HannerError: its child that names why there is no answer.
+            InvalidText: `texts` is not a list, is empty, or has too many texts.
+            HannerError: the request failed; the subclass names the reason.
         """
-        parcel = self._outbox.pack(texts)
-        if not parcel.texts:
-            return parcel.fill([])
-        request = self._outbox.parcel(parcel, self._outbox.where(priority, model))
-        return parcel.fill(self._outbox.send(request, self._outbox.lifetime(timeout)).result(timeout))
+        chunk = self._sender.chunk(texts)
+        if not chunk.texts:
+            return chunk.merge([])
+        request = self._sender.chunk_request(chunk, self._sender.destination(priority, model))
+        return chunk.merge(self._sender.send(request, self._sender.lifetime(timeout)).result(timeout))
 
     def submit(
         self,
@@ -108,17 +100,18 @@ class Client:
 
         Args:
             text: The text.
-            expires: Seconds after which a worker need no longer begin with it; the job then raises Expired.
-            priority: "interactive" goes before "bulk", whatever its age.
-            model: Name of the model, found by HANNER_ROUTES or its queue hanner.MODEL. None: HANNER_QUEUE's.
+            expires: Seconds after which workers discard the request; the job then raises Expired.
+            priority: "interactive" requests are taken before "bulk" requests of any age.
+            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
 
         Raises:
-            InvalidText: the text cannot be worked on; nothing was sent.
-            UnknownModel: nobody has ever run a model of this name; nothing was sent.
-            QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
-            BrokerUnreachable: Redis did not take it.
+            InvalidText: the text is invalid; nothing was sent.
+            UnknownModel: no worker has ever served this model; nothing was sent.
+            QueueFull: the queue is full; its `seconds` estimates the time until it drains.
+            BrokerUnreachable: Redis did not accept the request.
         """
-        return self._outbox.send(self._outbox.one(text, self._outbox.where(priority, model)), expires)
+        request = self._sender.request(text, self._sender.destination(priority, model))
+        return Job(self._sender.send(request, expires))
 
     def submit_many(
         self,
@@ -128,22 +121,23 @@ class Client:
         priority: PriorityName = "bulk",
         model: str | None = None,
     ) -> Job[list[Document]]:
-        """Send up to 256 texts in one request and return at once. Arguments are those of `submit`.
+        """Send up to 256 texts in one request and return at once. The arguments are those of `submit`.
 
         Raises:
-            InvalidText: one of the texts cannot be worked on; nothing was sent.
-            QueueFull: the queue has no room for it; its `seconds` say how long what waits will take.
-            BrokerUnreachable: Redis did not take it.
+            InvalidText: one of the texts is invalid; nothing was sent.
+            QueueFull: the queue is full; its `seconds` estimates the time until it drains.
+            BrokerUnreachable: Redis did not accept the request.
         """
-        return self._outbox.send(self._outbox.many(texts, self._outbox.where(priority, model)), expires)
+        request = self._sender.request_many(texts, self._sender.destination(priority, model))
+        return Job(self._sender.send(request, expires))
 
     @overload
     def job(self, task_id: str) -> Job[list[Entity]]: ...
     @overload
     def job(self, task_id: str, *, many: Literal[True]) -> Job[list[Document]]: ...
     def job(self, task_id: str, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
-        """Return the job of a request sent earlier, perhaps by another process; `many` for one of `submit_many`."""
-        return self._outbox.job(task_id, many=many)
+        """Return the job of an earlier request, also of another process; use `many` for one of `submit_many`."""
+        return Job(self._sender.waiter(task_id, many=many))
 
     def stream(
         self,
@@ -156,127 +150,49 @@ class Client:
     ) -> Iterator[Document]:
         """Yield one document per text, in order, from a source of any length.
 
-        Texts travel in requests of up to 64. At most `window` texts have been taken from the source and not yet been
-        given out, so memory is bounded and the queue is not flooded; when the consumer stops early, the rest is
-        revoked. A text that cannot be worked on yields a document with an `error`.
+        Texts are sent in requests of up to 64. At most `window` texts have been taken from the source and not yielded
+        yet, so memory and queue are bounded. When the consumer stops early, the remaining requests are revoked. An
+        invalid text yields a document with an `error`.
 
-        While the queue is full, or a Redis that was there before is away, the stream waits and gives out what is
-        answered. Only when nothing moves for `timeout` seconds it raises.
+        While the queue is full, or Redis is unreachable after it was reachable, the stream retries with backoff and
+        yields documents that arrive. It raises only after `timeout` seconds without progress.
 
         Args:
-            texts: Any iterable; it is asked for more only while there is room.
-            window: Most texts in flight.
+            texts: Any iterable; it is consumed only while there is room in the window.
+            window: Maximum number of texts in flight.
             timeout: Seconds to wait for the next document.
-            priority: "interactive" goes before "bulk", whatever its age.
-            model: Name of the model, found by HANNER_ROUTES or its queue hanner.MODEL. None: HANNER_QUEUE's.
+            priority: "interactive" requests are taken before "bulk" requests of any age.
+            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
 
         Raises:
             InvalidSettings: the window is not positive, or there is no such priority.
-            UnknownModel: nobody has ever run a model of this name; nothing was sent.
+            UnknownModel: no worker has ever served this model; nothing was sent.
             BrokerUnreachable: Redis does not answer.
-            QueueFull: the queue had no room for too long.
-            TimedOut: no document came for too long.
+            QueueFull: the queue was full for too long.
+            TimedOut: no document arrived in time.
         """
-        return self._stream(iter(texts), self._outbox.bounds(window), timeout, self._outbox.where(priority, model))
+        limits = self._sender.chunk_limits(window)
+        destination = self._sender.destination(priority, model)
+        return Stream(self._sender, limits, timeout, destination).run(iter(texts))
 
     def backlog(self, model: str | None = None) -> Backlog:
-        """Say what waits in the queue, or in that of a model, and which workers are there.
+        """Return the state of the queue, or of a model's queue: waiting requests, and workers.
 
         Raises:
-            UnknownModel: nobody has ever run a model of this name.
+            UnknownModel: no worker has ever served this model.
             BrokerUnreachable: Redis did not answer.
         """
-        return self._outbox.link.backlog(model)
+        return self._sender.backlog(model)
 
     def queue_of(self, model: str | None = None) -> str:
-        """Return the queue that a model's requests go to.
+        """Return the queue that a model's requests are sent to.
 
         Raises:
-            UnknownModel: nobody has ever run a model of this name, and HANNER_ROUTES does not have it.
+            UnknownModel: no worker has ever served this model, and HANNER_ROUTES does not name it.
             BrokerUnreachable: Redis did not answer.
         """
-        return self._outbox.where("interactive", model).queue
+        return self._sender.destination("interactive", model).queue
 
     def close(self) -> None:
-        """Close the connections. Jobs that are waited for fail; requests that were sent are still worked on."""
-        self._outbox.link.close()
-
-    def _stream(
-        self, source: Iterator[str], bounds: ChunkLimits, timeout: Timeout, where: Destination
-    ) -> Iterator[Document]:
-        launch = partial(self._launch, where)
-        flights: deque[_Flight] = deque()
-        slowdown = Backoff(seconds(timeout, self._outbox.link))
-        try:
-            gathered = Chunk()
-            asked = time.monotonic()
-            for text in source:
-                slow = time.monotonic() - asked > SLOW
-                gathered.add(text, bounds.max_chars)
-                if slow or bounds.complete(gathered):
-                    yield from launch(gathered, flights, slowdown)
-                    gathered = Chunk()
-                while flights and (flights[0].landed() or bounds.full([*(f.parcel for f in flights), gathered])):
-                    yield from flights[0].documents(timeout)
-                    flights.popleft()
-                asked = time.monotonic()
-            if gathered.slots:
-                yield from launch(gathered, flights, slowdown)
-            while flights:
-                yield from flights[0].documents(timeout)
-                flights.popleft()
-        except (GeneratorExit, TimedOut, QueueFull):
-            self._outbox.revoke_quietly(flight.job for flight in flights)
-            raise
-        finally:
-            for flight in flights:
-                flight.abandon()
-
-    def _launch(
-        self, where: Destination, parcel: Chunk, flights: "deque[_Flight]", slowdown: Backoff
-    ) -> Iterator[Document]:
-        """Send a parcel; while it is refused, wait, and give out what is answered."""
-        while True:
-            try:
-                job = self._outbox.send(self._outbox.parcel(parcel, where)) if parcel.texts else None
-                break
-            except HannerError as error:
-                if not self._outbox.link.passing(error):
-                    raise
-                pause = slowdown.pause(error, time.monotonic())
-            if not flights:
-                time.sleep(pause)
-            elif flights[0].lands(pause):
-                yield from flights.popleft().documents(0)
-                slowdown.progress()
-        slowdown.progress()
-        if job is not None:
-            job.expect()
-        flights.append(_Flight(parcel, job))
-
-
-class _Flight:
-    """A parcel of a stream and its job; no job when no text of it was worth sending."""
-
-    def __init__(self, parcel: Chunk, job: Job[list[Document]] | None) -> None:
-        self.parcel = parcel
-        self.job = job
-
-    def landed(self) -> bool:
-        """Say whether documents() would return at once."""
-        return self.job is None or self.job.arrived()
-
-    def lands(self, seconds: float) -> bool:
-        """Wait so many seconds at most; say whether documents() would return at once."""
-        return self.job is None or self.job.arrives(seconds)
-
-    def documents(self, timeout: Timeout) -> list[Document]:
-        """Wait for the answers. Trouble with Redis, or time, raises."""
-        if self.job is not None:
-            self.job.wait(timeout)
-        return answers(self.parcel, self.job)
-
-    def abandon(self) -> None:
-        """Wait no more."""
-        if self.job is not None:
-            self.job.abandon()
+        """Close the connections. Calls that wait for results fail; requests that were sent are still processed."""
+        self._sender.connection.close()

@@ -1,6 +1,6 @@
-"""What both sides say: task names, limits, request checks, results, error codes.
+"""The contract of client and worker: task names, limits, validation, results and error codes. Pure.
 
-Client and worker import this one file, so that they cannot disagree. It imports pydantic and nothing else of weight.
+Client and worker import this module, so that they cannot disagree. Its only heavy dependency is pydantic.
 """
 
 from enum import StrEnum
@@ -12,10 +12,10 @@ EXTRACT = "hanner.extract"
 EXTRACT_MANY = "hanner.extract_many"
 DEFAULT_QUEUE = "hanner"
 HEADER = "hanner"
-"""Header of a message in which hanner's clients say when it was sent (`sent_at`, unix seconds) and how many `texts` it
-has. Others need not."""
+"""Header of a message with the time it was sent (`sent_at`, Unix seconds) and the number of `texts` in it. Optional:
+messages of other Celery clients do not have it."""
 REQUEST_ID = "request_id"
-"""Header of a message that a worker's log names it by; the gateway puts the id of the HTTP request there."""
+"""Header of a message with an id for the worker's log; the gateway sets it to the id of the HTTP request."""
 BATCH_EVENT = "hanner-batch"
 """Type of the event that a worker sends for each finished batch. Fields: batch, requests, texts, repeated, cached,
 windows, tokens, padded_tokens (counts); waited_ms of the oldest request, tokenise_ms, infer_ms, decode_ms, total_ms
@@ -23,13 +23,13 @@ until all results were stored; model."""
 EXAMPLE_TEXT = "马云在杭州阿里巴巴总部发表演讲"
 """The text of examples, warm-up runs, probes and readiness checks."""
 MAX_TEXTS = 256
-"""Texts in one `hanner.extract_many`."""
+"""Maximum number of texts in one `hanner.extract_many`."""
 DEFAULT_MAX_TEXT_CHARS = 100_000
-"""Code points in one text, unless HANNER_MAX_TEXT_CHARS says otherwise."""
+"""Maximum number of code points in one text, unless HANNER_MAX_TEXT_CHARS is set."""
 
 
 class ErrorCode(StrEnum):
-    """The closed set of reasons for which a request has no entities."""
+    """The closed set of reasons why a request has no entities."""
 
     INVALID_TEXT = "invalid_text"
     UNKNOWN_MODEL = "unknown_model"
@@ -45,7 +45,7 @@ class ErrorCode(StrEnum):
 class Entity(BaseModel):
     """One named entity.
 
-    `start` and `end` count code points of the text as sent, end exclusive: `text == source[start:end]`.
+    `start` and `end` count code points of the text as sent; `end` is exclusive: `text == source[start:end]`.
     `score` is the posterior probability of the span under the model's CRF.
     """
 
@@ -59,7 +59,7 @@ class Entity(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why one text has no entities: a code of ErrorCode and a sentence that says what to do."""
+    """Why a text has no entities: a code of ErrorCode, and a message that says what to do."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -68,7 +68,7 @@ class Failure(BaseModel):
 
 
 class Document(BaseModel):
-    """What became of one text: its entities, sorted and never overlapping, or its error."""
+    """The result of one text: its entities, sorted and never overlapping, or its error."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -78,14 +78,14 @@ class Document(BaseModel):
 
     @property
     def text(self) -> str | None:
-        """The text as sent, where it is known: the client knows it, the wire does not carry it back."""
+        """The text as sent. The client knows it; results do not contain it, so it may be None."""
         return self._text
 
-    def of(self, text: str) -> Self:
-        """Return this document with its text; two documents are equal whether they know their text or not."""
-        known = self.model_copy()
-        known._text = text  # noqa: SLF001 - a copy of our own
-        return known
+    def with_text(self, text: str) -> Self:
+        """Return a copy with its text. Equality ignores the text."""
+        document = self.model_copy()
+        document._text = text  # noqa: SLF001 - a copy of this class
+        return document
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Document):
@@ -96,10 +96,11 @@ class Document(BaseModel):
         return hash((self.entities, self.error))
 
     def _repr_html_(self) -> str:
-        """Show the text with its entities highlighted, in Jupyter and its like."""
-        from hanner.html import notebook  # noqa: PLC0415 - for notebooks alone
+        """Return the text with its entities highlighted, for Jupyter and other notebooks."""
+        from hanner.html import notebook_html  # noqa: PLC0415 - for notebooks alone
 
-        return notebook(self, self._text)
+        error = None if self.error is None else (self.error.code, self.error.message)
+        return notebook_html(self._text, self.entities, error)
 
 
 class ExtractResult(BaseModel):
@@ -120,10 +121,15 @@ class ExtractManyResult(BaseModel):
     model: str
 
 
-def text_fault(text: Any, max_chars: int) -> str | None:
-    """Return the sentence that says why `text` cannot be worked on, or None when it can.
+def error_document(code: str, message: str) -> Document:
+    """Return the document of a text that has an error in place of entities."""
+    return Document(error=Failure(code=str(code), message=message))
 
-    A blank text is valid: it has no entities. `max_chars` counts code points.
+
+def text_error(text: Any, max_chars: int) -> str | None:
+    """Return an error message if `text` is invalid, or None if it is valid.
+
+    A blank text is valid and has no entities. `max_chars` counts code points.
     """
     if not isinstance(text, str):
         return f"a text must be a string, not {type(text).__name__}; decode bytes as UTF-8 first"
@@ -136,16 +142,16 @@ def text_fault(text: Any, max_chars: int) -> str | None:
         text.encode()
     except UnicodeEncodeError as error:
         return (
-            f"the text has a lone surrogate at character {error.start}, which is no valid Unicode; "
+            f"the text has a lone surrogate at character {error.start}, which is not valid Unicode; "
             "decode its bytes with errors='replace', or remove it"
         )
     return None
 
 
-def texts_fault(texts: Any) -> str | None:
-    """Return the sentence that says why `texts` is no valid argument of `hanner.extract_many`, or None.
+def texts_error(texts: Any) -> str | None:
+    """Return an error message if `texts` is not a valid argument of `hanner.extract_many`, or None if it is.
 
-    The texts themselves are checked one by one with `text_fault`: a bad one fails alone.
+    Each text is checked with `text_error`: an invalid text fails alone.
     """
     if not isinstance(texts, list | tuple):
         return f"texts must be a list of strings, not {type(texts).__name__}"
@@ -159,7 +165,7 @@ def texts_fault(texts: Any) -> str | None:
 
 
 def redact_args(args: Any) -> str:
-    """Describe a task's arguments for logs and events without a word of their text: `(<14 characters>)`."""
+    """Return a description of a task's arguments for logs and events that contains no text: `(<14 characters>)`."""
     first = args[0] if isinstance(args, list | tuple) and args else None
     if isinstance(first, str):
         return f"(<{len(first)} characters>)"

@@ -1,6 +1,6 @@
-"""HannerError and its children. Every code of the contract maps to one class here.
+"""HannerError and its subclasses. Each code of the contract maps to one class here. Pure.
 
-Each class's docstring is its default message: what happened, and what to do next.
+A class's docstring is its default message: what went wrong, and what to do next.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ from hanner.contract import ErrorCode
 
 
 class HannerError(Exception):
-    """hanner could not do what was asked."""
+    """hanner could not complete the call."""
 
     code: ClassVar[ErrorCode | None] = None
 
@@ -18,61 +18,61 @@ class HannerError(Exception):
 
 
 class InvalidSettings(HannerError):
-    """A HANNER_ setting has a value that cannot be used."""
+    """A HANNER_ setting has an invalid value."""
 
 
 class InvalidText(HannerError):
-    """The text cannot be worked on; nothing was sent."""
+    """The text is invalid; nothing was sent. Correct it and send it again."""
 
     code = ErrorCode.INVALID_TEXT
 
 
 class UnknownModel(HannerError):
-    """No worker has ever run this model here; nothing was sent. Start one, or name its queue in HANNER_ROUTES."""
+    """No worker has ever served this model; nothing was sent. Start one, or map its queue in HANNER_ROUTES."""
 
     code = ErrorCode.UNKNOWN_MODEL
 
 
 class QueueFull(HannerError):
-    """The queue is full; wait and send again, use stream(), or start more workers."""
+    """The queue is full; retry later, use stream(), or start more workers."""
 
     code = ErrorCode.QUEUE_FULL
     seconds: float | None = None
-    """How long what waits will take at the rate of late; None when no rate is known."""
+    """Estimated time until the queue drains, at the current rate; None if no rate is known."""
 
 
 class TimedOut(HannerError):
-    """No result came in time; the text may still be worked on. Ask job.result() again, or see whether a worker runs."""
+    """No result arrived in time. The request may still complete: call job.result() again, or check the workers."""
 
     code = ErrorCode.TIMED_OUT
 
 
 class BrokerUnreachable(HannerError):
-    """Redis does not answer; start it, or set HANNER_BROKER_URL to where it runs."""
+    """Redis does not answer; start it, or set HANNER_BROKER_URL to its address."""
 
     code = ErrorCode.BROKER_UNREACHABLE
 
 
 class ModelFailed(HannerError):
-    """The model failed on this text; the worker's log has the reason."""
+    """The model failed on this text; see the worker's log for the reason."""
 
     code = ErrorCode.MODEL_FAILED
 
 
 class WorkerLost(HannerError):
-    """The process that worked on this text died each time it was tried; look for memory limits in the worker's log."""
+    """The worker process died each time it ran this text; look for memory limits in the worker's log."""
 
     code = ErrorCode.WORKER_LOST
 
 
 class Expired(HannerError):
-    """The request expired before a worker took it; allow more time, or start more workers."""
+    """The request expired before a worker started it; allow more time, or start more workers."""
 
     code = ErrorCode.EXPIRED
 
 
 class Revoked(HannerError):
-    """The request was revoked before it was answered."""
+    """The request was revoked before it was answered; send it again if you need its result."""
 
     code = ErrorCode.REVOKED
 
@@ -92,9 +92,9 @@ CLASSES: dict[str, type[HannerError]] = {
     )
     if cls.code is not None
 }
-"""From the code on the wire to the class that is raised."""
+"""The class of each error code."""
 
 
 def from_code(code: str, message: str | None = None) -> HannerError:
-    """Return the error for a code of the wire; an unknown one (a newer worker's) becomes a plain HannerError."""
+    """Return the error of a code; an unknown code, such as a newer worker's, becomes a plain HannerError."""
     return CLASSES.get(code, HannerError)(message)

@@ -1,4 +1,4 @@
-"""A request that has been sent: ask for its result, see whether it is done, revoke it."""
+"""Jobs: requests that have been sent. `Job` is public; `ResultWaiter` is what the clients and streams wait with."""
 
 import contextlib
 import enum
@@ -6,47 +6,154 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from hanner.errors import BrokerUnreachable, HannerError
+from hanner.errors import BrokerUnreachable
 from hanner.transport.connection import BrokerConnection
-from hanner.transport.result_listener import Answer
+from hanner.transport.result_listener import ResultFuture
 from hanner.transport.result_parser import Meta
 
 T = TypeVar("T")
 
+POLL_FIRST_AFTER: Final = 0.01
+"""Seconds after sending from which a result is read once before it is subscribed: it may well be stored already."""
+
 
 class Default(enum.Enum):
-    """Stands for `Settings.timeout` where None means to wait for ever."""
+    """The type of DEFAULT."""
 
     TIMEOUT = "timeout"
 
 
-RIPE: Final = 0.01
-"""Seconds after which a request may well have been answered, so that asking once is cheaper than to subscribe."""
 DEFAULT: Final = Default.TIMEOUT
+"""Stands for `Settings.timeout`, because None means no timeout."""
 Timeout = float | None | Default
 
 
-def seconds(timeout: Timeout, link: BrokerConnection) -> float | None:
-    """Resolve a timeout against the client's settings."""
-    return link.settings.timeout if isinstance(timeout, Default) else timeout
+def timeout_seconds(timeout: Timeout, default: float) -> float | None:
+    """Return a timeout in seconds, with DEFAULT replaced by `default`."""
+    return default if isinstance(timeout, Default) else timeout
+
+
+class ResultWaiter(Generic[T]):
+    """Waits for the result of one request. Threads may share it.
+
+    Args:
+        connection: The client's connection.
+        task_id: The request's id.
+        parse: Turns the task's meta into the result, or raises its error.
+        sent_now: Whether the request has just been sent, as opposed to earlier.
+    """
+
+    def __init__(
+        self, connection: BrokerConnection, task_id: str, parse: Callable[[Meta], T], *, sent_now: bool = True
+    ) -> None:
+        self.id: Final = task_id
+        self._connection = connection
+        self._parse = parse
+        self._sent_at = time.monotonic() if sent_now else float("-inf")
+        self._meta: Meta | None = None
+        self._subscribed: deque[tuple[int, ResultFuture]] = deque(maxlen=1)
+
+    def result(self, timeout: Timeout = DEFAULT) -> T:
+        """Wait for the result and return it; see `Job.result`."""
+        return self._parse(self.wait(timeout))
+
+    def wait(self, timeout: Timeout = DEFAULT) -> Meta:
+        """Wait until the request is done, successfully or not; return its meta.
+
+        Raises:
+            TimedOut: it was not done in time.
+            BrokerUnreachable: Redis is unreachable.
+        """
+        started, limit = time.monotonic(), timeout_seconds(timeout, self._connection.settings.timeout)
+        if self._meta is None and self._should_poll_first(limit):
+            with contextlib.suppress(BrokerUnreachable):  # it may be reachable again in time
+                self._meta = self._connection.read_meta(self.id)
+        if self._meta is None:
+            future = self.take_future()
+            left = None if limit is None else max(0.0, started + limit - time.monotonic())
+            try:
+                self.set_meta(future.result(left))
+            except TimeoutError:
+                raise self._connection.timeout_error(limit) from None
+            finally:
+                self.release_future(future)
+        assert self._meta is not None
+        return self._meta
+
+    def _should_poll_first(self, limit: float | None) -> bool:
+        """Return whether to read the result before subscribing, which takes `connect_timeout` if Redis hangs."""
+        has_time = limit is None or limit > self._connection.settings.connect_timeout
+        return has_time and not self._subscribed and time.monotonic() - self._sent_at > POLL_FIRST_AFTER
+
+    def done(self) -> bool:
+        """Return whether the request is done; see `Job.done`."""
+        if self._meta is None:
+            self._meta = self._connection.read_meta(self.id)
+        return self._meta is not None
+
+    def revoke(self) -> None:
+        """Revoke the request; see `Job.revoke`."""
+        self._connection.revoke(self.id)
+
+    def subscribe(self) -> None:
+        """Receive the result as soon as it is stored, before anybody waits for it."""
+        if self._meta is None and not self._subscribed:
+            listener = self._connection.listener
+            self._subscribed.append((listener.fork_count, listener.subscribe(self.id)))
+
+    def unsubscribe(self) -> None:
+        """Stop receiving the result."""
+        while self._subscribed:
+            self._connection.listener.unsubscribe(self.id, self._subscribed.pop()[1])
+
+    def has_arrived(self) -> bool:
+        """Return whether a subscribed result has been received. Does not use the network."""
+        return self._meta is not None or any(future.done() for _, future in self._subscribed)
+
+    def wait_for_arrival(self, seconds: float) -> bool:
+        """Wait for a subscribed result, at most `seconds`; return whether it has been received."""
+        futures.wait([future for _, future in self._subscribed], seconds)
+        return self.has_arrived()
+
+    # For callers that wait in another way than `wait` does:
+
+    def has_meta(self) -> bool:
+        """Return whether `result` returns or raises without using the network."""
+        return self._meta is not None
+
+    def take_future(self) -> ResultFuture:
+        """Return a future for one caller alone, so that the timeout of another does not affect it.
+
+        Call `release_future` in the end.
+        """
+        listener = self._connection.listener
+        try:
+            fork_count, future = self._subscribed.pop()
+        except IndexError:
+            return listener.subscribe(self.id)
+        return future if fork_count == listener.fork_count else listener.subscribe(self.id)
+
+    def release_future(self, future: ResultFuture) -> None:
+        """Stop waiting for a future of `take_future`."""
+        self._connection.listener.unsubscribe(self.id, future)
+
+    def set_meta(self, meta: Meta) -> None:
+        """Store the meta that a future resolved to."""
+        self._meta = meta
 
 
 class Job(Generic[T]):
-    """A request in the queue, or already answered. Any thread may ask.
+    """A request in the queue, or already answered. Threads may share it.
 
     Attributes:
-        id: Celery's task id; `Client.job(id)` finds the request again, from any process.
+        id: Celery's task id; `Client.job(id)` returns the job again, from any process.
     """
 
-    def __init__(self, link: BrokerConnection, task_id: str, read: Callable[[Meta], T], *, sent: bool = True) -> None:
-        self.id: Final = task_id
-        self._sent_at = time.monotonic() if sent else float("-inf")
-        self._link = link
-        self._read = read
-        self._meta: Meta | None = None
-        self._expected: deque[tuple[int, Answer]] = deque(maxlen=1)
+    def __init__(self, waiter: ResultWaiter[T]) -> None:
+        self.id: Final = waiter.id
+        self._waiter = waiter
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
@@ -55,102 +162,35 @@ class Job(Generic[T]):
         """Wait for the result and return it.
 
         Args:
-            timeout: Seconds to wait; None waits for ever.
+            timeout: Seconds to wait; None waits without limit; `Settings.timeout` when not given.
 
         Raises:
-            HannerError: its child that names why there is none, TimedOut among them. Ask again after TimedOut.
+            HannerError: the request failed; the subclass names the reason. After TimedOut you may call this again.
         """
-        return self._read(self.wait(timeout))
-
-    def wait(self, timeout: Timeout = DEFAULT) -> Meta:
-        """Wait until the request is done, well or not; return what Celery stored of it.
-
-        Raises:
-            TimedOut: it was not done in time.
-            BrokerUnreachable: Redis could not be asked.
-        """
-        began, limit = time.monotonic(), seconds(timeout, self._link)
-        if self._meta is None and self._ripe(limit):
-            with contextlib.suppress(BrokerUnreachable):  # it may be back in time
-                self._meta = self._link.peek(self.id)
-        if self._meta is None:
-            future = self.take()
-            left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            try:
-                self.learn(future.result(left))
-            except TimeoutError:
-                raise self.late(limit) from None
-            finally:
-                self.release(future)
-        assert self._meta is not None
-        return self._meta
-
-    def _ripe(self, limit: float | None) -> bool:
-        """Say whether to look for the result before listening: there is time for that, even if Redis is silent."""
-        patient = limit is None or limit > self._link.settings.connect_timeout
-        return patient and not self._expected and time.monotonic() - self._sent_at > RIPE
+        return self._waiter.result(timeout)
 
     def done(self) -> bool:
-        """Say whether the request is done, well or not. Asks Redis.
+        """Return whether the request is done, successfully or not. Queries Redis.
 
         Raises:
-            BrokerUnreachable: Redis could not be asked.
+            BrokerUnreachable: Redis is unreachable.
         """
-        if self._meta is None:
-            self._meta = self._link.peek(self.id)
-        return self._meta is not None
+        return self._waiter.done()
 
     def revoke(self) -> None:
-        """Tell the workers not to begin with it; `result` raises Revoked once one of them has come across it.
+        """Ask the workers not to start the request; `result` raises Revoked once a worker has discarded it.
 
         Raises:
-            BrokerUnreachable: Redis could not be told.
+            BrokerUnreachable: Redis is unreachable.
         """
-        self._link.revoke(self.id)
+        self._waiter.revoke()
 
-    def expect(self) -> None:
-        """Have the result collected as soon as it is there, before anybody waits."""
-        if self._meta is None and not self._expected:
-            listener = self._link.listener
-            self._expected.append((listener.generation, listener.expect(self.id)))
 
-    def arrived(self) -> bool:
-        """Say whether an expected result is here. Asks nobody."""
-        return self._meta is not None or any(future.done() for _, future in self._expected)
+def wait_for_meta(job: Job[Any], timeout: Timeout = DEFAULT) -> Meta:
+    """Return what Celery stored for a job, such as the name of the model; for hanner's own commands.
 
-    def arrives(self, seconds: float) -> bool:
-        """Wait for an expected result, at most so many seconds; say whether it is here."""
-        futures.wait([future for _, future in self._expected], seconds)
-        return self.arrived()
-
-    def abandon(self) -> None:
-        """Collect the result no more."""
-        while self._expected:
-            self._link.listener.forget(self.id, self._expected.pop()[1])
-
-    # For those who wait in another way than `wait` does:
-
-    def known(self) -> bool:
-        """Say whether `result` would return or raise without asking anybody."""
-        return self._meta is not None
-
-    def take(self) -> Answer:
-        """Return a future for one waiter alone: another's timeout must not silence it. `release` it in the end."""
-        listener = self._link.listener
-        try:
-            generation, future = self._expected.pop()
-        except IndexError:
-            return listener.expect(self.id)
-        return future if generation == listener.generation else listener.expect(self.id)
-
-    def learn(self, meta: Meta) -> None:
-        """Take note of what a future brought."""
-        self._meta = meta
-
-    def release(self, future: Answer) -> None:
-        """Give back what `take` gave."""
-        self._link.listener.forget(self.id, future)
-
-    def late(self, limit: float | None) -> HannerError:
-        """Return the error for a result that did not come within so many seconds."""
-        return self._link.late(limit)
+    Raises:
+        TimedOut: it was not done in time.
+        BrokerUnreachable: Redis is unreachable.
+    """
+    return job._waiter.wait(timeout)  # noqa: SLF001 - `Job` shows users nothing but its verbs

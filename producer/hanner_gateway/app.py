@@ -65,7 +65,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
         await close_redis(redis)
         metrics.mark_exited()
         if provider is not None:
-            await asyncio.to_thread(tracing.end, provider)
+            await asyncio.to_thread(tracing.shut_down, provider)
 
     app = FastAPI(
         title="hanner",

@@ -10,4 +10,4 @@ from hanner_gateway.app import make_app
 
 if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
     end_with_parent(parent.pid)  # uvicorn's worker processes would survive if uvicorn were killed
-app = make_app(Settings.from_env(), tracing.provider("hanner-gateway", os.environ))
+app = make_app(Settings.from_env(), tracing.make_provider("hanner-gateway", os.environ))

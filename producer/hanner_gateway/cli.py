@@ -14,7 +14,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from hanner.errors import HannerError, InvalidSettings
 from hanner.settings import Settings, variable
-from hanner.utils.ports import try_to_bind
+from hanner.utils.processes import check_port
 from hanner_gateway.app import make_app
 from hanner_gateway.metrics import MULTIPROCESS_DIR
 
@@ -76,7 +76,7 @@ def _exit(*_: object) -> NoReturn:
 def _check_address(host: str, port: int) -> None:
     """Raise an error if the address cannot be bound, before uvicorn reports it less clearly."""
     try:
-        try_to_bind(host, port)
+        check_port(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(
             f"--host {host} is not an address of this machine: {error.strerror}; name another with --host"

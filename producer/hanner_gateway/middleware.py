@@ -136,7 +136,7 @@ def _request_span(tracer: "Tracer | None", scope: Scope, identity: str) -> Itera
         return
     from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 - an extra, installed if there is a tracer
 
-    context = tracing.extract(Headers(scope=scope))
+    context = tracing.extract_context(Headers(scope=scope))
     with tracer.start_as_current_span("HTTP", context, SpanKind.SERVER, record_exception=False) as span:
 
         def record(method: str, route: str, status: int | None) -> None:

@@ -23,7 +23,7 @@ def test_texts_go_through_tls(server, more):
         job = ner.submit("!wait:gate")
         waiting = ner.submit("马云")
         waiting.revoke()
-        ner._outbox.link.redis.rpush("gate", 1)
+        ner._sender.connection.redis.rpush("gate", 1)
         assert job.result() == []
         assert ner.backlog().workers[0].processes == 1
         with gateway(url) as site:

@@ -97,7 +97,7 @@ async def answered(url: str, count: int) -> None:
 
 def server_is_empty(url: str) -> None:
     with Client(url) as ner:
-        ner._outbox.link.redis.flushall()
+        ner._sender.connection.redis.flushall()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from hanner.utils import processes as children
+from hanner.utils import processes
 from support.systems import hanner
 
 TESTS = Path(__file__).parents[1]
@@ -125,9 +125,9 @@ class Fleet:
         if not self._journal.wait_for(
             lambda journal: worker.pid in journal.ready or worker.status is not None, timeout
         ):
-            raise TimeoutError(f"{worker.name} is not ready:\n{children.last_lines(worker.log)}")
+            raise TimeoutError(f"{worker.name} is not ready:\n{processes.last_lines(worker.log)}")
         if worker.status is not None:
-            raise RuntimeError(f"{worker.name} ended at once:\n{children.last_lines(worker.log, 40)}")
+            raise RuntimeError(f"{worker.name} ended at once:\n{processes.last_lines(worker.log, 40)}")
 
     def ready(self):
         """Return the workers that consume."""
@@ -142,7 +142,7 @@ class Fleet:
         """Wait for a worker's end; return its exit status."""
         with self._changed:
             if not self._changed.wait_for(lambda: worker.status is not None, timeout):
-                raise TimeoutError(f"{worker.name} does not end:\n{children.last_lines(worker.log)}")
+                raise TimeoutError(f"{worker.name} does not end:\n{processes.last_lines(worker.log)}")
         return worker.status
 
     def died(self):

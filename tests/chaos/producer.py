@@ -111,14 +111,14 @@ class Producer:
         return None
 
     def _listen(self, job, entry):
-        future = job.take()
+        future = job._waiter.take_future()
         future.add_done_callback(lambda future: self._told(job, entry, future))
 
     def _told(self, job, entry, future):
         if self._stop.is_set():
             return
         try:
-            job.learn(future.result())
+            job._waiter.set_meta(future.result())
             found = job.result(0)
         except BrokerUnreachable:
             self._ledger.asked_again += 1

@@ -13,7 +13,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from hanner.cli.local_redis import find_server
-from hanner.utils import processes as children
+from hanner.utils import processes
 from support.ports import free_port
 
 PATIENCE = 30.0
@@ -53,7 +53,7 @@ class RedisProcess:
         conf = [str(self.folder / "sentinel.conf"), "--sentinel"] if self._sentinel else []
         command = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"', find_server(), *conf, *flags]
         with (self.folder / "server.log").open("ab") as log:
-            self.process = children.start(command, output=log, env={**os.environ, **self.env})
+            self.process = processes.start(command, output=log, env={**os.environ, **self.env})
         if wait:
             self.wait()
         return self
@@ -68,7 +68,7 @@ class RedisProcess:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(0.02)
                     break
-        raise RuntimeError(f"no server: {children.last_lines(self.folder / 'server.log')}")
+        raise RuntimeError(f"no server: {processes.last_lines(self.folder / 'server.log')}")
 
     def kill(self):
         self.process.kill()
@@ -100,4 +100,4 @@ class RedisProcess:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.thaw()
-            children.stop(self.process, patience=PATIENCE)
+            processes.stop(self.process, timeout=PATIENCE)

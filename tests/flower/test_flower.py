@@ -1,4 +1,4 @@
-"""`hanner flower` itself: who may look, what it lets be seen, and what it remembers."""
+"""The command `hanner flower`: login, hidden texts, and its database."""
 
 import json
 import stat
@@ -31,7 +31,7 @@ def state_of(task_id, state):
     return lambda tasks: task_id in tasks and tasks[task_id]["state"] == state
 
 
-def test_a_password_is_made_up_told_once_and_asked_for(server, tmp_path):
+def test_generated_password_is_printed_once_and_required(server, tmp_path):
     with flower(server.url, tmp_path / "data") as first:
         file = tmp_path / "data" / "flower-password"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -60,24 +60,24 @@ def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("--", "--no_such=1"), "is no option of Flower's"),
+        (("--", "--no_such=1"), "is not an option of Flower"),
         (("--", "--max_tasks=many"), "cannot be started with these options"),
         (("--host", "192.0.2.1"), "cannot be used"),
-        (("--data", "/proc/nowhere"), "cannot be kept"),
+        (("--data", "/proc/nowhere"), "cannot be stored"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_sentence(tmp_path, arguments, said):
+def test_errors_are_one_line(tmp_path, arguments, message):
     command = [sys.executable, "-c", START, "flower", "--data", str(tmp_path), "--port", "1", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode in {1, 2}
     assert ended.stderr.startswith("hanner: ")
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_no_text_is_seen_even_of_senders_who_tell_it(server, app, tmp_path):
+def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
     app.conf.task_send_sent_event = True  # Celery quotes the arguments then
     with flower(server.url, tmp_path) as running:
         with worker(server.url, "-c", "1") as only:
@@ -92,13 +92,13 @@ def test_no_text_is_seen_even_of_senders_who_tell_it(server, app, tmp_path):
         assert tasks[done.id]["args"] == "(<5 characters>)"
         paths = ("/task", "/api/task/info", "/api/task/result")
         pages = [running.ask(f"{path}/{result.id}")[1] for path in paths for result in (done, waiting)]
-        # JSON may hide characters as \\uXXXX: look at what it says, not at how it is written.
+        # JSON may escape characters as \\uXXXX, so compare the decoded text.
         assert "秘密" not in json.dumps(tasks, ensure_ascii=False)
         assert not [page for page in pages if "秘密" in page or "\\u79d8" in page]
         assert "Batch size" in pages[0]
 
 
-def test_it_hears_again_after_a_restart_of_redis(server, app, tmp_path):
+def test_events_are_received_again_after_a_restart_of_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1") as only, flower(server.url, tmp_path) as running:
         running.hears()
         server.stop(kill=True)
@@ -115,7 +115,7 @@ def test_it_hears_again_after_a_restart_of_redis(server, app, tmp_path):
         running.wait_for(heard)
 
 
-def test_ends_that_it_was_not_told_are_read_from_redis(server, app, tmp_path):
+def test_missed_events_are_read_from_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1"):
         with flower(server.url, tmp_path) as before:
             before.hears()

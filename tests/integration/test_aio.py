@@ -1,4 +1,4 @@
-"""The asyncio client against a real server and a stub of a worker."""
+"""The asyncio client with a real server and a stub worker."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from hanner import AsyncClient, BrokerUnreachable, HannerError, InvalidText, Tim
 
 
 def in_loop(body, server, **overrides):
-    """Run `body(client)` in an event loop of its own."""
+    """Run `body(client)` in a new event loop."""
 
     async def run():
         async with AsyncClient(server.url, **{"timeout": 10, **overrides}) as ner:
@@ -18,7 +18,7 @@ def in_loop(body, server, **overrides):
     return asyncio.run(run())
 
 
-def test_the_verbs(server, worker):
+def test_every_method(server, worker):
     async def body(ner):
         assert (await ner.extract("马云"))[0].text == "马云"
         assert [len(d.entities) for d in await ner.extract_many(["马云", "无", None])] == [1, 0, 0]
@@ -33,18 +33,18 @@ def test_the_verbs(server, worker):
     in_loop(body, server)
 
 
-def test_a_thousand_at_once(server, worker):
+def test_thousand_concurrent_requests(server, worker):
     async def body(ner):
         answers = await asyncio.gather(*(ner.extract("字" * n + "马云") for n in range(1000)))
         assert [entities[0].start for entities in answers] == list(range(1000))
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     before = threading.active_count()
     in_loop(body, server, timeout=120)
     assert threading.active_count() <= before + 8
 
 
-def test_cancelling_ends_the_waiting_and_revokes(server, worker):
+def test_cancelling_stops_waiting_and_revokes_the_request(server, worker):
     worker.hold()
 
     async def body(ner):
@@ -53,7 +53,7 @@ def test_cancelling_ends_the_waiting_and_revokes(server, worker):
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     with server.client.pubsub() as workers:
         workers.psubscribe("*pidbox")
@@ -62,7 +62,7 @@ def test_cancelling_ends_the_waiting_and_revokes(server, worker):
         assert workers.get_message(timeout=5)["type"] == "pmessage"
 
 
-def test_many_cancelled_at_once_are_all_revoked(server, worker):
+def test_all_cancelled_requests_are_revoked(server, worker):
     worker.hold()
 
     async def body(ner):
@@ -80,7 +80,7 @@ def test_many_cancelled_at_once_are_all_revoked(server, worker):
             assert workers.get_message(timeout=5)["type"] == "pmessage"
 
 
-def test_cancelling_one_who_waits_for_a_job_leaves_the_others(server, worker):
+def test_cancelling_one_waiting_task_does_not_affect_others(server, worker):
     worker.hold()
 
     async def body(ner):
@@ -113,7 +113,7 @@ def test_errors_are_those_of_the_blocking_client(server):
         asyncio.run(unreachable())
 
 
-def test_closing_ends_those_who_wait(server, worker):
+def test_close_fails_waiting_calls(server, worker):
     worker.hold()
 
     async def body():
@@ -129,7 +129,7 @@ def test_closing_ends_those_who_wait(server, worker):
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize("window", [1, 10, 1024])
-def test_streams_keep_order_and_window(server, worker, kind, window):
+def test_stream_keeps_order_and_window(server, worker, kind, window):
     taken = given = 0
 
     def plain():
@@ -150,12 +150,12 @@ def test_streams_keep_order_and_window(server, worker, kind, window):
             given += 1
             starts.append(None if document.error else document.entities[0].start)
         assert starts == [number % 50 if number % 100 else None for number in range(500)]
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     in_loop(body, server)
 
 
-def test_answers_are_given_out_while_an_async_source_is_silent(server, worker):
+def test_stream_yields_results_while_an_async_source_is_idle(server, worker):
     async def body(ner):
         asked = asyncio.Event()
 
@@ -174,7 +174,7 @@ def test_answers_are_given_out_while_an_async_source_is_silent(server, worker):
     in_loop(body, server)
 
 
-def test_a_cancelled_stream_leaves_nothing_awaited(server, worker):
+def test_cancelled_stream_unsubscribes_all_results(server, worker):
     worker.hold()
 
     async def body(ner):
@@ -187,12 +187,12 @@ def test_a_cancelled_stream_leaves_nothing_awaited(server, worker):
         consuming.cancel()
         with pytest.raises(asyncio.CancelledError):
             await consuming
-        assert ner._outbox.plain.link.listener.awaited == 0
+        assert ner._sender.blocking.connection.listener.subscribed_count == 0
 
     in_loop(body, server)
 
 
-def test_a_stream_without_answers_times_out(server):
+def test_stream_without_results_times_out(server):
     async def body(ner):
         with pytest.raises(TimedOut):
             await anext(ner.stream(["马云"], timeout=0.1))
@@ -200,7 +200,7 @@ def test_a_stream_without_answers_times_out(server):
     in_loop(body, server)
 
 
-def test_an_error_of_the_source_comes_through(server, worker):
+def test_error_of_the_source_is_raised(server, worker):
     async def source():
         yield "马云"
         raise LookupError("source")

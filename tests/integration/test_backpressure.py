@@ -1,4 +1,4 @@
-"""A full queue, and a Redis at its memory limit: refused or waited for, never overrun."""
+"""A full queue, or a Redis at its memory limit: requests are rejected or retried, never above the limit."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -24,34 +24,34 @@ def small(server):
         yield client
 
 
-def test_a_full_queue_refuses(small, server):
+def test_full_queue_rejects_requests(small, server):
     for _ in range(3):
         small.submit("马云")
-    told = "3 interactive requests wait in 'hanner' and HANNER_MAX_QUEUE allows 3; no worker runs"
+    message = "3 interactive requests wait in 'hanner' and HANNER_MAX_QUEUE allows 3; no worker runs"
     for call in (small.submit, lambda text: small.submit_many([text], priority="interactive"), small.extract):
-        with pytest.raises(QueueFull, match=told) as caught:
+        with pytest.raises(QueueFull, match=message) as caught:
             call("马云")
         assert caught.value.seconds is None
     assert server.client.llen("hanner") == 3
 
 
-def test_it_says_how_long_what_waits_will_take(small, server):
+def test_error_estimates_when_the_queue_drains(small, server):
     lease(server, rate=2)
     small.submit("马云")
     small.submit("马云")
     small.submit_many(["马云"] * 250, priority="interactive")
-    with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for what waits") as caught:
+    with pytest.raises(QueueFull, match=r"at 2 texts/s the workers need about 2 min 6 s for the backlog") as caught:
         small.submit("马云")
     assert caught.value.seconds == 126
 
 
-def test_a_queue_that_others_filled_is_full_too(server, small):
+def test_messages_of_other_clients_count(server, small):
     server.client.lpush("hanner", *["{}"] * 5)
     with pytest.raises(QueueFull, match="5 interactive requests wait"):
         small.submit("马云")
 
 
-def test_room_is_used_again(small, server):
+def test_freed_room_is_used(small, server):
     for _ in range(3):
         small.submit("马云")
     server.client.rpop("hanner")
@@ -60,7 +60,7 @@ def test_room_is_used_again(small, server):
         small.submit("马云")
 
 
-def test_many_threads_and_clients_do_not_overrun_it(server):
+def test_concurrent_clients_do_not_exceed_the_limit(server):
     def fill(client):
         try:
             client.submit("马云")
@@ -77,7 +77,7 @@ def test_many_threads_and_clients_do_not_overrun_it(server):
     assert server.client.llen("hanner") == 100
 
 
-def test_no_limit(server):
+def test_zero_is_no_limit(server):
     with Client(server.url, max_queue=0) as client:
         server.client.lpush("hanner", *["{}"] * 1000)
         server.client.config_resetstat()
@@ -85,18 +85,18 @@ def test_no_limit(server):
         assert "evalsha" not in str(server.client.info("commandstats"))
 
 
-def test_a_stream_into_a_full_queue_waits_for_room(server, small):
+def test_stream_waits_for_room_in_a_full_queue(server, small):
     server.client.lpush(KEYS.bulk, *["{}"] * 3)
     with ThreadPoolExecutor(1) as threads:
         streaming = threads.submit(lambda: list(small.stream(["马云"] * 500, window=40)))
-        asked_again(server)
+        wait_for_retries(server)
         assert server.client.llen(KEYS.bulk) == 3
         server.client.delete(KEYS.bulk)
         with StubWorker(server.url):
             assert len(streaming.result(30)) == 500
 
 
-def test_a_stream_gives_out_answers_while_the_queue_is_full(server, small, worker):
+def test_stream_yields_results_while_the_queue_is_full(server, small, worker):
     worker.hold()
     stream = small.stream(("马云" for _ in range(1000)), window=64)
     with ThreadPoolExecutor(1) as threads:
@@ -108,13 +108,13 @@ def test_a_stream_gives_out_answers_while_the_queue_is_full(server, small, worke
         assert sum(1 for _ in stream) == 999
 
 
-def test_a_stream_gives_up_when_nothing_moves(server):
+def test_stream_raises_after_the_timeout_without_progress(server):
     server.client.lpush(KEYS.bulk, *["{}"] * 3)
     with Client(server.url, max_queue=3, timeout=0.2) as client, pytest.raises(QueueFull, match="the queue is full"):
         list(client.stream(["马云"]))
 
 
-def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
+def test_asyncio_stream_waits_and_raises_likewise(server):
     async def body():
         async with AsyncClient(server.url, max_queue=3, timeout=10) as client:
             with pytest.raises(QueueFull):
@@ -124,7 +124,7 @@ def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
             with pytest.raises(QueueFull):
                 await anext(client.stream(["马云"], timeout=0.1))
             streaming = asyncio.ensure_future(collect(client.stream(["马云"] * 500, window=40)))
-            await asyncio.to_thread(asked_again, server)
+            await asyncio.to_thread(wait_for_retries, server)
             server.client.delete("hanner", KEYS.bulk)
             with StubWorker(server.url):
                 return await asyncio.wait_for(streaming, 30)
@@ -134,7 +134,7 @@ def test_an_asyncio_stream_waits_and_gives_up_in_the_same_way(server):
     assert len(asyncio.run(body())) == 500
 
 
-def test_a_redis_without_memory_is_a_full_queue(server, small):
+def test_redis_at_its_memory_limit_is_a_full_queue(server, small):
     small.submit("马云")
     server.client.config_set("maxmemory", "1")
     try:
@@ -142,7 +142,7 @@ def test_a_redis_without_memory_is_a_full_queue(server, small):
             small.submit("马云")
         with ThreadPoolExecutor(1) as threads:
             streaming = threads.submit(lambda: list(small.stream(["马云"] * 500, window=40)))
-            asked_again(server)
+            wait_for_retries(server)
             server.client.config_set("maxmemory", "0")
             with StubWorker(server.url):
                 assert len(streaming.result(30)) == 500
@@ -154,8 +154,8 @@ async def collect(stream):
     return [document async for document in stream]
 
 
-def asked_again(server, times=3):
-    """Wait until a client has tried to push so often."""
+def wait_for_retries(server, times=3):
+    """Wait until a client has tried to push `times` times."""
 
     def pushes():
         stats = server.client.info("commandstats")

@@ -1,4 +1,4 @@
-"""The client against a real server and a stub of a worker."""
+"""The blocking client with a real server and a stub worker."""
 
 import base64
 import json
@@ -23,12 +23,12 @@ from support.stub_worker import decoded, failed, store, success
 TEXT = "昨天马云在杭州"
 
 
-def test_extract_gives_entities(ner, worker):
+def test_extract_returns_entities(ner, worker):
     (entity,) = ner.extract(TEXT)
     assert (entity.text, entity.type, entity.start, entity.end) == ("马云", "PER", 2, 4)
 
 
-def test_extract_many_keeps_order_and_sets_bad_texts_aside(ner, worker):
+def test_extract_many_keeps_order_and_reports_invalid_texts(ner, worker):
     documents = ner.extract_many([TEXT, "\ud800", "没有", 5])
     assert [len(document.entities) for document in documents] == [1, 0, 0, 0]
     assert [document.error and document.error.code for document in documents] == [
@@ -40,12 +40,12 @@ def test_extract_many_keeps_order_and_sets_bad_texts_aside(ner, worker):
     assert worker.requests[0]["argument"] == [TEXT, "没有"]
 
 
-def test_extract_many_of_bad_texts_alone_sends_nothing(ner, server):
+def test_extract_many_sends_nothing_if_all_texts_are_invalid(ner, server):
     assert ner.extract_many([5])[0].error.code == "invalid_text"
     assert server.client.llen("hanner") == 0
 
 
-def test_submit_returns_before_there_is_an_answer(ner, worker):
+def test_submit_does_not_wait_for_the_result(ner, worker):
     worker.hold()
     job = ner.submit(TEXT)
     assert not job.done()
@@ -57,20 +57,20 @@ def test_submit_returns_before_there_is_an_answer(ner, worker):
     assert job.result() == job.result()
 
 
-def test_a_job_is_found_again_by_its_id(ner, worker, server):
+def test_job_can_be_found_by_its_id(ner, worker, server):
     one, many = ner.submit(TEXT), ner.submit_many([TEXT, TEXT])
     with Client(server.url, timeout=10) as other:
         assert other.job(one.id).result()[0].text == "马云"
         assert len(other.job(many.id, many=True).result()) == 2
 
 
-def test_a_job_asked_for_in_the_wrong_way_says_so(ner, worker):
+def test_wrong_kind_of_job_is_an_error(ner, worker):
     job = ner.submit(TEXT)
     with pytest.raises(HannerError, match="belongs to another task"):
         ner.job(job.id, many=True).result()
 
 
-def test_messages_are_what_any_celery_app_would_send(ner, server):
+def test_messages_are_those_of_a_celery_app(ner, server):
     job = ner.submit(TEXT, expires=60)
     many = ner.submit_many([TEXT, "没有"])
     first, second = (decoded(server.client.lindex(name, 0)) for name in ("hanner", "hanner.bulk"))
@@ -80,32 +80,32 @@ def test_messages_are_what_any_celery_app_would_send(ner, server):
     assert not first["headers"]["ignore_result"]
 
 
-def test_texts_stay_out_of_what_is_logged(ner, server):
+def test_texts_are_redacted_in_headers(ner, server):
     ner.submit(TEXT)
     headers = decoded(server.client.lindex("hanner", 0))["headers"]
     assert headers["argsrepr"] == "(<7 characters>)"
     assert "马云" not in str(headers)
 
 
-def test_texts_may_be_logged_when_asked_for(server):
+def test_log_text_puts_texts_into_headers(server):
     with Client(server.url, log_text=True) as ner:
         ner.submit(TEXT)
     assert "马云" in decoded(server.client.lindex("hanner", 0))["headers"]["argsrepr"]
 
 
-def test_nothing_stays_subscribed_or_awaited(ner, worker, server):
+def test_finished_and_timed_out_requests_are_unsubscribed(ner, worker, server):
     for _ in range(3):
         ner.extract(TEXT)
     worker.hold()
     with pytest.raises(TimedOut):
         ner.extract(TEXT, timeout=0.05)
-    assert ner._outbox.link.listener.awaited == 0
+    assert ner._sender.connection.listener.subscribed_count == 0
     worker.release()
-    ner.extract(TEXT)  # by now the listener has sent what it had to
+    ner.extract(TEXT)  # by now the listener has unsubscribed the earlier ids
     assert len(server.client.pubsub_channels("celery-task-meta-*")) <= 1
 
 
-def test_nothing_is_opened_before_the_first_call(server):
+def test_no_connection_is_opened_before_the_first_call(server):
     before = server.client.info("clients")["connected_clients"]
     threads = threading.active_count()
     with Client(server.url):
@@ -114,7 +114,7 @@ def test_nothing_is_opened_before_the_first_call(server):
 
 
 @pytest.mark.parametrize(
-    ("meta", "error", "words"),
+    ("meta", "error", "message"),
     [
         (failed("WorkerLostError"), WorkerLost, "died each time"),
         (failed("TimeLimitExceeded", "120"), TimedOut, "time limit"),
@@ -125,43 +125,43 @@ def test_nothing_is_opened_before_the_first_call(server):
         (failed("NotRegistered", "hanner.extract"), HannerError, "does not know this task"),
         (success({"unexpected": 1}), HannerError, "cannot be read"),
         (success(None), HannerError, "cannot be read"),
-        (b"{not json", HannerError, "no result of Celery's"),
+        (b"{not json", HannerError, "not a Celery result"),
     ],
 )
-def test_whatever_is_stored_becomes_a_named_error(ner, worker, meta, error, words):
+def test_stored_failures_become_named_errors(ner, worker, meta, error, message):
     worker.behaviour = lambda request: meta
-    with pytest.raises(error, match=words) as caught:
+    with pytest.raises(error, match=message) as caught:
         ner.extract(TEXT)
     assert isinstance(caught.value, HannerError)
 
 
-def test_revoke_reaches_every_worker(ner, server):
+def test_revoke_is_sent_to_every_worker(ner, server):
     with server.client.pubsub() as workers:
         workers.psubscribe("*pidbox")
         assert workers.get_message(timeout=5)["type"] == "psubscribe"
         job = ner.submit(TEXT)
         job.revoke()
-        said = workers.get_message(timeout=5)["data"]
-    assert '"method": "revoke"' in decoded_control(said)
-    assert job.id in decoded_control(said)
+        command = workers.get_message(timeout=5)["data"]
+    assert '"method": "revoke"' in decoded_control(command)
+    assert job.id in decoded_control(command)
 
 
 def decoded_control(message):
     return base64.b64decode(json.loads(message)["body"]).decode()
 
 
-def test_invalid_text_is_refused_before_anything_is_sent():
+def test_invalid_text_is_rejected_before_sending():
     with Client("redis://127.0.0.1:1/0") as ner:
-        for text, words in (
+        for text, message in (
             (5, "not int"),
             (["一"], "extract_many"),
             ("\udc00", "surrogate"),
             ("字" * 100_001, "100,001"),
         ):
-            with pytest.raises(InvalidText, match=words):
+            with pytest.raises(InvalidText, match=message):
                 ner.extract(text)
-        for texts, words in (("一", "list of strings"), ([], "empty"), (["一"] * 257, "257 texts")):
-            with pytest.raises(InvalidText, match=words):
+        for texts, message in (("一", "list of strings"), ([], "empty"), (["一"] * 257, "257 texts")):
+            with pytest.raises(InvalidText, match=message):
                 ner.extract_many(texts)
         with pytest.raises(InvalidText, match="text 1: "):
             ner.submit_many(["一", None])
@@ -180,7 +180,7 @@ def test_many_threads_share_one_client(ner, worker, server):
     assert server.client.info("clients")["connected_clients"] <= 14
 
 
-def test_a_missed_announcement_is_found_by_reading_again(ner, worker, server):
+def test_unpublished_result_is_found_by_reading_again(ner, worker, server):
     worker.hold()
     job = ner.submit(TEXT)
     with ThreadPoolExecutor(1) as threads:
@@ -192,14 +192,14 @@ def test_a_missed_announcement_is_found_by_reading_again(ner, worker, server):
 
 
 def wait_until_subscribed(server, task_id):
-    """Wait for the listener's subscription; asking Redis is what passes the time."""
+    """Wait for the listener's subscription by polling Redis."""
     for _ in range(10_000):
         if server.client.pubsub_numsub(f"celery-task-meta-{task_id}")[0][1]:
             return
-    raise AssertionError("nobody subscribed")
+    raise AssertionError("no subscription")
 
 
-def test_close_ends_those_who_wait(server):
+def test_close_fails_waiting_calls(server):
     ner = Client(server.url)
     job = ner.submit(TEXT)
     with ThreadPoolExecutor(1) as threads:

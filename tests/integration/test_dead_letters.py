@@ -1,4 +1,4 @@
-"""Dead letters in a real server: set aside, shown, sent again, thrown away."""
+"""Dead letters in a real server: stored, shown, retried, purged."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,8 +7,7 @@ import redis
 
 from hanner import HannerError, WorkerLost
 from hanner.queue.dead_letters import DeadLetters
-from hanner.queue.keys import QueueKeys
-from hanner.transport.subscription import CHUNK, key
+from hanner.queue.keys import KEYS_PER_COMMAND, QueueKeys, result_key
 from support import dead_letters
 from support.stub_worker import decoded, failed, store
 
@@ -26,7 +25,7 @@ def set_aside(server, task_id, **options):
 
 
 def die(server, ner, text="马云"):
-    """Send a text and set it aside as a worker would; return its job and its message."""
+    """Send a text and move it to the dead letters as a worker would; return its job and its message."""
     job = ner.submit(text)
     message = server.client.rpop("hanner")
     server.client.hset(KEYS.crashes, job.id, 3)
@@ -35,7 +34,7 @@ def die(server, ner, text="马云"):
     return job, message
 
 
-def test_what_is_set_aside_is_found_as_it_was(server, dead):
+def test_stored_letter_is_read_unchanged(server, dead):
     letter = set_aside(server, "a", message='{"body": "字"}')
     assert dead.get("a") == letter
     assert dead.get("b") is None
@@ -49,38 +48,38 @@ def test_letters_come_oldest_first(server, dead):
     assert dead.ids(before=2.0) == ["a", "b"]
 
 
-def test_the_caller_is_told_the_same_code(server, ner):
+def test_caller_gets_the_same_error_code(server, ner):
     job, _ = die(server, ner)
     with pytest.raises(WorkerLost, match=REASON):
         job.result()
 
 
-def test_a_retried_letter_is_answered_under_its_old_id(server, ner, dead, request):
+def test_retried_letter_keeps_its_id(server, ner, dead, request):
     job, message = die(server, ner)
     assert dead.retry([job.id]) == 1
     assert server.client.lrange("hanner", 0, -1) == [message]
     assert decoded(message)["id"] == job.id
     assert dead.count() == len(dead.ids()) == 0
-    assert not server.client.exists(KEYS.crashes, key(job.id))
+    assert not server.client.exists(KEYS.crashes, result_key(job.id))
     request.getfixturevalue("worker")
     assert ner.job(job.id).result()[0].text == "马云"
 
 
-def test_retry_goes_to_the_end_of_the_queue(server, ner, dead):
+def test_retried_letter_goes_to_the_end_of_the_queue(server, ner, dead):
     job, message = die(server, ner)
     ner.submit("先")
     dead.retry([job.id])
     assert server.client.lindex("hanner", 0) == message  # workers take from the other end
 
 
-def test_two_who_retry_send_it_once(server, ner, dead):
+def test_concurrent_retries_send_a_letter_once(server, ner, dead):
     jobs = [die(server, ner)[0].id for _ in range(20)]
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(lambda _: dead.retry(jobs), range(4))) == 20
     assert server.client.llen("hanner") == 20
 
 
-def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
+def test_retry_at_the_memory_limit_keeps_the_letter(server, ner, dead):
     job, _ = die(server, ner)
     server.client.config_set("maxmemory", "1")
     try:
@@ -93,26 +92,26 @@ def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
     assert dead.retry([job.id]) == 1
 
 
-def test_purging_counts_what_was_there(server, dead):
-    for number in range(CHUNK + 1):
+def test_purge_counts_existing_letters(server, dead):
+    for number in range(KEYS_PER_COMMAND + 1):
         set_aside(server, str(number))
     assert dead.purge(["0", "0", "unknown"]) == 1
-    assert dead.purge(dead.ids()) == CHUNK
+    assert dead.purge(dead.ids()) == KEYS_PER_COMMAND
     assert dead.count() == len(dead.ids()) == 0
 
 
-def test_queues_are_apart(server, dead):
+def test_queues_have_separate_letters(server, dead):
     set_aside(server, "a")
     assert DeadLetters(server.client, "other").count() == 0
 
 
-def test_what_is_no_letter_says_so(server, dead):
+def test_invalid_letter_is_an_error(server, dead):
     server.client.hset(KEYS.dead, "a", "[]")
     with pytest.raises(HannerError, match="the dead letter a cannot be read"):
         dead.get("a")
 
 
-def test_a_client_without_decoding_reads_the_same(server):
+def test_client_without_decoding_reads_the_same(server):
     letter = set_aside(server, "a", message='{"body": "字"}')
     with redis.Redis.from_url(server.url) as raw:
         assert list(DeadLetters(raw, "hanner").letters()) == [letter]

@@ -1,4 +1,4 @@
-"""Faults of a real Redis: clients go on by themselves, and say what is wrong while they cannot."""
+"""Faults of a real Redis: clients recover on their own, and report what is wrong until then."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ EMPTY = success({"entities": [], "model": "m@0"})
 
 
 def subscribed(server, job):
-    """Wait until the job's result is listened for."""
+    """Wait until the job's result is subscribed."""
     while not server.client.pubsub_numsub(f"celery-task-meta-{job.id}")[0][1]:
         pass
 
@@ -33,26 +33,26 @@ def kill_subscriptions(server):
 
 
 def waiting_for(job):
-    """Ask for a result in a thread of its own."""
+    """Wait for a result in another thread."""
     return ThreadPoolExecutor(1).submit(job.result, 30)
 
 
-@pytest.mark.parametrize("when", ["before it is stored", "between storing and announcing", "after it is announced"])
-def test_a_result_whose_announcement_is_missed_is_found(ner, server, when):
+@pytest.mark.parametrize("when", ["before it is stored", "between storing and publishing", "after it is published"])
+def test_unpublished_result_is_found(ner, server, when):
     job = ner.submit("马云")
     waiting = waiting_for(job)
     subscribed(server, job)
     if when == "before it is stored":
         kill_subscriptions(server)
     store(server.client, job.id, EMPTY, announce=False)
-    if when == "between storing and announcing":
+    if when == "between storing and publishing":
         kill_subscriptions(server)
-    server.client.publish(f"celery-task-meta-{job.id}", "{}" if when == "after it is announced" else "")
+    server.client.publish(f"celery-task-meta-{job.id}", "{}" if when == "after it is published" else "")
     assert waiting.result(10) == []
 
 
-def test_announcements_that_redis_drops_for_their_size_are_found(server):
-    """A subscriber that reads too slowly is cut off when its buffer is full."""
+def test_results_that_exceed_the_output_buffer_are_found(server):
+    """Redis disconnects a slow subscriber when its output buffer is full."""
     usual = server.client.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
     server.client.config_set("client-output-buffer-limit", "pubsub 20000 0 0")
     try:
@@ -67,7 +67,7 @@ def test_announcements_that_redis_drops_for_their_size_are_found(server):
         server.client.config_set("client-output-buffer-limit", usual)
 
 
-def test_a_frozen_redis_is_named_and_then_used_again():
+def test_frozen_redis_is_reported_and_then_used_again():
     with redis_server() as server, Client(server.url, timeout=30, connect_timeout=0.3) as ner:
         job = ner.submit("马云")
         waiting = waiting_for(job)
@@ -85,8 +85,8 @@ def test_a_frozen_redis_is_named_and_then_used_again():
 
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
-def test_streams_outlive_restarts(kind):
-    """The worker's answers and the queue are kept on disk, so that nothing is lost: each restart is a clean one."""
+def test_stream_survives_restarts_of_redis(kind):
+    """Queue and results are stored on disk, and each restart is clean, so nothing is lost."""
     with redis_server() as server:
         given = threading.Semaphore(0)
         done = []
@@ -116,7 +116,7 @@ def test_streams_outlive_restarts(kind):
         assert [len(document.entities) for document in done] == [1] * 6000
 
 
-def test_a_redis_that_loads_its_data_is_waited_for(tmp_path):
+def test_redis_that_is_loading_is_retried(tmp_path):
     slowly = ("--key-load-delay", "50", "--loading-process-events-interval-bytes", "1024")  # of redis' own tests
     with (
         bare_server(tmp_path, "--appendonly", "yes") as server,
@@ -139,7 +139,7 @@ def test_a_redis_that_loads_its_data_is_waited_for(tmp_path):
 
 
 def first_reply(server):
-    """What a server says to a ping as soon as it takes connections; an error is text here."""
+    """Return a server's first reply to a ping; an error is returned as text."""
     probe = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
     with contextlib.closing(probe):
         while True:
@@ -151,8 +151,8 @@ def first_reply(server):
                 continue
 
 
-def test_a_redis_whose_disk_fails_is_named_and_streams_wait(server):
-    """MISCONF: writes are refused after a snapshot has failed; here its process is killed."""
+def test_failed_disk_is_reported_and_streams_wait(server):
+    """MISCONF: Redis refuses writes after a failed snapshot; here the snapshot's process is killed."""
     client = server.client
     usual = client.config_get("save")["save"]
     client.config_set("save", "3600 1")
@@ -169,7 +169,7 @@ def test_a_redis_whose_disk_fails_is_named_and_streams_wait(server):
             with pytest.raises(BrokerUnreachable, match=r"refuses the request \(MISCONF.*its disk"):
                 ner.submit("马云")
             client.config_set("stop-writes-on-bgsave-error", "no")
-            ner.submit("马云", priority="bulk")  # where the stream goes; a new connection would not get in
+            ner.submit("马云", priority="bulk")  # the list that the stream uses: a new connection would be refused
             client.config_set("stop-writes-on-bgsave-error", "yes")
             client.config_resetstat()
             streaming = threads.submit(lambda: list(ner.stream(["马云"])))
@@ -187,7 +187,7 @@ def test_a_redis_whose_disk_fails_is_named_and_streams_wait(server):
             pass
 
 
-def test_scripts_may_be_flushed(ner, server):
+def test_flushed_scripts_are_sent_again(ner, server):
     for _ in range(3):
         ner.submit("马云")
         ner.backlog()
@@ -196,7 +196,7 @@ def test_scripts_may_be_flushed(ner, server):
 
 
 @pytest.mark.parametrize("how", ["killed", "demoted"])
-def test_a_failover_through_sentinel(tmp_path, how):
+def test_failover_through_sentinel(tmp_path, how):
     with (
         watched_pair(tmp_path) as (master, replica, sentinel),
         Client(sentinel.url, timeout=60, connect_timeout=2) as ner,
@@ -210,11 +210,13 @@ def test_a_failover_through_sentinel(tmp_path, how):
             master.kill()
         else:
             demote(sentinel)
-            while master.client.info("replication")["role"] == "master":  # until then it takes what it will forget
+            while (
+                master.client.info("replication")["role"] == "master"
+            ):  # until then it accepts writes that it will lose
                 pass
         while replica.client.info("replication")["role"] != "master":
             pass
-        other = sent_in_the_end(ner)
+        other = submit_with_retries(ner)
         with StubWorker(replica.url):
             assert waiting.result(30)[0].text == "马云"
             assert other.result()[0].text == "马云"
@@ -222,19 +224,19 @@ def test_a_failover_through_sentinel(tmp_path, how):
 
 
 def demote(sentinel):
-    """Ask for a failover until the sentinel has heard enough of the replica to do it."""
+    """Request a failover until the sentinel knows the replica well enough to do it."""
     while True:
         with contextlib.suppress(redis.exceptions.ResponseError):
             return sentinel.client.execute_command("SENTINEL", "FAILOVER", "mymaster")
 
 
-def sent_in_the_end(ner):
+def submit_with_retries(ner):
     while True:
         with contextlib.suppress(BrokerUnreachable):
             return ner.submit("马云")
 
 
-def test_a_sentinel_that_never_answers_is_named_in_time():
+def test_silent_sentinel_is_reported_in_time():
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         Client(f"sentinel://127.0.0.1:{silent.getsockname()[1]}/0", connect_timeout=0.3) as ner,
@@ -244,8 +246,8 @@ def test_a_sentinel_that_never_answers_is_named_in_time():
                 call()
 
 
-def test_those_who_wait_do_not_besiege_a_redis_that_is_away():
-    """Whatever stands in its place is asked a few times a second at most, by all who wait together."""
+def test_waiting_calls_do_not_flood_an_unreachable_redis():
+    """All waiting calls together make only a few connection attempts per second."""
     with redis_server() as server, Client(server.url, connect_timeout=1) as ner:
         jobs = [ner.submit("马云") for _ in range(20)]
         waiting = [threading.Thread(target=lambda job=job: silently(lambda: job.result(2))) for job in jobs]

@@ -1,4 +1,4 @@
-"""A client made before a fork works in the child, and goes on working in the parent."""
+"""A client made before a fork works in the child, and continues to work in the parent."""
 
 import os
 import traceback
@@ -7,7 +7,7 @@ import pytest
 
 
 def in_child(body):
-    """Run `body` in a forked child; fail with what it wrote when it does."""
+    """Run `body` in a forked child; fail with its traceback."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -20,17 +20,17 @@ def in_child(body):
         finally:
             os._exit(code)
     os.close(writing)
-    with os.fdopen(reading, "rb") as said:
-        text = said.read().decode()
+    with os.fdopen(reading, "rb") as pipe:
+        text = pipe.read().decode()
     assert os.waitpid(pid, 0)[1] == 0, text
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_client_works_on_both_sides_of_a_fork(ner, worker):
+def test_client_works_in_parent_and_child(ner, worker):
     assert ner.extract("马云")[0].text == "马云"
     worker.hold()
     waiting = ner.submit("云马云")
-    waiting.expect()
+    waiting._waiter.subscribe()
     worker.wait_for(2)
 
     def child():
@@ -46,6 +46,6 @@ def test_a_client_works_on_both_sides_of_a_fork(ner, worker):
     assert ner.extract("马云")[0].text == "马云"
 
 
-def test_a_client_that_was_never_used_works_in_a_child(ner, worker):
+def test_unused_client_works_in_a_child(ner, worker):
     in_child(lambda: ner.extract("马云", timeout=5)[0])
     assert ner.extract("马云")

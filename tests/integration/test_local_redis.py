@@ -13,7 +13,7 @@ import redis
 from hanner import HannerError
 from hanner.cli import local_redis
 from hanner.cli.local_redis import EmbeddedServer, find_server
-from hanner.utils import processes as children
+from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
 
@@ -100,10 +100,10 @@ sys.stdin.read()
 def test_child_that_ignores_sigterm_is_killed_with_its_children(tmp_path):
     script = "trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000"
     reading, writing = os.pipe()
-    process = children.start(["/bin/sh", "-c", script], output=writing)
+    process = processes.start(["/bin/sh", "-c", script], output=writing)
     os.close(writing)
     with os.fdopen(reading) as output:
         grandchild = psutil.Process(int(output.readline()))
-        assert not children.stop(process, patience=0.1)
+        assert not processes.stop(process, timeout=0.1)
     assert process.returncode == -signal.SIGKILL
     assert psutil.wait_procs([grandchild], timeout=10)[1] == []

@@ -49,7 +49,7 @@ def test_blocking_client_awaits_ten_thousand_jobs_on_one_connection(server):
     with Client(server.url, timeout=120) as ner:
         jobs = [ner.job(task_id) for task_id in ids]
         for job in jobs:
-            job.expect()
+            job._waiter.subscribe()
         while subscriptions(server) != [JOBS + 1]:
             pass
         assert len(connections(server)) <= 2  # the second one opens with the first read

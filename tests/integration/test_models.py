@@ -1,4 +1,4 @@
-"""Requests that name a model: they go to its queue, or nowhere."""
+"""Requests that name a model are sent to its queue, or rejected."""
 
 import asyncio
 
@@ -27,14 +27,14 @@ def news(server):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_takes_a_model(ner, news, verb):
+def test_every_method_takes_a_model(ner, news, verb):
     VERBS[verb](ner, model="news")
     (request,) = news.wait_for(1)
     assert request["list"].removesuffix(".bulk") == "hanner.news"
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_model_that_nobody_has_ever_run_is_refused(ner, server, verb):
+def test_unknown_model_is_rejected(ner, server, verb):
     with pytest.raises(UnknownModel, match="no worker of model 'nwes' has ever run here") as caught:
         VERBS[verb](ner, model="nwes")
     assert caught.value.code == "unknown_model"
@@ -42,7 +42,7 @@ def test_a_model_that_nobody_has_ever_run_is_refused(ner, server, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_asyncio_has_the_same(server, news, verb):
+def test_asyncio_client_behaves_the_same(server, news, verb):
     async def ask(ner, model):
         if verb == "stream":
             return [document async for document in ner.stream(["一"], model=model)]
@@ -59,8 +59,8 @@ def test_asyncio_has_the_same(server, news, verb):
     assert request["list"].removesuffix(".bulk") == "hanner.news"
 
 
-def test_routes_lead_elsewhere_and_are_believed(server):
-    """A route may stand before the first worker does."""
+def test_routes_are_used_without_a_check(server):
+    """A route may exist before the first worker of its model."""
     with Client(server.url, routes="news=a-queue") as ner:
         ner.submit("一", model="news")
         ner.submit("一", model="news", priority="bulk")
@@ -70,7 +70,7 @@ def test_routes_lead_elsewhere_and_are_believed(server):
     assert (server.client.llen("a-queue"), server.client.llen("a-queue.bulk")) == (1, 1)
 
 
-def test_a_model_is_known_as_soon_as_its_worker_has_a_lease_and_stays_known(server, ner):
+def test_model_is_known_after_its_first_worker(server, ner):
     with pytest.raises(UnknownModel):
         ner.queue_of("late")
     ledger = make_inflight(queue="hanner.late")
@@ -81,7 +81,7 @@ def test_a_model_is_known_as_soon_as_its_worker_has_a_lease_and_stays_known(serv
     assert ner.queue_of("late") == "hanner.late"
 
 
-def test_each_queue_has_a_limit_of_its_own(server):
+def test_each_queue_has_its_own_limit(server):
     with Client(server.url, routes="news=a,weibo=b", max_queue=1) as ner:
         for model in ("news", "weibo", None):
             ner.submit("一", model=model)

@@ -1,4 +1,4 @@
-"""What happens to those who wait, and to those who send, while Redis is away."""
+"""Calls that wait, and calls that send, while Redis is unreachable."""
 
 import socket
 import time
@@ -24,13 +24,13 @@ CALLS = {
 
 @contextmanager
 def silent_server():
-    """Something that accepts connections and never says a word."""
+    """Run a server that accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
         yield listening.getsockname()[1]
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_an_absent_redis_is_named_at_once(call):
+def test_absent_redis_is_reported_at_once(call):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     began = time.monotonic()
@@ -42,7 +42,7 @@ def test_an_absent_redis_is_named_at_once(call):
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_redis_that_never_answers_is_named_in_time(call):
+def test_silent_redis_is_reported_in_time(call):
     began = time.monotonic()
     with silent_server() as port, Client(f"redis://127.0.0.1:{port}/0", connect_timeout=0.5) as ner:
         with pytest.raises(BrokerUnreachable):
@@ -50,7 +50,7 @@ def test_a_redis_that_never_answers_is_named_in_time(call):
         assert time.monotonic() - began < 1.5
 
 
-def test_a_redis_that_freezes_is_named_in_time(server):
+def test_frozen_redis_is_reported_in_time(server):
     with Client(server.url, connect_timeout=0.5) as ner:
         ner.submit("马云")
         server.client.execute_command("CLIENT", "PAUSE", "2000", "ALL")
@@ -61,7 +61,7 @@ def test_a_redis_that_freezes_is_named_in_time(server):
     server.client.execute_command("CLIENT", "UNPAUSE")
 
 
-def test_a_wrong_password_is_named(server):
+def test_wrong_password_is_reported(server):
     with (
         Client(server.url.replace("redis://", "redis://nobody:secret@")) as ner,
         pytest.raises(BrokerUnreachable) as caught,
@@ -70,7 +70,7 @@ def test_a_wrong_password_is_named(server):
     assert "secret" not in str(caught.value)
 
 
-def test_a_killed_subscription_is_made_again(ner, worker, server):
+def test_killed_subscription_is_replaced(ner, worker, server):
     worker.hold()
     job = ner.submit("马云")
     with ThreadPoolExecutor(1) as threads:
@@ -82,7 +82,7 @@ def test_a_killed_subscription_is_made_again(ner, worker, server):
         assert waiting.result(5)[0].text == "马云"
 
 
-def test_all_connections_may_be_killed_at_any_time(ner, worker, server):
+def test_client_survives_killed_connections(ner, worker, server):
     for _ in range(5):
         assert ner.extract("马云")[0].text == "马云"
         for client in server.client.client_list():
@@ -90,7 +90,7 @@ def test_all_connections_may_be_killed_at_any_time(ner, worker, server):
                 server.client.execute_command("CLIENT", "KILL", "ID", client["id"], "SKIPME", "yes")
 
 
-def test_a_restart_of_redis_loses_nobody():
+def test_restart_of_redis_loses_no_result():
     with redis_server() as server, Client(server.url, timeout=20, connect_timeout=2) as ner:
         jobs = [ner.submit("马云") for _ in range(10)]
         with ThreadPoolExecutor(10) as threads:
@@ -105,7 +105,7 @@ def test_a_restart_of_redis_loses_nobody():
                 assert len(worker.requests) == 11
 
 
-def test_who_waits_while_redis_is_gone_learns_why():
+def test_waiting_call_reports_an_unreachable_redis():
     with redis_server() as server, Client(server.url, connect_timeout=0.5) as ner:
         job = ner.submit("马云")
         with pytest.raises(TimedOut):
@@ -118,7 +118,7 @@ def test_who_waits_while_redis_is_gone_learns_why():
         assert job.result(10) == []
 
 
-def test_a_full_redis_is_named(server):
+def test_memory_limit_is_reported(server):
     server.client.config_set("maxmemory", "1")
     try:
         with Client(server.url) as ner, pytest.raises(QueueFull, match="memory limit"):
@@ -127,8 +127,8 @@ def test_a_full_redis_is_named(server):
         server.client.config_set("maxmemory", "0")
 
 
-def test_a_redis_that_refuses_to_write_is_told_from_one_that_is_away(server):
-    server.client.replicaof("127.0.0.1", 1)  # a replica takes no writes, as a Redis with a full disk takes none
+def test_refused_write_differs_from_an_unreachable_redis(server):
+    server.client.replicaof("127.0.0.1", 1)  # a replica refuses writes, like a Redis with a full disk
     try:
         with Client(server.url) as ner, pytest.raises(BrokerUnreachable, match=r"refuses.*read only replica"):
             ner.submit("马云")

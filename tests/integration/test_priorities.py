@@ -90,10 +90,10 @@ def test_a_retried_dead_letter_is_queued_in_the_list_it_came_from(client, backen
     assert (queued(client), queued(client, BULK)) == (["t1"], ["b1"])
 
 
-@pytest.mark.parametrize("told", [{}, {"list": "another queue's"}])
-def test_a_dead_letter_that_names_no_list_of_ours_goes_to_the_first(client, told):
+@pytest.mark.parametrize("stored_list", [{}, {"list": "another queue's"}])
+def test_dead_letter_of_an_unknown_list_goes_to_the_interactive_list(client, stored_list):
     letter = {"id": "a", "task": "t", "code": "c", "reason": "r", "crashes": 3, "at": 1.0, "message": "message of a"}
-    client.hset(KEYS.dead, "a", json.dumps(letter | told))
+    client.hset(KEYS.dead, "a", json.dumps(letter | stored_list))
     client.zadd(KEYS.dead_index, {"a": 1.0})
     dead = DeadLetters(client, "hanner")
     assert dead.retry(["a"]) == 1
@@ -109,22 +109,22 @@ SENT = {
 }
 
 
-def where(worker):
+def lists_of(worker):
     return [request["list"] for request in worker.requests]
 
 
 @pytest.mark.parametrize("verb", SENT)
-def test_each_verb_has_its_priority_and_takes_another(ner, worker, verb):
+def test_each_method_has_a_default_priority_and_takes_another(ner, worker, verb):
     send, default = SENT[verb]
     send(ner)
     send(ner, priority="interactive")
     send(ner, priority="bulk")
     worker.wait_for(3)
-    assert where(worker) == [default, "hanner", BULK]
+    assert lists_of(worker) == [default, "hanner", BULK]
     assert all(r["routing_key"] == r["list"] for r in worker.requests)
 
 
-async def asynchronously(ner, verb, **options):
+async def call_async(ner, verb, **options):
     match verb:
         case "stream":
             return [document async for document in ner.stream(["一"], **options)]
@@ -135,30 +135,30 @@ async def asynchronously(ner, verb, **options):
 
 
 @pytest.mark.parametrize("verb", SENT)
-def test_so_has_each_verb_for_asyncio(server, worker, verb):
+def test_each_asyncio_method_has_a_default_priority_and_takes_another(server, worker, verb):
     async def all_three():
         async with AsyncClient(server.url, timeout=10) as ner:
-            await asynchronously(ner, verb)
-            await asynchronously(ner, verb, priority="interactive")
-            await asynchronously(ner, verb, priority="bulk")
+            await call_async(ner, verb)
+            await call_async(ner, verb, priority="interactive")
+            await call_async(ner, verb, priority="bulk")
 
     asyncio.run(all_three())
     worker.wait_for(3)
-    assert where(worker) == [SENT[verb][1], "hanner", BULK]
+    assert lists_of(worker) == [SENT[verb][1], "hanner", BULK]
 
 
-def test_a_priority_that_is_none_is_refused(ner, server):
+def test_unknown_priority_is_rejected(ner, server):
     with pytest.raises(InvalidSettings, match="priority must be 'interactive' or 'bulk', not 'high'"):
         ner.submit("一", priority="high")
     assert not server.client.exists("hanner", BULK)
 
 
-def test_a_queue_may_not_be_named_like_the_second_list_of_another():
+def test_queue_name_must_not_end_in_bulk():
     with pytest.raises(InvalidSettings, match=r"HANNER_QUEUE cannot be used: .* end in \.bulk"):
         Client(queue="hanner.bulk")
 
 
-def test_a_full_bulk_queue_keeps_no_text_out(server):
+def test_full_bulk_list_does_not_block_interactive_requests(server):
     with Client(server.url, max_queue=3) as ner:
         for _ in range(3):
             ner.submit_many(["一"])
@@ -170,7 +170,7 @@ def test_a_full_bulk_queue_keeps_no_text_out(server):
             ner.submit("一")
 
 
-def test_a_full_queue_says_how_long_for_each_priority(server):
+def test_queue_full_error_estimates_each_priority(server):
     now = server.client.time()[0]
     server.client.zadd(KEYS.leases, {"w": (now + 60) * 1000})
     server.client.hset(KEYS.worker("w"), mapping={"host": "box", "rate": "2"})
@@ -187,8 +187,8 @@ def test_a_full_queue_says_how_long_for_each_priority(server):
         assert (backlog.depth, backlog.texts, backlog.bulk, backlog.bulk_texts) == (4, 22, 2, 20)
 
 
-def test_the_second_list_is_as_patient_as_the_first_while_redis_is_away(running_server, server):
-    """What has answered for one list counts for the other: its first message is tried again too."""
+def test_bulk_list_is_retried_after_the_interactive_list_was_reached(running_server, server):
+    """A connection for one list counts for the other: its first message is retried too."""
     with Client(server.url, connect_timeout=20) as ner:
         ner.submit("一")
         running_server.stop(kill=True)

@@ -1,4 +1,4 @@
-"""What a client says of the queue, against what is in Redis."""
+"""`Client.backlog` compared with what is in Redis."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from hanner import AsyncClient, Backlog
 from hanner.queue.keys import QueueKeys
-from hanner.queue.stats import SAMPLE
+from hanner.queue.stats import SAMPLE_SIZE
 from support.dead_letters import set_aside
 
 KEYS = QueueKeys("hanner")
@@ -35,7 +35,7 @@ def test_an_empty_queue(ner):
     assert ner.backlog().seconds is None
 
 
-def test_requests_and_texts_that_wait(ner, server):
+def test_waiting_requests_and_texts_are_counted(ner, server):
     ner.submit("一")
     ner.submit_many(["一", "二", "三"])
     backlog = ner.backlog()
@@ -43,7 +43,7 @@ def test_requests_and_texts_that_wait(ner, server):
     assert 0 <= backlog.oldest_seconds < 60
 
 
-def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
+def test_oldest_age_is_that_of_the_next_request(ner, server):
     ner.submit("一")
     old = server.client.lpop("hanner").replace('"sent_at":', '"sent_at":1e9,"was":')
     server.client.rpush("hanner", old)
@@ -51,7 +51,7 @@ def test_the_oldest_is_the_one_that_is_taken_next(ner, server):
     assert ner.backlog().oldest_seconds > 1e6
 
 
-def test_a_clock_that_runs_ahead_makes_nobody_younger_than_new(ner, server):
+def test_send_time_in_the_future_counts_as_now(ner, server):
     ner.submit("一")
     server.client.rpush("hanner", server.client.lpop("hanner").replace('"sent_at":', '"sent_at":9e9,"was":'))
     assert ner.backlog().oldest_seconds == 0
@@ -70,26 +70,26 @@ ODD = [
 
 
 @pytest.mark.parametrize("message", ODD, ids=range(len(ODD)))
-def test_what_others_put_into_the_queue_counts_as_one_text(ner, server, message):
+def test_foreign_message_counts_as_one_text(ner, server, message):
     server.client.lpush("hanner", message)
     assert ner.backlog() == Backlog(depth=1, texts=1)
 
 
-def test_messages_with_a_priority_wait_too(ner, server):
+def test_messages_with_a_kombu_priority_are_counted(ner, server):
     server.client.lpush(KEYS.lists[2], "{}")
     assert ner.backlog().depth == 1
 
 
 def test_many_requests_are_sampled(ner, server):
-    for _ in range(SAMPLE * 3):
+    for _ in range(SAMPLE_SIZE * 3):
         ner.submit_many(["一"] * 7)
-    assert ner.backlog().texts == SAMPLE * 3 * 7
+    assert ner.backlog().texts == SAMPLE_SIZE * 3 * 7
 
 
-def test_workers_are_those_whose_lease_holds(ner, server):
+def test_workers_have_a_valid_lease(ner, server):
     lease(server, "b", host="other", unacked="1", rate="0.5")
     lease(server, "a")
-    lease(server, "lapsed", seconds=-1)
+    lease(server, "expired", seconds=-1)
     ner.submit("一")
     backlog = ner.backlog()
     assert [worker.id for worker in backlog.workers] == ["a", "b"]
@@ -101,12 +101,12 @@ def test_workers_are_those_whose_lease_holds(ner, server):
 
 
 @pytest.mark.parametrize("state", [{"pid": ""}, {"pid": "x", "rate": "fast"}, {"batch_texts": "", "unacked": "3.0"}])
-def test_a_worker_that_says_something_odd_is_there_all_the_same(ner, server, state):
+def test_worker_with_unreadable_fields_is_listed(ner, server, state):
     lease(server, "a", **state)
     assert [worker.id for worker in ner.backlog().workers] == ["a"]
 
 
-def test_a_worker_whose_hash_is_gone_is_there_all_the_same(ner, server):
+def test_worker_without_a_hash_is_listed(ner, server):
     lease(server, "a")
     server.client.delete(KEYS.worker("a"))
     assert ner.backlog().workers[0].rate == 0
@@ -117,7 +117,7 @@ def test_dead_letters_are_counted(ner, server):
     assert ner.backlog().dead == 1
 
 
-def test_looking_changes_nothing_and_takes_one_round_trip(ner, server):
+def test_reading_changes_nothing_and_takes_one_round_trip(ner, server):
     ner.submit("一")
     ner.backlog()
     server.client.config_resetstat()
@@ -128,11 +128,11 @@ def test_looking_changes_nothing_and_takes_one_round_trip(ner, server):
     assert server.client.lrange("hanner", 0, -1) == before
 
 
-def test_the_asyncio_client_says_the_same(ner, server):
+def test_asyncio_client_returns_the_same(ner, server):
     ner.submit("一")
 
-    async def look():
+    async def read():
         async with AsyncClient(server.url) as client:
             return await client.backlog()
 
-    assert asyncio.run(look()).depth == 1
+    assert asyncio.run(read()).depth == 1

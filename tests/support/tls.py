@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis
 
-from hanner.utils import processes as children
+from hanner.utils import processes
 from support.servers import redis_server
 
 PASSWORD = "hush"
@@ -73,7 +73,7 @@ def _native(program, folder, certificate, key):
     }  # fmt: skip
     command = [program, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
     with (folder / "server.log").open("wb") as log:
-        process = children.start(command, output=log, env=dict(os.environ))
+        process = processes.start(command, output=log, env=dict(os.environ))
     server = TlsServer(port, certificate, PASSWORD)
     try:
         while process.poll() is None:
@@ -82,7 +82,7 @@ def _native(program, folder, certificate, key):
                 break
         yield server if process.poll() is None else None
     finally:
-        children.stop(process, patience=10)
+        processes.stop(process, timeout=10)
 
 
 class _Terminator:

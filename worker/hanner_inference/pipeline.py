@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hanner.contract import DEFAULT_MAX_TEXT_CHARS, Entity, text_fault
+from hanner.contract import DEFAULT_MAX_TEXT_CHARS, Entity, text_error
 from hanner.errors import InvalidText, ModelFailed
 from hanner_inference.decoding.spans import Span, decode, gather, merge_windows, to_entities, to_token_spans
 from hanner_inference.dictionary.parser import Folding
@@ -168,12 +168,12 @@ class Recogniser:
         if isinstance(texts, str):
             raise InvalidText("extract takes a list of texts; put the text into one: extract([text])")
         for index, text in enumerate(texts):
-            if fault := text_fault(text, self._max_text_chars):
+            if fault := text_error(text, self._max_text_chars):
                 raise InvalidText(f"texts[{index}]: {fault}")
         return self.run(texts)[0]
 
     def run(self, texts: Sequence[str]) -> tuple[list[list[Entity]], RunStats]:
-        """Return the entities of each text, and the cost. Texts must be valid, see `hanner.contract.text_fault`.
+        """Return the entities of each text, and the cost. Texts must be valid, see `hanner.contract.text_error`.
 
         Raises:
             ModelFailed: if the engine fails.

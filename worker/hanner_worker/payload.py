@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hanner.contract import EXTRACT, redact_args, text_fault, texts_fault
+from hanner.contract import EXTRACT, redact_args, text_error, texts_error
 from hanner.errors import InvalidText
 
 
@@ -49,11 +49,11 @@ class TaskPayload(NamedTuple):
         argument = get_argument(self.task, self.args, self.kwargs)
         if self.task == EXTRACT:
             texts = [argument]
-        elif (fault := texts_fault(argument)) is not None:
+        elif (fault := texts_error(argument)) is not None:
             raise InvalidText(fault)
         else:
             texts = list(argument)
-        faults = [(text, text_fault(text, max_chars)) for text in texts]
+        faults = [(text, text_error(text, max_chars)) for text in texts]
         return [(text, None if fault is None else InvalidText(fault)) for text, fault in faults]
 
 
@@ -81,4 +81,4 @@ def texts_of(task: str, args: Any, kwargs: Any) -> list[Any]:
         return []
     if task == EXTRACT:
         return [argument]
-    return list(argument) if texts_fault(argument) is None else []
+    return list(argument) if texts_error(argument) is None else []

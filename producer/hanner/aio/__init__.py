@@ -1,1 +1,1 @@
-"""The client for asyncio: the same verbs as `hanner.Client`, awaited."""
+"""The client for asyncio: the same methods as `hanner.Client`, awaited."""

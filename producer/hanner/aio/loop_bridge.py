@@ -1,4 +1,4 @@
-"""Brings what threads have to say into an event loop: one wake-up for all that is ready by then."""
+"""Calls functions in an event loop from other threads, with one wake-up for all calls that are ready."""
 
 import asyncio
 import contextlib
@@ -14,47 +14,47 @@ T = TypeVar("T")
 
 
 class LoopBridge:
-    """Calls that threads want made in a loop; asyncio's own way wakes the loop for each of them.
+    """Schedules calls in a loop from threads. asyncio alone would wake the loop for every call.
 
     Args:
-        loop: Where the calls are made.
+        loop: The loop that makes the calls.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop: Final = loop
         self._calls: deque[Callable[[], None]] = deque()
-        self._woken = False
+        self._is_scheduled = False
 
-    def put(self, call: Callable[[], None]) -> None:
-        """Have a call made in the loop; any thread may ask. Nothing happens when the loop is closed."""
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Schedule a call in the loop; any thread may do this. Do nothing if the loop is closed."""
         self._calls.append(call)
-        if not self._woken:
-            self._woken = True
+        if not self._is_scheduled:
+            self._is_scheduled = True
             with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._make)
+                self.loop.call_soon_threadsafe(self._run_calls)
 
-    def wrap(self, future: "Future[T]") -> "asyncio.Future[T]":
-        """Return a future of the loop that follows one of a thread's. Cancelling it does not reach the other."""
-        waiting: asyncio.Future[T] = self.loop.create_future()
+    def wrap_future(self, future: "Future[T]") -> "asyncio.Future[T]":
+        """Return a future of the loop that gets the state of a thread's future. Cancelling it has no effect on that."""
+        target: asyncio.Future[T] = self.loop.create_future()
         if future.done():
-            follow(waiting, future)
+            copy_future_state(future, target)
         else:
-            future.add_done_callback(lambda done: self.put(partial(follow, waiting, done)))
-        return waiting
+            future.add_done_callback(lambda source: self.call_soon(partial(copy_future_state, source, target)))
+        return target
 
-    def _make(self) -> None:
-        self._woken = False  # first: who comes from now on wakes the loop again
+    def _run_calls(self) -> None:
+        self._is_scheduled = False  # before the calls are made: one added from now on wakes the loop again
         while self._calls:
             self._calls.popleft()()
 
 
-def follow(waiting: "asyncio.Future[T]", done: "Future[T]") -> None:
-    """Give a future of the loop what another has brought."""
-    if waiting.done():
+def copy_future_state(source: "Future[T]", target: "asyncio.Future[T]") -> None:
+    """Copy result, exception or cancellation of a finished future; do nothing if the target is done."""
+    if target.done():
         return
-    if done.cancelled():
-        waiting.cancel()
-    elif (error := done.exception()) is not None:
-        waiting.set_exception(error)
+    if source.cancelled():
+        target.cancel()
+    elif (error := source.exception()) is not None:
+        target.set_exception(error)
     else:
-        waiting.set_result(done.result())
+        target.set_result(source.result())

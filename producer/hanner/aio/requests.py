@@ -1,4 +1,4 @@
-"""Sending and waiting for an event loop: what AsyncClient and its streams share."""
+"""Sends requests and waits for results in an event loop. Blocking calls run in a few threads of its own."""
 # ruff: noqa: ASYNC109 - timeouts are arguments, as in the blocking client: None and "not given" differ
 
 import asyncio
@@ -9,112 +9,116 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from hanner._requests import Request, RequestSender
-from hanner.aio.loop_bridge import LoopBridge, follow
+from hanner.aio.loop_bridge import LoopBridge, copy_future_state
 from hanner.errors import HannerError
-from hanner.jobs import Job, Timeout, seconds
+from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Destination
-from hanner.transport.pending import PendingMessage
 
 T = TypeVar("T")
 THREADS = 4
-"""Threads for what is rarely asked: revoke, done. Sending takes one thread, waiting for results another."""
+"""Threads for infrequent calls: revoke, done. Publishing has its own thread, and so does receiving results."""
 
 
 class AsyncRequestSender:
-    """Sends what has been checked, without blocking the event loop.
+    """Sends requests without blocking the event loop.
 
     Args:
-        plain: What does the same for threads.
+        blocking: Does the same for threads.
     """
 
-    def __init__(self, plain: RequestSender) -> None:
-        self.plain: Final = plain
+    def __init__(self, blocking: RequestSender) -> None:
+        self.blocking: Final = blocking
         self._threads: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="hanner-client")
-        self._last_inbox: LoopBridge | None = None
+        self._last_bridge: LoopBridge | None = None
 
-    async def wait(self, job: Job[T], timeout: Timeout) -> T:
-        """Wait for a blocking client's job."""
-        if not job.known():
-            future, limit = job.take(), seconds(timeout, self.plain.link)
+    async def wait(self, waiter: ResultWaiter[T], timeout: Timeout) -> T:
+        """Wait for a result and return it."""
+        if not waiter.has_meta():
+            future, limit = waiter.take_future(), self._limit(timeout)
             try:
-                job.learn(await asyncio.wait_for(self.inbox().wrap(future), limit))
+                waiter.set_meta(await asyncio.wait_for(self.loop_bridge().wrap_future(future), limit))
             except TimeoutError:
-                raise job.late(limit) from None
+                raise self.blocking.connection.timeout_error(limit) from None
             finally:
-                job.release(future)
-        return job.result()
+                waiter.release_future(future)
+        return waiter.result()
 
-    def inbox(self) -> LoopBridge:
-        """Return the running loop's; a client may be used in one loop after the other."""
+    def loop_bridge(self) -> LoopBridge:
+        """Return the bridge of the running loop; a client may be used in several loops, one after another."""
         loop = asyncio.get_running_loop()
-        if self._last_inbox is None or self._last_inbox.loop is not loop:
-            self._last_inbox = LoopBridge(loop)
-        return self._last_inbox
+        if self._last_bridge is None or self._last_bridge.loop is not loop:
+            self._last_bridge = LoopBridge(loop)
+        return self._last_bridge
 
-    async def where(self, priority: str, model: str | None) -> Destination:
-        """Return where a request goes; see `Link.destination`."""
-        if self.plain.link.knows(model):
-            return self.plain.where(priority, model)
-        return await self.in_thread(partial(self.plain.where, priority, model))
+    async def destination(self, priority: str, model: str | None) -> Destination:
+        """Return where to send a request; see `RequestSender.destination`."""
+        if self.blocking.is_known(model):
+            return self.blocking.destination(priority, model)
+        return await self.run_in_thread(partial(self.blocking.destination, priority, model))
 
-    async def send(self, request: Request[T], expires: float | None = None) -> Job[T]:
-        """Put a request into the queue; all that coroutines send at the same time travels together."""
-        inbox = self.inbox()
-        sent: asyncio.Future[None] = inbox.loop.create_future()
-        job, ticket = self.plain.post(request, expires, lambda error: inbox.put(partial(_settle, sent, error)))
+    async def send(self, request: Request[T], expires: float | None = None) -> ResultWaiter[T]:
+        """Publish a request. Requests that coroutines send at the same time are pushed together."""
+        bridge = self.loop_bridge()
+        published: asyncio.Future[None] = bridge.loop.create_future()
+        waiter, cancel = self.blocking.send_async(
+            request, expires, lambda error: bridge.call_soon(partial(_set_result, published, error))
+        )
         try:
-            await sent
+            await published
         except asyncio.CancelledError:
-            self._unsend(job, ticket)
+            self._cancel_or_revoke(waiter, cancel)
             raise
-        return job
+        return waiter
 
-    async def ask(self, request: Request[T], timeout: Timeout) -> T:
-        """Send a request and wait for its answer, in one go: the loop is woken once for both."""
-        inbox = self.inbox()
-        answer: asyncio.Future[Any] = inbox.loop.create_future()
+    async def send_and_wait(self, request: Request[T], timeout: Timeout) -> T:
+        """Publish a request and wait for its result; this wakes the loop once for both."""
+        bridge = self.loop_bridge()
+        answer: asyncio.Future[Any] = bridge.loop.create_future()
 
-        def sent(error: HannerError | None) -> None:
+        def on_published(error: HannerError | None) -> None:
             if error is not None:
-                inbox.put(partial(_settle, answer, error))
+                bridge.call_soon(partial(_set_result, answer, error))
 
-        job, ticket = self.plain.post(request, self.plain.lifetime(timeout), sent)
-        future, limit = job.take(), seconds(timeout, self.plain.link)
-        future.add_done_callback(lambda done: inbox.put(partial(follow, answer, done)))
+        waiter, cancel = self.blocking.send_async(request, self.blocking.lifetime(timeout), on_published)
+        future, limit = waiter.take_future(), self._limit(timeout)
+        future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
         try:
-            job.learn(await asyncio.wait_for(answer, limit))
+            waiter.set_meta(await asyncio.wait_for(answer, limit))
         except TimeoutError:
-            self._unsend(job, ticket)  # its only caller has gone
-            raise job.late(limit) from None
+            self._cancel_or_revoke(waiter, cancel)
+            raise self.blocking.connection.timeout_error(limit) from None
         except asyncio.CancelledError:
-            self._unsend(job, ticket)
+            self._cancel_or_revoke(waiter, cancel)
             raise
         finally:
-            job.release(future)
-        return job.result()
+            waiter.release_future(future)
+        return waiter.result()
 
-    async def in_thread(self, call: Callable[[], T]) -> T:
-        """Run what blocks in a thread of ours."""
+    async def run_in_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def revoke(self, jobs: Iterable[Job[Any] | None]) -> None:
-        """Tell the workers that nobody waits for these any more; nobody waits for that either, but `close`."""
+    def revoke(self, waiters: Iterable[ResultWaiter[Any] | None]) -> None:
+        """Revoke requests in a thread, whose results are no longer needed; only `close` waits for that."""
         with contextlib.suppress(RuntimeError):  # closed meanwhile
-            self._threads.submit(self.plain.revoke_quietly, list(jobs))
+            self._threads.submit(self.blocking.revoke_quietly, list(waiters))
 
     def close(self) -> None:
-        """Close the connections; blocks."""
-        self.plain.link.listener.close()
-        self._threads.shutdown()  # what is being revoked comes to its end first
-        self.plain.link.close()
+        """Close the connections. Blocks."""
+        self.blocking.connection.listener.close()
+        self._threads.shutdown()  # pending revocations are sent first
+        self.blocking.connection.close()
 
-    def _unsend(self, job: Job[Any], ticket: PendingMessage) -> None:
-        """Take a request back of which nobody will hear: from those that wait to be sent, else from the workers."""
-        if not self.plain.link.withdraw(ticket):
-            self.revoke([job])
+    def _cancel_or_revoke(self, waiter: ResultWaiter[Any], cancel: Callable[[], bool]) -> None:
+        """Cancel a request that is not sent yet; revoke it otherwise."""
+        if not cancel():
+            self.revoke([waiter])
+
+    def _limit(self, timeout: Timeout) -> float | None:
+        return timeout_seconds(timeout, self.blocking.settings.timeout)
 
 
-def _settle(future: "asyncio.Future[Any]", error: HannerError | None) -> None:
+def _set_result(future: "asyncio.Future[Any]", error: HannerError | None) -> None:
     if future.done():
         return
     if error is None:

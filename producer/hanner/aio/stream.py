@@ -1,186 +1,187 @@
-"""Streaming for asyncio: take texts, send parcels, give out documents in order, each as soon as it can be done."""
+"""The asyncio stream: sends texts in chunks and yields documents in order, as soon as they arrive."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-from hanner._requests import answers
+from hanner._requests import FLUSH_AFTER, Chunk, ChunkLimits, chunk_documents, stream_backoff
 from hanner.aio.loop_bridge import LoopBridge
 from hanner.aio.requests import AsyncRequestSender
-from hanner.chunks import Chunk, ChunkLimits
-from hanner.client import SLOW
 from hanner.contract import Document
 from hanner.errors import HannerError, QueueFull, TimedOut
-from hanner.jobs import Job
+from hanner.jobs import ResultWaiter
 from hanner.queue.routing import Destination
-from hanner.utils.backoff import Backoff
 
-NOTHING: Any = object()
-"""What a source gives when something else is due first."""
+NOT_READY: Any = object()
+"""Returned by a source that has no text yet."""
 END: Any = object()
-"""What a source gives when it has no more."""
+"""Returned by a source that is exhausted."""
 
 
-class Stream:
+class AsyncStream:
     """One pass over one source.
 
     Args:
-        outbox: Sends parcels.
-        bounds: How large a parcel gets, and how much may be in flight.
-        limit: Seconds to wait for the next document; None waits for ever.
-        where: Finds out where parcels go.
+        sender: Sends chunks.
+        limits: Size of the chunks, and how much may be in flight.
+        timeout: Seconds to wait for the next document; None is no limit.
+        find_destination: Returns where chunks are sent.
     """
 
     def __init__(
         self,
-        outbox: AsyncRequestSender,
-        bounds: ChunkLimits,
-        limit: float | None,
-        where: Callable[[], Awaitable[Destination]],
+        sender: AsyncRequestSender,
+        limits: ChunkLimits,
+        timeout: float | None,
+        find_destination: Callable[[], Awaitable[Destination]],
     ) -> None:
-        self._find = where
-        self._where: Destination
-        self._outbox = outbox
-        self._link = outbox.plain.link
-        self._bounds = bounds
-        self._limit = limit
-        self._slowdown = Backoff(limit)
-        self._gathered = Chunk()
-        self._refused = False
-        self._flights: deque[_Flight] = deque()
+        self._find_destination = find_destination
+        self._destination: Destination
+        self._sender = sender
+        self._connection = sender.blocking.connection
+        self._limits = limits
+        self._timeout = timeout
+        self._backoff = stream_backoff(timeout)
+        self._chunk = Chunk()
+        self._must_retry = False
+        self._sent: deque[_SentChunk] = deque()
 
     async def run(self, texts: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Document]:
         """Yield one document per text, in order."""
-        self._where = await self._find()
+        self._destination = await self._find_destination()
         source = _Source(texts)
         try:
-            while not source.ended or self._gathered.slots or self._flights:
+            while not source.is_exhausted or self._chunk.results or self._sent:
                 await self._step(source)
-                while self._flights and self._flights[0].arrival.done():
-                    for document in self._flights[0].documents():
+                while self._sent and self._sent[0].future.done():
+                    for document in self._sent[0].documents():
                         yield document
-                    self._flights.popleft()
-                    self._slowdown.progress()
+                    self._sent.popleft()
+                    self._backoff.reset()
         except (GeneratorExit, asyncio.CancelledError, TimedOut, QueueFull):
-            self._outbox.revoke(flight.job for flight in self._flights)
+            self._sender.revoke(each.waiter for each in self._sent)
             raise
         finally:
             source.close()
-            for flight in self._flights:
-                flight.abandon()
+            for each in self._sent:
+                each.unsubscribe()
 
     async def _step(self, source: "_Source") -> None:
-        """Do the one thing that is due: take a text, send what is gathered, or wait for the oldest answer."""
-        if self._refused or (source.ended and self._gathered.slots):
-            await self._launch()
-        elif source.ended or self._bounds.full([*(flight.parcel for flight in self._flights), self._gathered]):
-            await self._wait_for_head()
+        """Do the next thing: take a text, send the chunk, or wait for the oldest result."""
+        if self._must_retry or (source.is_exhausted and self._chunk.results):
+            await self._send()
+        elif source.is_exhausted or self._limits.is_full([*(each.chunk for each in self._sent), self._chunk]):
+            await self._wait_for_oldest()
         else:
-            await self._gather(source)
+            await self._take_text(source)
 
-    async def _gather(self, source: "_Source") -> None:
-        head = self._flights[0].arrival if self._flights else None
-        patience = SLOW if self._gathered.slots else self._limit if head else None
-        text = await source.take(head, patience)
+    async def _take_text(self, source: "_Source") -> None:
+        oldest = self._sent[0].future if self._sent else None
+        timeout = FLUSH_AFTER if self._chunk.results else self._timeout if oldest else None
+        text = await source.take(oldest, timeout)
         if text is END:
             return
-        if text is not NOTHING:
-            self._gathered.add(text, self._bounds.max_chars)
-            if self._bounds.complete(self._gathered):
-                await self._launch()
-        elif head is None or not head.done():  # out of patience
-            if not self._gathered.slots:
-                raise self._late()
-            await self._launch()
+        if text is not NOT_READY:
+            self._chunk.add(text, self._limits.max_chars)
+            if self._limits.is_complete(self._chunk):
+                await self._send()
+        elif oldest is None or not oldest.done():  # the timeout has passed
+            if not self._chunk.results:
+                raise self._timeout_error()
+            await self._send()
 
-    async def _launch(self) -> None:
-        """Send what is gathered. While it is refused, it is due again after a pause, or when an answer has come."""
-        job: Job[list[Document]] | None = None
-        if self._gathered.texts:
+    async def _send(self) -> None:
+        """Send the chunk. After a transient error wait for the backoff's pause, or for a result; `_step` retries."""
+        waiter: ResultWaiter[list[Document]] | None = None
+        if self._chunk.texts:
             try:
-                job = await self._outbox.send(self._outbox.plain.parcel(self._gathered, self._where))
+                waiter = await self._sender.send(self._sender.blocking.chunk_request(self._chunk, self._destination))
             except HannerError as error:
-                if not self._link.passing(error):
+                if not self._connection.is_transient(error):
                     raise
-                self._refused = True
-                pause = self._slowdown.pause(error, asyncio.get_running_loop().time())
-                await (asyncio.wait([self._flights[0].arrival], timeout=pause) if self._flights else _nap(pause))
+                self._must_retry = True
+                pause = self._backoff.next_pause(asyncio.get_running_loop().time())
+                if pause is None:
+                    raise
+                await self._wait_for_result(pause)
                 return
-        self._flights.append(_Flight(self._gathered, job, self._outbox.inbox()))
-        self._gathered, self._refused = Chunk(), False
-        self._slowdown.progress()
+        self._sent.append(_SentChunk(self._chunk, waiter, self._sender.loop_bridge()))
+        self._chunk, self._must_retry = Chunk(), False
+        self._backoff.reset()
 
-    async def _wait_for_head(self) -> None:
-        done, _ = await asyncio.wait([self._flights[0].arrival], timeout=self._limit)
-        if not done:
-            raise self._late()
-
-    def _late(self) -> Exception:
-        return self._link.late(self._limit)
-
-
-async def _nap(seconds: float) -> None:
-    await asyncio.sleep(seconds)
-
-
-class _Flight:
-    """A parcel on its way; its arrival is a future of the running loop's."""
-
-    def __init__(self, parcel: Chunk, job: Job[list[Document]] | None, inbox: LoopBridge) -> None:
-        self.parcel = parcel
-        self.job = job
-        self.arrival: asyncio.Future[Any]
-        if job is None:  # no text of it was worth sending
-            self.arrival = inbox.loop.create_future()
-            self.arrival.set_result(None)
+    async def _wait_for_result(self, seconds: float) -> None:
+        if self._sent:
+            await asyncio.wait([self._sent[0].future], timeout=seconds)
         else:
-            self._future = job.take()
-            self.arrival = inbox.wrap(self._future)
+            await asyncio.sleep(seconds)
+
+    async def _wait_for_oldest(self) -> None:
+        done, _ = await asyncio.wait([self._sent[0].future], timeout=self._timeout)
+        if not done:
+            raise self._timeout_error()
+
+    def _timeout_error(self) -> Exception:
+        return self._connection.timeout_error(self._timeout)
+
+
+class _SentChunk:
+    """A chunk that was sent, and a future of the running loop that is done when its result has arrived."""
+
+    def __init__(self, chunk: Chunk, waiter: ResultWaiter[list[Document]] | None, bridge: LoopBridge) -> None:
+        self.chunk = chunk
+        self.waiter = waiter
+        self.future: asyncio.Future[Any]
+        if waiter is None:  # it had no valid text to send
+            self.future = bridge.loop.create_future()
+            self.future.set_result(None)
+        else:
+            self._thread_future = waiter.take_future()
+            self.future = bridge.wrap_future(self._thread_future)
 
     def documents(self) -> list[Document]:
-        """Return the documents of a parcel that has arrived."""
-        if self.job is not None:
-            self.job.learn(self.arrival.result())
-            self.job.release(self._future)
-        return answers(self.parcel, self.job)
+        """Return the documents of a chunk whose result has arrived."""
+        if self.waiter is not None:
+            self.waiter.set_meta(self.future.result())
+            self.waiter.release_future(self._thread_future)
+        return chunk_documents(self.chunk, self.waiter)
 
-    def abandon(self) -> None:
-        """Wait no more."""
-        if not self.arrival.cancel() and not self.arrival.cancelled():
-            self.arrival.exception()  # seen, so that asyncio does not complain of it
-        if self.job is not None:
-            self.job.release(self._future)
+    def unsubscribe(self) -> None:
+        """Stop waiting for the result."""
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()  # retrieved, so that asyncio does not warn about it
+        if self.waiter is not None:
+            self.waiter.release_future(self._thread_future)
 
 
 class _Source:
-    """A plain or an async iterable, asked for one text at a time."""
+    """A plain or an async iterable that is consumed one text at a time."""
 
     def __init__(self, texts: Iterable[str] | AsyncIterable[str]) -> None:
-        self.ended = False
-        self._asked: asyncio.Future[Any] | None = None
-        self._async = aiter(texts) if isinstance(texts, AsyncIterable) else None
-        self._plain = None if isinstance(texts, AsyncIterable) else iter(texts)
+        self.is_exhausted = False
+        self._next: asyncio.Future[Any] | None = None
+        self._async_iterator = aiter(texts) if isinstance(texts, AsyncIterable) else None
+        self._iterator = None if isinstance(texts, AsyncIterable) else iter(texts)
 
-    async def take(self, other: "asyncio.Future[Any] | None", seconds: float | None) -> Any:
-        """Return a text, or END, or NOTHING when `other` is done or the time is over before."""
-        if self._plain is not None:
-            text: Any = next(self._plain, END)
+    async def take(self, other: "asyncio.Future[Any] | None", timeout: float | None) -> Any:  # noqa: ASYNC109
+        """Return a text, END, or NOT_READY if `other` is done or the timeout has passed first."""
+        if self._iterator is not None:
+            text: Any = next(self._iterator, END)
         else:
-            if self._asked is None:
-                self._asked = asyncio.ensure_future(anext(self._async, END))  # type: ignore[arg-type]
+            if self._next is None:
+                self._next = asyncio.ensure_future(anext(self._async_iterator, END))  # type: ignore[arg-type]
             await asyncio.wait(
-                [self._asked, other] if other else [self._asked],
-                timeout=seconds,
+                [self._next, other] if other else [self._next],
+                timeout=timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if not self._asked.done():
-                return NOTHING
-            text, self._asked = self._asked.result(), None
-        self.ended = text is END
+            if not self._next.done():
+                return NOT_READY
+            text, self._next = self._next.result(), None
+        self.is_exhausted = text is END
         return text
 
     def close(self) -> None:
-        """Ask no more."""
-        if self._asked is not None:
-            self._asked.cancel()
+        """Cancel the request for the next text."""
+        if self._next is not None:
+            self._next.cancel()

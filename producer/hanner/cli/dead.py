@@ -18,7 +18,7 @@ from hanner.cli.errors import UsageError
 from hanner.contract import redact_args
 from hanner.errors import HannerError
 from hanner.queue.dead_letters import DeadLetter, DeadLetters
-from hanner.queue.stats import duration
+from hanner.queue.stats import format_duration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,12 +117,12 @@ def purge(
 
 @contextlib.contextmanager
 def _open_dead_letters(broker: str | None) -> Iterator[DeadLetters]:
-    link = RequestSender(broker, None, {}).link
+    connection = RequestSender(broker, None, {}).connection
     try:
-        with link.translated():
-            yield DeadLetters(link.redis, link.settings.queue)
+        with connection.translate_errors():
+            yield DeadLetters(connection.redis, connection.settings.queue)
     finally:
-        link.close()
+        connection.close()
 
 
 def _select_letters(dead: DeadLetters, code: str | None, older_than: str | None) -> Iterator[DeadLetter]:
@@ -196,6 +196,6 @@ def _print_table(letters: list[DeadLetter]) -> None:
     table = terminal.table("id", "age", "code", "crashes", "reason", right=("age", "crashes"))
     table.columns[0].no_wrap = True
     for letter in letters:
-        age = duration(max(0.0, time.time() - letter.at))
+        age = format_duration(max(0.0, time.time() - letter.at))
         table.add_row(letter.id, age, letter.code, str(letter.crashes), letter.reason)
     terminal.console().print(table)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hanner.errors import HannerError
-from hanner.utils import processes as children
+from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
 GATEWAY_LOG = "gateway.log"
@@ -75,13 +75,13 @@ def run_gateway(listen: ListenAddress, worker_log: Path | None, env: Mapping[str
     command = [sys.executable, "-c", MAIN, "gateway", "--host", listen.host, "--port", str(port)]
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
-        process = children.start(command, output=output, env=env)
+        process = processes.start(command, output=output, env=env)
     url = f"http://{'127.0.0.1' if listen.host == '0.0.0.0' else listen.host}:{port}"  # noqa: S104 - compared only
     try:
         _wait_until_ready(process, url, log)
         yield GatewayProcess(process, url, log)
     finally:
-        children.stop(process, patience=STOP_TIMEOUT)
+        processes.stop(process, timeout=STOP_TIMEOUT)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | None) -> None:
@@ -90,7 +90,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | 
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.wait(POLL_INTERVAL)
-            lines = f"; last lines of its log:\n{children.last_lines(log)}" if log else ""
+            lines = f"; last lines of its log:\n{processes.last_lines(log)}" if log else ""
             raise HannerError(f"the gateway did not start (exit code {code}){lines}")
 
 

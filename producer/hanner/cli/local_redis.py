@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner.utils import processes as children
+from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
 LOG = "server.log"
@@ -80,7 +80,7 @@ class EmbeddedServer:
     @property
     def log(self) -> str:
         """The last lines of its log."""
-        return children.last_lines(self.folder / LOG, 5)
+        return processes.last_lines(self.folder / LOG, 5)
 
     def start(self) -> Self:
         """Start the server, or restart it on the same port with the same data; return when it answers.
@@ -106,7 +106,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Stop the server after it has written its data to disk."""
         if self._process is not None:
-            children.stop(self._process, patience=self._timeout)
+            processes.stop(self._process, timeout=self._timeout)
             self._process = None
 
     def kill(self) -> None:
@@ -125,7 +125,7 @@ class EmbeddedServer:
         command = [binary, *_options(self.port, self.folder)]
         with (self.folder / LOG).open("ab") as log, _locked(self.folder) as lock:
             # The server inherits the lock, so that no other server uses the folder until this one has exited.
-            self._process = children.start(command, output=log, keep=[lock])
+            self._process = processes.start(command, output=log, keep=[lock])
         try:
             self._wait_until_ready(self._process)
         except BaseException:

@@ -18,9 +18,10 @@ from hanner.cli.local_redis import LOG, EmbeddedServer
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError, TimedOut
+from hanner.jobs import wait_for_meta
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery
-from hanner.utils import processes as children
+from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
 if TYPE_CHECKING:
@@ -134,11 +135,11 @@ def _run_worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterato
     command = worker_command(name, "--loglevel", "INFO")
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
-        process = children.start(command, output=output, env=env)
+        process = processes.start(command, output=output, env=env)
     try:
         yield process
     finally:
-        children.stop(process, patience=STOP_TIMEOUT)
+        processes.stop(process, timeout=STOP_TIMEOUT)
 
 
 def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:
@@ -177,7 +178,7 @@ def _query_model(settings: Settings, log: Path | None) -> str:
     """Send one text through the whole stack; return the id of the model that answered."""
     try:
         with Client(settings=settings) as ner:
-            meta = ner.submit(EXAMPLE_TEXT, expires=FIRST_RESULT_TIMEOUT).wait(timeout=FIRST_RESULT_TIMEOUT)
+            meta = wait_for_meta(ner.submit(EXAMPLE_TEXT, expires=FIRST_RESULT_TIMEOUT), FIRST_RESULT_TIMEOUT)
     except TimedOut:  # not an error: a given Redis may have a queue full of requests
         return f"unknown, no result within {FIRST_RESULT_TIMEOUT:g} s (is the queue full?)"
     result = meta.get("result")
@@ -206,5 +207,5 @@ def _report_exit(
 def _with_log(message: str, log: Path | None) -> str:
     if log is None:
         return f"{message}; see its output above"
-    lines = children.last_lines(log)
+    lines = processes.last_lines(log)
     return f"{message}; last lines of its log:\n{lines}" if lines else message

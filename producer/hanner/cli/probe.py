@@ -3,6 +3,7 @@
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
+from hanner.jobs import wait_for_meta
 
 
 def query_model(ner: Client, name: str | None = None) -> str:
@@ -12,7 +13,7 @@ def query_model(ner: Client, name: str | None = None) -> str:
         HannerError: no worker answers, or its result has no model.
     """
     job = ner.submit(EXAMPLE_TEXT, model=name)
-    result = job.wait().get("result")
+    result = wait_for_meta(job).get("result")
     job.result()
     if not isinstance(result, dict) or "model" not in result:
         raise HannerError("the worker's result does not name its model; update hanner on the worker")

@@ -11,7 +11,7 @@ import typer
 from hanner.cli import terminal
 from hanner.client import Client
 from hanner.errors import BrokerUnreachable, HannerError
-from hanner.queue.stats import Backlog, WorkerState, duration
+from hanner.queue.stats import Backlog, WorkerState, format_duration
 from hanner.settings import Settings
 from hanner.transport.celery_app import redact_url
 
@@ -76,7 +76,7 @@ def queue_rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     rows = [
         ("queue", f"{settings.queue} at {redact_url(settings.broker_url)}"),
         ("waiting", waiting),
-        ("oldest", "-" if backlog.oldest_seconds is None else duration(backlog.oldest_seconds)),
+        ("oldest", "-" if backlog.oldest_seconds is None else format_duration(backlog.oldest_seconds)),
         ("done in", "-" if not backlog.depth else _format_estimate(backlog)),
         ("rate", f"{backlog.rate:,.1f} texts/s"),
         ("unacked", f"{terminal.pluralize(backlog.unacked, 'request')} in flight"),
@@ -98,7 +98,7 @@ def _format_waiting(backlog: Backlog, limit: str) -> str:
 
 
 def _format_estimate(backlog: Backlog) -> str:
-    return "unknown" if backlog.seconds is None else f"about {duration(backlog.seconds)} at this rate"
+    return "unknown" if backlog.seconds is None else f"about {format_duration(backlog.seconds)} at this rate"
 
 
 def worker_row(worker: WorkerState) -> list[str]:
@@ -112,7 +112,7 @@ def worker_row(worker: WorkerState) -> list[str]:
         f"{worker.latency_ms:,.1f}",
         f"{worker.unacked:,}",
         f"{worker.texts:,}",
-        duration(max(0.0, time.time() - worker.started)) if worker.started else "-",
+        format_duration(max(0.0, time.time() - worker.started)) if worker.started else "-",
     ]
 
 

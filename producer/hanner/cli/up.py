@@ -16,7 +16,7 @@ from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.settings import variable
 from hanner.transport.celery_app import redact_url
-from hanner.utils.folders import home
+from hanner.utils.processes import data_folder
 
 
 def up(
@@ -42,7 +42,7 @@ def up(
 ) -> None:
     """Start Redis, a worker and the gateway; Ctrl-C stops them."""
     broker = broker or os.environ.get(variable("broker_url")) or None
-    folder = data or home()
+    folder = data or data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with_gateway = gateway_process.is_installed() if gateway is None else gateway
     listen = ListenAddress(host, port) if with_gateway else None

@@ -1,1 +1,1 @@
-"""Flower, set up for hanner: `hanner flower`. Needs the extra `flower`."""
+"""`hanner flower`: Flower, configured for hanner. Needs the extra `flower`."""

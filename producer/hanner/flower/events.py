@@ -1,6 +1,6 @@
-"""What Flower takes note of: Celery's events, with hanner's own fields shown and no text let in.
+"""Celery's events as Flower receives them: with hanner's own fields, and without texts. Runs in Flower's thread.
 
-Flower's own classes are Celery's with more in them; what is added here are fields of a task, and two filters.
+Subclasses Flower's event consumer, which is Celery's with additions. Reaches into Celery's class of tasks.
 """
 
 import logging
@@ -12,31 +12,31 @@ from celery.events import EventReceiver
 from celery.events.state import Task
 from flower.events import Events as FlowerEvents
 
-SHOWN = ("batch", "batch_size", "waited_ms", "characters")
-"""Fields of hanner's events that a task's page and the API show besides Celery's: the number that the worker gave the
-batch, how many requests were in it, how long this one waited in the worker, and how long its texts are together."""
+EXTRA_FIELDS = ("batch", "batch_size", "waited_ms", "characters")
+"""Fields of hanner's events that a task's page and the API show in addition to Celery's: the number of the batch, how
+many requests it had, how long this one waited in the worker, and the length of its texts together."""
 TEXT_FIELDS = ("args", "kwargs")
-PAUSE = 2.0
-"""Seconds until Redis is tried again. Flower's own pause doubles without end: after an outage of an hour it is deaf for
-another."""
-SILENCE = 60.0
-"""Seconds without any event after which the connection counts as dead: a worker sends one every two."""
+RECONNECT_PAUSE = 2.0
+"""Seconds between attempts to reconnect. Flower's own pause doubles without limit: after an outage of an hour it would
+wait for another hour."""
+RECEIVE_TIMEOUT = 60.0
+"""Seconds without any event after which the connection is replaced: a worker sends an event every two seconds."""
 
 logger = logging.getLogger(__name__)
 
 
-def show_fields() -> None:
-    """Let Celery's account of a task keep SHOWN, too; it drops other fields when it is copied or stored."""
-    for name in SHOWN:
+def add_task_fields() -> None:
+    """Add EXTRA_FIELDS to Celery's class of tasks, which drops unknown fields when a task is copied or stored."""
+    for name in EXTRA_FIELDS:
         if name not in Task._fields:
             Task._fields = (*Task._fields, name)
             setattr(Task, name, None)
 
 
-def without_text(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event of a sender's without the arguments that it quotes.
+def remove_text(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event without the arguments in it.
 
-    Workers mask them. But a Celery app that is told to send `task-sent` tells the arguments of its requests itself.
+    Workers redact arguments, but a Celery app that is configured to send `task-sent` events does not.
     """
     if event["type"] != "task-sent":
         return dict(event)
@@ -44,33 +44,35 @@ def without_text(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Events(FlowerEvents):  # type: ignore[misc]
-    """Flower's events, filtered.
+    """Flower's event consumer, with a filter.
 
     Args:
-        *args: Flower's.
-        log_text: Texts may be shown.
-        pause: Waits so many seconds.
-        **options: Flower's.
+        *args: Passed to Flower.
+        log_text: Whether to show texts.
+        sleep: Waits for a number of seconds.
+        **options: Passed to Flower.
     """
 
-    def __init__(self, *args: Any, log_text: bool, pause: Callable[[float], None] = time.sleep, **options: Any) -> None:
-        self._pause = pause
-        self._filter: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict if log_text else without_text
+    def __init__(self, *args: Any, log_text: bool, sleep: Callable[[float], None] = time.sleep, **options: Any) -> None:
+        self._sleep = sleep
+        self._filter: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict if log_text else remove_text
         super().__init__(*args, **options)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        """Take one event, on the thread that listens."""
+        """Process one event, in the thread that receives events."""
         super().on_event(self._filter(event))
 
     def run(self) -> NoReturn:
-        """Listen for ever; the thread that does ends with the process."""
+        """Receive events without end, in a daemon thread."""
         while True:
             try:
                 with self.capp.connection() as connection:
                     receiver = EventReceiver(connection, handlers={"*": self.on_event}, app=self.capp)
-                    receiver.capture(limit=None, timeout=SILENCE, wakeup=True)
+                    receiver.capture(limit=None, timeout=RECEIVE_TIMEOUT, wakeup=True)
             except TimeoutError:
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, events are to be heard again
-                logger.warning("events cannot be heard (%s); trying again in %s s", type(error).__name__, PAUSE)
-                self._pause(PAUSE)
+            except Exception as error:  # noqa: BLE001 - after any error, events must be received again
+                logger.warning(
+                    "events cannot be received (%s); retrying in %s s", type(error).__name__, RECONNECT_PAUSE
+                )
+                self._sleep(RECONNECT_PAUSE)

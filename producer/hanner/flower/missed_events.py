@@ -1,85 +1,96 @@
-"""Events get lost: when a worker is killed, when Flower was away or too slow. Results do not: this module reads them.
+"""Reconciles Flower with Redis: events may be lost, results are not. Pure: the caller passes in how to read results.
 
-For requests that Flower has heard nothing of for a while, it looks into Redis whether they have ended, and tells Flower
-so as if it had heard.
+Events are lost when a worker is killed, or when Flower is down or too slow. For tasks without an event for a while, the
+result is read from Redis, and the missed event is made from it.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery import states
 
-PATIENCE = 10.0
-"""Seconds without a word of a request, after which its result is looked for."""
-MOST = 2000
+OVERDUE_AFTER = 10.0
+"""Seconds without an event of an unfinished task, after which its result is read."""
+MAX_READ = 2000
 """Results that are read in one round."""
-ENDS = {states.SUCCESS: "task-succeeded", states.FAILURE: "task-failed", states.REVOKED: "task-revoked"}
+EVENT_TYPES = {states.SUCCESS: "task-succeeded", states.FAILURE: "task-failed", states.REVOKED: "task-revoked"}
 
-Read = Callable[[Sequence[str]], Sequence[bytes | None]]
+ReadResults = Callable[[Sequence[str]], Sequence[bytes | None]]
 
 
-class Mender:
-    """Finds the ends that Flower has missed.
+class OverdueTask(NamedTuple):
+    """A task without an event for too long: its id, its worker's name, and Celery's logical clock."""
+
+    id: str
+    worker: str
+    clock: int
+
+
+class Reconciler:
+    """Finds tasks that have ended without an event.
 
     Args:
-        read: Returns what is stored as the results of task ids, None where there is nothing.
+        read_results: Returns what is stored as the results of task ids, None where there is nothing.
     """
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
-        self._last = ""
+    def __init__(self, read_results: ReadResults) -> None:
+        self._read_results = read_results
+        self._last_id = ""
 
-    def silent(self, tasks: Iterable[tuple[str, Any]], now: float) -> list[tuple[str, str, int]]:
-        """Return id, worker and logical clock of up to MOST unfinished tasks that were not heard of for PATIENCE.
+    def overdue(self, tasks: Iterable[tuple[str, Any]], now: float) -> list[OverdueTask]:
+        """Return at most MAX_READ unfinished tasks without an event for OVERDUE_AFTER.
 
-        Each round goes on behind the last one of the round before, so that many that really wait hide no other.
+        Each round starts after the last task of the previous round, so that many waiting tasks do not hide others.
 
         Args:
-            tasks: Task ids and Celery's accounts of them, oldest first.
+            tasks: Task ids and Celery's task objects, oldest first.
             now: Unix seconds.
         """
-        before = now - PATIENCE
-        open_ = [(i, task) for i, task in tasks if task.state not in states.READY_STATES and task.worker is not None]
-        found = [(i, task.worker.hostname, task.clock) for i, task in open_ if (task.timestamp or 0) < before]
-        start = next((n + 1 for n, (task_id, *_) in enumerate(found) if task_id == self._last), 0)
-        chosen = (found[start:] + found[:start])[:MOST]
-        self._last = chosen[-1][0] if chosen else ""
+        before = now - OVERDUE_AFTER
+        found = [
+            OverdueTask(task_id, task.worker.hostname, task.clock)
+            for task_id, task in tasks
+            if task.state not in states.READY_STATES and task.worker is not None and (task.timestamp or 0) < before
+        ]
+        start = next((n + 1 for n, task in enumerate(found) if task.id == self._last_id), 0)
+        chosen = (found[start:] + found[:start])[:MAX_READ]
+        self._last_id = chosen[-1].id if chosen else ""
         return chosen
 
-    def ends(self, silent: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
-        """Return an event for each of `silent` that has ended.
+    def missed_events(self, overdue: Sequence[OverdueTask]) -> list[dict[str, Any]]:
+        """Return an event for each overdue task that has ended.
 
         Raises:
-            RedisError: Redis is away.
+            RedisError: Redis is unreachable.
         """
-        if not silent:
+        if not overdue:
             return []
-        results = self._read([task_id for task_id, *_ in silent])
-        pairs = zip(silent, results, strict=True)
-        return [end for task, result in pairs if result is not None and (end := _end(*task, result)) is not None]
+        results = self._read_results([task.id for task in overdue])
+        pairs = zip(overdue, results, strict=True)
+        return [event for task, result in pairs if result is not None and (event := _event(task, result)) is not None]
 
 
-def _end(task_id: str, worker: str, clock: int, stored: bytes) -> dict[str, Any] | None:
-    """Make the event that was not heard out of what is stored; None if that is no end."""
+def _event(task: OverdueTask, stored: bytes) -> dict[str, Any] | None:
+    """Return the event of a stored result, or None if the task has not ended."""
     try:
         meta = json.loads(stored)
-        kind, done = ENDS[meta["status"]], datetime.fromisoformat(meta["date_done"]).timestamp()
+        kind, done_at = EVENT_TYPES[meta["status"]], datetime.fromisoformat(meta["date_done"]).timestamp()
     except (ValueError, KeyError, TypeError):
         return None
-    event = {"type": kind, "uuid": task_id, "hostname": worker, "timestamp": done, "local_received": None}
-    return event | {"clock": clock + 1} | _told(kind, meta.get("result"))
+    event = {"type": kind, "uuid": task.id, "hostname": task.worker, "timestamp": done_at, "local_received": None}
+    return event | {"clock": task.clock + 1} | _describe_result(kind, meta.get("result"))
 
 
-def _told(kind: str, result: Any) -> dict[str, Any]:
-    """Return what the event says of the result: never a word of the text."""
+def _describe_result(kind: str, result: Any) -> dict[str, Any]:
+    """Return the event's fields for the result, without any text."""
     if kind == "task-failed":
         error = result if isinstance(result, Mapping) else {}
-        said = ", ".join(map(repr, error.get("exc_message") or ()))
-        return {"exception": f"{error.get('exc_type', 'an error')}({said})", "traceback": ""}
+        arguments = ", ".join(map(repr, error.get("exc_message") or ()))
+        return {"exception": f"{error.get('exc_type', 'an error')}({arguments})", "traceback": ""}
     if kind == "task-revoked":
         return {}
     documents = result.get("documents", [result]) if isinstance(result, Mapping) else []
-    entities = sum(len(each.get("entities", ())) for each in documents if isinstance(each, Mapping))
-    return {"result": f"<{entities} entities, read from Redis: the worker's own word was lost>"}
+    count = sum(len(each.get("entities", ())) for each in documents if isinstance(each, Mapping))
+    return {"result": f"<{count} entities, read from Redis: the worker's event was lost>"}

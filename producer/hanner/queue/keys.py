@@ -1,17 +1,22 @@
-"""Names of the Redis keys of a queue: leases, unacknowledged messages, crash counts, dead letters.
+"""Names of the Redis keys of a queue: lists, leases, unacknowledged messages, dead letters, results. Pure.
 
-The queue itself is two kombu lists, NAME for interactive requests and NAME.bulk for bulk ones; Celery's Redis backend
-stores the results. All times are Redis' own, so clocks of other machines do not matter.
+The queue consists of two lists of kombu: NAME for interactive requests and NAME.bulk for bulk requests. Results are
+stored under the keys of Celery's Redis backend. All times are Redis' own, so that the clocks of machines do not matter.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 BULK = ".bulk"
-"""What the name of a queue's second list ends in."""
+"""Suffix of the name of a queue's bulk list."""
 SEPARATOR = "\x06\x16"
-"""What kombu puts between a queue's name and the step of a priority; it has 3, 6 and 9, the highest being 0."""
+"""What kombu puts between a queue's name and a priority step; the steps are 3, 6 and 9, and 0 is the highest."""
 QUEUES = "hanner:queues"
-"""Set: all queues that a worker has ever worked on; it tells a model that rests from one that is misspelt."""
+"""Set: all queues that a worker has ever served. It distinguishes a model without workers from a misspelt name."""
+RESULT_PREFIX = "celery-task-meta-"
+KEYS_PER_COMMAND = 500
+"""Keys in one command: enough to be efficient, few enough not to block Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +24,33 @@ class QueueKeys:
     """The keys of one queue.
 
     Attributes:
-        queue: the queue's name.
+        queue: The queue's name.
     """
 
     queue: str
 
     @property
     def bulk(self) -> str:
-        """Name of the queue's second list, for what nobody sits and waits for."""
+        """Name of the queue's bulk list, for requests whose callers can wait."""
         return f"{self.queue}{BULK}"
 
     @property
     def interactive_lists(self) -> list[str]:
-        """The lists that go first: the queue itself, and kombu's own for messages with a priority."""
+        """The lists that workers take from first: the queue itself, and kombu's lists for messages with a priority."""
         return _steps(self.queue)
 
     @property
     def bulk_lists(self) -> list[str]:
-        """The same of the bulk queue."""
+        """The same lists of the bulk queue."""
         return _steps(self.bulk)
 
     @property
     def lists(self) -> list[str]:
-        """All lists in which messages wait."""
+        """All lists that messages may wait in."""
         return self.interactive_lists + self.bulk_lists
 
     def is_bulk(self, name: str) -> bool:
-        """Tell whether a list is one of `bulk_lists`."""
+        """Return whether a list is one of `bulk_lists`."""
         return name.partition(SEPARATOR)[0] == self.bulk
 
     @property
@@ -79,16 +84,16 @@ class QueueKeys:
 
     @property
     def crashes(self) -> str:
-        """Hash: task id -> processes that died while they worked on it; removed when the task ends."""
+        """Hash: task id -> number of processes that died running it; deleted when the task ends."""
         return f"hanner:{self.queue}:crashes"
 
     @property
     def dead(self) -> str:
         """Hash: task id -> dead letter, a JSON object.
 
-        id, task, code, reason, crashes, at (Unix time, s, a float), list (that the message came from), message (the raw
-        queue message, a string). To retry one: delete its result, remove it here and from `dead_index`, and push the
-        message to its list. The result must be deleted because the first answer to a task id is kept.
+        id, task, code, reason, crashes, at (Unix time, s, a float), list (where the message came from), message (the
+        raw queue message, a string). To retry one: delete its result, remove it here and in `dead_index`, and push the
+        message to its list. The result has to be deleted because the first result of a task id is final.
         """
         return f"hanner:{self.queue}:dead"
 
@@ -102,6 +107,17 @@ def _steps(name: str) -> list[str]:
     return [name, *(f"{name}{SEPARATOR}{step}" for step in (3, 6, 9))]
 
 
+def result_key(task_id: str) -> str:
+    """Return the key of a task's result, which is also the channel on which Celery publishes it."""
+    return RESULT_PREFIX + task_id
+
+
+def batched(ids: Iterable[str], size: int = KEYS_PER_COMMAND) -> Iterator[list[str]]:
+    """Yield lists of at most `size` ids, for commands with many keys."""
+    source = iter(ids)
+    return iter(lambda: list(islice(source, size)), [])
+
+
 def as_text(value: bytes | str) -> str:
-    """Return what a client of redis-py gives, whether or not it decodes."""
+    """Return a reply of redis-py as a string, whether or not the client decodes replies."""
     return value.decode() if isinstance(value, bytes) else value

@@ -1,6 +1,6 @@
-"""The queue as Prometheus sees it: gauges that are read from Redis at every scrape. Needs prometheus_client.
+"""Prometheus gauges of a queue. Needs prometheus_client; reads nothing itself, the caller passes in a Backlog.
 
-Every worker and every gateway tells the same of a queue, so that it is known whoever is down: take their `max`.
+Every worker and every gateway exports the same gauges, so that some source is always up. Aggregate them with `max`.
 """
 
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ from prometheus_client.core import GaugeMetricFamily
 from hanner.queue.stats import Backlog
 
 HELP: Final = {
-    "hanner_queue_up": "Whether Redis answered this scrape (1) or not (0); then it tells nothing else of the queue.",
-    "hanner_queue_depth": "Requests that wait; those that workers hold are not among them.",
-    "hanner_queue_limit": "HANNER_MAX_QUEUE: most requests of each priority that may wait; 0 is no limit.",
-    "hanner_queue_oldest_age_seconds": "Age of the oldest waiting request; 0 when none waits, absent when its sender "
-    "did not say when it sent.",
-    "hanner_queue_unacked": "Requests that workers hold and have not answered yet.",
-    "hanner_queue_dead_letters": "Dead letters that are kept.",
-    "hanner_queue_workers": "Workers whose lease holds.",
+    "hanner_queue_up": "Whether Redis answered this scrape (1) or not (0); if not, the other gauges are absent.",
+    "hanner_queue_depth": "Waiting requests; in-flight requests are not included.",
+    "hanner_queue_limit": "HANNER_MAX_QUEUE: maximum number of waiting requests of each priority; 0 is no limit.",
+    "hanner_queue_oldest_age_seconds": "Age of the oldest waiting request; 0 if none waits, absent if its send time "
+    "is unknown.",
+    "hanner_queue_unacked": "Requests that workers have fetched and not acknowledged.",
+    "hanner_queue_dead_letters": "Dead letters.",
+    "hanner_queue_workers": "Workers with a valid lease.",
 }
 
 BY_PRIORITY: Final = ("hanner_queue_depth", "hanner_queue_oldest_age_seconds")
 
 
-def families(queue: str, limit: int, backlog: Backlog | None) -> Iterator[Metric]:
+def queue_metrics(queue: str, limit: int, backlog: Backlog | None) -> Iterator[Metric]:
     """Yield the gauges of one queue.
 
     Args:
         queue: Its name.
         limit: HANNER_MAX_QUEUE.
-        backlog: What is in it; None when Redis did not answer.
+        backlog: Its state; None if Redis did not answer.
     """
     values: dict[str, dict[str, float | None]] = {
         "hanner_queue_up": {"": float(backlog is not None)},
@@ -47,9 +47,9 @@ def families(queue: str, limit: int, backlog: Backlog | None) -> Iterator[Metric
             "hanner_queue_dead_letters": {"": backlog.dead},
             "hanner_queue_workers": {"": len(backlog.workers)},
         }
-    for name, told in HELP.items():
+    for name, help_text in HELP.items():
         by_priority = name in BY_PRIORITY
-        family = GaugeMetricFamily(name, told, labels=["queue", "priority"] if by_priority else ["queue"])
+        family = GaugeMetricFamily(name, help_text, labels=["queue", "priority"] if by_priority else ["queue"])
         for priority, value in values.get(name, {}).items():
             if value is not None:
                 family.add_metric([queue, priority] if by_priority else [queue], value)

@@ -1,4 +1,4 @@
-"""Where a request goes: the queue of its model, and which of its two lists. Pure."""
+"""Routing: which queue a model's requests go to, and which of its two lists. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -14,31 +14,31 @@ PriorityName = Literal["interactive", "bulk"]
 
 
 class Priority(StrEnum):
-    """Who goes first: workers take interactive requests before bulk ones, of whatever age."""
+    """The priority of a request: workers take interactive requests before bulk requests of any age."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
 
     @classmethod
-    def of(cls, given: str) -> "Priority":
-        """Read what a caller gave.
+    def parse(cls, value: str) -> "Priority":
+        """Return the priority with this name.
 
         Raises:
-            InvalidSettings: it is neither.
+            InvalidSettings: there is no such priority.
         """
         try:
-            return cls(given)
+            return cls(value)
         except ValueError:
-            raise InvalidSettings(f"priority must be 'interactive' or 'bulk', not {given!r}") from None
+            raise InvalidSettings(f"priority must be 'interactive' or 'bulk', not {value!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a request goes.
+    """The queue and list of a request.
 
     Attributes:
-        queue: the queue's name.
-        priority: which of its lists.
+        queue: The queue's name.
+        priority: Selects one of its two lists.
     """
 
     queue: str
@@ -46,25 +46,25 @@ class Destination:
 
     @property
     def list(self) -> str:
-        """The list of Redis' that it is pushed to, which is also the name of a queue of Celery's."""
+        """The Redis list that requests are pushed to, which is also the name of a Celery queue."""
         return QueueKeys(self.queue).bulk if self.priority is Priority.BULK else self.queue
 
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What a model may be called by a client."""
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Valid names of models."""
 
 
-def read_routes(text: str) -> dict[str, str]:
-    """Read HANNER_ROUTES: `model=queue,model=queue`.
+def parse_routes(text: str) -> dict[str, str]:
+    """Return the routes in HANNER_ROUTES: `model=queue,model=queue`.
 
     Raises:
-        ValueError: it cannot be read; the sentence says where.
+        ValueError: the syntax is invalid; the message quotes the invalid part.
     """
     routes: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         model, _, queue = (piece.strip() for piece in part.partition("="))
-        if not NAME.fullmatch(model) or not queue or queue.endswith(BULK):
-            raise ValueError(f"{part!r} is no route; write model=queue,model=queue")
+        if not MODEL_NAME.fullmatch(model) or not queue or queue.endswith(BULK):
+            raise ValueError(f"{part!r} is not a route; write model=queue,model=queue")
         if routes.setdefault(model, queue) != queue:
             raise ValueError(f"model {model!r} has two queues; name one")
     return routes
@@ -74,23 +74,23 @@ def queue_of(model: str, routes: Mapping[str, str]) -> str:
     """Return the queue of a model.
 
     Raises:
-        UnknownModel: no model can have this name.
+        UnknownModel: the name is not a valid model name.
     """
     if (queue := routes.get(model)) is not None:
         return queue
     queue = f"{DEFAULT_QUEUE}.{model}"
-    if not NAME.fullmatch(model) or queue.endswith(BULK):
+    if not MODEL_NAME.fullmatch(model) or queue.endswith(BULK):
         raise UnknownModel(
-            f"no model can be called {model!r}; a name has letters, digits, dots, underscores and hyphens, "
-            f"and does not end in {BULK[1:]}"
+            f"{model!r} is not a valid model name; use letters, digits, dots, underscores and hyphens, "
+            f"and do not end it with {BULK[1:]}"
         )
     return queue
 
 
-def unknown(model: str, queue: str, routes: Mapping[str, str]) -> UnknownModel:
-    """Return the error for a model that nobody has ever run."""
+def unknown_model_error(model: str, queue: str, routes: Mapping[str, str]) -> UnknownModel:
+    """Return the error for a model that no worker has ever served."""
     listed = f"; HANNER_ROUTES names {', '.join(sorted(routes))}" if routes else ""
     return UnknownModel(
         f"no worker of model {model!r} has ever run here{listed}. Correct the name, start a worker with "
-        f"HANNER_QUEUE={queue} and HANNER_MODEL, or say in HANNER_ROUTES which queue it is on"
+        f"HANNER_QUEUE={queue} and HANNER_MODEL, or map the model to its queue in HANNER_ROUTES"
     )

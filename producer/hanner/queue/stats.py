@@ -1,6 +1,6 @@
-"""What waits and who works: one read-only look at the queue, in one round trip. All of it comes from Redis.
+"""The state of a queue: waiting requests and workers, read from Redis in one round trip. Changes nothing.
 
-`Client.backlog()` and `AsyncClient.backlog()` give a `Backlog`; `hanner status`, the gateway and QueueFull tell it.
+`Client.backlog()` and `AsyncClient.backlog()` return a `Backlog`; `hanner status`, the gateway and QueueFull report it.
 """
 
 import json
@@ -13,42 +13,15 @@ from redis import Redis
 from hanner.contract import HEADER
 from hanner.errors import QueueFull
 from hanner.queue.keys import QueueKeys, as_text
+from hanner.utils.lua import load_script
 
-SAMPLE: Final = 16
-"""Messages whose headers are read to learn how many texts the waiting requests hold."""
-
-# Bodies hold the texts, may be large, and are not needed: of a message only what follows its body is returned.
-# KEYS: dead letters, leases, lists. ARGV: the owners' key without the id, messages to sample, the first bulk list.
-# Returns the time, depth and a sample of each kind, the oldest of each list, dead letters, workers.
-LOOK: Final = """
-local now = redis.call('TIME')
-local function tail(list, index)
-    local message = redis.call('LINDEX', list, index)
-    local start = message and string.find(message, '"headers":', 1, true)
-    return start and string.sub(message, start) or ''
-end
-local depth, oldest, sample = {0, 0}, {{}, {}}, {{}, {}}
-for k = 3, #KEYS do
-    local length, kind = redis.call('LLEN', KEYS[k]), k < tonumber(ARGV[3]) and 1 or 2
-    depth[kind] = depth[kind] + length
-    if length > 0 then
-        oldest[kind][#oldest[kind] + 1] = tail(KEYS[k], -1)
-        local many = math.min(length, tonumber(ARGV[2]))
-        for i = 0, many - 1 do
-            sample[kind][#sample[kind] + 1] = tail(KEYS[k], math.floor(i * length / many))
-        end
-    end
-end
-local workers = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000), '+inf')) do
-    workers[#workers + 1] = {id, redis.call('HGETALL', ARGV[1] .. id)}
-end
-return {now[1] .. '.' .. string.format('%06d', now[2]), depth, oldest, sample, redis.call('HLEN', KEYS[1]), workers}
-"""
+SAMPLE_SIZE: Final = 16
+"""Messages per list whose headers are read to estimate the number of texts in all waiting requests."""
+BACKLOG: Final = load_script(__package__, "backlog")
 
 
 def _number(value: Any) -> Any:
-    """What an older or newer worker leaves empty counts as nothing."""
+    """Return 0 for a field that an older or newer worker leaves empty."""
     return value or 0
 
 
@@ -57,20 +30,20 @@ Amount = Annotated[float, BeforeValidator(_number)]
 
 
 class WorkerState(BaseModel):
-    """A worker whose lease holds, as it described itself when it last renewed it.
+    """A worker with a valid lease, as of its last heartbeat.
 
     Attributes:
-        id: Names it among the leases.
-        host: Its machine.
-        pid: Its parent process.
-        processes: Processes in its pool.
+        id: Its id among the leases.
+        host: Its host name.
+        pid: Id of its parent process.
+        processes: Number of processes in its pool.
         model: NAME@DIGEST8.
-        started: Unix seconds.
-        texts: Texts it has answered since.
-        rate: Texts a second, of late.
-        batch_texts: Mean number of texts in a batch, of late.
-        latency_ms: Mean time from being received to being answered, of late.
-        unacked: Requests it holds and has not answered yet.
+        started: When it started, Unix seconds.
+        texts: Number of texts it has answered since.
+        rate: Texts per second, recently.
+        batch_texts: Mean number of texts in a batch, recently.
+        latency_ms: Mean time from receiving a request to its result, recently.
+        unacked: Requests that it has fetched and not acknowledged.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -89,20 +62,20 @@ class WorkerState(BaseModel):
 
 
 class Backlog(BaseModel):
-    """The queue at one moment.
+    """The state of a queue at one moment.
 
     Attributes:
-        depth: Requests that wait; those a worker holds are not among them.
-        texts: Texts in them; estimated from a sample where requests hold several.
-        bulk: How many of these requests are bulk, which workers take only when no interactive ones wait.
-        bulk_texts: Texts in those.
-        oldest_seconds: How long the oldest of all has waited; None when nothing waits or its sender did not say when.
-        interactive_oldest_seconds: The same of the interactive ones.
-        bulk_oldest_seconds: The same of the bulk ones.
-        unacked: Requests that workers hold and have not answered yet.
+        depth: Waiting requests; in-flight requests are not included.
+        texts: Texts in them; estimated from a sample if requests contain several.
+        bulk: How many of these requests are bulk; workers take them only when no interactive request waits.
+        bulk_texts: Texts in the bulk requests.
+        oldest_seconds: Age of the oldest waiting request; None if none waits, or its send time is unknown.
+        interactive_oldest_seconds: The same for interactive requests.
+        bulk_oldest_seconds: The same for bulk requests.
+        unacked: Requests that workers have fetched and not acknowledged.
         dead: Dead letters.
-        rate: Texts a second of all workers together, of late.
-        workers: Those whose lease holds, by host and process.
+        rate: Texts per second of all workers together, recently.
+        workers: Workers with a valid lease, sorted by host and process id.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -121,27 +94,24 @@ class Backlog(BaseModel):
 
     @property
     def seconds(self) -> float | None:
-        """How long what waits will take at this rate; None when no rate is known."""
+        """Estimated seconds until the queue drains at the current rate; None if no rate is known."""
         return self.texts / self.rate if self.rate > 0 else None
 
     @property
     def interactive_seconds(self) -> float | None:
-        """The same of what is not bulk, which goes first."""
+        """The same for interactive requests alone, which workers take first."""
         return (self.texts - self.bulk_texts) / self.rate if self.rate > 0 else None
 
 
 def read_backlog(redis: Redis, queue: str) -> Backlog:
-    """Look at a queue. Errors of redis-py pass through."""
+    """Return the state of a queue. Errors of redis-py pass through."""
     keys = QueueKeys(queue)
     names = [keys.dead, keys.leases, *keys.lists]
-    look: Any = redis.register_script(LOOK)
-    bulk_from = names.index(keys.bulk) + 1
-    now, depths, oldest, samples, dead, workers = look(keys=names, args=[keys.worker(""), SAMPLE, bulk_from])
-    texts = [
-        _texts(depth, [_told(tail)["texts"] for tail in sample]) for depth, sample in zip(depths, samples, strict=True)
-    ]
-    known = sorted((_worker(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
-    ages = [_age(float(now), tails) for tails in oldest]
+    first_bulk_list = names.index(keys.bulk) + 1
+    now, depths, oldest, samples, dead, workers = BACKLOG(redis, names, [keys.worker(""), SAMPLE_SIZE, first_bulk_list])
+    texts = [_estimate_texts(depth, sample) for depth, sample in zip(depths, samples, strict=True)]
+    states = sorted((_worker_state(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
+    ages = [_oldest_age(float(now), messages) for messages in oldest]
     return Backlog(
         depth=sum(depths),
         texts=sum(texts),
@@ -150,32 +120,32 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         oldest_seconds=max((age for age in ages if age is not None), default=None),
         interactive_oldest_seconds=ages[0],
         bulk_oldest_seconds=ages[1],
-        unacked=sum(worker.unacked for worker in known),
+        unacked=sum(worker.unacked for worker in states),
         dead=dead,
-        rate=sum(worker.rate for worker in known),
-        workers=tuple(known),
+        rate=sum(worker.rate for worker in states),
+        workers=tuple(states),
     )
 
 
-def full(why: str, backlog: Backlog, *, bulk: bool = False) -> QueueFull:
-    """Return the error for a queue that takes no more: `why`, how long what waits will take, and what to do.
+def queue_full_error(reason: str, backlog: Backlog, *, bulk: bool = False) -> QueueFull:
+    """Return the error for a full queue: the reason, an estimate of when it drains, and the next step.
 
-    For a bulk request all that waits goes before it, for an interactive one only what is interactive.
+    A bulk request waits for the whole backlog, an interactive one only for interactive requests.
     """
     seconds = backlog.seconds if bulk else backlog.interactive_seconds
     if seconds is not None:
-        when = f"at {backlog.rate:,.0f} texts/s the workers need about {duration(seconds)} for what waits"
+        estimate = f"at {backlog.rate:,.0f} texts/s the workers need about {format_duration(seconds)} for the backlog"
     elif backlog.workers:
-        when = "the workers have not said yet how fast they are"
+        estimate = "the workers have not reported a rate yet"
     else:
-        when = "no worker runs"
-    error = QueueFull(f"the queue is full: {why}; {when}. Wait and send again, use stream(), or start more workers")
+        estimate = "no worker runs"
+    error = QueueFull(f"the queue is full: {reason}; {estimate}. Retry later, use stream(), or start more workers")
     error.seconds = seconds
     return error
 
 
-def duration(seconds: float) -> str:
-    """Say a duration with two units at most: `2 min 28 s`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration with at most two units: `2 min 28 s`."""
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
     whole = max(1, round(seconds))
     parts = []
@@ -186,30 +156,31 @@ def duration(seconds: float) -> str:
     return " ".join(part for part in parts[first : first + 2] if part)
 
 
-def _age(now: float, tails: Sequence[bytes | str]) -> float | None:
-    """Return for how many seconds the oldest of these messages has waited, if one says when it was sent."""
-    sent = [told["sent_at"] for told in map(_told, tails) if told["sent_at"]]
+def _oldest_age(now: float, messages: Sequence[bytes | str]) -> float | None:
+    """Return the age in seconds of the oldest message, or None if no message has a send time."""
+    sent = [sent_at for _, sent_at in map(_texts_and_time, messages) if sent_at]
     return max(0.0, now - min(sent)) if sent else None
 
 
-def _texts(depth: int, sample: Sequence[int]) -> int:
-    return round(depth * sum(sample) / len(sample)) if sample else 0
+def _estimate_texts(depth: int, sample: Sequence[bytes | str]) -> int:
+    texts = [count for count, _ in map(_texts_and_time, sample)]
+    return round(depth * sum(texts) / len(texts)) if texts else 0
 
 
-def _told(tail: bytes | str) -> dict[str, Any]:
-    """Return what a message's end says: `texts` and `sent_at`; one text at an unknown time when it says nothing."""
+def _texts_and_time(headers_part: bytes | str) -> tuple[int, float]:
+    """Return the number of texts in a message and its send time; 1 and 0.0 if its headers do not have them."""
     try:
-        headers = json.loads(b"{" + tail if isinstance(tail, bytes) else "{" + tail)["headers"]
-        said = headers.get(HEADER) or {}
-        return {"texts": max(1, int(said.get("texts", 1))), "sent_at": float(said.get("sent_at", 0))}
+        part = headers_part if isinstance(headers_part, bytes) else headers_part.encode()
+        header = json.loads(b"{" + part)["headers"].get(HEADER) or {}
+        return max(1, int(header.get("texts", 1))), float(header.get("sent_at", 0))
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):  # anybody may send
-        return {"texts": 1, "sent_at": 0.0}
+        return 1, 0.0
 
 
-def _worker(worker: bytes | str, fields: Sequence[bytes | str]) -> WorkerState:
-    said = [as_text(field) for field in fields]
-    described = dict(zip(said[::2], said[1::2], strict=True))
+def _worker_state(worker: bytes | str, fields: Sequence[bytes | str]) -> WorkerState:
+    values = [as_text(field) for field in fields]
+    described = dict(zip(values[::2], values[1::2], strict=True))
     try:
         return WorkerState(**described | {"id": as_text(worker)})  # type: ignore[arg-type]
-    except ValidationError:  # what it says cannot be read; that it is there can
+    except ValidationError:  # its fields cannot be read, but its lease is valid
         return WorkerState(id=as_text(worker))

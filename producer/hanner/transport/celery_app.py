@@ -1,4 +1,4 @@
-"""Celery as hanner sets it up: the one place where it is configured. Opens no connection and reads no environment."""
+"""The configuration of Celery, for client and worker. Opens no connection and reads no environment variables."""
 
 import ssl
 from typing import Any
@@ -14,30 +14,30 @@ from hanner.settings import Settings
 
 SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
 DEFAULT_MASTER = "mymaster"
-"""Name of the master that sentinels are asked for, unless the URL ends in `?master_name=…`."""
+"""Name of the master that sentinels are asked for, unless the URL has `?master_name=…`."""
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Return a Celery app for client or worker; nothing is opened and no app of the caller's is displaced.
+    """Return a Celery app for client or worker. It opens nothing and does not become Celery's current app.
 
     Args:
-        settings: Broker, queue, timeouts and how long results are kept.
+        settings: Broker, queue, timeouts and result lifetime.
 
     Raises:
-        InvalidSettings: the broker's URL cannot be used.
+        InvalidSettings: the broker's URL is invalid.
     """
     url, master = split_url(settings.broker_url)
     app = Celery("hanner", set_as_current=False)
     app.conf.update(
         broker_url=url,
         result_backend=url,
-        **_wire(),
-        **_routes(settings),
+        **_serialization(),
+        **_task_routes(settings),
         **_delivery(settings),
         **_connections(settings, master),
     )
     if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
-        # Celery refuses rediss:// without this choice; the safe one is made here.
+        # Celery requires this setting for rediss://.
         app.conf.update(
             broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED},
             redis_backend_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED},
@@ -46,27 +46,27 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Check a broker's URL; return it without `master_name`, and the name of the sentinels' master.
+    """Return a broker's URL without `master_name`, and the name of the sentinels' master.
 
     Raises:
-        InvalidSettings: the scheme is none that both queue and results understand.
+        InvalidSettings: the URL is invalid, or Celery does not support its scheme for both queue and results.
     """
-    chunks = url.split(";")
-    if not all(map(_usable, chunks)):
+    parts = url.split(";")
+    if not all(map(_is_valid, parts)):
         raise InvalidSettings(
             f"HANNER_BROKER_URL cannot be used: {redact_url(url)!r}; "
             "write redis://HOST:PORT/DB, rediss:// for TLS, sentinel://, or redis+socket:///PATH"
         )
     master = DEFAULT_MASTER
-    for number, chunk in enumerate(chunks):
-        address, _, query = chunk.partition("?")
+    for number, part in enumerate(parts):
+        address, _, query = part.partition("?")
         options = dict(parse_qsl(query))
         master = options.pop("master_name", master)
-        chunks[number] = f"{address}?{urlencode(options)}" if options else address
-    return ";".join(chunks), master
+        parts[number] = f"{address}?{urlencode(options)}" if options else address
+    return ";".join(parts), master
 
 
-def _usable(url: str) -> bool:
+def _is_valid(url: str) -> bool:
     try:
         scheme, port = urlsplit(url).scheme, urlsplit(url).port
     except ValueError:  # an impossible port or address
@@ -75,19 +75,19 @@ def _usable(url: str) -> bool:
 
 
 def redact_url(url: str) -> str:
-    """Return the URL fit for logs and errors: every password in it is masked."""
-    return ";".join(_masked(part) for part in url.split(";"))
+    """Return the URL with every password masked, for logs and errors."""
+    return ";".join(_redact_part(part) for part in url.split(";"))
 
 
-def _masked(url: str) -> str:
+def _redact_part(url: str) -> str:
     try:
         return str(sanitize_url(url)) if "://" in url else url
-    except ValueError:  # not a URL after all; whatever it is, do not print it
+    except ValueError:  # not a URL, and it may contain a password
         return url.partition("://")[0] + "://**"
 
 
-def _wire() -> dict[str, Any]:
-    """JSON and nothing else, in messages, results and events."""
+def _serialization() -> dict[str, Any]:
+    """Return settings that allow only JSON in messages, results and events."""
     return {
         "task_protocol": 2,
         "task_serializer": "json",
@@ -102,7 +102,7 @@ def _wire() -> dict[str, Any]:
     }
 
 
-def _routes(settings: Settings) -> dict[str, Any]:
+def _task_routes(settings: Settings) -> dict[str, Any]:
     return {
         "task_default_queue": settings.queue,
         "task_routes": {"hanner.*": {"queue": settings.queue}},
@@ -119,7 +119,7 @@ def _delivery(settings: Settings) -> dict[str, Any]:
 
 
 def _connections(settings: Settings, master: str) -> dict[str, Any]:
-    """Timeouts for every kind of absence: refused, silent, or dead behind a firewall that drops packets."""
+    """Return timeouts for every kind of outage: refused, no reply, or packets dropped by a firewall."""
     seconds = settings.connect_timeout
     options = {
         "socket_timeout": seconds,
@@ -127,15 +127,15 @@ def _connections(settings: Settings, master: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 10,
         "master_name": master,
-        # One attempt to connect a channel: kombu's own default is to try for ever. The worker's consumer
-        # has its own endless retry (below), and the client tries a second time itself.
+        # One attempt to connect a channel; kombu's default is unlimited. The worker's consumer retries without limit
+        # (below), and the client retries on its own.
         "max_retries": 0,
     }
     return {
         "broker_connection_timeout": seconds,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,  # a worker outlives any outage of Redis
+        "broker_connection_max_retries": None,  # a worker survives any outage of Redis
         "broker_transport_options": options,
         "task_publish_retry": True,
         "task_publish_retry_policy": {
@@ -150,7 +150,7 @@ def _connections(settings: Settings, master: str) -> dict[str, Any]:
         "redis_backend_health_check_interval": 10,
         "result_backend_transport_options": {
             "master_name": master,
-            # Celery would ask a sentinel without any timeout, and redis-py several times.
+            # Celery's default has no timeout for sentinels, and redis-py's has several retries.
             "sentinel_kwargs": {
                 "socket_timeout": seconds,
                 "socket_connect_timeout": seconds,

@@ -1,6 +1,6 @@
-"""A request as Celery and kombu write it into Redis, built without them: they take ten times as long for the same.
+"""Builds the message of a request as Celery and kombu would, ten times faster. Pure, except for Celery's signals.
 
-A test holds it against what Celery itself sends. Texts are UTF-8 in it, where Celery would escape them: half the size.
+A test compares it with Celery's own message. Text is UTF-8, where Celery would escape it: half the size.
 """
 
 import os
@@ -22,17 +22,17 @@ REPR_CHARACTERS: Final = 1024
 
 
 class MessageBuilder:
-    """What all requests of one client have in common.
+    """Builds the messages of one client.
 
     Args:
-        log_text: Whether texts may stand in what is logged.
+        log_text: Whether the message's description of its arguments, which workers log, may contain text.
     """
 
     def __init__(self, *, log_text: bool) -> None:
         self._log_text = log_text
         self._origin = f"hanner{os.getpid()}@{socket.gethostname()}"
 
-    def message(  # noqa: PLR0913 - what a message says
+    def build(  # noqa: PLR0913 - the fields of a message
         self,
         task_id: str,
         task: str,
@@ -42,15 +42,15 @@ class MessageBuilder:
         now: float,
         expires: float | None = None,
     ) -> "Message":
-        """Return a message for the queue, and tell those who listen to Celery's `before_task_publish`.
+        """Return the message of a request, and send Celery's signal `before_task_publish`.
 
         Args:
             task_id: Its id, a UUID.
-            task: A name of the contract.
-            argument: The text, or the texts; they have been checked.
-            queue: The list that it goes to.
+            task: A task name of the contract.
+            argument: The text, or the texts, after validation.
+            queue: The list that it will be pushed to.
             now: Unix seconds.
-            expires: Seconds from now after which a worker need not begin with it.
+            expires: Seconds from now after which a worker discards it.
         """
         args = [argument]
         headers = {
@@ -59,7 +59,7 @@ class MessageBuilder:
             "id": task_id,
             "shadow": None,
             "eta": None,
-            "expires": None if expires is None else _later(now, expires),
+            "expires": None if expires is None else _expiry_time(now, expires),
             "group": None,
             "group_index": None,
             "retries": 0,
@@ -82,16 +82,16 @@ class MessageBuilder:
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
             "body_encoding": "base64",
-            "delivery_tag": task_id,  # any that no other message has
+            "delivery_tag": task_id,  # must be unique
         }
-        tracing.inject(headers)
+        tracing.inject_context(headers)
         message = Message(task, args, headers, properties)
-        message.announce(before_task_publish, declare=[], properties=properties, retry_policy={})
+        message.send_signal(before_task_publish, declare=[], properties=properties, retry_policy={})
         return message
 
 
 class Message:
-    """A request on its way. What traces requests hangs on Celery's signals, and may add to headers and properties."""
+    """The message of one request. Receivers of Celery's signals, such as tracers, may add headers and properties."""
 
     __slots__ = ("_body", "_headers", "_properties", "task")
 
@@ -101,8 +101,8 @@ class Message:
         self._properties = properties
         self._body: Any = (args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
-    def dump(self) -> bytes:
-        """Return what is pushed to the queue's list."""
+    def encode(self) -> bytes:
+        """Return the bytes that are pushed to the queue's list."""
         message = {
             "body": b64encode(dumps(self._body)).decode(),
             "content-encoding": "utf-8",
@@ -112,16 +112,16 @@ class Message:
         }
         return dumps(message)
 
-    def sent(self) -> None:
-        """Tell those who listen to Celery's `after_task_publish`."""
-        self.announce(after_task_publish)
+    def send_published_signal(self) -> None:
+        """Send Celery's signal `after_task_publish`."""
+        self.send_signal(after_task_publish)
 
-    def announce(self, signal: Any, **more: Any) -> None:
-        """Send a signal, if anybody listens."""
+    def send_signal(self, signal: Any, **more: Any) -> None:
+        """Send one of Celery's signals if it has receivers."""
         if signal.receivers:
-            where = self._properties["delivery_info"]
-            signal.send(sender=self.task, body=self._body, headers=self._headers, **where, **more)
+            delivery_info = self._properties["delivery_info"]
+            signal.send(sender=self.task, body=self._body, headers=self._headers, **delivery_info, **more)
 
 
-def _later(now: float, seconds: float) -> str:
+def _expiry_time(now: float, seconds: float) -> str:
     return (datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds)).isoformat()

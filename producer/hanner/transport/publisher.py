@@ -1,10 +1,9 @@
-"""Puts messages into the queue: one connection, one round trip for all that threads and coroutines have ready by then.
+"""Publishes messages to one Redis list. Owns a connection and, for `publish_async`, a thread.
 
-Whoever comes while a round trip is under way waits for the next one, which takes all who wait along. So nobody waits on
-a timer, and the busier it gets, the less a message costs.
+Messages that become ready during a round trip are sent together in the next one. So no caller waits for a timer, and
+the cost of a message falls as the load rises.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -25,164 +24,194 @@ from redis.exceptions import (
 )
 
 from hanner.errors import HannerError
-from hanner.transport.pending import FullError, PendingMessage
+from hanner.utils.backoff import Backoff
+from hanner.utils.lua import load_script
 
 log = logging.getLogger("hanner.transport.publisher")
 
 BATCH_MESSAGES: Final = 512
 BATCH_BYTES: Final = 1 << 20
-"""Most that goes in one round trip; a larger message goes alone."""
+"""Limits of one round trip; a larger message is sent alone."""
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 """Seconds between attempts while Redis restarts or fails over."""
-FRESH: Final = 1.0
-"""Seconds for which the queue's length, as Redis told it with the last message, is relied upon."""
-SMALL: Final = 1000
-"""Limits below are always checked in Redis itself."""
+LENGTH_VALID_FOR: Final = 1.0
+"""Seconds for which the queue's length, known from the last reply, is used to skip the check in Redis."""
+ALWAYS_CHECKED_BELOW: Final = 1000
+"""Smaller limits than this are always checked in Redis."""
+PUBLISH: Final = load_script(__package__, "publish")
+TRANSIENT_REPLIES: Final = ("UNBLOCKED", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN")
+"""Error replies that are worth a retry, besides those that redis-py has classes for."""
 
-# Takes as many of the messages as there is room for; returns their number, and the length of the queue after that.
-# KEYS: the queue's list. ARGV: the limit, messages.
-PUSH: Final = """
-local length = redis.call('LLEN', KEYS[1])
-local taken = math.max(0, math.min(#ARGV - 1, tonumber(ARGV[1]) - length))
-for i = 2, taken + 1 do length = redis.call('LPUSH', KEYS[1], ARGV[i]) end
-return {taken, length}
-"""
-PUSH_SHA: Final = hashlib.sha1(PUSH.encode(), usedforsecurity=False).hexdigest()
 
-PASSING = ("UNBLOCKED", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN")
-"""Replies that another attempt may not get, besides those that redis-py has classes for."""
+class QueueLimitError(Exception):
+    """The queue has no room for a message; `length` requests wait in it. The connection turns it into QueueFull."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+
+@dataclass(slots=True, eq=False)
+class PendingMessage:
+    """A message that waits to be sent, and its outcome.
+
+    Attributes:
+        message: The message.
+        callback: Called once with None when Redis has the message, or with the error.
+        done: Whether the outcome is known.
+        error: Why Redis does not have it, if it does not.
+    """
+
+    message: bytes
+    callback: Callable[[Exception | None], None] | None = None
+    done: bool = False
+    error: Exception | None = None
+
+    def resolve(self, error: Exception | None) -> None:
+        """Record the outcome; only the first call counts."""
+        if not self.done:
+            self.error = error
+            self.done = True
+            if self.callback is not None:
+                try:
+                    self.callback(error)
+                except Exception:  # the callbacks of other messages must still be called
+                    log.exception("a callback of a published message failed")
 
 
 @dataclass(slots=True)
-class Depth:
-    """What is known of the queue's length without asking."""
+class QueueLength:
+    """The last known length of the queue."""
 
     length: int = 0
-    told_at: float = field(default=float("-inf"))
+    known_at: float = field(default=float("-inf"))
 
-    def roomy(self, limit: int, count: int, now: float) -> bool:
-        """Say whether so many messages fit beyond doubt: then Redis need not look, which it would for each push."""
-        return limit >= SMALL and now - self.told_at < FRESH and 2 * (self.length + count) <= limit
+    def has_room(self, limit: int, count: int, now: float) -> bool:
+        """Return whether `count` messages certainly fit: then Redis does not have to check, which slows every push."""
+        is_recent = now - self.known_at < LENGTH_VALID_FOR
+        return limit >= ALWAYS_CHECKED_BELOW and is_recent and 2 * (self.length + count) <= limit
 
 
 @dataclass(slots=True)
-class Reach:
-    """Whether Redis has ever answered; publishers of one client share it."""
+class BrokerState:
+    """What all publishers of one client know of Redis."""
 
-    there: bool = False
+    ever_connected: bool = False
 
 
 class Publisher:
-    """Pushes messages to one list. Threads may share it.
+    """Publishes messages to one list. Threads may share it.
 
     Args:
-        connect: Makes a connection of redis-py's, not yet opened.
+        connect: Returns a connection of redis-py that is not opened yet.
         queue: The list.
-        limit: Most messages that may wait in it; 0 is no limit.
-        patience: Seconds for which attempts go on while Redis restarts, loads its data or fails over.
-        reach: Shared with the client's other publishers.
+        limit: Maximum number of messages in the list; 0 is no limit.
+        timeout: Seconds for which attempts are repeated while Redis restarts, loads its data or fails over.
+        broker: Shared with the client's other publishers.
     """
 
-    def __init__(self, connect: Callable[[], Any], queue: str, *, limit: int, patience: float, reach: Reach) -> None:
-        self._reach = reach
+    def __init__(
+        self, connect: Callable[[], Any], queue: str, *, limit: int, timeout: float, broker: BrokerState
+    ) -> None:
         self._connect = connect
         self._queue = queue
         self._limit = limit
-        self._patience = patience
-        self._ended = False
-        self.fresh()
+        self._timeout = timeout
+        self._broker = broker
+        self._closed = False
+        self.reset_after_fork()
 
-    def fresh(self) -> None:
-        """Start over, as in a forked child; connections are left alone."""
-        self._closed = threading.Event()
+    def reset_after_fork(self) -> None:
+        """Drop the parent's connection, locks and messages without closing anything."""
+        self._closing = threading.Event()
         self._connection: Any = None
-        self._depth = Depth()
-        self._turn = threading.Lock()
+        self._last_length = QueueLength()
+        self._send_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._ready = threading.Condition(self._lock)
+        self._has_messages = threading.Condition(self._lock)
         self._waiting: deque[PendingMessage] = deque()
         self._thread: threading.Thread | None = None
 
-    def put(self, message: bytes) -> None:
+    def publish(self, message: bytes) -> None:
         """Push a message; return when Redis has it.
 
         Raises:
-            FullError: the queue has no room for it.
-            RedisError: Redis did not take it; it may have it all the same when the connection broke.
-            HannerError: it was closed meanwhile.
+            QueueLimitError: the queue has no room for it.
+            RedisError: Redis did not confirm it; if the connection broke, Redis may have it anyway.
+            HannerError: the publisher was closed.
         """
-        ticket = PendingMessage(message)
+        pending = PendingMessage(message)
         with self._lock:
             self._check_open()
-            self._waiting.append(ticket)
+            self._waiting.append(pending)
         try:
-            with self._turn:  # whose turn it is sends for all; often another has sent ours before it is
-                while not ticket.done:
-                    self._send_waiting()
+            with self._send_lock:  # its holder sends for all threads; often another thread has already sent this one
+                while not pending.done:
+                    self._send_batch()
         except BaseException:  # Ctrl-C
-            self.withdraw(ticket)
+            self.cancel(pending)
             raise
-        if ticket.error is not None:
-            raise ticket.error
+        if pending.error is not None:
+            raise pending.error
 
-    def post(self, message: bytes, tell: Callable[[Exception | None], None]) -> PendingMessage:
-        """Have a thread push a message, and tell what became of it from there: None, or what `put` would raise.
+    def publish_async(self, message: bytes, callback: Callable[[Exception | None], None]) -> PendingMessage:
+        """Push a message from a thread, and call `callback` there with None, or with what `publish` would raise.
 
         Raises:
-            HannerError: it is closed.
+            HannerError: the publisher is closed.
         """
-        ticket = PendingMessage(message, tell)
-        with self._ready:
+        pending = PendingMessage(message, callback)
+        with self._has_messages:
             self._check_open()
-            self._waiting.append(ticket)
+            self._waiting.append(pending)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="hanner-publish", daemon=True)
                 self._thread.start()
-            self._ready.notify()
-        return ticket
+            self._has_messages.notify()
+        return pending
 
-    def withdraw(self, ticket: PendingMessage) -> bool:
-        """Take a message back; False when it is being sent or has been."""
+    def cancel(self, pending: PendingMessage) -> bool:
+        """Remove a message that has not been sent; return False if it is being sent or has been sent."""
         with self._lock:
             try:
-                self._waiting.remove(ticket)
+                self._waiting.remove(pending)
             except ValueError:
                 return False
         return True
 
     def close(self) -> None:
-        """Let what is being sent come to its end, refuse the rest."""
-        with self._ready:
-            self._ended = True
-            self._closed.set()
-            refused, self._waiting = list(self._waiting), deque()
-            self._ready.notify_all()
-        for ticket in refused:
-            ticket.settle(_closed())
+        """Finish the batch that is being sent, fail all other messages, and close the connection."""
+        with self._has_messages:
+            self._closed = True
+            self._closing.set()
+            unsent, self._waiting = list(self._waiting), deque()
+            self._has_messages.notify_all()
+        for pending in unsent:
+            pending.resolve(_closed_error())
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(self._patience)
-        if self._turn.acquire(timeout=self._patience):
+            self._thread.join(self._timeout)
+        if self._send_lock.acquire(timeout=self._timeout):
             try:
-                self._hang_up()
+                self._disconnect()
             finally:
-                self._turn.release()
+                self._send_lock.release()
 
     def _check_open(self) -> None:
-        if self._ended:
-            raise _closed()
+        if self._closed:
+            raise _closed_error()
 
     def _run(self) -> None:
         while True:
-            with self._ready:
-                self._ready.wait_for(lambda: self._waiting or self._ended)
-                if self._ended:
+            with self._has_messages:
+                self._has_messages.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
                     return
-            with self._turn:
-                self._send_waiting()
+            with self._send_lock:
+                self._send_batch()
 
-    def _send_waiting(self) -> None:
-        """Send what waits, as much as one round trip takes; the caller's turn it is."""
+    def _send_batch(self) -> None:
+        """Send one batch of pending messages. The caller holds the send lock."""
         batch: list[PendingMessage] = []
         size = 0
         with self._lock:
@@ -195,77 +224,84 @@ class Publisher:
             return
         error: BaseException | None = None
         try:
-            taken, length = self._deliver([ticket.message for ticket in batch])
-            for ticket in batch[taken:]:
-                ticket.settle(FullError(length))
+            accepted, length = self._push_with_retry([pending.message for pending in batch])
+            for pending in batch[accepted:]:
+                pending.resolve(QueueLimitError(length))
         except Exception as caught:  # noqa: BLE001 - each caller raises it
             error = caught
         except BaseException as caught:
             error = ConnectionError(f"interrupted by {type(caught).__name__}")
             raise
         finally:
-            for ticket in batch:
-                ticket.settle(error)  # type: ignore[arg-type]
+            for pending in batch:
+                pending.resolve(error)  # type: ignore[arg-type]
 
-    def _deliver(self, messages: Sequence[bytes]) -> tuple[int, int]:
-        """Push messages, again while what is wrong may pass; return how many were taken, and the queue's length."""
-        until = time.monotonic() + self._patience
-        pause = 0.0  # a connection may have died since it was last used; the next one tells more
+    def _push_with_retry(self, messages: Sequence[bytes]) -> tuple[int, int]:
+        """Push messages, with retries on transient errors; return how many were accepted, and the queue's length."""
+        started = time.monotonic()
+        backoff: Backoff | None = None
         while True:
-            used = self._connection is not None
+            was_connected = self._connection is not None
             try:
                 return self._push(messages)
             except BaseException as error:
                 if not isinstance(error, ResponseError) or isinstance(error, ReadOnlyError):
-                    self._hang_up()
-                if not self._may_pass(error, used=used) or time.monotonic() + pause >= until:
+                    self._disconnect()
+                if not self._is_transient(error, was_connected=was_connected):
                     raise
-                log.info("Redis did not take a message, trying again in %.2f s: %s", pause, error)
-            if self._closed.wait(pause):
-                raise _closed()
-            pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
+                # The first retry is immediate: the connection may have been closed since it was last used.
+                backoff = backoff or Backoff(
+                    FIRST_PAUSE, LONGEST_PAUSE, limit=self._timeout, started=started, immediate=True
+                )
+                pause = backoff.next_pause(time.monotonic())
+                if pause is None:
+                    raise
+                log.info("Redis did not accept a message, retrying in %.2f s: %s", pause, error)
+            if self._closing.wait(pause):
+                raise _closed_error()
 
-    def _may_pass(self, error: BaseException, *, used: bool) -> bool:
-        """Say whether to try again. A Redis that was never reached is probably not where it is looked for."""
+    def _is_transient(self, error: BaseException, *, was_connected: bool) -> bool:
+        """Return whether to retry. If Redis was never reached, its address is probably wrong, so it is not retried."""
         if isinstance(error, AuthenticationError):
             return False
         if isinstance(error, BusyLoadingError | ReadOnlyError):
             return True
         if isinstance(error, ResponseError):
-            return str(error).startswith(PASSING)
-        return isinstance(error, ConnectionError | TimeoutError | OSError) and (used or self._reach.there)
+            return str(error).startswith(TRANSIENT_REPLIES)
+        is_network_error = isinstance(error, ConnectionError | TimeoutError | OSError)
+        return is_network_error and (was_connected or self._broker.ever_connected)
 
     def _push(self, messages: Sequence[bytes]) -> tuple[int, int]:
         if self._connection is None:
             connection = self._connect()
             connection.connect()
             self._connection = connection
-        if not self._limit or self._depth.roomy(self._limit, len(messages), time.monotonic()):
-            taken, length = len(messages), int(self._ask("LPUSH", self._queue, *messages))
+        if not self._limit or self._last_length.has_room(self._limit, len(messages), time.monotonic()):
+            accepted, length = len(messages), int(self._execute("LPUSH", self._queue, *messages))
         else:
-            taken, length = map(int, self._eval(messages))
-        self._reach.there = True
-        self._depth = Depth(length, time.monotonic())
-        return taken, length
+            accepted, length = map(int, self._push_within_limit(messages))
+        self._broker.ever_connected = True
+        self._last_length = QueueLength(length, time.monotonic())
+        return accepted, length
 
-    def _eval(self, messages: Sequence[bytes]) -> Any:
+    def _push_within_limit(self, messages: Sequence[bytes]) -> Any:
         try:
-            return self._ask("EVALSHA", PUSH_SHA, 1, self._queue, self._limit, *messages)
-        except NoScriptError:  # a fresh Redis, or SCRIPT FLUSH
-            return self._ask("EVAL", PUSH, 1, self._queue, self._limit, *messages)
+            return self._execute("EVALSHA", PUBLISH.sha, 1, self._queue, self._limit, *messages)
+        except NoScriptError:  # Redis restarted, or SCRIPT FLUSH
+            return self._execute("EVAL", PUBLISH.source, 1, self._queue, self._limit, *messages)
 
-    def _ask(self, *command: Any) -> Any:
+    def _execute(self, *command: Any) -> Any:
         self._connection.send_command(*command)
         return self._connection.read_response(disconnect_on_error=True)
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             try:
                 connection.disconnect()
-            except (RedisError, OSError):  # it was broken
-                log.debug("a broken connection did not close", exc_info=True)
+            except (RedisError, OSError):
+                log.debug("a broken connection could not be closed", exc_info=True)
 
 
-def _closed() -> HannerError:
+def _closed_error() -> HannerError:
     return HannerError("this client is closed; make a new one")

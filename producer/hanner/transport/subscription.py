@@ -1,46 +1,32 @@
-"""What the result listener waits on: a pub/sub connection to Redis, and a bell that other threads may ring."""
+"""What the result listener waits on: a pub/sub connection to Redis, and a pipe through which other threads wake it."""
 
 import contextlib
 import selectors
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-KEY_PREFIX = "celery-task-meta-"
-CHUNK = 500
-"""Keys in one command: long enough to be cheap, short enough not to hold Redis up."""
-
-
-def key(task_id: str) -> str:
-    """Name the key, and the channel, of a task's result."""
-    return KEY_PREFIX + task_id
-
-
-def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Cut ids into lists of at most CHUNK."""
-    source = iter(ids)
-    return iter(lambda: list(islice(source, CHUNK)), [])
+from hanner.queue.keys import RESULT_PREFIX, batched, result_key
 
 
 class Subscription:
-    """One pub/sub connection; knows which ids Redis has confirmed, and since when others are unconfirmed."""
+    """One pub/sub connection. Knows which task ids Redis has confirmed, and since when others are unconfirmed."""
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
-        self._socket = pubsub.connection._sock  # noqa: SLF001 - to wait on it together with the bell, as kombu does
-        self._asked: dict[str, float] = {}
+        self._socket = pubsub.connection._sock  # noqa: SLF001 - to select on it together with the pipe, as kombu does
+        self._requested: dict[str, float] = {}
         self.confirmed: set[str] = set()
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, redis: Redis) -> Iterator[Self]:
-        """Connect, with one channel of its own: redis-py reads nothing while nothing is subscribed."""
+        """Connect, and subscribe to a channel of its own: redis-py reads nothing without a subscription."""
         pubsub: Any = redis.pubsub()  # type: ignore[no-untyped-call]
         try:
             pubsub.subscribe(f"hanner-client-{uuid.uuid4().hex}")
@@ -50,79 +36,80 @@ class Subscription:
                 pubsub.close()
 
     def fileno(self) -> int:
-        """Let a selector wait on it."""
+        """Return the file descriptor, for a selector."""
         return int(self._socket.fileno())
 
-    def change(self, added: set[str], dropped: set[str]) -> None:
-        """Send (un)subscriptions; their confirmations come by `take`."""
+    def update(self, added: set[str], dropped: set[str]) -> None:
+        """Send (un)subscriptions; `receive` returns their confirmations."""
         now = time.monotonic()
-        for ids in chunks(added):
-            self._pubsub.subscribe(*map(key, ids))
-            self._asked.update(dict.fromkeys(ids, now))
-        for ids in chunks(dropped):
-            self._pubsub.unsubscribe(*map(key, ids))
+        for ids in batched(added):
+            self._pubsub.subscribe(*map(result_key, ids))
+            self._requested.update(dict.fromkeys(ids, now))
+        for ids in batched(dropped):
+            self._pubsub.unsubscribe(*map(result_key, ids))
             self.confirmed.difference_update(ids)
             for task_id in ids:
-                self._asked.pop(task_id, None)
+                self._requested.pop(task_id, None)
 
-    def take(self) -> tuple[set[str], dict[str, Any]]:
-        """Take every message that has come: newly confirmed ids, and payloads by id."""
-        fresh: set[str] = set()
-        announced: dict[str, Any] = {}
+    def receive(self) -> tuple[set[str], dict[str, Any]]:
+        """Return everything received since the last call: newly confirmed ids, and payloads by id."""
+        confirmed: set[str] = set()
+        payloads: dict[str, Any] = {}
         connection: Any = self._pubsub.connection
         while (message := self._pubsub.get_message(timeout=0)) is not None or connection.can_read(timeout=0):
-            channel = message["channel"].decode() if message else ""  # without a message: a health check's answer
-            if not message or not channel.startswith(KEY_PREFIX):
+            channel = message["channel"].decode() if message else ""  # no message: the reply to a health check
+            if not message or not channel.startswith(RESULT_PREFIX):
                 continue
-            task_id = channel.removeprefix(KEY_PREFIX)
+            task_id = channel.removeprefix(RESULT_PREFIX)
             if message["type"] == "subscribe":
-                if self._asked.pop(task_id, None) is not None:
-                    fresh.add(task_id)
+                if self._requested.pop(task_id, None) is not None:
+                    confirmed.add(task_id)
             elif message["type"] == "message":
-                announced[task_id] = message["data"]
-        self.confirmed |= fresh
+                payloads[task_id] = message["data"]
+        self.confirmed |= confirmed
         if connection._sock is not self._socket:  # noqa: SLF001
-            raise ConnectionError("redis-py reconnected by itself; what was announced in between is lost")
-        return fresh, announced
+            raise ConnectionError("redis-py reconnected; results published in between are lost")
+        return confirmed, payloads
 
-    def silent_for(self, ids: set[str]) -> float:
-        """Seconds for which the oldest subscription among `ids` has been unconfirmed."""
-        return time.monotonic() - min((self._asked[i] for i in ids & self._asked.keys()), default=time.monotonic())
+    def unconfirmed_for(self, ids: set[str]) -> float:
+        """Return the seconds for which the oldest subscription among `ids` has been unconfirmed."""
+        now = time.monotonic()
+        return now - min((self._requested[i] for i in ids & self._requested.keys()), default=now)
 
 
 class WakeupPipe:
-    """Wakes a thread out of a select: a pair of sockets, and at most one byte in flight."""
+    """Wakes a thread from a select: a socket pair with at most one byte in it."""
 
     def __init__(self) -> None:
-        self._listens, self._rings = socket.socketpair()
-        self._listens.setblocking(False)
-        self._rung = False
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._is_set = False
 
     def fileno(self) -> int:
-        """Let a selector wait on it."""
-        return self._listens.fileno()
+        """Return the file descriptor, for a selector."""
+        return self._receiver.fileno()
 
-    def ring(self) -> None:
-        """Wake the one who waits; any thread may ring."""
-        if not self._rung:
-            self._rung = True
+    def wake(self) -> None:
+        """Wake the waiting thread; any thread may call this."""
+        if not self._is_set:
+            self._is_set = True
             with contextlib.suppress(OSError):  # closed
-                self._rings.send(b"!")
+                self._sender.send(b"!")
 
-    def silence(self) -> None:
-        """Take the byte first: whoever rings after that is heard by the next select."""
+    def drain(self) -> None:
+        """Read the byte, then clear the flag: in this order a wake-up at any moment is seen by the next select."""
         with contextlib.suppress(BlockingIOError):
-            self._listens.recv(16)
-        self._rung = False
+            self._receiver.recv(16)
+        self._is_set = False
 
     def wait(self, seconds: float) -> None:
-        """Wait until it rings, at most so many seconds."""
+        """Wait until `wake` is called, at most `seconds`."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._listens, selectors.EVENT_READ)
+            selector.register(self._receiver, selectors.EVENT_READ)
             selector.select(seconds)
-        self.silence()
+        self.drain()
 
     def close(self) -> None:
-        """Close both ends; ringing does nothing afterwards."""
-        self._listens.close()
-        self._rings.close()
+        """Close both ends; `wake` does nothing afterwards."""
+        self._receiver.close()
+        self._sender.close()

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of the queue."""
+"""Small helpers that do not know the queue."""

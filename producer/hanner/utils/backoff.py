@@ -1,45 +1,54 @@
-"""How a stream slows down when the queue takes no more: growing pauses, until its patience ends. Pure: no I/O."""
+"""Retry with backoff: pauses that double up to a maximum, within an optional time limit. Pure: the caller waits."""
 
 from typing import Final
 
-from hanner.errors import HannerError
-
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 1.0
-"""Seconds between attempts to send what was refused."""
-
 
 class Backoff:
-    """The pauses of one stream.
+    """The pauses between the attempts of one operation.
 
     Args:
-        limit: Seconds without any progress after which the refusal is raised; None is never.
+        first: Seconds of the first pause.
+        longest: Maximum seconds of a pause.
+        limit: Seconds after which `next_pause` returns None; None is no limit.
+        started: When the limit starts, in seconds of any monotonic clock; at the first failure when None.
+        immediate: Whether the first pause after a reset is 0, such as for a connection that may be stale.
     """
 
-    def __init__(self, limit: float | None) -> None:
-        self._limit = limit
-        self._began: float | None = None
+    def __init__(
+        self,
+        first: float,
+        longest: float,
+        *,
+        limit: float | None = None,
+        started: float | None = None,
+        immediate: bool = False,
+    ) -> None:
+        self._first: Final = min(first, longest)
+        self._longest: Final = longest
+        self._limit: Final = limit
+        self._immediate: Final = immediate
+        self.reset(started)
+
+    def reset(self, started: float | None = None) -> None:
+        """Start again with the first pause, after progress; `started` is as in the constructor."""
+        self._started = started
+        self._failures = 0
         self._pause = 0.0
 
-    def progress(self) -> None:
-        """Begin anew: something was sent, or an answer came."""
-        self._began = None
-        self._pause = 0.0
+    def next_pause(self, now: float) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if the limit is reached.
 
-    def pause(self, error: HannerError, now: float) -> float:
-        """Return how many seconds to wait before the next attempt.
+        No pause goes beyond the limit, so that the last attempt is made when it is reached.
 
         Args:
-            error: Why the last one failed.
-            now: Seconds of any steady clock.
-
-        Raises:
-            HannerError: the error, when there was no progress for too long.
+            now: Seconds of the same clock as `started`.
         """
-        if self._began is None:
-            self._began = now
-        left = float("inf") if self._limit is None else self._began + self._limit - now
+        if self._started is None:
+            self._started = now
+        left = float("inf") if self._limit is None else self._started + self._limit - now
         if left <= 0:
-            raise error
-        self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+            return None
+        self._failures += 1
+        if self._failures > 1 or not self._immediate:
+            self._pause = min(self._longest, max(self._first, 2 * self._pause))
         return min(self._pause, left)

@@ -1,4 +1,7 @@
-"""After a fork, a child must not use its parent's sockets, threads and locks: what wants to know registers here."""
+"""Fork safety: objects that own sockets, threads or locks register here and are reset in every forked child.
+
+A child must not use its parent's sockets, threads and locks.
+"""
 
 import os
 import weakref
@@ -6,25 +9,25 @@ from typing import Protocol
 
 
 class Forkable(Protocol):
-    """Something that holds sockets, threads or locks."""
+    """An object that owns sockets, threads or locks."""
 
-    def after_fork(self) -> None:
-        """Forget, in a forked child, all that belongs to the parent; close nothing that is shared with it."""
+    def reset_after_fork(self) -> None:
+        """Drop everything that belongs to the parent; close nothing that both processes share."""
 
 
 _registered: "weakref.WeakSet[Forkable]" = weakref.WeakSet()
-_hooked = False
+_hook_installed = False
 
 
-def register(thing: Forkable) -> None:
-    """Have `thing.after_fork()` called in every child this process forks, for as long as `thing` lives."""
-    global _hooked  # noqa: PLW0603 - a hook cannot be taken back, so one is set, and only when first needed
-    _registered.add(thing)
-    if not _hooked:
-        _hooked = True
-        os.register_at_fork(after_in_child=_tell)
+def register(owner: Forkable) -> None:
+    """Call `owner.reset_after_fork()` in every child that this process forks, as long as `owner` is alive."""
+    global _hook_installed  # noqa: PLW0603 - a fork hook cannot be removed, so only one is installed, on first use
+    _registered.add(owner)
+    if not _hook_installed:
+        _hook_installed = True
+        os.register_at_fork(after_in_child=_reset_all)
 
 
-def _tell() -> None:
-    for thing in list(_registered):
-        thing.after_fork()
+def _reset_all() -> None:
+    for owner in list(_registered):
+        owner.reset_after_fork()

@@ -1,6 +1,6 @@
-"""JSON by pydantic's own parser and writer, which are there anyway: a third to a fifth of the standard library's time.
+"""JSON encoding and decoding with pydantic's parser: three to five times faster than the standard library. Pure.
 
-What they refuse (lone surrogates, deep nesting) the standard library decides on, so that errors stay as they were.
+Input that pydantic rejects (lone surrogates, deep nesting) falls back to the standard library, whose errors are raised.
 """
 
 import json
@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-_readable = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def loads(raw: bytes | str) -> Any:
-    """Decode as `json.loads` does.
+    """Decode JSON as `json.loads` does.
 
     Raises:
-        ValueError: it is no JSON.
-        RecursionError: it is nested too deep.
+        ValueError: the input is not JSON.
+        RecursionError: the input is nested too deeply.
     """
     try:
         return from_json(raw)
@@ -25,12 +25,12 @@ def loads(raw: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Encode plain objects, texts as UTF-8 instead of escapes.
+    """Encode plain objects as JSON; text is UTF-8, not escaped.
 
     Raises:
-        TypeError: it is none that JSON has.
+        TypeError: the value has a type that JSON does not support.
     """
     try:
         return to_json(value)
     except ValueError:
-        return _readable(value).encode()
+        return _encode_ascii(value).encode()

@@ -1,9 +1,13 @@
-"""Child processes that end with their parent, however it ends, and that a terminal's Ctrl-C does not reach."""
+"""What hanner's commands need of this machine: child processes, a free port, a folder for data.
+
+Children end with their parent, however it ends, and a terminal's Ctrl-C does not reach them.
+"""
 
 import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +15,24 @@ from pathlib import Path
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def data_folder() -> Path:
+    """Return the folder for data: $XDG_DATA_HOME/hanner, or ~/.local/share/hanner. It may not exist yet."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hanner"
+
+
+def check_port(host: str, port: int) -> None:
+    """Bind a port and release it, because servers report a port in use late or unclearly.
+
+    Raises:
+        socket.gaierror: the host is not an address of this machine.
+        OSError: the port is in use, or binding to it is not permitted.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def start(
@@ -21,19 +43,19 @@ def start(
     folder: Path | None = None,
     keep: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Start a child in a session of its own.
+    """Start a child in its own session.
 
-    On Linux the kernel sends it SIGTERM when the thread that started it ends, so start it from a thread that stays.
+    On Linux the kernel sends it SIGTERM when the thread that started it ends. Start it from a long-lived thread.
 
     Args:
         command: Program and arguments.
-        output: Where both its outputs go; the parent's when None.
+        output: Where its standard output and error go; the parent's when None.
         env: Its environment; the parent's when None.
         folder: Its working folder.
-        keep: File descriptors of the parent's that it holds open, such as a lock's.
+        keep: File descriptors of the parent that it inherits, such as a lock's.
 
     Raises:
-        OSError: it cannot be run.
+        OSError: the command cannot be run.
     """
     return subprocess.Popen(  # noqa: S603 - callers pass lists made here, no shell is involved
         list(command),
@@ -44,50 +66,50 @@ def start(
         cwd=folder,
         pass_fds=keep,
         start_new_session=True,
-        preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 - runs two system calls, no Python that takes locks
+        preexec_fn=_terminate_with(os.getpid()),  # noqa: PLW1509 - runs two system calls, no Python that takes locks
     )
 
 
-def stop(process: "subprocess.Popen[bytes]", *, patience: float) -> bool:
-    """End a child and all of its session: SIGTERM, and after so many seconds SIGKILL. False when it took the latter."""
+def stop(process: "subprocess.Popen[bytes]", *, timeout: float) -> bool:
+    """Stop a child and its session: send SIGTERM, then SIGKILL after `timeout` seconds. Return False after SIGKILL."""
     try:
         if process.poll() is None:
             process.terminate()
-            process.wait(patience)
+            process.wait(timeout)
     except subprocess.TimeoutExpired:
         return False
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # itself, or children of its own that are left
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the child, and children of its own
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return True
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process end when the thread that started it does, for children that another library starts.
+    """Terminate this process when the thread that started it ends, for children that another library starts.
 
     Args:
-        parent: its process's id; if that is gone already, this one ends at once.
+        parent: Process id of the parent; if it has already exited, this process exits at once.
     """
-    if tie := _dies_with(parent):
+    if tie := _terminate_with(parent):
         tie()
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
+def _terminate_with(parent: int) -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def tie() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the kernel knew
+        if os.getppid() != parent:  # it exited before the call
             os._exit(1)
 
     return tie
 
 
 def last_lines(path: Path, count: int = 15) -> str:
-    """Return the last lines of a log file, empty when there is none."""
+    """Return the last lines of a log file, or an empty string if it cannot be read."""
     with contextlib.suppress(OSError):
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 16_384))

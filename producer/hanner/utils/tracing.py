@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry, where it is installed and asked for; nothing here is needed, or imported, otherwise.
+"""OpenTelemetry tracing. OpenTelemetry is optional: nothing is imported unless it is installed and configured.
 
-The trace at hand travels as W3C's `traceparent` in a message's headers. Spans carry no word of a text.
+The trace context is propagated in a message's headers as W3C `traceparent`. Spans contain no text.
 """
 
 import logging
@@ -19,61 +19,62 @@ if TYPE_CHECKING:
 log = logging.getLogger("hanner.utils.tracing")
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""OpenTelemetry's own variables; one of them names the collector, and so asks for traces."""
-PATIENCE: Final = 2.0
-"""Seconds that a collector has for the last spans of a program that ends."""
+"""OpenTelemetry's own variables; one of them names the collector, which enables tracing."""
+SHUTDOWN_TIMEOUT: Final = 2.0
+"""Seconds to export the last spans before the process exits."""
 
 
-def inject(headers: MutableMapping[str, Any]) -> None:
-    """Write the trace at hand into a message's headers, if the surrounding program traces."""
-    if "opentelemetry.trace" in sys.modules:  # else no span can be open
+def inject_context(headers: MutableMapping[str, Any]) -> None:
+    """Write the current trace context into a message's headers, if the surrounding program traces."""
+    if "opentelemetry.trace" in sys.modules:  # otherwise no span can be open
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
         TraceContextTextMapPropagator().inject(headers)
 
 
-def at_hand() -> str:
-    """Return the trace at hand as a `traceparent`, to go on with later; empty if there is none."""
+def current_traceparent() -> str:
+    """Return the current trace context as a `traceparent`, for `attach_traceparent`; empty if there is none."""
     headers: dict[str, str] = {}
-    inject(headers)
+    inject_context(headers)
     return headers.get("traceparent", "")
 
 
-def adopt(traceparent: str) -> None:
-    """Go on, in this task and those it starts, with a trace that `at_hand` told of; without one, with none."""
+def attach_traceparent(traceparent: str) -> None:
+    """Continue a trace in this asyncio task and the tasks that it starts; do nothing if `traceparent` is empty."""
     if traceparent:
         try:
             from opentelemetry.context import attach  # noqa: PLC0415
-        except ImportError:  # the gateway that took the job in had it
+        except ImportError:  # the gateway that accepted the job had it
             return
-        attach(extract({"traceparent": traceparent}))
+        attach(extract_context({"traceparent": traceparent}))
 
 
-def extract(headers: Mapping[str, Any]) -> "Context":
-    """Return the trace that a message, or an HTTP request, belongs to; an empty one if it says none. Needs the API."""
+def extract_context(headers: Mapping[str, Any]) -> "Context":
+    """Return the trace context of a message or an HTTP request; an empty one if it has none. Needs the API."""
     from opentelemetry.context import Context  # noqa: PLC0415
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
-    said = {name: value for name in ("traceparent", "tracestate") if isinstance(value := headers.get(name), str)}
-    return TraceContextTextMapPropagator().extract(said, Context())
+    names = ("traceparent", "tracestate")
+    carrier = {name: value for name in names if isinstance(value := headers.get(name), str)}
+    return TraceContextTextMapPropagator().extract(carrier, Context())
 
 
-def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Tell whether OpenTelemetry's variables name a collector, and tracing is not off."""
+def is_enabled(environ: Mapping[str, str]) -> bool:
+    """Return whether OpenTelemetry's variables name a collector and do not disable tracing."""
     return any(environ.get(name) for name in ENDPOINTS) and environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
 
 
-def provider(service: str, environ: Mapping[str, str]) -> "TracerProvider | None":
-    """Return what makes spans and sends them to the collector that the environment names.
+def make_provider(service: str, environ: Mapping[str, str]) -> "TracerProvider | None":
+    """Return a tracer provider that exports spans to the collector named in the environment.
 
     Args:
-        service: the program's name, unless OTEL_SERVICE_NAME is set.
+        service: The program's name, unless OTEL_SERVICE_NAME is set.
         environ: OpenTelemetry's variables.
 
     Returns:
-        None where no collector is named, tracing is off, or OpenTelemetry is not installed.
+        None if no collector is named, tracing is disabled, or OpenTelemetry is not installed.
     """
-    if not is_wanted(environ):
+    if not is_enabled(environ):
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -83,16 +84,16 @@ def provider(service: str, environ: Mapping[str, str]) -> "TracerProvider | None
     except ImportError as error:
         log.warning("no traces are sent, %s is missing: %s", error.name, install_hint("otel"))
         return None
-    about = {"service.version": metadata.version("hanner")}
+    attributes = {"service.version": metadata.version("hanner")}
     if not environ.get("OTEL_SERVICE_NAME"):
-        about["service.name"] = service
-    made = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
-    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return made
+        attributes["service.name"] = service
+    provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
-def end(provider: "TracerProvider") -> None:
-    """Send the last spans. A collector that is away holds nobody up for longer than PATIENCE."""
-    ending = threading.Thread(target=provider.shutdown, name="hanner-tracing", daemon=True)
-    ending.start()
-    ending.join(PATIENCE)
+def shut_down(provider: "TracerProvider") -> None:
+    """Export the last spans. An unreachable collector delays this by at most SHUTDOWN_TIMEOUT."""
+    thread = threading.Thread(target=provider.shutdown, name="hanner-tracing", daemon=True)
+    thread.start()
+    thread.join(SHUTDOWN_TIMEOUT)

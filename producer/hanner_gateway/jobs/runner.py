@@ -12,8 +12,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from hanner.aio.client import AsyncClient
-from hanner.chunks import refused
-from hanner.contract import Document
+from hanner.contract import Document, error_document
 from hanner.errors import BrokerUnreachable, HannerError, ModelFailed, QueueFull, WorkerLost
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
@@ -91,7 +90,7 @@ class JobRunner:
     async def _work(self, claim: Claim) -> None:
         """Work on a job until it is finished or lost; release it if Redis becomes unreachable."""
         request_id.set_current(claim.request_id)
-        tracing.adopt(claim.traceparent)  # for this task and the tasks of its chunks
+        tracing.attach_traceparent(claim.traceparent)  # for this task and the tasks of its chunks
         log.info("job %s started [%s]", claim.id, claim.request_id)
         try:
             numbers = iter(await self._store.pending_chunks(claim.id))
@@ -148,13 +147,13 @@ class JobRunner:
                 raise
             except (ModelFailed, WorkerLost) as error:
                 if len(texts) == 1:
-                    return [refused(str(error.code), str(error))]
+                    return [error_document(str(error.code), str(error))]
                 # One text made the whole chunk fail: send each text alone.
                 return [document for text in texts for document in await self._extract([text], claim)]
             except HannerError as error:
                 if error.code is None:
                     raise
-                return [refused(error.code, str(error))] * len(texts)
+                return [error_document(error.code, str(error))] * len(texts)
             else:
                 pairs = zip(texts, documents, strict=True)
                 return [apply_options_to_document(text, document, claim.options) for text, document in pairs]

@@ -96,7 +96,7 @@ class JobStore:
         if await self.count_unfinished() >= self._max_jobs:
             raise self._too_many_jobs()
         job_id = uuid.uuid4().hex
-        trace = tracing.at_hand()
+        trace = tracing.current_traceparent()
         count = total = 0
         try:
             async for several in chunks:

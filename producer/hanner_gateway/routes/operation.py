@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner.queue import metrics as queue_metrics
+from hanner.queue.metrics import queue_metrics
 from hanner_gateway import metrics
 from hanner_gateway.problems import ProblemError, problem_responses
 from hanner_gateway.schemas import Health, Queue, Status, Worker
@@ -64,4 +64,4 @@ async def _read_families(state: State) -> list[Metric]:
     with contextlib.suppress(HannerError, RedisError, OSError):
         backlog = await state.client.backlog()
         jobs.add_metric([], await state.jobs.count_unfinished())
-    return [version, jobs, *queue_metrics.families(state.settings.queue, state.settings.max_queue, backlog)]
+    return [version, jobs, *queue_metrics(state.settings.queue, state.settings.max_queue, backlog)]

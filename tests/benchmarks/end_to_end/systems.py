@@ -20,7 +20,7 @@ from benchmarks.end_to_end.askers import HttpAsker, QueueAsker
 from hanner.cli.local_redis import EmbeddedServer
 from hanner.cli.local_stack import worker_command
 from hanner.contract import EXAMPLE_TEXT
-from hanner.utils import processes as children
+from hanner.utils import processes
 from support.base_package import base_package
 
 TESTS = Path(__file__).parents[2]
@@ -126,11 +126,11 @@ def http(name: str, command: Callable[[int], list[object]], path: str, env, scra
 @contextlib.contextmanager
 def running(command: list[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
-        process = children.start(command, output=output, env=env, folder=TESTS)
+        process = processes.start(command, output=output, env=env, folder=TESTS)
     try:
         yield process
     finally:
-        children.stop(process, patience=10)
+        processes.stop(process, timeout=10)
 
 
 async def first_answer(connect, process, log) -> None:
@@ -142,7 +142,7 @@ async def first_answer(connect, process, log) -> None:
                 await asyncio.wait_for(asker.ask(EXAMPLE_TEXT), PATIENCE)
             except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
                 if process.poll() is not None or time.perf_counter() > until:
-                    raise RuntimeError(f"it does not answer; its log ends:\n{children.last_lines(log)}") from error
+                    raise RuntimeError(f"it does not answer; its log ends:\n{processes.last_lines(log)}") from error
                 await asyncio.sleep(0.02)
             else:
                 return

@@ -12,7 +12,7 @@ import psutil
 import redis
 
 from hanner.cli.local_redis import EmbeddedServer
-from hanner.utils import processes as children
+from hanner.utils import processes
 
 TESTS = Path(__file__).parents[2]
 RESULTS = "celery-task-meta-*"
@@ -63,13 +63,13 @@ class Rig:
         }
         with self.log.open("wb") as log:
             options = ["-c", str(self._processes), *(["-E"] if self._events else [])]
-            self._worker = children.start([*command, *options], output=log, env=environment, folder=TESTS)
+            self._worker = processes.start([*command, *options], output=log, env=environment, folder=TESTS)
         self._parent = psutil.Process(self._worker.pid)
         self._redis = psutil.Process(self._server.process.pid)
         return self
 
     def __exit__(self, *_):
-        children.stop(self._worker, patience=15.0)
+        processes.stop(self._worker, timeout=15.0)
         self.client.close()
         self._server.close()
         self._folder.cleanup()
@@ -110,7 +110,7 @@ class Rig:
             if self.client.dbsize() >= count and self.answered() >= count:
                 return moment
             if moment > until or self._worker.poll() is not None:
-                raise TimeoutError(f"{self.answered()} of {count} answered:\n{children.last_lines(self.log, 30)}")
+                raise TimeoutError(f"{self.answered()} of {count} answered:\n{processes.last_lines(self.log, 30)}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._worker.wait(0.01)
 

@@ -1,4 +1,4 @@
-"""Celery as hanner sets it up."""
+"""The configuration of Celery."""
 
 import ssl
 import subprocess
@@ -15,7 +15,7 @@ def configured(**overrides):
     return make_celery(Settings(**overrides)).conf
 
 
-def test_json_and_nothing_else():
+def test_only_json_is_accepted():
     conf = configured()
     assert (conf.task_serializer, conf.result_serializer, conf.event_serializer) == ("json", "json", "json")
     assert conf.accept_content == conf.result_accept_content == ["json"]
@@ -34,13 +34,13 @@ def test_queue_and_lifetimes_come_from_settings():
     assert app.backend.connparams["socket_timeout"] == app.backend.connparams["socket_connect_timeout"] == 1.5
 
 
-def test_the_callers_own_app_stays_the_current_one():
+def test_callers_app_remains_the_current_one():
     before = get_current_app()
     make_celery(Settings())
     assert get_current_app() is before
 
 
-def test_tls_checks_certificates_unless_told_otherwise():
+def test_tls_verifies_certificates_by_default():
     assert make_celery(Settings(broker_url="rediss://h/0")).backend.connparams["ssl_cert_reqs"] == ssl.CERT_REQUIRED
     loose = make_celery(Settings(broker_url="rediss://h/0?ssl_cert_reqs=CERT_NONE"))
     assert loose.backend.connparams["ssl_cert_reqs"] == ssl.CERT_NONE
@@ -55,7 +55,7 @@ def test_sentinels():
     assert split_url("sentinel://one:26379/0") == ("sentinel://one:26379/0", "mymaster")
 
 
-def test_a_socket_in_the_file_system():
+def test_unix_socket():
     app = make_celery(Settings(broker_url="redis+socket:///run/redis.sock?virtual_host=2"))
     assert app.backend.connparams["path"] == "/run/redis.sock"
 
@@ -63,7 +63,7 @@ def test_a_socket_in_the_file_system():
 @pytest.mark.parametrize(
     "url", ["", "localhost", "memory://", "http://u:secret@h", "redis://u:secret@h:x/0", "redis://h:0"]
 )
-def test_addresses_that_cannot_be_used(url):
+def test_invalid_urls_are_rejected(url):
     with pytest.raises(InvalidSettings, match="HANNER_BROKER_URL cannot be used") as caught:
         make_celery(Settings(broker_url=url))
     assert "secret" not in str(caught.value)
@@ -84,10 +84,10 @@ def test_passwords_are_masked(url, masked):
     assert redact_url(url) == masked
 
 
-def test_importing_does_nothing_and_brings_nothing_heavy():
+def test_importing_has_no_side_effects_and_no_heavy_dependencies():
     code = """
 import os, sys, threading
-os.environ["HANNER_TIMEOUT"] = "nonsense"  # read when asked, never at import
+os.environ["HANNER_TIMEOUT"] = "nonsense"  # read on request, not at import
 import hanner, hanner.transport.celery_app, hanner.client, hanner.aio.client, hanner.cli.local_redis
 assert threading.active_count() == 1
 heavy = {"numpy", "onnxruntime", "tokenizers", "safetensors", "torch", "typer", "rich"} & set(sys.modules)

@@ -1,4 +1,4 @@
-"""Pieces of `hanner flower` that need no Flower that runs."""
+"""Parts of `hanner flower` that work without a running Flower."""
 
 import json
 import stat
@@ -8,9 +8,9 @@ import pytest
 from celery.events.state import State
 
 from hanner.errors import HannerError, InvalidSettings
-from hanner.flower.events import PAUSE, Events, show_fields, without_text
-from hanner.flower.missed_events import MOST, PATIENCE, Mender
-from hanner.flower.password import read_or_make
+from hanner.flower.events import RECONNECT_PAUSE, Events, add_task_fields, remove_text
+from hanner.flower.missed_events import MAX_READ, OVERDUE_AFTER, OverdueTask, Reconciler
+from hanner.flower.password import read_or_generate
 
 DONE = "2026-11-23T12:00:00+00:00"
 
@@ -25,33 +25,33 @@ def stored(status, result):
     return json.dumps({"status": status, "result": result, "date_done": DONE}).encode()
 
 
-def ends(result):
-    return Mender(lambda ids: [result] * len(ids)).ends([("id", "w@here", 7)])
+def missed_events(result):
+    return Reconciler(lambda ids: [result] * len(ids)).missed_events([OverdueTask("id", "w@here", 7)])
 
 
-def test_only_unfinished_tasks_that_were_silent_are_looked_for():
+def test_unfinished_tasks_without_recent_events_are_overdue():
     now = 1000.0
     tasks = {
-        "old": task("RECEIVED", now - PATIENCE - 1),
-        "retried": task("RETRY", now - PATIENCE - 1),
-        "new": task("STARTED", now - PATIENCE + 1),
+        "old": task("RECEIVED", now - OVERDUE_AFTER - 1),
+        "retried": task("RETRY", now - OVERDUE_AFTER - 1),
+        "new": task("STARTED", now - OVERDUE_AFTER + 1),
         "over": task("SUCCESS", 1.0),
         "sent": task("PENDING", 1.0, worker=None),
     }
-    found = Mender(lambda ids: []).silent(tasks.items(), now)
+    found = Reconciler(lambda ids: []).overdue(tasks.items(), now)
     assert found == [("old", "w@here", 7), ("retried", "w@here", 7)]
 
 
-def test_many_that_really_wait_hide_no_other():
-    tasks = {str(n): task() for n in range(MOST + 10)}
-    mender = Mender(lambda ids: [])
-    first, second = ([i for i, *_ in mender.silent(tasks.items(), 100.0)] for _ in range(2))
-    assert first == [str(n) for n in range(MOST)]
-    assert second[:10] == [str(n) for n in range(MOST, MOST + 10)]
+def test_many_waiting_tasks_do_not_hide_others():
+    tasks = {str(n): task() for n in range(MAX_READ + 10)}
+    reconciler = Reconciler(lambda ids: [])
+    first, second = ([i for i, *_ in reconciler.overdue(tasks.items(), 100.0)] for _ in range(2))
+    assert first == [str(n) for n in range(MAX_READ)]
+    assert second[:10] == [str(n) for n in range(MAX_READ, MAX_READ + 10)]
 
 
 @pytest.mark.parametrize(
-    ("result", "kind", "said"),
+    ("result", "kind", "expected"),
     [
         (stored("SUCCESS", {"entities": [{"text": "马云"}], "model": "m"}), "task-succeeded", "<1 entities, read"),
         (stored("SUCCESS", {"documents": [{"entities": [{}, {}]}, {"error": {}}]}), "task-succeeded", "<2 entities,"),
@@ -59,11 +59,11 @@ def test_many_that_really_wait_hide_no_other():
         (stored("REVOKED", {"exc_type": "TaskRevokedError", "exc_message": ["expired"]}), "task-revoked", ""),
     ],
 )
-def test_a_result_becomes_the_event_that_was_lost(result, kind, said):
-    (event,) = ends(result)
+def test_result_becomes_the_missed_event(result, kind, expected):
+    (event,) = missed_events(result)
     assert event["type"] == kind
     assert (event["timestamp"], event["clock"]) == (1795435200.0, 8)
-    assert said in event.get("result", "") + event.get("exception", "")
+    assert expected in event.get("result", "") + event.get("exception", "")
     assert "马云" not in str(event)
     state = State()
     state.event({**event, "type": "task-received", "clock": 6, "name": "hanner.extract"})
@@ -72,19 +72,19 @@ def test_a_result_becomes_the_event_that_was_lost(result, kind, said):
 
 
 @pytest.mark.parametrize("result", [None, b"\xff", b"[]", b"{}", stored("STARTED", None), b'{"status": "SUCCESS"}'])
-def test_what_is_no_end_is_left_alone(result):
-    assert ends(result) == []
+def test_unfinished_task_has_no_missed_event(result):
+    assert missed_events(result) == []
 
 
-def test_what_a_sender_quotes_is_left_out():
+def test_arguments_are_removed_from_task_sent_events():
     event = {"type": "task-sent", "uuid": "id", "args": "['text']", "kwargs": "{}", "name": "hanner.extract"}
-    assert without_text(event) == {"type": "task-sent", "uuid": "id", "name": "hanner.extract"}
+    assert remove_text(event) == {"type": "task-sent", "uuid": "id", "name": "hanner.extract"}
     received = {"type": "task-received", "args": "(<4 characters>)"}
-    assert without_text(received) == received
+    assert remove_text(received) == received
 
 
-def test_fields_of_a_batch_outlive_a_copy():
-    show_fields()
+def test_extra_fields_survive_a_copy():
+    add_task_fields()
     state = State()
     state.event({"type": "task-succeeded", "uuid": "id", "hostname": "w", "timestamp": 1.0, "local_received": 1.0,
                  "clock": 1, "batch": 3, "batch_size": 5, "waited_ms": 1.5, "characters": 14})  # fmt: skip
@@ -92,36 +92,36 @@ def test_fields_of_a_batch_outlive_a_copy():
     assert State().Task("other").as_dict()["batch"] is None
 
 
-def test_redis_is_tried_again_soon_however_long_it_is_away():
+def test_pause_between_reconnects_does_not_grow():
     tries, pauses = iter([*[ConnectionError] * 8, TimeoutError, ConnectionError, SystemExit]), []
 
     def connection():
         raise next(tries)
 
     capp = SimpleNamespace(connection=connection)
-    events = Events(capp, io_loop=None, max_tasks_in_memory=10, log_text=False, pause=pauses.append)
+    events = Events(capp, io_loop=None, max_tasks_in_memory=10, log_text=False, sleep=pauses.append)
     with pytest.raises(SystemExit):
         events.run()
-    assert pauses == [PAUSE] * 9
+    assert pauses == [RECONNECT_PAUSE] * 9
 
 
-def test_a_password_is_made_once(tmp_path):
+def test_password_is_generated_once(tmp_path):
     file = tmp_path / "deep" / "secret"
-    password, is_new = read_or_make(file)
+    password, is_new = read_or_generate(file)
     assert (len(password), is_new) == (24, True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert read_or_make(file) == (password, False)
+    assert read_or_generate(file) == (password, False)
 
 
 @pytest.mark.parametrize("content", ["", " \n", "two,words"])
-def test_a_file_without_a_password_is_refused(tmp_path, content):
+def test_file_without_a_valid_password_is_rejected(tmp_path, content):
     file = tmp_path / "secret"
     file.write_text(content)
     with pytest.raises(InvalidSettings, match="has no password"):
-        read_or_make(file)
+        read_or_generate(file)
 
 
-def test_a_file_that_cannot_be_says_so(tmp_path):
+def test_unusable_password_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HannerError, match="HANNER_FLOWER_PASSWORD_FILE"):
-        read_or_make(tmp_path / "file" / "secret")
+        read_or_generate(tmp_path / "file" / "secret")

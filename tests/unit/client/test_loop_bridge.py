@@ -9,7 +9,7 @@ from hanner.aio.loop_bridge import LoopBridge
 
 
 class CountingLoop:
-    """Stands for a loop: keeps what it is asked to call."""
+    """A fake loop that records calls."""
 
     def __init__(self):
         self.calls = []
@@ -18,31 +18,31 @@ class CountingLoop:
         self.calls.append(call)
 
 
-def test_calls_that_come_together_wake_the_loop_once():
+def test_calls_that_are_ready_together_wake_the_loop_once():
     loop, made = CountingLoop(), []
-    inbox = LoopBridge(loop)
+    bridge = LoopBridge(loop)
     for number in range(5):
-        inbox.put(partial(made.append, number))
+        bridge.call_soon(partial(made.append, number))
     assert len(loop.calls) == 1
     loop.calls[0]()
     assert made == [0, 1, 2, 3, 4]
-    inbox.put(partial(made.append, 5))
+    bridge.call_soon(partial(made.append, 5))
     assert len(loop.calls) == 2
 
 
-def test_a_call_that_comes_while_others_are_made_is_not_lost():
+def test_call_added_by_another_call_is_made():
     loop, made = CountingLoop(), []
-    inbox = LoopBridge(loop)
-    inbox.put(lambda: inbox.put(partial(made.append, "late")))
+    bridge = LoopBridge(loop)
+    bridge.call_soon(lambda: bridge.call_soon(partial(made.append, "late")))
     while loop.calls:
         loop.calls.pop(0)()
     assert made == ["late"]
 
 
-def test_a_closed_loop_is_left_alone():
+def test_closed_loop_is_ignored():
     loop = asyncio.new_event_loop()
     loop.close()
-    LoopBridge(loop).put(lambda: None)
+    LoopBridge(loop).call_soon(lambda: None)
 
 
 def in_loop(body):
@@ -52,11 +52,11 @@ def in_loop(body):
     return asyncio.run(run())
 
 
-def test_a_thread_s_result_and_error_arrive():
-    async def body(inbox):
+def test_results_and_errors_of_threads_arrive():
+    async def body(bridge):
         good, bad, early = Future(), Future(), Future()
         early.set_result("early")
-        waiting = [inbox.wrap(future) for future in (good, bad, early)]
+        waiting = [bridge.wrap_future(future) for future in (good, bad, early)]
         thread = threading.Thread(target=lambda: (good.set_result("good"), bad.set_exception(LookupError("bad"))))
         thread.start()
         assert await waiting[0] == "good"
@@ -68,10 +68,10 @@ def test_a_thread_s_result_and_error_arrive():
     in_loop(body)
 
 
-def test_cancelling_the_waiting_leaves_the_other_alone():
-    async def body(inbox):
+def test_cancelling_the_wrapper_does_not_cancel_the_future():
+    async def body(bridge):
         future = Future()
-        waiting = inbox.wrap(future)
+        waiting = bridge.wrap_future(future)
         waiting.cancel()
         future.set_result(1)
         await asyncio.sleep(0)
@@ -81,10 +81,10 @@ def test_cancelling_the_waiting_leaves_the_other_alone():
     in_loop(body)
 
 
-def test_a_cancelled_future_cancels_the_waiting():
-    async def body(inbox):
+def test_cancelled_future_cancels_the_wrapper():
+    async def body(bridge):
         future = Future()
-        waiting = inbox.wrap(future)
+        waiting = bridge.wrap_future(future)
         future.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -1,4 +1,4 @@
-"""Our messages against Celery's own, key by key."""
+"""Our messages compared with Celery's own, key by key."""
 
 import base64
 import json
@@ -17,12 +17,12 @@ TEXT = "昨天😀马云\u0000在杭州"
 
 
 def ours(argument=TEXT, *, log_text=False, **options):
-    letterhead = MessageBuilder(log_text=log_text)
-    return json.loads(letterhead.message(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).dump())
+    builder = MessageBuilder(log_text=log_text)
+    return json.loads(builder.build(ID, "hanner.extract", argument, queue="hanner", now=1e9, **options).encode())
 
 
 def celerys(**options):
-    """What Celery would push, caught on its way into the channel."""
+    """Return what Celery would push, captured in the channel."""
     app = make_celery(Settings())
     message = app.amqp.create_task_message(ID, "hanner.extract", [TEXT], {}, **options)
     with Connection("memory://") as connection:
@@ -44,7 +44,7 @@ def body(message):
     return json.loads(base64.b64decode(message["body"]))
 
 
-def test_the_parts_are_celerys(theirs):
+def test_parts_match_celery(theirs):
     mine = ours()
     assert list(mine) == list(theirs)
     for part in ("content-type", "content-encoding"):
@@ -52,7 +52,7 @@ def test_the_parts_are_celerys(theirs):
     assert body(mine) == json.loads(base64.b64decode(theirs["body"])) == [[TEXT], {}, body(theirs)[2]]
 
 
-def test_the_headers_are_celerys_and_one_of_ours(theirs):
+def test_headers_match_celery_plus_one_of_ours(theirs):
     headers = ours()["headers"]
     assert headers.pop("hanner") == {"sent_at": 1e9, "texts": 1}
     assert headers.pop("origin").startswith("hanner")
@@ -60,27 +60,27 @@ def test_the_headers_are_celerys_and_one_of_ours(theirs):
     assert headers == theirs["headers"]
 
 
-def test_the_properties_are_celerys(theirs):
+def test_properties_match_celery(theirs):
     properties = ours()["properties"]
     assert properties.pop("delivery_tag") != theirs["properties"].pop("delivery_tag")
     assert properties == theirs["properties"]
 
 
-def test_a_message_has_a_tag_of_its_own():
+def test_delivery_tag_is_unique():
     assert ours()["properties"]["delivery_tag"] == ID
 
 
-def test_expiry_counts_from_now():
+def test_expiry_is_relative_to_now():
     assert datetime.fromisoformat(ours(expires=1.5)["headers"]["expires"]).timestamp() == 1e9 + 1.5
 
 
-def test_texts_are_counted():
+def test_header_has_the_number_of_texts():
     mine = ours([TEXT, TEXT])
     assert mine["headers"]["hanner"]["texts"] == 2
     assert body(mine)[0] == [[TEXT, TEXT]]
 
 
-def test_texts_stay_out_of_the_headers_unless_asked_for():
+def test_texts_are_redacted_in_headers_by_default():
     assert "马云" not in json.dumps(ours()["headers"], ensure_ascii=False)
     assert "马云" in ours(log_text=True)["headers"]["argsrepr"]
 
@@ -89,7 +89,7 @@ def test_utf8_takes_half_the_bytes(theirs):
     assert len(ours("马云" * 500)["body"]) < 0.55 * len(json.dumps([["马云" * 500]])) * 4 / 3
 
 
-def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
+def test_signal_receivers_are_called_and_may_add_headers():
     heard = []
 
     def before(sender, headers, body, routing_key, properties, **_):
@@ -102,9 +102,9 @@ def test_those_who_trace_publishing_hear_of_it_and_may_add_headers():
     before_task_publish.connect(before)
     after_task_publish.connect(after)
     try:
-        message = MessageBuilder(log_text=False).message(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
-        assert json.loads(message.dump())["headers"]["trace"] == "abc"
-        message.sent()
+        message = MessageBuilder(log_text=False).build(ID, "hanner.extract", TEXT, queue="hanner", now=1e9)
+        assert json.loads(message.encode())["headers"]["trace"] == "abc"
+        message.send_published_signal()
     finally:
         before_task_publish.disconnect(before)
         after_task_publish.disconnect(after)

@@ -1,4 +1,4 @@
-"""The publisher against a pretended connection: what travels together, what is tried again, what is told to whom."""
+"""The publisher with a fake connection: batches, retries and callbacks."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,14 @@ from redis.exceptions import (
 )
 
 from hanner.errors import HannerError
-from hanner.transport.pending import FullError
-from hanner.transport.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher, Reach
+from hanner.transport.publisher import (
+    ALWAYS_CHECKED_BELOW,
+    BATCH_BYTES,
+    BATCH_MESSAGES,
+    BrokerState,
+    Publisher,
+    QueueLimitError,
+)
 from support.pretended_redis import PretendedRedis
 
 
@@ -27,16 +33,16 @@ def redis():
 
 
 @pytest.fixture
-def reach():
-    return Reach()
+def broker():
+    return BrokerState()
 
 
 @pytest.fixture
-def make(redis, reach):
+def make(redis, broker):
     made = []
 
-    def make(limit=0, patience=1.0):
-        made.append(Publisher(redis.connect, "hanner", limit=limit, patience=patience, reach=reach))
+    def make(limit=0, timeout=1.0):
+        made.append(Publisher(redis.connect, "hanner", limit=limit, timeout=timeout, broker=broker))
         return made[-1]
 
     yield make
@@ -45,27 +51,27 @@ def make(redis, reach):
         publisher.close()
 
 
-def test_nothing_is_opened_before_the_first_message(redis, make):
+def test_no_connection_is_opened_before_the_first_message(redis, make):
     make()
     assert redis.opened == 0
 
 
-def test_a_message_is_one_push_on_one_connection(redis, make):
+def test_message_is_one_push_on_one_connection(redis, make):
     publisher = make()
     for number in range(3):
-        publisher.put(b"%d" % number)
+        publisher.publish(b"%d" % number)
     assert redis.queue == [b"0", b"1", b"2"]
     assert redis.commands == ["LPUSH"] * 3
     assert redis.opened == 1
 
 
-def test_what_comes_during_a_round_trip_travels_together(redis, make):
+def test_messages_ready_during_a_round_trip_are_sent_together(redis, make):
     publisher = make()
     redis.gate.clear()
     with ThreadPoolExecutor(9) as threads:
-        first = threads.submit(publisher.put, b"first")
+        first = threads.submit(publisher.publish, b"first")
         assert redis.entered.wait(10)
-        others = [threads.submit(publisher.put, b"other") for _ in range(8)]
+        others = [threads.submit(publisher.publish, b"other") for _ in range(8)]
         while len(publisher._waiting) < 8:
             pass
         redis.gate.set()
@@ -75,177 +81,178 @@ def test_what_comes_during_a_round_trip_travels_together(redis, make):
     assert redis.queue == [b"first"] + [b"other"] * 8
 
 
-def test_posted_messages_travel_together_and_are_told_of(redis, make):
+def test_async_messages_are_sent_together_and_call_back(redis, make):
     publisher = make()
     redis.gate.clear()
-    told, all_told = [], threading.Event()
+    errors, all_resolved = [], threading.Event()
 
-    def tell(error):
-        told.append(error)
-        if len(told) == 9:
-            all_told.set()
+    def callback(error):
+        errors.append(error)
+        if len(errors) == 9:
+            all_resolved.set()
 
-    publisher.post(b"first", tell)
+    publisher.publish_async(b"first", callback)
     assert redis.entered.wait(10)
     for _ in range(8):
-        publisher.post(b"other", tell)
+        publisher.publish_async(b"other", callback)
     redis.gate.set()
-    assert all_told.wait(10)
-    assert told == [None] * 9
+    assert all_resolved.wait(10)
+    assert errors == [None] * 9
     assert redis.commands == ["LPUSH"] * 2
 
 
-def test_a_round_trip_takes_only_so_much(redis, make):
+def test_batch_has_limits_of_messages_and_bytes(redis, make):
     publisher = make()
     redis.gate.clear()
     done = threading.Event()
-    publisher.post(b"", lambda _: None)
+    publisher.publish_async(b"", lambda _: None)
     assert redis.entered.wait(10)
     for _ in range(BATCH_MESSAGES + 1):
-        publisher.post(b"x", lambda _: None)
+        publisher.publish_async(b"x", lambda _: None)
     for _ in range(3):
-        publisher.post(b"x" * BATCH_BYTES, lambda _: None)
-    publisher.post(b"x", lambda _: done.set())
+        publisher.publish_async(b"x" * BATCH_BYTES, lambda _: None)
+    publisher.publish_async(b"x", lambda _: done.set())
     redis.gate.set()
     assert done.wait(10)
     assert redis.commands == ["LPUSH"] * 7  # one, 512, one, three large ones, one
 
 
-def test_what_is_not_sent_yet_can_be_withdrawn(redis, make):
+def test_unsent_message_can_be_cancelled(redis, make):
     publisher = make()
     redis.gate.clear()
-    sent = publisher.post(b"sent", lambda _: None)
+    sent = publisher.publish_async(b"sent", lambda _: None)
     assert redis.entered.wait(10)
-    waits = publisher.post(b"waits", lambda _: None)
+    waits = publisher.publish_async(b"waits", lambda _: None)
     done = threading.Event()
-    publisher.post(b"last", lambda _: done.set())
-    assert publisher.withdraw(waits)
-    assert not publisher.withdraw(waits)
-    assert not publisher.withdraw(sent)
+    publisher.publish_async(b"last", lambda _: done.set())
+    assert publisher.cancel(waits)
+    assert not publisher.cancel(waits)
+    assert not publisher.cancel(sent)
     redis.gate.set()
     assert done.wait(10)
     assert redis.queue == [b"sent", b"last"]
 
 
-def test_a_full_queue_takes_what_fits_and_refuses_the_rest(redis, make):
+def test_full_queue_accepts_what_fits_and_rejects_the_rest(redis, make):
     publisher = make(limit=2)
     redis.gate.clear()
-    told, done = [], threading.Event()
-    publisher.post(b"first", told.append)
+    errors, done = [], threading.Event()
+    publisher.publish_async(b"first", errors.append)
     assert redis.entered.wait(10)
-    publisher.post(b"second", told.append)
-    publisher.post(b"third", told.append)
-    publisher.post(b"fourth", lambda error: (told.append(error), done.set()))
+    publisher.publish_async(b"second", errors.append)
+    publisher.publish_async(b"third", errors.append)
+    publisher.publish_async(b"fourth", lambda error: (errors.append(error), done.set()))
     redis.gate.set()
     assert done.wait(10)
     assert redis.queue == [b"first", b"second"]
-    refused = [error for error in told if error]
-    assert [type(error) for error in refused] == [FullError] * 2
+    refused = [error for error in errors if error]
+    assert [type(error) for error in refused] == [QueueLimitError] * 2
     assert {error.length for error in refused} == {2}
-    with pytest.raises(FullError):
-        publisher.put(b"fifth")
+    with pytest.raises(QueueLimitError):
+        publisher.publish(b"fifth")
 
 
-def test_far_below_the_limit_redis_need_not_look(redis, make):
-    publisher = make(limit=SMALL)
-    for _ in range(SMALL):
-        publisher.put(b"x")
-    # The first tells the length; from the half on each is checked in Redis.
-    assert redis.commands == ["EVALSHA"] + ["LPUSH"] * (SMALL // 2 - 1) + ["EVALSHA"] * (SMALL // 2)
-    with pytest.raises(FullError):
-        publisher.put(b"x")
+def test_far_below_the_limit_redis_does_not_check(redis, make):
+    limit = ALWAYS_CHECKED_BELOW
+    publisher = make(limit=limit)
+    for _ in range(limit):
+        publisher.publish(b"x")
+    # The first reply has the length; from half the limit on, each message is checked in Redis.
+    assert redis.commands == ["EVALSHA"] + ["LPUSH"] * (limit // 2 - 1) + ["EVALSHA"] * (limit // 2)
+    with pytest.raises(QueueLimitError):
+        publisher.publish(b"x")
 
 
-def test_a_script_that_is_gone_is_sent_again(redis, make):
+def test_missing_script_is_sent_again(redis, make):
     redis.replies = [NoScriptError("gone")]
     publisher = make(limit=5)
-    publisher.put(b"x")
-    publisher.put(b"y")
+    publisher.publish(b"x")
+    publisher.publish(b"y")
     assert redis.commands == ["EVALSHA", "EVAL", "EVALSHA"]
     assert redis.opened == 1
 
 
-def test_a_connection_that_died_since_is_made_again_at_once(redis, make):
+def test_stale_connection_is_reopened_at_once(redis, make):
     publisher = make()
-    publisher.put(b"a")
+    publisher.publish(b"a")
     redis.replies = [ConnectionError("reset")]
-    publisher.put(b"b")
+    publisher.publish(b"b")
     assert redis.queue == [b"a", b"b"]
     assert redis.opened == 2
 
 
-def test_a_redis_that_was_never_reached_is_given_up_at_once(redis, make, reach):
+def test_redis_that_was_never_reached_is_not_retried(redis, make, broker):
     redis.refused = [ConnectionError("refused")] * 5
-    publisher = make(patience=60)
+    publisher = make(timeout=60)
     with pytest.raises(ConnectionError, match="refused"):
-        publisher.put(b"a")
+        publisher.publish(b"a")
     assert len(redis.refused) == 4
-    assert not reach.there
+    assert not broker.ever_connected
 
 
-def test_a_redis_that_another_publisher_reached_is_waited_for(redis, make, reach):
-    make().put(b"a")
+def test_redis_that_another_publisher_reached_is_retried(redis, make, broker):
+    make().publish(b"a")
     redis.refused = [ConnectionError("refused")] * 2
-    make().put(b"b")
+    make().publish(b"b")
     assert redis.queue == [b"a", b"b"]
-    assert reach.there
+    assert broker.ever_connected
 
 
-def test_a_redis_that_was_reached_before_is_waited_for(redis, make):
-    publisher = make(patience=60)
-    publisher.put(b"a")
+def test_redis_that_was_reached_before_is_retried(redis, make):
+    publisher = make(timeout=60)
+    publisher.publish(b"a")
     redis.replies = [ConnectionError("reset")]
     redis.refused = [ConnectionError("refused"), OSError("unreachable"), TimeoutError("silent")]
-    publisher.put(b"b")
+    publisher.publish(b"b")
     assert redis.queue == [b"a", b"b"]
 
 
-def test_patience_ends(redis, make):
-    publisher = make(patience=0.1)
-    publisher.put(b"a")
+def test_retries_end_at_the_timeout(redis, make):
+    publisher = make(timeout=0.1)
+    publisher.publish(b"a")
     redis.replies = [ConnectionError("reset")]
     redis.refused = [ConnectionError("refused")] * 100
     with pytest.raises(ConnectionError, match="refused"):
-        publisher.put(b"b")
+        publisher.publish(b"b")
     assert len(redis.refused) > 90  # it paused in between
 
 
 @pytest.mark.parametrize(
     "error", [BusyLoadingError("loading"), ReadOnlyError("replica"), ResponseError("MASTERDOWN link")]
 )
-def test_what_passes_by_itself_is_waited_for(redis, make, error):
+def test_transient_error_is_retried(redis, make, error):
     redis.replies = [error, error]
-    publisher = make(patience=60)
-    publisher.put(b"a")
+    publisher = make(timeout=60)
+    publisher.publish(b"a")
     assert redis.queue == [b"a"]
 
 
-def test_a_replica_is_left_for_whoever_is_master_now(redis, make):
+def test_connection_to_a_replica_is_reopened(redis, make):
     redis.replies = [ReadOnlyError("replica")]
-    make(patience=60).put(b"a")
+    make(timeout=60).publish(b"a")
     assert redis.opened == 2
 
 
 @pytest.mark.parametrize(
     "error", [AuthenticationError("no"), OutOfMemoryError("full"), ResponseError("MISCONF disk"), ValueError("bug")]
 )
-def test_what_does_not_pass_is_raised_at_once(redis, make, error):
-    publisher = make(patience=60)
-    publisher.put(b"a")
+def test_permanent_error_is_raised_at_once(redis, make, error):
+    publisher = make(timeout=60)
+    publisher.publish(b"a")
     redis.replies = [error]
     with pytest.raises(type(error)):
-        publisher.put(b"b")
-    publisher.put(b"c")
+        publisher.publish(b"b")
+    publisher.publish(b"c")
     assert redis.queue == [b"a", b"c"]
 
 
-def test_everyone_along_is_told_of_an_error(redis, make):
+def test_error_is_raised_by_all_callers_of_a_batch(redis, make):
     publisher = make()
     redis.gate.clear()
     with ThreadPoolExecutor(3) as threads:
-        first = threads.submit(publisher.put, b"first")
+        first = threads.submit(publisher.publish, b"first")
         assert redis.entered.wait(10)
-        others = [threads.submit(publisher.put, b"other") for _ in range(2)]
+        others = [threads.submit(publisher.publish, b"other") for _ in range(2)]
         while len(publisher._waiting) < 2:
             pass
         redis.replies = [None, OutOfMemoryError("full")]
@@ -254,57 +261,57 @@ def test_everyone_along_is_told_of_an_error(redis, make):
         assert [type(future.exception(10)) for future in others] == [OutOfMemoryError] * 2
 
 
-def test_ctrl_c_leaves_nobody_waiting(redis, make):
+def test_ctrl_c_does_not_block_later_messages(redis, make):
     publisher = make()
     redis.replies = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
-        publisher.put(b"a")
-    publisher.put(b"b")
+        publisher.publish(b"a")
+    publisher.publish(b"b")
     assert redis.queue == [b"b"]
 
 
-def test_a_caller_who_cannot_be_told_does_not_keep_it_from_the_others(redis, make, caplog):
+def test_failing_callback_does_not_block_other_callers(redis, make, caplog):
     publisher = make()
     redis.gate.clear()
     done = threading.Event()
-    publisher.post(b"first", lambda _: 1 / 0)
+    publisher.publish_async(b"first", lambda _: 1 / 0)
     assert redis.entered.wait(10)
-    publisher.post(b"second", lambda _: 1 / 0)
-    publisher.post(b"third", lambda _: done.set())
+    publisher.publish_async(b"second", lambda _: 1 / 0)
+    publisher.publish_async(b"third", lambda _: done.set())
     redis.gate.set()
     assert done.wait(10)
-    assert caplog.text.count("could not be told") == 2
-    publisher.put(b"fourth")
+    assert caplog.text.count("a callback of a published message failed") == 2
+    publisher.publish(b"fourth")
     assert redis.queue == [b"first", b"second", b"third", b"fourth"]
 
 
-def test_closing_refuses_what_waits(redis, make):
+def test_close_fails_waiting_messages(redis, make):
     publisher = make()
     redis.gate.clear()
-    told = []
-    publisher.post(b"sent", told.append)
+    errors = []
+    publisher.publish_async(b"sent", errors.append)
     assert redis.entered.wait(10)
-    publisher.post(b"waits", told.append)
+    publisher.publish_async(b"waits", errors.append)
     with ThreadPoolExecutor(1) as threads:
         closing = threads.submit(publisher.close)
-        while not told:
+        while not errors:
             pass
         redis.gate.set()
         closing.result(10)
-    assert isinstance(told[0], HannerError)
-    assert told[1:] == [None]
-    for call in (lambda: publisher.put(b""), lambda: publisher.post(b"", told.append)):
+    assert isinstance(errors[0], HannerError)
+    assert errors[1:] == [None]
+    for call in (lambda: publisher.publish(b""), lambda: publisher.publish_async(b"", errors.append)):
         with pytest.raises(HannerError, match="closed"):
             call()
 
 
-def test_closing_ends_the_waiting_for_a_redis_that_is_away(redis, make):
-    publisher = make(patience=60)
-    publisher.put(b"a")
+def test_close_interrupts_retries(redis, make):
+    publisher = make(timeout=60)
+    publisher.publish(b"a")
     redis.refused = [ConnectionError("refused")] * 1000
     redis.replies = [ConnectionError("reset")]
     with ThreadPoolExecutor(1) as threads:
-        sending = threads.submit(publisher.put, b"b")
+        sending = threads.submit(publisher.publish, b"b")
         while len(redis.refused) > 998:
             pass
         publisher.close()

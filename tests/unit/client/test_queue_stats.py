@@ -1,14 +1,14 @@
-"""What is said of a full queue, without a server; the rest is in tests/integration/test_backlog.py."""
+"""Durations and errors of a full queue, without a server; see also tests/integration/test_queue_stats.py."""
 
 import pytest
 
-from hanner.queue.stats import Backlog, WorkerState, duration, full
+from hanner.queue.stats import Backlog, WorkerState, format_duration, queue_full_error
 
 WORKER = WorkerState(id="w")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (0, "1 s"),
         (0.2, "1 s"),
@@ -21,23 +21,23 @@ WORKER = WorkerState(id="w")
         (90_000, "1 d 1 h"),
     ],
 )
-def test_durations_have_two_units_at_most(seconds, said):
-    assert duration(seconds) == said
+def test_duration_has_at_most_two_units(seconds, expected):
+    assert format_duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("backlog", "said", "seconds"),
+    ("backlog", "expected", "seconds"),
     [
         (
             Backlog(texts=900, rate=10.0, workers=(WORKER,)),
-            "at 10 texts/s the workers need about 1 min 30 s",
+            "at 10 texts/s the workers need about 1 min 30 s for the backlog",
             90,
         ),
-        (Backlog(texts=900, workers=(WORKER,)), "the workers have not said yet how fast they are", None),
+        (Backlog(texts=900, workers=(WORKER,)), "the workers have not reported a rate yet", None),
         (Backlog(texts=900), "no worker runs", None),
     ],
 )
-def test_a_full_queue_says_what_to_expect(backlog, said, seconds):
-    error = full("9 requests wait", backlog)
-    assert str(error).startswith("the queue is full: 9 requests wait; " + said)
+def test_queue_full_error_estimates_when_the_queue_drains(backlog, expected, seconds):
+    error = queue_full_error("9 requests wait", backlog)
+    assert str(error).startswith("the queue is full: 9 requests wait; " + expected)
     assert error.seconds == seconds

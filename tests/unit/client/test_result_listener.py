@@ -1,4 +1,4 @@
-"""The result listener over a pretended Redis that the test leads."""
+"""The result listener with a fake Redis that the test controls."""
 
 import contextlib
 import json
@@ -12,12 +12,12 @@ import pytest
 import redis.exceptions
 
 from hanner import BrokerUnreachable, HannerError
-from hanner.transport.result_listener import ResultListener, reading_interval
-from hanner.transport.subscription import key
+from hanner.queue.keys import result_key
+from hanner.transport.result_listener import ResultListener, reread_interval
 
 
-class PretendedPubSub:
-    """What the listener needs of redis-py's PubSub: a list of messages, and a socket to wait on."""
+class FakePubSub:
+    """The part of redis-py's PubSub that the listener uses: a list of messages, and a socket to select on."""
 
     def __init__(self, owner):
         self._owner = owner
@@ -29,20 +29,20 @@ class PretendedPubSub:
         self.broken = False
 
     def subscribe(self, *channels):
-        self._owner.note("subscribe", channels)
+        self._owner.record("subscribe", channels)
         if self._owner.confirms:
             for channel in channels:
-                self.say("subscribe", channel, 1)
+                self.deliver("subscribe", channel, 1)
 
     def unsubscribe(self, *channels):
-        self._owner.note("unsubscribe", channels)
+        self._owner.record("unsubscribe", channels)
 
-    def say(self, kind, channel, data):
+    def deliver(self, kind, channel, data):
         self._messages.append({"type": kind, "channel": channel.encode(), "data": data})
         with contextlib.suppress(BlockingIOError):
             self._ours.send(b"!")
 
-    def break_(self):
+    def disconnect(self):
         self.broken = True
         self._ours.send(b"!")
 
@@ -60,7 +60,7 @@ class PretendedPubSub:
         self._ours.close()
 
 
-class PretendedRedis:
+class FakeRedis:
     def __init__(self):
         self.keys = {}
         self.opened = []
@@ -74,14 +74,14 @@ class PretendedRedis:
         if self.failing:
             self.failing -= 1
             raise redis.exceptions.ConnectionError("refused")
-        self.opened.append(PretendedPubSub(self))
+        self.opened.append(FakePubSub(self))
         return self.opened[-1]
 
     def mget(self, keys):
-        self.note("mget", keys)
+        self.record("mget", keys)
         return [self.keys.get(name) for name in keys]
 
-    def note(self, what, names):
+    def record(self, what, names):
         with self._changed:
             self.log.append((what, {name for name in names if name.startswith("celery")}))
             self._changed.notify_all()
@@ -94,13 +94,13 @@ class PretendedRedis:
 
 
 @pytest.fixture
-def pretended():
-    return PretendedRedis()
+def fake_redis():
+    return FakeRedis()
 
 
 @pytest.fixture
-def listener(pretended):
-    listener = ResultListener(pretended, where="redis://h/0", patience=0.3, reread=0.05)
+def listener(fake_redis):
+    listener = ResultListener(fake_redis, url="redis://h/0", timeout=0.3, reread=0.05)
     yield listener
     listener.close()
 
@@ -109,146 +109,146 @@ def payload(task_id, status="SUCCESS"):
     return json.dumps({"status": status, "result": task_id, "task_id": task_id}).encode()
 
 
-def test_nothing_is_opened_before_something_is_awaited(pretended, listener):
-    assert not pretended.opened
+def test_no_connection_is_opened_before_the_first_subscription(fake_redis, listener):
+    assert not fake_redis.opened
 
 
-def test_an_announcement_resolves(pretended, listener):
-    future = listener.expect("a")
-    pretended.wait_for("mget", key("a"))  # subscription confirmed, key read once
-    pretended.opened[0].say("message", key("a"), payload("a"))
+def test_published_result_resolves_the_future(fake_redis, listener):
+    future = listener.subscribe("a")
+    fake_redis.wait_for("mget", result_key("a"))  # subscription confirmed, key read once
+    fake_redis.opened[0].deliver("message", result_key("a"), payload("a"))
     assert future.result(5)["result"] == "a"
-    pretended.wait_for("unsubscribe", key("a"))
-    assert listener.awaited == 0
+    fake_redis.wait_for("unsubscribe", result_key("a"))
+    assert listener.subscribed_count == 0
 
 
-def test_results_come_by_one_subscription_and_are_not_asked_for(pretended):
-    listener = ResultListener(pretended, where="redis://h/0", patience=5, reread=3600)
+def test_published_results_are_not_read_again(fake_redis):
+    listener = ResultListener(fake_redis, url="redis://h/0", timeout=5, reread=3600)
     ids = [f"job-{number}" for number in range(500)]
-    futures = [listener.expect(task_id) for task_id in ids]
+    futures = [listener.subscribe(task_id) for task_id in ids]
     for task_id in ids:
-        pretended.wait_for("mget", key(task_id))
+        fake_redis.wait_for("mget", result_key(task_id))
     for task_id in ids:
-        pretended.opened[0].say("message", key(task_id), payload(task_id))
+        fake_redis.opened[0].deliver("message", result_key(task_id), payload(task_id))
     assert [future.result(10)["result"] for future in futures] == ids
     listener.close()
-    assert len(pretended.opened) == 1
-    read = [name for what, names in pretended.log if what == "mget" for name in names]
-    assert sorted(read) == sorted(map(key, ids))  # once each, when it was subscribed
+    assert len(fake_redis.opened) == 1
+    read = [name for what, names in fake_redis.log if what == "mget" for name in names]
+    assert sorted(read) == sorted(map(result_key, ids))  # once each, when it was subscribed
 
 
-def test_the_more_are_awaited_the_longer_until_all_are_read_again():
-    assert [reading_interval(1.0, awaited) for awaited in (0, 1, 1000, 10_000)] == [1.0, 1.0, 1.0, 10.0]
+def test_reread_interval_grows_with_the_number_of_keys():
+    assert [reread_interval(1.0, awaited) for awaited in (0, 1, 1000, 10_000)] == [1.0, 1.0, 1.0, 10.0]
 
 
-def test_what_was_stored_before_is_found_when_the_subscription_is_confirmed(pretended, listener):
-    pretended.keys[key("a")] = payload("a")
-    assert listener.expect("a").result(5)["result"] == "a"
-    assert len(pretended.opened) == 1
+def test_result_stored_before_the_subscription_is_read(fake_redis, listener):
+    fake_redis.keys[result_key("a")] = payload("a")
+    assert listener.subscribe("a").result(5)["result"] == "a"
+    assert len(fake_redis.opened) == 1
 
 
-def test_a_state_that_is_not_the_last_resolves_nothing(pretended, listener):
-    future = listener.expect("a")
-    pretended.wait_for("mget", key("a"))
-    pretended.opened[0].say("message", key("a"), payload("a", "STARTED"))
-    pretended.opened[0].say("message", key("a"), payload("a"))
+def test_intermediate_state_does_not_resolve_the_future(fake_redis, listener):
+    future = listener.subscribe("a")
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.opened[0].deliver("message", result_key("a"), payload("a", "STARTED"))
+    fake_redis.opened[0].deliver("message", result_key("a"), payload("a"))
     assert future.result(5)["status"] == "SUCCESS"
 
 
-def test_a_missed_announcement_is_read_and_the_connection_given_up(pretended, listener):
-    future = listener.expect("a")
-    pretended.wait_for("mget", key("a"))
-    pretended.keys[key("a")] = payload("a")
+def test_unpublished_result_is_read_and_the_connection_replaced(fake_redis, listener):
+    future = listener.subscribe("a")
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.keys[result_key("a")] = payload("a")
     assert future.result(5)["result"] == "a"
-    other = listener.expect("b")
-    pretended.wait_for("mget", key("b"))
-    assert len(pretended.opened) == 2
-    pretended.opened[1].say("message", key("b"), payload("b"))
+    other = listener.subscribe("b")
+    fake_redis.wait_for("mget", result_key("b"))
+    assert len(fake_redis.opened) == 2
+    fake_redis.opened[1].deliver("message", result_key("b"), payload("b"))
     assert other.result(5)["result"] == "b"
 
 
-def test_a_connection_that_confirms_nothing_is_given_up(pretended, listener):
-    pretended.confirms = False
-    future = listener.expect("a")
-    pretended.wait_for("subscribe", key("a"))
-    pretended.confirms = True
-    pretended.wait_for("subscribe", key("a"), times=2)
-    pretended.opened[1].say("message", key("a"), payload("a"))
+def test_connection_without_confirmations_is_replaced(fake_redis, listener):
+    fake_redis.confirms = False
+    future = listener.subscribe("a")
+    fake_redis.wait_for("subscribe", result_key("a"))
+    fake_redis.confirms = True
+    fake_redis.wait_for("subscribe", result_key("a"), times=2)
+    fake_redis.opened[1].deliver("message", result_key("a"), payload("a"))
     assert future.result(5)
 
 
-def test_a_cut_connection_is_made_again(pretended, listener):
-    future = listener.expect("a")
-    pretended.wait_for("mget", key("a"))
-    pretended.failing = 2
-    pretended.opened[0].break_()
-    pretended.wait_for("subscribe", key("a"), times=2)
-    pretended.opened[1].say("message", key("a"), payload("a"))
+def test_broken_connection_is_replaced(fake_redis, listener):
+    future = listener.subscribe("a")
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.failing = 2
+    fake_redis.opened[0].disconnect()
+    fake_redis.wait_for("subscribe", result_key("a"), times=2)
+    fake_redis.opened[1].deliver("message", result_key("a"), payload("a"))
     assert future.result(5)
-    assert listener.trouble is None
+    assert listener.last_error is None
 
 
-def test_a_redis_that_was_never_reached_fails_those_who_wait(pretended, listener):
-    pretended.failing = 10**9
+def test_redis_that_was_never_reached_fails_all_futures(fake_redis, listener):
+    fake_redis.failing = 10**9
     with pytest.raises(BrokerUnreachable, match="redis://h/0 does not answer: refused"):
-        listener.expect("a").result(5)
-    assert isinstance(listener.trouble, redis.exceptions.ConnectionError)
-    pretended.failing = 0
-    pretended.keys[key("b")] = payload("b")
-    assert listener.expect("b").result(5)
+        listener.subscribe("a").result(5)
+    assert isinstance(listener.last_error, redis.exceptions.ConnectionError)
+    fake_redis.failing = 0
+    fake_redis.keys[result_key("b")] = payload("b")
+    assert listener.subscribe("b").result(5)
 
 
-def test_two_who_wait_for_the_same_and_one_who_goes(pretended, listener):
-    first, second, third = listener.expect("a"), listener.expect("a"), listener.expect("a")
-    listener.forget("a", first)
+def test_several_callers_wait_for_one_result(fake_redis, listener):
+    first, second, third = listener.subscribe("a"), listener.subscribe("a"), listener.subscribe("a")
+    listener.unsubscribe("a", first)
     third.cancel()
-    pretended.wait_for("mget", key("a"))
-    pretended.opened[0].say("message", key("a"), payload("a"))
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.opened[0].deliver("message", result_key("a"), payload("a"))
     assert second.result(5)
     assert not first.done()
     assert third.cancelled()
 
 
-def test_who_comes_back_is_subscribed_again(pretended, listener):
-    future = listener.expect("a")
-    pretended.wait_for("mget", key("a"))
-    listener.forget("a", future)
-    pretended.keys[key("a")] = payload("a")
-    assert listener.expect("a").result(5)
-    assert listener.awaited == 0
+def test_unsubscribed_id_can_be_subscribed_again(fake_redis, listener):
+    future = listener.subscribe("a")
+    fake_redis.wait_for("mget", result_key("a"))
+    listener.unsubscribe("a", future)
+    fake_redis.keys[result_key("a")] = payload("a")
+    assert listener.subscribe("a").result(5)
+    assert listener.subscribed_count == 0
 
 
-def test_a_payload_that_is_no_result_is_an_error(pretended, listener):
-    pretended.keys[key("a")] = b"{"
-    with pytest.raises(HannerError, match="no result of Celery's"):
-        listener.expect("a").result(5)
+def test_invalid_payload_fails_the_future(fake_redis, listener):
+    fake_redis.keys[result_key("a")] = b"{"
+    with pytest.raises(HannerError, match="not a Celery result"):
+        listener.subscribe("a").result(5)
 
 
-def test_close_fails_those_who_wait_each_with_an_error_of_his_own(pretended, listener):
-    futures = [listener.expect("a"), listener.expect("b")]
-    pretended.wait_for("mget", key("b"))
+def test_close_fails_each_future_with_its_own_error(fake_redis, listener):
+    futures = [listener.subscribe("a"), listener.subscribe("b")]
+    fake_redis.wait_for("mget", result_key("b"))
     listener.close()
     wait(futures, 5)
     first, second = (future.exception() for future in futures)
     assert "closed" in str(first)
     assert first is not second
     with pytest.raises(HannerError, match="closed"):
-        listener.expect("c")
+        listener.subscribe("c")
 
 
-def test_a_listener_that_breaks_says_so_and_starts_again(pretended, listener, caplog):
-    pretended.mget = lambda keys: 1 / 0
+def test_bug_in_the_thread_is_reported_and_the_thread_restarts(fake_redis, listener, caplog):
+    fake_redis.mget = lambda keys: 1 / 0
     with pytest.raises(HannerError, match="this is a bug"):
-        listener.expect("a").result(5)
+        listener.subscribe("a").result(5)
     assert "the result listener stopped" in caplog.text
-    del pretended.mget
-    pretended.keys[key("b")] = payload("b")
-    assert listener.expect("b").result(5)
+    del fake_redis.mget
+    fake_redis.keys[result_key("b")] = payload("b")
+    assert listener.subscribe("b").result(5)
 
 
-def test_many_at_once_travel_together(pretended, listener):
+def test_many_ids_are_subscribed_together(fake_redis, listener):
     for number in range(1200):
-        pretended.keys[key(str(number))] = payload(str(number))
-    futures = [listener.expect(str(number)) for number in range(1200)]
+        fake_redis.keys[result_key(str(number))] = payload(str(number))
+    futures = [listener.subscribe(str(number)) for number in range(1200)]
     assert [future.result(5)["result"] for future in futures] == [str(number) for number in range(1200)]
-    assert listener.awaited == 0
+    assert listener.subscribed_count == 0

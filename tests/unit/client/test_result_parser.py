@@ -1,4 +1,4 @@
-"""What a stored result means."""
+"""Stored results become entities, documents or errors."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from hanner import Document, Expired, HannerError, ModelFailed, Revoked, TimedOut, WorkerLost
 from hanner.errors import CLASSES
-from hanner.transport import result_parser as outcomes
+from hanner.transport import result_parser
 
 ENTITY = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.5}
 
@@ -16,25 +16,27 @@ def meta(result=None, status="SUCCESS"):
 
 
 def failure(kind, message=None, module="builtins", status="FAILURE"):
-    return outcomes.failure(meta({"exc_type": kind, "exc_module": module, "exc_message": message}, status))
+    return result_parser.parse_failure(meta({"exc_type": kind, "exc_module": module, "exc_message": message}, status))
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RECEIVED", "STARTED", "RETRY", "SOMETHING"])
-def test_states_that_are_not_the_last(status):
-    assert outcomes.read_meta(json.dumps(meta(status=status))) is None
+def test_intermediate_states_are_not_done(status):
+    assert result_parser.parse_meta(json.dumps(meta(status=status))) is None
 
 
 @pytest.mark.parametrize(
     "payload", [b"", b"\xff", b"{", b"5", b"[]", b"{}", b'{"status": []}', b'{"status": {}}', "null"]
 )
-def test_payloads_that_are_no_result(payload):
-    with pytest.raises(HannerError, match="no result of Celery's"):
-        outcomes.read_meta(payload)
+def test_invalid_payload_is_an_error(payload):
+    with pytest.raises(HannerError, match="not a Celery result"):
+        result_parser.parse_meta(payload)
 
 
 def test_entities_and_documents():
-    assert outcomes.entities(meta({"entities": [ENTITY], "model": "m@0", "new": 1}))[0].model_dump() == ENTITY
-    documents = outcomes.documents(
+    assert (
+        result_parser.parse_entities(meta({"entities": [ENTITY], "model": "m@0", "new": 1}))[0].model_dump() == ENTITY
+    )
+    documents = result_parser.parse_documents(
         meta({"documents": [{"entities": [ENTITY]}, {"error": {"code": "c", "message": "m"}}], "model": "m@0"}), 2
     )
     assert documents[0].entities[0].text == "马云"
@@ -46,17 +48,17 @@ def test_entities_and_documents():
     "result",
     [None, 5, [], {}, {"entities": [{**ENTITY, "score": 2}], "model": "m"}, {"entities": "马云", "model": "m"}],
 )
-def test_malformed_answers_are_a_sentence_without_the_text(result):
+def test_malformed_result_is_an_error_without_text(result):
     with pytest.raises(HannerError, match="cannot be read") as caught:
-        outcomes.entities(meta(result))
+        result_parser.parse_entities(meta(result))
     assert caught.value.__suppress_context__
     assert "马云" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
 
 
-def test_a_wrong_number_of_answers():
-    with pytest.raises(HannerError, match="2 texts were sent and 0 answers"):
-        outcomes.documents(meta({"documents": [], "model": "m@0"}), 2)
+def test_wrong_number_of_results_is_an_error():
+    with pytest.raises(HannerError, match="2 texts were sent and 0 results"):
+        result_parser.parse_documents(meta({"documents": [], "model": "m@0"}), 2)
 
 
 @pytest.mark.parametrize(
@@ -77,22 +79,22 @@ def test_failures_by_celery_and_by_python(kind, message, error):
 
 
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=[cls.__name__ for cls in CLASSES.values()])
-def test_our_own_errors_come_back_as_themselves(cls):
+def test_hanner_errors_keep_their_class_and_message(cls):
     error = failure(cls.__name__, ["what happened"], module="hanner.errors")
     assert type(error) is cls
     assert str(error) == "what happened"
     assert str(failure(cls.__name__, [], module="hanner.errors")) == str(cls())
 
 
-def test_anothers_error_of_the_same_name_is_not_ours():
+def test_foreign_error_with_the_same_name_is_model_failed():
     assert type(failure("TimedOut", ["x"], module="other")) is ModelFailed
 
 
 @pytest.mark.parametrize(("reason", "error"), [("expired", Expired), ("terminated", Revoked), (None, Revoked)])
 def test_revoked_without_a_known_exception(reason, error):
-    assert type(outcomes.failure(meta({"exc_type": "", "exc_message": reason}, "REVOKED"))) is error
-    assert type(outcomes.failure(meta("no mapping", "REVOKED"))) is Revoked
+    assert type(result_parser.parse_failure(meta({"exc_type": "", "exc_message": reason}, "REVOKED"))) is error
+    assert type(result_parser.parse_failure(meta("no mapping", "REVOKED"))) is Revoked
 
 
-def test_a_failure_that_says_nothing():
-    assert type(outcomes.failure(meta(None, "FAILURE"))) is HannerError
+def test_failure_without_a_reason():
+    assert type(result_parser.parse_failure(meta(None, "FAILURE"))) is HannerError

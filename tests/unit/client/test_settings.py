@@ -12,7 +12,7 @@ def test_defaults():
     assert settings.timeout == 30
 
 
-def test_the_environment_and_what_wins_over_it(monkeypatch):
+def test_overrides_take_precedence_over_the_environment(monkeypatch):
     monkeypatch.setenv("HANNER_TIMEOUT", "7")
     monkeypatch.setenv("HANNER_QUEUE", "")
     monkeypatch.setenv("HANNER_BROKER_URL", "redis://other:1/2")
@@ -23,7 +23,7 @@ def test_the_environment_and_what_wins_over_it(monkeypatch):
     assert Client(timeout=8).settings.timeout == 8
 
 
-def test_given_settings_leave_the_environment_aside(monkeypatch):
+def test_given_settings_ignore_the_environment(monkeypatch):
     monkeypatch.setenv("HANNER_TIMEOUT", "7")
     assert Client(settings=Settings()).settings.timeout == 30
     assert Client("redis://h/0", settings=Settings(queue="q"), timeout=2).settings == Settings(
@@ -43,13 +43,13 @@ def test_given_settings_leave_the_environment_aside(monkeypatch):
         ("HANNER_BROKER_URL", "amqp://h"),
     ],
 )
-def test_values_that_cannot_be_used_are_named(monkeypatch, name, value):
+def test_invalid_values_are_reported_by_name(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=f"{name} cannot be used"):
         Client()
 
 
-def test_a_value_in_a_file(tmp_path):
+def test_value_from_a_file(tmp_path):
     secret = tmp_path / "broker-url"
     secret.write_text("redis://worker:geheim@redis:6379/0\n")
     environ = {"HANNER_BROKER_URL": "", "HANNER_BROKER_URL_FILE": str(secret)}
@@ -58,7 +58,7 @@ def test_a_value_in_a_file(tmp_path):
     assert Settings.from_env(environ, broker_url="redis://h/2").broker_url == "redis://h/2"
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
+def test_unreadable_file_is_reported_by_name(tmp_path):
     with pytest.raises(InvalidSettings, match=r"HANNER_API_KEYS_FILE cannot be used: .*/keys cannot be read \(No such"):
         Settings.from_env({"HANNER_API_KEYS_FILE": str(tmp_path / "keys")})
     (tmp_path / "keys").write_bytes(b"\xff")
@@ -66,12 +66,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         Settings.from_env({"HANNER_API_KEYS_FILE": str(tmp_path / "keys")})
 
 
-def test_unknown_settings_are_named():
+def test_unknown_settings_are_reported_by_name():
     with pytest.raises(InvalidSettings, match="HANNER_SPEED"):
         Client(speed=11)
 
 
-def test_every_public_name_can_be_had():
+def test_every_public_name_can_be_imported():
     for name in hanner.__all__:
         assert getattr(hanner, name) is not None
     with pytest.raises(AttributeError, match="nothing"):

@@ -99,37 +99,37 @@ def test_invalid_traceparents_are_ignored():
 
 
 def headers_sent():
-    letterhead = MessageBuilder(log_text=False)
-    return letterhead.message("id", EXTRACT, "马云", queue="q", now=1.0)._headers
+    builder = MessageBuilder(log_text=False)
+    return builder.build("id", EXTRACT, "马云", queue="q", now=1.0)._headers
 
 
-def test_the_trace_at_hand_travels_in_the_message():
+def test_current_trace_context_is_sent_in_the_message():
     assert "traceparent" not in headers_sent()
     provider, exporter = kept()
     with provider.get_tracer("test").start_as_current_span("call") as span:
         sent = headers_sent()["traceparent"]
     assert ids(sent) == (span.context.trace_id, span.context.span_id)
-    again = trace.get_current_span(tracing.extract({"traceparent": sent})).get_span_context()
+    again = trace.get_current_span(tracing.extract_context({"traceparent": sent})).get_span_context()
     assert again.trace_id == span.context.trace_id
     assert len(exporter.get_finished_spans()) == 1
 
 
-def test_a_client_does_not_import_opentelemetry():
+def test_client_does_not_import_opentelemetry():
     code = (
         "import sys, hanner; from hanner.transport.message import MessageBuilder\n"
-        "MessageBuilder(log_text=False).message('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
+        "MessageBuilder(log_text=False).build('i', 'hanner.extract', 't', queue='q', now=1.0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_only_a_named_collector_is_sent_to():
-    assert tracing.provider("x", {}) is None
+def test_traces_need_a_named_collector():
+    assert tracing.make_provider("x", {}) is None
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    assert not tracing.is_wanted(named | {"OTEL_SDK_DISABLED": "TRUE"})
-    made = tracing.provider("x", named)
+    assert not tracing.is_enabled(named | {"OTEL_SDK_DISABLED": "TRUE"})
+    made = tracing.make_provider("x", named)
     assert made.resource.attributes["service.name"] == "x"
-    tracing.end(made)
+    tracing.shut_down(made)
 
 
 def test_spans_are_created_only_between_start_and_stop():

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from hanner.queue import metrics as queue_metrics
+from hanner.queue.metrics import queue_metrics
 from hanner.queue.stats import Backlog, read_backlog
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class QueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges of the queue."""
-        yield from queue_metrics.families(self._queue, self._limit, self._read())
+        yield from queue_metrics(self._queue, self._limit, self._read())
 
     def _read(self) -> Backlog | None:
         try:

@@ -6,8 +6,8 @@ import socket
 from prometheus_client import CollectorRegistry, start_http_server
 
 from hanner.errors import InvalidSettings
-from hanner.utils import fork as forks
-from hanner.utils.ports import try_to_bind
+from hanner.utils import fork
+from hanner.utils.processes import check_port
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ class MetricsEndpoint:
             logger.error("metrics are not served on %s:%d: %s", self._host, self._port, error.strerror)  # noqa: TRY400
             return
         self._socket = server.socket
-        forks.register(self)
+        fork.register(self)
         logger.info("metrics: http://%s:%d/metrics", self._host, self._port)
 
     def stop(self) -> None:
         """Do nothing: metrics are served until the process ends."""
 
-    def after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """Close the port in a replacement process of the pool, which may outlive the parent."""
         if self._socket is not None:
             self._socket.close()
@@ -53,7 +53,7 @@ class MetricsEndpoint:
 
 def _check(host: str, port: int) -> None:
     try:
-        try_to_bind(host, port)
+        check_port(host, port)
     except socket.gaierror as error:
         raise InvalidSettings(
             f"HANNER_METRICS_HOST={host} is not an address of this machine: {error.strerror}"

@@ -42,7 +42,7 @@ def setup(consumer: Any, context: WorkerContext) -> tuple[list[Observer], list[S
         observer, service = _setup_metrics(consumer, context)
         observers.append(observer)
         services.append(service)
-    if tracing.is_wanted(os.environ):
+    if tracing.is_enabled(os.environ):
         try:
             from hanner_worker.observability.tracing import TracingObserver  # noqa: PLC0415 - imports OpenTelemetry
         except ImportError as error:

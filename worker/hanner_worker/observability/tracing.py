@@ -39,7 +39,7 @@ class TracingObserver(Observer):
     ) -> None:
         self._queue = queue
         self._model = model
-        self._make_provider = make_provider or (lambda: tracing.provider("hanner-worker", os.environ))
+        self._make_provider = make_provider or (lambda: tracing.make_provider("hanner-worker", os.environ))
         self._provider: TracerProvider | None = None
         self._tracer: Tracer = trace.NoOpTracer()
 
@@ -52,7 +52,7 @@ class TracingObserver(Observer):
     def stop(self) -> None:
         """Export the remaining spans and stop."""
         if self._provider is not None:
-            tracing.end(self._provider)
+            tracing.shut_down(self._provider)
 
     def on_batch(self, record: BatchRecord) -> None:
         """Create the spans of a batch and of its traced requests."""
@@ -91,7 +91,7 @@ class TracingObserver(Observer):
         if not any(isinstance(request.request_dict.get("traceparent"), str) for request in record.requests):
             return
         for index, (request, wait) in enumerate(zip(record.requests, record.total_waits(), strict=True)):
-            context = tracing.extract(request.request_dict)
+            context = tracing.extract_context(request.request_dict)
             if not trace.get_current_span(context).get_span_context().trace_flags.sampled:
                 continue
             span = self._tracer.start_span(

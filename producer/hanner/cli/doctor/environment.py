@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.cli.local_stack import foreign_celery_variables
 from hanner.errors import InvalidSettings
-from hanner.settings import IN_FILE, PREFIX, Settings, variable
+from hanner.settings import FILE_SUFFIX, PREFIX, Settings, variable
 from hanner.utils.packaging import install_hint
 
 MIN_PYTHON = (3, 11)
@@ -75,7 +75,7 @@ def _check_requirement(requirement: Requirement, version_of: Callable[[str], str
 
 def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Check for unknown HANNER_ variables, and for variables of Celery that override hanner's."""
-    known = [variable(name) + end for name in Settings.model_fields for end in ("", IN_FILE)]
+    known = [variable(name) + end for name in Settings.model_fields for end in ("", FILE_SUFFIX)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
     for name in unknown:

@@ -2,10 +2,11 @@
 
 from hanner.cli.formats.base import Format, Record
 from hanner.contract import Entity
-from hanner.html import OTHER, TINTS, escaped, highlighted, hint
+from hanner.html import OTHER_TINT, TINTS, escape_text, highlight, tooltip
 
 _RULES = "".join(
-    f".{kind}{{background:rgba({tint},.2);border-color:rgb({tint})}}\n" for kind, tint in {**TINTS, "X": OTHER}.items()
+    f".{kind}{{background:rgba({tint},.2);border-color:rgb({tint})}}\n"
+    for kind, tint in {**TINTS, "X": OTHER_TINT}.items()
 )
 
 
@@ -37,11 +38,11 @@ small{{margin-left:.35em;font-size:.7em;font-weight:700;user-select:none}}
         """Return a paragraph; a text that failed is followed by its error code and message."""
         error, text = record.document.error, record.text or ""
         if error is not None:
-            failure = f"<strong>{escaped(error.code)}</strong>: {escaped(error.message)}"
-            return f'<p class="error">{escaped(text)} {failure}</p>\n'
-        return f"<p>{highlighted(text, record.document.entities, _mark, '<small>')}</p>\n"
+            failure = f"<strong>{escape_text(error.code)}</strong>: {escape_text(error.message)}"
+            return f'<p class="error">{escape_text(text)} {failure}</p>\n'
+        return f"<p>{highlight(text, record.document.entities, _mark, '<small>')}</p>\n"
 
 
 def _mark(entity: Entity) -> str:
     kind = entity.type if entity.type in TINTS else "X"
-    return f'<mark class="{kind}" title="{hint(entity)}">'
+    return f'<mark class="{kind}" title="{tooltip(entity)}">'

@@ -1,4 +1,4 @@
-"""A thousand requests of all fates, and a worker killed among them: what Flower shows is what the clients were told."""
+"""A thousand requests with all outcomes, and a worker killed meanwhile: Flower shows what the clients received."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from support.servers import redis_server
 from support.workers import SHORT_LEASE, foreign_app, worker
 
 TOTAL = 1000
-FATES = {
+KINDS = {
     "plain": 566,
     "many": 100,  # requests of several texts
     "odd": 40,  # no text at all
     "raise": 60,  # the model fails on it: a dead letter
     "die": 3,  # processes die of it, three times: a dead letter
-    "die-until": 3,  # the same, and tried again by an operator when the cause is gone
+    "die-until": 3,  # the same, and retried by an operator when the cause is removed
     "die-once": 8,  # one process dies of it
     "revoked": 110,
     "expired": 110,
@@ -31,38 +31,38 @@ PAGE = 100
 """Tasks on one page of the list, the most that it offers."""
 
 
-class Ledger:
-    """What was sent, by fate, and what the clients were told of it."""
+class SentRequests:
+    """The requests that were sent, by kind, and their states as the clients see them."""
 
     def __init__(self, app, ner):
         self._app, self._ner = app, ner
-        self.fates = {}
+        self.kinds = {}
 
     def send(self):
-        """Send all, the fates well mixed."""
-        order = sorted((n / count, fate, n) for fate, count in FATES.items() for n in range(count))
-        for _, fate, n in order:
-            self.fates[self._one(fate, n)] = fate
+        """Send all requests, with the kinds mixed."""
+        order = sorted((n / count, kind, n) for kind, count in KINDS.items() for n in range(count))
+        for _, kind, n in order:
+            self.kinds[self._one(kind, n)] = kind
 
-    def _one(self, fate, n):
+    def _one(self, kind, n):
         text = f"{SECRET}{n}马云" + "的" * (n % 40)
-        if fate in {"plain", "revoked"}:
+        if kind in {"plain", "revoked"}:
             return self._ner.submit(text).id
-        if fate == "expired":
+        if kind == "expired":
             return self._ner.submit(text, expires=0.1).id
-        if fate == "many":
+        if kind == "many":
             return self._ner.submit_many([text, "马云", f"!raise:{SECRET}"][: n % 3 + 1]).id
-        if fate == "odd":
+        if kind == "odd":
             return self._app.send_task("hanner.extract", [n]).id
-        return self._ner.submit(f"!{fate}:{SECRET if fate == 'raise' else 'cure' if fate == 'die-until' else n}").id
+        return self._ner.submit(f"!{kind}:{SECRET if kind == 'raise' else 'cure' if kind == 'die-until' else n}").id
 
-    def of(self, fate):
-        return [task_id for task_id, its in self.fates.items() if its == fate]
+    def of(self, kind):
+        return [task_id for task_id, its in self.kinds.items() if its == kind]
 
     def states(self, task_ids=None):
-        """Return what the clients are told: Celery's state of each, by task id."""
-        ids = self.fates if task_ids is None else task_ids
-        return {task_id: self._ner.job(task_id).wait(timeout=120)["status"] for task_id in ids}
+        """Return the Celery state of each request as a client sees it, by task id."""
+        ids = self.kinds if task_ids is None else task_ids
+        return {task_id: self._ner.job(task_id)._waiter.wait(timeout=120)["status"] for task_id in ids}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def running(server, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(server, running):
-    """Let all happen; return what the clients were told, the fates, and what Flower knows then."""
+def results(server, running):
+    """Run all requests; return the states that clients see, the kinds, and the tasks that Flower knows."""
     with (
         foreign_app(server.url) as app,
         Client(server.url, timeout=120) as ner,
@@ -87,46 +87,46 @@ def told(server, running):
         worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE),
     ):
         running.hears(2)
-        ledger = Ledger(app, ner)
+        requests = SentRequests(app, ner)
         for _ in range(2):  # both processes are busy
-            ledger.fates[ner.submit("!wait:gate").id] = "gate"
+            requests.kinds[ner.submit("!wait:gate").id] = "gate"
             assert server.client.blpop(["waiting"], timeout=30)
-        ledger.send()
-        assert len(app.control.revoke(ledger.of("revoked"), reply=True, limit=2, timeout=10)) == 2
-        assert server.client.blpop(["nothing"], timeout=0.2) is None  # the time of those that expire passes
-        # One worker goes, with its process, what it works on and what it holds.
+        requests.send()
+        assert len(app.control.revoke(requests.of("revoked"), reply=True, limit=2, timeout=10)) == 2
+        assert server.client.blpop(["nothing"], timeout=0.2) is None  # long enough for requests to expire
+        # One worker is killed, with its process and its in-flight requests.
         os.killpg(first.process.pid, signal.SIGKILL)
         first.wait()
         server.client.rpush("gate", *range(4))
-        states = ledger.states()
-        states |= retried(server, ledger) | ledger.states(hanging(server, ledger, app))
+        states = requests.states()
+        states |= retried(server, requests) | requests.states(hanging(server, requests, app))
         tasks = running.wait_for(lambda tasks: all(tasks.get(i, {}).get("state") == s for i, s in states.items()))
-    return states, ledger.fates, tasks
+    return states, requests.kinds, tasks
 
 
-def retried(server, ledger):
-    """Retry some dead letters, whose cause is gone; return what is told then."""
+def retried(server, requests):
+    """Retry dead letters whose cause is removed; return their states."""
     server.client.set("cure", 1)
-    ids = ledger.of("die-until")
+    ids = requests.of("die-until")
     assert DeadLetters(server.client, "hanner").retry(ids) == len(ids)
-    return ledger.states(ids)
+    return requests.states(ids)
 
 
-def hanging(server, ledger, app):
-    """Send two that would run for ever: one is terminated, one runs into its time limit; return their ids."""
+def hanging(server, requests, app):
+    """Send two requests that never end: one is terminated, one reaches its time limit; return their ids."""
     victim = app.send_task("hanner.extract", ["!wait:never"])
     assert server.client.blpop(["waiting"], timeout=30)
     app.control.revoke(victim.id, terminate=True)
     slow = app.send_task("hanner.extract", ["!wait:never"], time_limit=1)
-    ledger.fates |= {victim.id: "terminated", slow.id: "slow"}
+    requests.kinds |= {victim.id: "terminated", slow.id: "slow"}
     return [victim.id, slow.id]
 
 
-def test_every_state_is_what_the_client_was_told(told, server):
-    states, fates, tasks = told
+def test_every_state_is_what_the_client_sees(results, server):
+    states, kinds, tasks = results
     assert len(states) == TOTAL + 4  # and the two gates, and the two that hang
     assert {task_id: tasks[task_id]["state"] for task_id in states} == states
-    counted = Counter((fates[task_id], state) for task_id, state in states.items())
+    counted = Counter((kinds[task_id], state) for task_id, state in states.items())
     assert counted == {
         ("gate", "SUCCESS"): 2,
         ("plain", "SUCCESS"): 566,
@@ -142,14 +142,14 @@ def test_every_state_is_what_the_client_was_told(told, server):
         ("slow", "FAILURE"): 1,
     }
     dead = set(server.client.hkeys("hanner:hanner:dead"))
-    assert dead == {task_id for task_id, fate in fates.items() if fate in {"raise", "die", "slow"}}
+    assert dead == {task_id for task_id, kind in kinds.items() if kind in {"raise", "die", "slow"}}
 
 
-def test_every_request_has_name_worker_and_times_and_no_text(told):
-    states, fates, tasks = told
+def test_every_task_has_name_worker_and_times_and_no_text(results):
+    states, kinds, tasks = results
     for task_id, state in states.items():
         task = tasks[task_id]
-        assert task["name"] == ("hanner.extract_many" if fates[task_id] == "many" else "hanner.extract")
+        assert task["name"] == ("hanner.extract_many" if kinds[task_id] == "many" else "hanner.extract")
         assert task["worker"] in {"first@here", "second@here"}
         assert task["received"]
         assert task["args"].startswith("(<")
@@ -158,18 +158,18 @@ def test_every_request_has_name_worker_and_times_and_no_text(told):
             times = [task[name] for name in ("received", "started", "succeeded")]
             assert all(earlier <= later for earlier, later in pairwise(times)), task
             assert task["runtime"] > 0
-            company = "1 request" if task["batch_size"] == 1 else f"{task['batch_size']} requests"
-            assert f"batch {task['batch']} with {company}, waited " in task["result"]
+            batch = "1 request" if task["batch_size"] == 1 else f"{task['batch_size']} requests"
+            assert f"batch {task['batch']} with {batch}, waited " in task["result"]
         if state == "FAILURE":
             assert task["failed"]
             assert task["exception"].startswith(("InvalidText(", "ModelFailed(", "WorkerLost(", "TimedOut("))
         if state == "REVOKED":
             assert task["revoked"]
-            assert bool(task["started"]) == (fates[task_id] == "terminated")
+            assert bool(task["started"]) == (kinds[task_id] == "terminated")
     assert SECRET not in str(tasks)
-    for task_id, fate in fates.items():
-        if fate in {"die", "die-once", "die-until"}:
-            assert tasks[task_id]["retried"], fate
+    for task_id, kind in kinds.items():
+        if kind in {"die", "die-once", "die-until"}:
+            assert tasks[task_id]["retried"], kind
 
 
 @pytest.fixture(scope="module")
@@ -185,8 +185,8 @@ def page(running):
         context.close()
 
 
-def test_the_page_lists_them_all_with_the_same_states(told, running, page):
-    states, _, tasks = told
+def test_list_page_shows_all_tasks_with_the_same_states(results, running, page):
+    states, _, tasks = results
     page.goto(f"{running.url}/tasks")
     page.locator("#tasks-table_length select").select_option(str(PAGE))
     seen = {}
@@ -203,22 +203,22 @@ def test_the_page_lists_them_all_with_the_same_states(told, running, page):
     assert SECRET not in page.content()
 
 
-def test_the_page_of_a_task_tells_its_life(told, running, page):
-    _, fates, _ = told
-    rows = look(page, running, next(task_id for task_id, fate in fates.items() if fate == "plain"))
+def test_task_page_shows_its_history(results, running, page):
+    _, kinds, _ = results
+    rows = open_task(page, running, next(task_id for task_id, kind in kinds.items() if kind == "plain"))
     assert (rows["Status"], rows["Worker"].endswith("@here")) == ("SUCCESS", True)
     assert rows["Arguments"].startswith("(<")
     assert "entities" in rows["Result"]
     for name in ("Received", "Started", "Succeeded", "Runtime", "Batch", "Batch size", "Waited ms", "Characters"):
         assert rows[name], name
-    rows = look(page, running, next(task_id for task_id, fate in fates.items() if fate == "die"))
+    rows = open_task(page, running, next(task_id for task_id, kind in kinds.items() if kind == "die"))
     assert (rows["Status"], rows["Retries"]) == ("FAILURE", "2")
     assert rows["Exception"].startswith("WorkerLost(")
     assert rows["Retried"]
 
 
-def look(page, running, task_id):
-    """Open a task's page; return its rows."""
+def open_task(page, running, task_id):
+    """Open the page of a task; return its rows."""
     page.goto(f"{running.url}/task/{task_id}")
     assert SECRET not in page.content()
     return dict(
