@@ -16,13 +16,14 @@ import onnxruntime
 
 from hanner_inference.engine.base import Batch
 from hanner_inference.engine.onnx import GRAPH_OPTIMISATION
-from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
+from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 
 SIZES = {
-    "default": (Shape(layers=6, heads=4, max_length=256), 256, 1024, 7500),
-    "base": (Shape(layers=12, heads=12, max_length=512), 768, 3072, 21128),
+    "default": (EncoderShape(layers=6, heads=4, max_length=256), 256, 1024, 7500),
+    "base": (EncoderShape(layers=12, heads=12, max_length=512), 768, 3072, 21128),
 }
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     batch = draw(rng, options.rows, options.length, vocabulary)
     ranges = calibrate(weights, shape, [draw(rng, 8, options.length, vocabulary) for _ in range(2)])
     ways = {
-        "FP32": Float(),
+        "FP32": Fp32(),
         "INT8, static, 7-bit weights": StaticInt8(ranges),
         "INT8, static, 8-bit weights": StaticInt8(ranges, 127),
         "INT8, per token": TokenInt8(),

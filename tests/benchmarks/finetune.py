@@ -21,12 +21,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
 from hanner_inference import load
-from hanner_models.conversion.verify import AGREEMENT
+from hanner_models.conversion.verify import MIN_AGREEMENT
 from hanner_models.data.datasets import read_sentences
 from hanner_models.evaluation.evaluate import evaluate
 from hanner_models.finetune.base_model import DEFAULT
-from hanner_models.finetune.job import Job
-from hanner_models.finetune.options import Options
+from hanner_models.finetune.options import FinetuneOptions
+from hanner_models.finetune.run import FinetuneRun
 
 DEV = ("weibo.dev.jsonl", "msra.dev.jsonl")
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--base", default=DEFAULT)
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--blend", type=float, default=Options.blend)
+    parser.add_argument("--blend", type=float, default=FinetuneOptions.blend)
     options = parser.parse_args()
     dev = {name: read_sentences(options.data / name) for name in DEV}
     before = measure(None if options.base == DEFAULT else options.base, dev)
@@ -60,13 +60,13 @@ def run(options, method, seed, dev, scratch):
     drawn = scratch / f"{method}.{seed}.jsonl"
     drawn.write_text("\n".join(random.Random(seed).sample(lines, options.sentences)) + "\n", "utf-8")
     clock, cpu = time.perf_counter(), time.process_time()
-    tuning = Options(
+    tuning = FinetuneOptions(
         method == "lora", options.epochs, learning_rate=options.learning_rate, blend=options.blend, seed=seed
     )
-    outcome = Job(options.base, drawn, scratch / f"{method}-{seed}", tuning, hold_out=0).finish()
+    outcome = FinetuneRun(options.base, drawn, scratch / f"{method}-{seed}", tuning, hold_out=0).run()
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
     agreement = outcome.package.manifest.verification["built-in sentences"]["tag_agreement"]
-    assert agreement >= AGREEMENT
+    assert agreement >= MIN_AGREEMENT
     figures = measure(outcome.package.path, dev)
     shown = "  ".join(f"{figures[name]:16.4f}" for name in DEV)
     print(f"{method:8}{seed:5}{clock:7.0f}s{cpu:7.0f}s{agreement:9.2%}  {shown}", flush=True)

@@ -45,7 +45,7 @@ def main() -> None:
     characters = sum(map(len, texts))
     with tempfile.TemporaryDirectory() as scratch:
         package = base_package(FOLDER) if options.device == "cuda" else write_random_package(Path(scratch) / "small")
-        print(f"{name_of(options.device)}, PyTorch {torch.__version__}, {package.name}")
+        print(f"{device_name(options.device)}, PyTorch {torch.__version__}, {package.name}")
         print(f"{len(texts):,} texts of {characters / len(texts):.0f} characters, medians of {options.rounds}")
         best = 0.0
         for budget in options.budgets:
@@ -80,7 +80,7 @@ def read_texts(file, count) -> list[str]:
     return [f"{texts[n % len(texts)]}{n}" for n in range(count)]
 
 
-def name_of(device) -> str:
+def device_name(device) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 

@@ -15,7 +15,7 @@ does the clock's; everything has one thread. Prints medians, and the median over
 hanner's default is than each. Exits 1 when that is under --least for ModelScope's pipeline.
 
 - `onnx, in our batches`: the default engine, texts grouped by length out of 128 waiting ones as the worker does;
-- `… smoothed`, `… by token`: the same with the other two INT8 schemes, for models that static scales do not suit;
+- `… smoothed_name`, `… by token`: the same with the other two INT8 schemes, for models that static scales do not suit;
 - `onnx, as they come`: 32 texts as they come, padded to the longest;
 - `OpenVINO`: the same network, INT8 weights, activations quantised in groups of 128 on the way, in our batches;
 - `torch INT8`: the textbook recipe, HANNER_ENGINE=torch, 32 texts as they come;

@@ -18,8 +18,8 @@ import numpy as np
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, open_package
 from hanner_inference.pipeline import Recogniser
-from hanner_models.conversion.smoothquant import SMOOTHING
-from support.base_package import BASE, base_package, keep, layers, weights_of
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH
+from support.base_package import BASE, base_package, cached_folder, make_linear, size_weights
 from support.packages import BIO
 
 ARRIVAL = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
@@ -46,7 +46,7 @@ def onnx(path, texts):
     from hanner_inference.engine.onnx import OnnxEngine
 
     scheme = path.name.removeprefix("base-")
-    package = open_package(base_package(path, scheme) if scheme in SMOOTHING else path)
+    package = open_package(base_package(path, scheme) if scheme in MIGRATION_STRENGTH else path)
     return waiting(Recogniser(package, OnnxEngine(package)), texts)
 
 
@@ -77,7 +77,7 @@ def torch_fp32(path, texts):
 def modelscope(path, texts):
     from support.modelscope_folders import open_pipeline
 
-    extract = open_pipeline(keep(path.with_name("base-modelscope"), write_checkpoint))
+    extract = open_pipeline(cached_folder(path.with_name("base-modelscope"), write_checkpoint))
     return lambda: [extract(text) for text in texts]
 
 
@@ -108,7 +108,7 @@ class TorchFp32:
         import torch
 
         from hanner_models.conversion.graph_reader import read_weights
-        from hanner_models.encoder import build_network, infer
+        from hanner_models.conversion.torch_model import build_network, infer
 
         torch.set_num_threads(1)
         self._infer = infer
@@ -130,7 +130,7 @@ class OpenVino:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128,
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        model = keep(folder, write_openvino) / "model.xml"
+        model = cached_folder(folder, write_openvino) / "model.xml"
         self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(self, batch: Batch):
@@ -146,9 +146,9 @@ def write_openvino(folder):
     from hanner_models.conversion.graph import build
 
     folder.mkdir(parents=True)
-    weights = weights_of(BASE)
+    weights = size_weights(BASE)
     graph = folder / "fp32.onnx"
-    graph.write_bytes(build(weights, BASE.shape, layers(weights, BASE, "fp32")).SerializeToString())
+    graph.write_bytes(build(weights, BASE.shape, make_linear(weights, BASE, "fp32")).SerializeToString())
     ov.save_model(nncf.compress_weights(ov.convert_model(graph)), folder / "model.xml", compress_to_fp16=False)
     graph.unlink()
 

@@ -54,7 +54,7 @@ def timed(call) -> float:
 async def under_load(plan, system) -> dict:
     size, texts = plan.default(), plan.singles()
     async with system.connect() as asker:
-        log = Log(system.log)
+        log = BatchLog(system.log)
         flow = await closed(asker.ask, texts, window=size.window, seconds=size.seconds)
         full = await log.batches()
         rows = []
@@ -66,7 +66,7 @@ async def under_load(plan, system) -> dict:
     return {"capacity": round(flow.rate, 1), "full": full, "loads": rows}
 
 
-class Log:
+class BatchLog:
     """Reads what the worker's log says of its batches since the last look."""
 
     def __init__(self, path) -> None:

@@ -34,11 +34,11 @@ async def exchanges(answers, *, closes=False):
     return len(opened)
 
 
-def test_one_connection_does_for_texts_one_after_the_other():
+def test_sequential_texts_share_one_connection():
     assert asyncio.run(exchanges([GOOD] * 3)) == 1
 
 
-def test_a_connection_that_the_server_closed_is_not_used_again():
+def test_closed_connection_is_not_reused():
     assert asyncio.run(exchanges([GOOD] * 3, closes=True)) == 3
 
 
@@ -49,6 +49,6 @@ def test_a_connection_that_the_server_closed_is_not_used_again():
         b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"error": 1}',
     ],
 )
-def test_an_error_is_no_answer(answer):
+def test_error_response_raises(answer):
     with pytest.raises(RuntimeError):
         asyncio.run(exchanges([answer]))

@@ -15,25 +15,25 @@ def counted(times, seconds=5.0):
     return span
 
 
-def test_answers_count_between_warm_up_and_end():
+def test_only_answers_after_warm_up_count():
     times = [99.9, *(100 + 0.1 * number for number in range(60))]
     flow = counted(times).flow()
     assert (flow.texts, flow.characters, flow.seconds) == (50, 200, 5.0)
     assert flow.rate == 10
 
 
-def test_a_burst_does_not_make_a_rate():
+def test_burst_does_not_distort_rate():
     flow = counted([104.0 + number / 1e6 for number in range(32)]).flow()
     assert flow.rate == pytest.approx(32 / 5)
 
 
-def test_too_few_answers_make_it_longer():
+def test_too_few_answers_extend_measurement():
     span = counted([100.0 + number for number in range(LEAST)])
     assert span.flow().seconds == 10
     assert span.over(110)
 
 
-def test_it_ends_though_nothing_is_answered():
+def test_measurement_ends_without_answers():
     span = counted([])
     assert not span.over(100 + LONGEST / 2)
     assert span.over(101 + LONGEST)
@@ -47,12 +47,12 @@ def test_percentiles_are_nearest_ranks():
     assert percentile([5.0], 50) == 5
 
 
-def test_what_is_not_answered_is_no_time():
+def test_unanswered_requests_have_no_latency():
     found = summary([1.0] * 98 + [float("inf")] * 2)
     assert found == {"count": 100, "unanswered": 2, "p50": 1.0, "p95": 1.0, "p99": None}
 
 
-def test_open_arrivals_do_not_wait_for_answers_and_failures_are_told():
+def test_open_loop_does_not_wait_for_answers_and_counts_failures():
     waiting = []
 
     async def ask(text):
