@@ -1,4 +1,4 @@
-"""The plots can be drawn, and the same figures give the same file."""
+"""Plots of the results, which are reproducible."""
 
 import pytest
 

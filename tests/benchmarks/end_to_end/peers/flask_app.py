@@ -1,8 +1,8 @@
-"""ModelScope's own pipeline behind Flask: `gunicorn …flask_app:app`. A checkpoint of base size with random weights."""
+"""ModelScope's own pipeline behind Flask: `gunicorn …flask_app:app`, with random weights of base size."""
 
 from flask import Flask, request
 
-from benchmarks.way import write_checkpoint
+from benchmarks.throughput_variants import write_checkpoint
 from support.base_package import FOLDER, cached_folder
 from support.modelscope_folders import open_pipeline
 

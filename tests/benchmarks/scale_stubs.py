@@ -1,7 +1,8 @@
-"""Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each does to Redis what a worker does, and rests.
+"""Stub workers for scale.py: `python scale_stubs.py URL WORKERS RATE`. They send the same commands as a real worker.
 
-A stub has one process's pace. It waits, takes, begins, finishes and renews its lease by the worker's InFlightStore and
-scripts, and looks at the queue as often. Where a model would run it sleeps, so that the processor is left to Redis.
+A stub has the speed of one pool process. It waits, fetches, starts, completes and renews its lease with the worker's
+InFlightStore and scripts, and polls the queue as often. It sleeps instead of running a model, which leaves the CPU to
+Redis.
 """
 
 import json
@@ -18,8 +19,8 @@ from hanner_worker.delivery.heartbeat import RENEWALS
 from hanner_worker.delivery.inflight import End, FetchRequest, InFlightStore
 from hanner_worker.delivery.scripts import TAKE
 
-AHEAD, BATCH = 128, 32
-"""Requests a worker of one process holds, and most texts of a batch."""
+PREFETCH, BATCH = 128, 32
+"""Requests that a worker with one process prefetches, and maximum number of texts per batch."""
 ENTITIES = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.998}] * 2
 
 
@@ -36,17 +37,17 @@ class Stub:
         while True:
             if not self._waiting:
                 self._client.blmove("hanner", "hanner", 1, "RIGHT", "RIGHT")
-                self._take(idle=True)
+                self._fetch(idle=True)
                 continue
             batch, texts = [], 0
             while self._waiting and (not batch or texts + self._waiting[0][2] <= BATCH):
                 batch.append(self._waiting.popleft())
                 texts += batch[-1][2]
-            self._take(idle=False)
-            self._work(batch, texts)
+            self._fetch(idle=False)
+            self._run_batch(batch, texts)
 
-    def _take(self, *, idle):
-        room = AHEAD - len(self._waiting)
+    def _fetch(self, *, idle):
+        room = PREFETCH - len(self._waiting)
         if room <= 0:
             return
         wants = [FetchRequest(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
@@ -54,22 +55,22 @@ class Stub:
             headers = json.loads(raw)["headers"]
             self._waiting.append((tag, headers["id"], headers["hanner"]["texts"]))
 
-    def _work(self, batch, texts):
+    def _run_batch(self, batch, texts):
         until = time.monotonic() + texts / self._rate
         results = [f"celery-task-meta-{task_id}" for _, task_id, _ in batch]
         self.ledger.begin(self._client, [tag for tag, _, _ in batch], [one for _, one, _ in batch], results)
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(LOOK, left))
-            if left > LOOK:
-                self._take(idle=False)
+        while (remaining := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK, remaining))
+            if remaining > LOOK:
+                self._fetch(idle=False)
         ends = [
-            End(tag, task_id, key, answer(task_id, count), 3600)
+            End(tag, task_id, key, make_result(task_id, count), 3600)
             for (tag, task_id, count), key in zip(batch, results, strict=True)
         ]
         self.ledger.finish(self._client, ends)
 
 
-def answer(task_id, texts):
+def make_result(task_id, texts):
     """Return a result as the worker stores it."""
     found = {"entities": ENTITIES}
     result = found if texts == 1 else {"documents": [found] * texts}
@@ -80,12 +81,12 @@ def answer(task_id, texts):
 def main():
     url, workers, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     stubs = [Stub(url, rate) for _ in range(workers)]
-    about = {"host": "stub", "pid": 1, "processes": 1, "model": "stub@00000000", "started": 1, "texts": 0, "rate": rate}
+    state = {"host": "stub", "pid": 1, "processes": 1, "model": "stub@00000000", "started": 1, "texts": 0, "rate": rate}
     with redis.Redis.from_url(url) as client:
         print("ready", flush=True)
         while True:
             for stub in stubs:
-                stub.ledger.renew(client, about | {"batch_texts": BATCH, "latency_ms": 1})
+                stub.ledger.renew(client, state | {"batch_texts": BATCH, "latency_ms": 1})
             time.sleep(5.0 / RENEWALS)
 
 
