@@ -152,23 +152,17 @@ def throughput(section: Mapping) -> str:
             ]
         )
     used = [[f"{row['size']} size", *memory(row)] for row in section["data"]]
-    first = section["data"][0]
-    return (
-        "\n".join(
-            [
-                THROUGHPUT.format(
-                    window=" or ".join(sorted({str(row["window"]) for row in section["data"]}, reverse=True))
-                ),
-                "Texts per second:\n",
-                table(head, rows),
-                cpu(section),
-                "### Memory\n",
-                MEMORY,
-                table(["", "processes", "idle", "full load", "of which the parent"], used),
-            ]
-        )
-        if first
-        else ""
+    windows = sorted({str(row["window"]) for row in section["data"]}, reverse=True)
+    return "\n".join(
+        [
+            THROUGHPUT.format(window=" or ".join(windows)),
+            "Texts per second:\n",
+            table(head, rows),
+            cpu(section),
+            "### Memory\n",
+            MEMORY,
+            table(["", "processes", "idle", "full load", "of which the parent"], used),
+        ]
     )
 
 

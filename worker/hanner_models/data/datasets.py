@@ -14,7 +14,7 @@ _COLUMNS = (".conll", ".bio", ".bioes", ".iob")
 
 
 class DataError(HannerError):
-    """The data cannot be read."""
+    """The data cannot be used. The message names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)

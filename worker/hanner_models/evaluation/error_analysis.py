@@ -17,8 +17,7 @@ class ErrorCounts:
     """Counts of errors by kind.
 
     Each gold entity counts in exactly one of: correct, wrong type, wrong boundary, wrong type and boundary, missed. It
-        is
-    compared with the predicted entity at the same position, otherwise with the one that overlaps it most.
+    is compared with the predicted entity at the same position, otherwise with the one that overlaps it most.
 
     Attributes:
         correct: type and boundaries agree.

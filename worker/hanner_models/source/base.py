@@ -14,7 +14,7 @@ from hanner_models.source.architecture import EncoderShape
 
 
 class ConversionError(HannerError):
-    """The model cannot be converted."""
+    """The model cannot be converted. The message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
