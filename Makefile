@@ -62,7 +62,7 @@ screenshots: $(BROWSER) ## take the pictures of the page and of Flower under doc
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
 
 bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
-	PYTHONPATH=tests $(BIN)/python tests/benchmarks/page.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/browser_latency.py
 
 test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped where there is none
 	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
@@ -88,8 +88,8 @@ bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dic
 	$(BIN)/python tests/benchmarks/memory.py
 	$(BIN)/python tests/benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py
-	PYTHONPATH=tests $(BIN)/python tests/benchmarks/lifecycle.py
-	PYTHONPATH=tests $(BIN)/python tests/benchmarks/steady.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/worker_start.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_growth.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
 bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, hanner; OPTIONS="--rounds 5"

@@ -1,12 +1,12 @@
-"""What a dictionary costs: a million terms in memory, seconds to load them, and how much slower texts become.
+"""Measure the cost of a dictionary with a million terms: memory, load time, and slowdown of texts.
 
     PYTHONPATH=tests python tests/benchmarks/dictionary.py [--terms 1000000] [--texts 256] [--rounds 5] [--slower 0.1]
 
-Terms are random: 2 to 8 Chinese characters, of 20 types, every tenth suppressed. They are compiled as a worker does it,
-in a process of its own, whose peak is measured too. Then a parent that opened the bundled model forks 4 processes; each
-works on texts with the dictionary, and their memory is summed as PSS (shared pages counted once) with and without it.
-Speed is CPU time over the built-in sentences, both ways in turn. Prints medians. Exits 1 when texts are slower by more
-than --slower.
+Terms are random: 2 to 8 Chinese characters, of 20 types, every tenth one suppressed. They are compiled as in a worker,
+in a separate process, whose peak memory is measured. Then a parent with the bundled model forks 4 processes, each
+processes texts with the dictionary, and their memory is summed as PSS (shared pages counted once) with and without it.
+Speed is CPU time on the built-in sentences; runs with and without alternate. Prints medians. Exits with 1 if texts are
+slower by more than --slower.
 """
 
 import argparse
@@ -39,21 +39,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         path = write_terms(Path(scratch) / "terms.tsv", options.terms)
         plain = load(settings=Settings())
-        began, cpu = time.perf_counter(), children_cpu()
-        named = load(settings=Settings(), dictionary=path)
-        seconds, cpu = time.perf_counter() - began, children_cpu() - cpu
+        started, cpu = time.perf_counter(), children_cpu()
+        with_terms = load(settings=Settings(), dictionary=path)
+        seconds, cpu = time.perf_counter() - started, children_cpu() - cpu
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        size = named.dictionary._compiled.stat().st_size / 1e6
+        size = with_terms.dictionary._compiled.stat().st_size / 1e6
         print(f"{options.terms:,} terms, {path.stat().st_size / 1e6:.1f} MB as text, {size:.1f} MB compiled")
         print(f"compiling: {cpu:.1f} s of CPU time, a process of {peak:.0f} MB; ready after {seconds:.1f} s")
-        without, with_ = (memory(each, texts) for each in (plain, named))
+        without, with_ = (memory(each, texts) for each in (plain, with_terms))
         print(f"parent and {PROCESSES} processes: {without:.0f} MB without, {with_:.0f} MB with it (PSS)")
-        rates = {each: [] for each in (plain, named)}
+        rates = {each: [] for each in (plain, with_terms)}
         for _ in range(options.rounds):
-            for each, found in rates.items():
-                began = time.process_time()
+            for each, values in rates.items():
+                started = time.process_time()
                 each.run(texts)
-                found.append(len(texts) / (time.process_time() - began))
+                values.append(len(texts) / (time.process_time() - started))
         slower = statistics.median(a / b - 1 for a, b in zip(*rates.values(), strict=True))
         before, after = map(statistics.median, rates.values())
         print(f"{before:,.0f} texts/s without, {after:,.0f} with it: {slower:.1%} slower")
@@ -77,7 +77,7 @@ def children_cpu() -> float:
 
 
 def memory(recogniser, texts) -> float:
-    """Return MB of this process and of so many forked from it, each of which has worked on the texts."""
+    """Return the memory in MB of this process and of PROCESSES forked from it, after each has processed the texts."""
     done, go = os.pipe(), os.pipe()
     children = []
     for _ in range(PROCESSES):

@@ -1,11 +1,11 @@
-"""What HTTP costs: the gateway's share of one text's time, and how it fares under 64 clients at once.
+"""Measure the cost of HTTP: the latency that the gateway adds to one text, and its throughput with 64 clients.
 
     python tests/benchmarks/gateway.py [--rounds 300] [--clients 64] [--seconds 60]
 
-Redis, a worker with the bundled model and the gateway run as `hanner up` runs them. First one text at a time: each
-round sends it through AsyncClient in this process and then through HTTP, so that both see the same machine; the
-difference of the medians is what the gateway adds. Then so many clients, each on a connection of its own, send text
-after text. Exits with 1 when a request fails, or p99 is over five times p50.
+Redis, a worker with the bundled model and the gateway run as with `hanner up`. First, one text at a time: each round
+sends it with AsyncClient in this process and then by HTTP; the difference of the medians is the latency that the
+gateway adds. Then --clients clients, each with its own connection, send texts continuously. Exits with 1 if a request
+fails or p99 is more than five times p50.
 """
 
 import argparse
@@ -28,7 +28,7 @@ HEAD = "POST /api/v1/ner HTTP/1.1\r\nHost: bench\r\nContent-Type: application/js
 
 
 class Connection:
-    """An HTTP client that costs next to nothing: one connection, kept alive, answers with a Content-Length."""
+    """A minimal HTTP client: one keep-alive connection, responses with a Content-Length."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -38,7 +38,7 @@ class Connection:
         address = urlsplit(url)
         return cls(*await asyncio.open_connection(address.hostname, address.port))
 
-    async def ask(self, text: str) -> list[dict[str, object]]:
+    async def send(self, text: str) -> list[dict[str, object]]:
         body = json.dumps({"text": text}).encode()
         self._writer.write(HEAD.format(len(body)).encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -61,58 +61,58 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
     with run_stack(listen=ListenAddress()) as stack:
-        asyncio.run(alone(stack.settings.broker_url, stack.gateway.url, options.rounds))
-        sys.exit(asyncio.run(crowd(stack.gateway.url, options.clients, options.seconds)))
+        asyncio.run(measure_latency(stack.settings.broker_url, stack.gateway.url, options.rounds))
+        sys.exit(asyncio.run(measure_throughput(stack.gateway.url, options.clients, options.seconds)))
 
 
-async def alone(broker: str, url: str, rounds: int) -> None:
+async def measure_latency(broker: str, url: str, rounds: int) -> None:
     text = EXAMPLE_TEXT
     connection = await Connection.open(url)
     async with AsyncClient(broker) as ner:
-        for _ in range(20):  # caches, connections
+        for _ in range(20):  # warm-up
             found = await ner.extract(text)
-            assert [entity.model_dump() for entity in found] == await connection.ask(text)
-        client, http = [], []
+            assert [entity.model_dump() for entity in found] == await connection.send(text)
+        direct, http = [], []
         for _ in range(rounds):
-            client.append(await timed(ner.extract(text)))
-            http.append(await timed(connection.ask(text)))
+            direct.append(await timed(ner.extract(text)))
+            http.append(await timed(connection.send(text)))
     await connection.close()
     print(f"one text at a time, {rounds} rounds       p50      p95")
-    for name, times in (("AsyncClient alone", client), ("POST /api/v1/ner", http)):
+    for name, times in (("AsyncClient", direct), ("POST /api/v1/ner", http)):
         print(f"  {name:<28} {statistics.median(times):>7.2f} ms {percentile(times, 95):>5.2f} ms")
-    print(f"  {'added by the gateway':<28} {statistics.median(http) - statistics.median(client):>7.2f} ms")
+    print(f"  {'added by the gateway':<28} {statistics.median(http) - statistics.median(direct):>7.2f} ms")
 
 
-async def crowd(url: str, clients: int, seconds: float) -> int:
+async def measure_throughput(url: str, clients: int, seconds: float) -> int:
     texts = demo_texts.mixture(1000)
     times: list[float] = []
     failures: list[str] = []
     until = time.perf_counter() + seconds
 
-    async def one(number: int) -> None:
+    async def client(number: int) -> None:
         connection = await Connection.open(url)
         for text in itertools.islice(itertools.cycle(texts), number, None):
             if time.perf_counter() >= until:
                 break
             try:
-                times.append(await timed(connection.ask(text)))
+                times.append(await timed(connection.send(text)))
             except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
                 failures.append(repr(error))
                 break
         await connection.close()
 
-    await asyncio.gather(*(one(number * len(texts) // clients) for number in range(clients)))
+    await asyncio.gather(*(client(number * len(texts) // clients) for number in range(clients)))
     p50, p99 = percentile(times, 50), percentile(times, 99)
-    print(f"{clients} clients at once, {seconds:g} s")
-    print(f"  {len(times):,} requests, {len(times) / seconds:,.0f} a second, {len(failures)} failed {failures[:1]}")
+    print(f"{clients} concurrent clients, {seconds:g} s")
+    print(f"  {len(times):,} requests, {len(times) / seconds:,.0f} per second, {len(failures)} failed {failures[:1]}")
     print(f"  p50 {p50:.1f} ms, p99 {p99:.1f} ms: {p99 / p50:.1f} times p50; longest {max(times):.1f} ms")
     return int(bool(failures) or p99 > 5 * p50)
 
 
 async def timed(call) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     await call
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - started) * 1000
 
 
 def percentile(times: list[float], share: int) -> float:

@@ -1,14 +1,14 @@
-"""Characters per second on a GPU at BERT-base's size, and how far the queue keeps the GPU fed. Needs CUDA.
+"""Measure characters per second on a GPU at BERT-base's size, without and with the queue. Needs CUDA.
 
     PYTHONPATH=tests python tests/benchmarks/gpu.py [TEXTS.jsonl] [--texts 20000] [--rounds 3] [--processes 1 2 4]
         [--clients 4] [--budgets 2048 16384 65536] [--device cuda]
 
-First without a queue, in one process: HANNER_ENGINE=torch in BF16, texts to entities, for each budget of tokens per
-batch (texts wait in slabs of 4,096, grouped by length). Then through Redis: a worker with so many processes, and
-clients that stream the same texts, each in its own process. By the clock, for the GPU's time is no CPU time. Prints
-medians in characters per second, the queue's share of the best without one, and how busy nvidia-smi says the GPU was.
+First without a queue, in one process: HANNER_ENGINE=torch in BF16, texts to entities, for each maximum of tokens per
+batch (4,096 texts at a time, grouped by length). Then through Redis: a worker with several processes, and clients that
+stream the same texts, each in its own process. Times are wall-clock times. Prints medians in characters per second, the
+ratio to the best rate without a queue, and the GPU utilisation reported by nvidia-smi.
 
---device cpu tries the script itself where there is no GPU, with a small model and INT8; its figures mean nothing.
+--device cpu tests this script without a GPU, with a small model and INT8; the figures are meaningless.
 """
 
 import argparse
@@ -34,26 +34,26 @@ from support.base_package import FOLDER, base_package, write_random_package
 from support.servers import redis_server
 from support.workers import worker
 
-SLAB = 4096
+TEXTS_AT_ONCE = 4096
 
 
 def main() -> None:
     options = parse()
     if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("there is no GPU that PyTorch can use; install a PyTorch with CUDA on a machine that has one")
+        sys.exit("PyTorch finds no GPU; install a PyTorch with CUDA on a machine with a GPU")
     texts = read_texts(options.file, options.texts)
     characters = sum(map(len, texts))
     with tempfile.TemporaryDirectory() as scratch:
         package = base_package(FOLDER) if options.device == "cuda" else write_random_package(Path(scratch) / "small")
-        print(f"{name_of(options.device)}, PyTorch {torch.__version__}, {package.name}")
+        print(f"{device_name(options.device)}, PyTorch {torch.__version__}, {package.name}")
         print(f"{len(texts):,} texts of {characters / len(texts):.0f} characters, medians of {options.rounds}")
         best = 0.0
         for budget in options.budgets:
-            rate = spawned(direct, package, texts, budget, options)
+            rate = run_spawned(measure_direct, package, texts, budget, options)
             best = max(best, rate)
             print(f"no queue, batches of {budget:>6,} tokens {rate:>12,.0f} characters/s", flush=True)
         for processes in options.processes:
-            rate, busy = queued(package, texts, processes, options)
+            rate, busy = measure_queued(package, texts, processes, options)
             print(
                 f"queue, {processes} processes {rate:>27,.0f} characters/s, {rate / best:.0%} of that{busy}", flush=True
             )
@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
 
 
 def read_texts(file, count) -> list[str]:
-    """Return so many texts, no two the same: what comes twice in a batch is worked on once."""
+    """Return `count` different texts, because texts that are repeated in a batch are inferred once."""
     texts = built_in_sentences()
     if file is not None:
         texts = [json.loads(line)["text"] for line in file.read_text("utf-8").splitlines()]
@@ -80,56 +80,58 @@ def read_texts(file, count) -> list[str]:
     return [f"{texts[n % len(texts)]}{n}" for n in range(count)]
 
 
-def name_of(device) -> str:
+def device_name(device) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 
-def spawned(work, *arguments):
-    """Run in a fresh process: CUDA must not be started in one that forks."""
+def run_spawned(function, *arguments):
+    """Run a function in a spawned process: CUDA must not be initialised in a process that forks."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+        return pool.apply(function, arguments)
 
 
-def direct(package, texts, budget, options) -> float:
+def measure_direct(package, texts, budget, options) -> float:
     opened = open_package(package)
     engine = TorchEngine(opened, device=options.device)
     recogniser = Recogniser(opened, engine, batch_texts=1024, batch_tokens=budget)
-    recogniser.run(texts[:SLAB])  # moves the weights, and lets CUDA choose its kernels
+    recogniser.run(texts[:TEXTS_AT_ONCE])  # warm-up: moves the weights to the GPU
     rates = []
     for _ in range(options.rounds):
-        began = time.perf_counter()
-        for start in range(0, len(texts), SLAB):
-            recogniser.run(texts[start : start + SLAB])
-        rates.append(sum(map(len, texts)) / (time.perf_counter() - began))
+        started = time.perf_counter()
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            recogniser.run(texts[start : start + TEXTS_AT_ONCE])
+        rates.append(sum(map(len, texts)) / (time.perf_counter() - started))
     return statistics.median(rates)
 
 
-def queued(package, texts, processes, options) -> tuple[float, str]:
-    """Return characters per second through the queue, and what nvidia-smi saw meanwhile."""
+def measure_queued(package, texts, processes, options) -> tuple[float, str]:
+    """Return characters per second through the queue, and a note on the GPU utilisation."""
     env = {"HANNER_MODEL": str(package), "HANNER_ENGINE": "torch", "HANNER_CONCURRENCY": str(processes)}
     context = multiprocessing.get_context("spawn")
     with redis_server() as server, worker(server.url, app="hanner_worker", env=env, ready=False) as running:
         running.wait_for("ready: model", timeout=300)
         shares = [(server.url, texts[number :: options.clients]) for number in range(options.clients)]
         with context.Pool(options.clients) as clients:
-            clients.starmap(stream, [(url, share[:256]) for url, share in shares])  # every process places its weights
-            rates, seen = [], []
+            clients.starmap(
+                stream, [(url, share[:256]) for url, share in shares]
+            )  # warm-up: every process moves its weights
+            rates, busy = [], []
             for _ in range(options.rounds):
-                began = time.perf_counter()
-                waiting = clients.starmap_async(stream, shares)
-                while not waiting.ready():
-                    seen += utilisation(options.device)
-                    waiting.wait(0.5)
-                assert sum(waiting.get()) == len(texts)
-                rates.append(sum(map(len, texts)) / (time.perf_counter() - began))
+                started = time.perf_counter()
+                pending = clients.starmap_async(stream, shares)
+                while not pending.ready():
+                    busy += utilisation(options.device)
+                    pending.wait(0.5)
+                assert sum(pending.get()) == len(texts)
+                rates.append(sum(map(len, texts)) / (time.perf_counter() - started))
         running.stop()
-    return statistics.median(rates), f", GPU busy {statistics.mean(seen):.0f} % of the time" if seen else ""
+    return statistics.median(rates), f", GPU busy {statistics.mean(busy):.0f} % of the time" if busy else ""
 
 
 def stream(url, texts) -> int:
-    """Send texts and return how many were answered with entities."""
+    """Stream texts and return the number of successful results."""
     with Client(settings=Settings(broker_url=url, timeout=300)) as ner:
-        return sum(document.error is None for document in ner.stream(texts, window=2 * SLAB))
+        return sum(document.error is None for document in ner.stream(texts, window=2 * TEXTS_AT_ONCE))
 
 
 def utilisation(device) -> list[int]:
@@ -137,8 +139,8 @@ def utilisation(device) -> list[int]:
         return []
     number = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", number]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    return [int(each) for each in said if each.isdigit()]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return [int(each) for each in output if each.isdigit()]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Peak memory of a worker, parent and two pool processes, while it works: proportional set size (PSS), Linux only.
+"""Measure the peak memory of a worker under load, parent and pool processes, as PSS. Linux only.
 
     python tests/benchmarks/memory.py [--texts 3000] [--processes 2] [--limit 250]
 
-PSS shares out pages that several processes use, so the sum is what the machine really spends. Sampled every 50 ms while
-mixed texts, the demo's long article among them, go through the queue. Exits 1 when the peak is above --limit MB.
+Proportional set size (PSS) divides shared pages among the processes that use them, so the sum is the memory that is
+really used. It is sampled every 50 ms while mixed texts, including the demo's long article, go through the queue. Exits
+with 1 if the peak is above --limit MB.
 """
 
 import argparse
@@ -28,21 +29,21 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=250)
     options = parser.parse_args()
     with run_stack(concurrency=options.processes) as stack:
-        idle = proportional(stack.worker.pid)
-        peak = Peak(stack.worker.pid)
+        idle = read_pss(stack.worker.pid)
+        peak = PeakMemory(stack.worker.pid)
         with peak, Client(settings=stack.settings) as ner:
             texts = [*demo_texts.mixture(options.texts), *[demo_texts.ARTICLE] * 20]
-            answered = sum(document.error is None for document in ner.stream(texts, timeout=600))
-        after = proportional(stack.worker.pid)
-    print(f"{stack.model}, {answered:,} texts answered")
+            results = sum(document.error is None for document in ner.stream(texts, timeout=600))
+        after = read_pss(stack.worker.pid)
+    print(f"{stack.model}, {results:,} results")
     for name, parts in (("idle", idle), ("peak", peak.highest), ("after", after)):
         listed = ", ".join(f"{part / MEGABYTE:.0f}" for part in parts)
         print(f"{name:<6} {sum(parts) / MEGABYTE:>6.1f} MB PSS (parent {listed.replace(', ', ', processes ', 1)})")
     sys.exit(sum(peak.highest) / MEGABYTE > options.limit)
 
 
-def proportional(parent: int) -> list[int]:
-    """Return the PSS in bytes of a process and of each of its children; what ends meanwhile is left out."""
+def read_pss(parent: int) -> list[int]:
+    """Return the PSS in bytes of a process and of each of its children, except those that exit meanwhile."""
     process = psutil.Process(parent)
     found = []
     for each in (process, *process.children(recursive=True)):
@@ -51,13 +52,13 @@ def proportional(parent: int) -> list[int]:
     return found
 
 
-class Peak:
-    """Samples the memory of a process tree in a thread; `highest` is the sample with the largest sum."""
+class PeakMemory:
+    """Samples the memory of a process tree in a thread. `highest` is the sample with the largest sum."""
 
     def __init__(self, parent: int) -> None:
         self.highest: list[int] = []
         self._parent = parent
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
     def __enter__(self) -> Self:
@@ -65,12 +66,12 @@ class Peak:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._over.wait(0.05):
-            sample = proportional(self._parent)
+        while not self._stop.wait(0.05):
+            sample = read_pss(self._parent)
             if sum(sample) > sum(self.highest):
                 self.highest = sample
 

@@ -1,8 +1,8 @@
-"""What metrics cost: microseconds to record a batch, and CPU of a worker's parent for a text with and without them.
+"""Measure the cost of metrics: CPU time to record a batch, and CPU time of a worker's parent per text.
 
     PYTHONPATH=tests python tests/benchmarks/metrics.py
 
-The model does nothing, so what is measured is the parent: it receives, batches, acknowledges, and counts or does not.
+The model does nothing, so the parent's time is for receiving, batching, acknowledging, and recording metrics or not.
 """
 
 import argparse
@@ -30,22 +30,22 @@ from support.workers import worker
 STATS = {"tokens": 900, "padded_tokens": 1000, "windows": 32, "tokenise": 1e-3, "infer": 0.04, "decode": 1e-3}
 
 
-def recording(texts, repeats=2000):
-    """Return the microseconds of CPU that recording a batch of so many requests takes."""
+def measure_recording(texts, repeats=2000):
+    """Return the microseconds of CPU time for recording a batch of `texts` requests."""
     observer = MetricsObserver(CollectorRegistry())
     request = SimpleNamespace(sent_at=999.0, size=SimpleNamespace(texts=1, characters=20))
     record = BatchRecord(1, [request] * texts, 1000.0, [0.01] * texts, 0.05, [RequestResult(Outcome.OK)] * texts, STATS)
     best = float("inf")
     for _ in range(5):
-        began = time.process_time()
+        started = time.process_time()
         for _ in range(repeats):
             observer.on_batch(record)
-        best = min(best, time.process_time() - began)
+        best = min(best, time.process_time() - started)
     return best / repeats * 1e6
 
 
-def parent(texts, env):
-    """Return the microseconds of CPU that a worker's parent spends on a text of a long queue."""
+def measure_parent(texts, env):
+    """Return the microseconds of CPU time of a worker's parent per text."""
     with (
         redis_server() as server,
         worker(server.url, "-c", "1", app="benchmarks.metrics", env=env) as running,
@@ -60,20 +60,20 @@ def parent(texts, env):
 
 
 def main():
-    """Print both."""
+    """Run both measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=4000)
-    parser.add_argument("--turns", type=int, default=4, help="of each, one after the other")
-    given = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=4, help="rounds with and without metrics, alternating")
+    options = parser.parse_args()
     for texts in (1, 32):
-        taken = recording(texts)
-        print(f"recording a batch of {texts}: {taken:.1f} µs, {taken / texts:.2f} µs a text")
+        cost = measure_recording(texts)
+        print(f"recording a batch of {texts}: {cost:.1f} µs, {cost / texts:.2f} µs per text")
     off, on = [], []
-    for _ in range(given.turns):
-        off.append(parent(given.texts, {}))
-        on.append(parent(given.texts, {"HANNER_METRICS_PORT": str(free_port())}))
-    print(f"parent, without: {statistics.median(off):.0f} µs a text ({', '.join(f'{one:.0f}' for one in off)})")
-    print(f"parent, with:    {statistics.median(on):.0f} µs a text ({', '.join(f'{one:.0f}' for one in on)})")
+    for _ in range(options.rounds):
+        off.append(measure_parent(options.texts, {}))
+        on.append(measure_parent(options.texts, {"HANNER_METRICS_PORT": str(free_port())}))
+    print(f"parent, without: {statistics.median(off):.0f} µs per text ({', '.join(f'{one:.0f}' for one in off)})")
+    print(f"parent, with:    {statistics.median(on):.0f} µs per text ({', '.join(f'{one:.0f}' for one in on)})")
     print(f"ratio: {statistics.median(on) / statistics.median(off):.3f}")
 
 

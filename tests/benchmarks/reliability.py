@@ -1,11 +1,11 @@
-"""What losing nothing costs: this worker beside the one before it held messages in Redis, in the same minutes.
+"""Measure the cost of reliable delivery: this worker compared with an earlier one that used kombu's acknowledgements.
 
     PYTHONPATH=tests python tests/benchmarks/reliability.py [--before REVISION] [--texts 2000] [--rounds 8] [--free]
 
-Two workers, each with two processes and a Redis of its own, take turns with queues of the same texts; the one before
-runs from a checkout of --before. Prints the texts per second of both, and the processor time that worker and Redis
-spend on a text, which is steadier where other programs run; each ratio is the median over the pairs of rounds.
-With --free the model takes no time, so that only the machinery is left: the worst case.
+Two workers, each with two processes and its own Redis, alternate on queues with the same texts. The earlier one runs
+from a checkout of --before. Prints texts per second, and CPU time per text of worker and Redis, which is more stable if
+other programs run. Each ratio is the median over pairs of rounds. With --free the model takes no time, which is the
+worst case.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from support.workers import TESTS, worker
 
 ROOT = TESTS.parent
 BEFORE = "deaa7e2"
-"""The last revision that acknowledged as kombu does."""
+"""The last revision with kombu's acknowledgements."""
 
 
 def main() -> None:
@@ -45,21 +45,21 @@ def main() -> None:
         subprocess.run(["tar", "x", "-C", before], input=archive.stdout, check=True)
         sides = [ends.enter_context(side(folder, free=options.free)) for folder in (before, ROOT)]
         texts = [text(random.Random(number)) for number in range(options.texts)]
-        for one in sides:
-            one.round(texts)  # caches, connections, first allocations
-        # Turns in the order before, now, now, before, so that a machine that slows down favours neither.
+        for each in sides:
+            each.round(texts)  # warm-up
+        # The order is before, now, now, before, so that a slowdown of the machine affects both equally.
         pairs = []
         for number in range(options.rounds):
             order = sides if number % 2 else sides[::-1]
-            found = {one: one.round(texts) for one in order}
-            pairs.append([found[one] for one in sides])
+            results = {each: each.round(texts) for each in order}
+            pairs.append([results[each] for each in sides])
     report(pairs, options)
 
 
 def report(pairs, options) -> None:
     print(f"{options.rounds} pairs of rounds of {options.texts} texts, {'no' if options.free else 'the bundled'} model")
     print(f"{'':<24}{'before':>10}{'now':>10}{'ratio':>8}")
-    for name, place, scale, unit in (("texts/s", 0, 1, "7.0f"), ("processor us/text", 1, 1e6, "7.0f")):
+    for name, place, scale, unit in (("texts/s", 0, 1, "7.0f"), ("CPU us/text", 1, 1e6, "7.0f")):
         before, now = (statistics.median(pair[side][place] for pair in pairs) * scale for side in (0, 1))
         ratio = statistics.median(pair[1][place] / pair[0][place] for pair in pairs)
         print(f"{name:<24}{before:>10{unit[1:]}}{now:>10{unit[1:]}}{ratio:>8.3f}")
@@ -67,7 +67,7 @@ def report(pairs, options) -> None:
 
 @contextmanager
 def side(folder, *, free):
-    """Yield a Side whose worker runs from the sources in `folder`."""
+    """Yield a Side whose worker runs the sources in `folder`."""
     sources = [str(folder / part) for part in ("producer", "worker")]
     env = {"PYTHONPATH": os.pathsep.join([str(TESTS), *sources]), "CHAOS_SECONDS_PER_TEXT": "0"}
     app = "chaos.worker" if free else "hanner_worker"
@@ -80,26 +80,26 @@ def side(folder, *, free):
 
 
 class Side:
-    """One worker and its Redis."""
+    """A worker and its Redis."""
 
     def __init__(self, client, pids) -> None:
         self._client = client
         self._pids = pids
 
     def round(self, texts) -> tuple[float, float]:
-        """Let the worker empty a queue of these texts; return texts per second, and processor seconds per text."""
+        """Queue these texts and wait for all results; return texts per second and CPU seconds per text."""
         messages = dict(map(message, texts))
         keys = [f"celery-task-meta-{task_id}" for task_id in messages]
-        spent, began = self._spent(), time.perf_counter()
+        cpu, started = self._cpu_time(), time.perf_counter()
         self._client.lpush("hanner", *messages.values())
         while self._client.exists(*keys) < len(keys):
             time.sleep(0.02)
-        took = time.perf_counter() - began
-        spent = self._spent() - spent
+        seconds = time.perf_counter() - started
+        cpu = self._cpu_time() - cpu
         self._client.unlink(*keys)
-        return len(texts) / took, spent / len(texts)
+        return len(texts) / seconds, cpu / len(texts)
 
-    def _spent(self) -> float:
+    def _cpu_time(self) -> float:
         processes = [psutil.Process(pid) for pid in self._pids]
         processes += [child for process in processes for child in process.children(recursive=True)]
         return sum(sum(process.cpu_times()[:2]) for process in processes)
@@ -110,7 +110,7 @@ def text(random_) -> str:
 
 
 def message(text) -> tuple[str, bytes]:
-    """Return an id, and the message as Celery's client puts it into the queue."""
+    """Return a task id, and the message in the form of Celery's client."""
     task_id = str(uuid.uuid4())
     body = base64.b64encode(json.dumps([[text], {}, {}]).encode()).decode()
     headers = {"lang": "py", "task": "hanner.extract", "id": task_id, "root_id": task_id, "retries": 0}

@@ -1,10 +1,10 @@
-"""How many workers one Redis feeds: 1 to 64 stubs, real texts from a real client, Redis' own seconds counted apart.
+"""Measure how many workers one Redis can serve: 1 to 64 stub workers, real requests, CPU time of Redis.
 
     PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/scaling.svg] [--json FILE]
 
-On a machine of few cores the client and the stubs are what is exhausted, not Redis. So what counts is how many seconds
-of a core Redis itself needs for a text (`INFO cpu`): one over that is what it can do when it has a core for itself.
-That limit is computed, not reached.
+On a machine with few cores, the client and the stubs are the bottleneck, not Redis. So the benchmark measures the CPU
+time that Redis needs per text (`INFO cpu`). Its inverse is the limit of a Redis with a core of its own. That limit is
+calculated, not reached.
 """
 
 import argparse
@@ -19,26 +19,26 @@ from pathlib import Path
 
 import psutil
 import redis
-from plots import curve
+from scale_plot import curve
 
 from hanner import AsyncClient
 from support.servers import redis_server
 from support.workers import worker
 
-HOST = Path(__file__).with_name("scale_host.py")
+STUBS = Path(__file__).with_name("scale_stubs.py")
 TEXT = "马云在杭州阿里巴巴总部发表演讲，王小明昨天去了北京大学听他说话，很多人都在场。"
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 ENGINES = {"base": 32.0, "small": 668.0}
-"""Texts a second of one process: RaNER's size in INT8, and the bundled model, on one core with AMX."""
-PARCEL = 64
+"""Texts per second of one process: a model of RaNER's size in INT8, and the bundled model, on one core with AMX."""
+CHUNK = 64
 SERIES = (
     ("base", "single", 1, WORKERS),
     ("small", "single", 1, WORKERS[::2]),
-    ("small", "parcels", PARCEL, WORKERS[::2]),
+    ("small", "chunks", CHUNK, WORKERS[::2]),
 )
-"""Engine, how many texts a request holds (as `extract` sends them, and as `stream` does), and workers."""
+"""Engine, kind of request (as sent by `extract`, or by `stream`), texts per request, and numbers of workers."""
 IN_FLIGHT = 1000
-"""Most requests in flight: an event loop with more does nothing else."""
+"""Maximum number of requests in flight; more would saturate the event loop."""
 
 
 def main():
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
-    print("engine  kind     workers  texts/s  of ideal  Redis busy  Redis us/text  commands/text  Redis could do")
+    print("engine  kind     workers  texts/s  of ideal  Redis busy  Redis us/text  commands/text  Redis limit")
     for engine, kind, size, counts in SERIES:
         rate = ENGINES[engine]
         for workers in counts:
@@ -59,12 +59,12 @@ def main():
                 f" {row['busy']:11.0%} {row['micros']:14.1f} {row['commands']:14.2f} {row['limit']:13,.0f}/s",
                 flush=True,
             )
-    for told in fits(rows):
-        print("{kind:8} {text:6.1f} us/text and {worker:6.0f} us/s for each worker".format(**told))
+    for fit in fit_costs(rows):
+        print("{kind:8} {text:6.1f} us/text and {worker:6.0f} us/s for each worker".format(**fit))
     for engine, kind, _, _ in SERIES:
-        print(f"{engine}, {kind}: Redis' core is full with {full_with(rows, engine, kind):.0f} workers")
+        print(f"{engine}, {kind}: one Redis core is saturated by {saturating_workers(rows, engine, kind):.0f} workers")
     save(rows, options)
-    parent = parent_cost(ENGINES["small"], options.seconds)
+    parent = measure_parent(ENGINES["small"], options.seconds)
     print(f"parent of a real worker: {parent:.0f} us/text, so {1e6 / parent:,.0f} texts/s at most")
 
 
@@ -72,20 +72,20 @@ def save(rows, options):
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", "ascii")
     if options.plot:
-        full = {(engine, kind): full_with(rows, engine, kind) for engine, kind, _, _ in SERIES}
-        options.plot.write_text(curve(rows, ENGINES, full), "utf-8")
+        saturated_at = {(engine, kind): saturating_workers(rows, engine, kind) for engine, kind, _, _ in SERIES}
+        options.plot.write_text(curve(rows, ENGINES, saturated_at), "utf-8")
 
 
-def fits(rows):
-    """Yield what a text and what a worker's mere presence cost Redis, by least squares over all that was measured.
+def fit_costs(rows):
+    """Yield the cost for Redis per text and per worker, fitted by least squares.
 
-    Where the machine starves client and stubs, Redis still does the workers' looks and renewals; per text that would
-    look dear. So the two are told apart.
+    Idle workers also poll the queue and renew their leases. If client and stubs are starved for CPU time, that would
+    raise the cost per text, so it is a separate term.
     """
     for kind in dict.fromkeys(row["kind"] for row in rows):
-        ours = [row for row in rows if row["kind"] == kind]
+        selected = [row for row in rows if row["kind"] == kind]
         tt, tw, ww, tb, wb = (
-            sum(row[one] * row[two] for row in ours)
+            sum(row[one] * row[two] for row in selected)
             for one, two in itertools.chain(
                 [("rate", "rate"), ("rate", "workers"), ("workers", "workers")], [("rate", "busy"), ("workers", "busy")]
             )
@@ -94,41 +94,41 @@ def fits(rows):
         yield {"kind": kind, "text": 1e6 * (tb * ww - wb * tw) / det, "worker": 1e6 * (wb * tt - tb * tw) / det}
 
 
-def full_with(rows, engine, kind):
-    """Return how many workers at their full pace fill one core of Redis'."""
-    (told,) = [fit for fit in fits(rows) if fit["kind"] == kind]
-    return 1e6 / (told["text"] * ENGINES[engine] + told["worker"])
+def saturating_workers(rows, engine, kind):
+    """Return the number of workers at full speed that saturate one core of Redis."""
+    (cost,) = [fit for fit in fit_costs(rows) if fit["kind"] == kind]
+    return 1e6 / (cost["text"] * ENGINES[engine] + cost["worker"])
 
 
 def measure(workers, rate, size, seconds):
-    """Let stubs work for some seconds on requests of `size` texts; return what it came to."""
-    with redis_server() as server, hosts(server.url, workers, rate):
+    """Run stubs on requests of `size` texts for some seconds; return rates and costs."""
+    with redis_server() as server, run_stubs(server.url, workers, rate):
         return asyncio.run(load(server.url, workers, rate, size, seconds))
 
 
 @contextlib.contextmanager
-def hosts(url, workers, rate):
-    """Run the stubs, some of them in each process."""
+def run_stubs(url, workers, rate):
+    """Run the stub workers, up to 16 in each process."""
     running = []
     try:
         for first in range(0, workers, 16):
-            command = [sys.executable, str(HOST), url, str(min(16, workers - first)), str(rate)]
+            command = [sys.executable, str(STUBS), url, str(min(16, workers - first)), str(rate)]
             running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        for one in running:
-            assert one.stdout.readline() == "ready\n"
+        for process in running:
+            assert process.stdout.readline() == "ready\n"
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
-            one.stdout.close()
+        for process in running:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 async def load(url, workers, rate, size, seconds):
-    """Keep every stub supplied; count what is answered and what Redis did for it, after a second of warming up."""
+    """Keep all stubs busy; after a warm-up of a second, count results, and CPU time and commands of Redis."""
     done = 0
 
-    async def ask(ner):
+    async def send(ner):
         nonlocal done
         while True:
             if size == 1:
@@ -137,48 +137,48 @@ async def load(url, workers, rate, size, seconds):
                 await ner.extract_many([TEXT] * size, timeout=None)
             done += size
 
-    # Three batches for each: one runs, one waits, one is on its way.
-    askers = max(1, min(IN_FLIGHT, workers * 96) if size == 1 else workers * 2)
+    # Three batches per worker: one runs, one waits, one is being sent.
+    senders = max(1, min(IN_FLIGHT, workers * 96) if size == 1 else workers * 2)
     with redis.Redis.from_url(url) as client:
-        used(client)  # connected before the machine is busy
+        redis_usage(client)  # connect before the machine is busy
         ner = AsyncClient(url, connect_timeout=60)
-        asking = [asyncio.create_task(ask(ner)) for _ in range(askers)]
+        tasks = [asyncio.create_task(send(ner)) for _ in range(senders)]
         await asyncio.sleep(1 + 32 / rate)
-        before, count, began = used(client), done, time.monotonic()
+        before, count, started = redis_usage(client), done, time.monotonic()
         await asyncio.sleep(max(seconds, 4 * size / rate))
-        after, count, took = used(client), done - count, time.monotonic() - began
-        for one in asking:
-            one.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        after, count, elapsed = redis_usage(client), done - count, time.monotonic() - started
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await ner.close()
     cpu, commands = (later - earlier for later, earlier in zip(after, before, strict=True))
     return {
-        "rate": count / took,
-        "busy": cpu / took,
+        "rate": count / elapsed,
+        "busy": cpu / elapsed,
         "micros": 1e6 * cpu / max(1, count),
         "commands": commands / max(1, count),
         "limit": count / cpu,
     }
 
 
-def used(client):
-    """Return the seconds of a core that Redis has had, and the commands it has done."""
+def redis_usage(client):
+    """Return the CPU seconds and the number of commands of Redis so far."""
     info = client.info()
     return info["used_cpu_user"] + info["used_cpu_sys"], info["total_commands_processed"]
 
 
-def parent_cost(rate, seconds):
-    """Return the microseconds that the parent of a real worker needs for a text."""
+def measure_parent(rate, seconds):
+    """Return the microseconds of CPU time per text of the parent of a real worker."""
     with redis_server() as server:
         env = {"SLEEPY_RATE": str(rate)}
         with worker(server.url, "-c", "1", app="support.sleepy_worker", env=env, ready=False) as running:
             asyncio.run(load(server.url, 1, rate, 1, 0.1))
             process = psutil.Process(running.process.pid)
             before = process.cpu_times()
-            told = asyncio.run(load(server.url, 1, rate, 1, seconds))
+            result = asyncio.run(load(server.url, 1, rate, 1, seconds))
             after = process.cpu_times()
     spent = after.user + after.system - before.user - before.system
-    return 1e6 * spent / (told["rate"] * (seconds + 1 + 32 / rate))
+    return 1e6 * spent / (result["rate"] * (seconds + 1 + 32 / rate))
 
 
 if __name__ == "__main__":

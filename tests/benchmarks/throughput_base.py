@@ -1,26 +1,26 @@
-"""Characters per second on one core at BERT-base's size, texts to entities: hanner and what it replaces, in one run.
+"""Compare characters per second on one core at BERT-base's size, texts to entities: hanner and alternatives.
 
     make bench-throughput [TEXTS=FILE.jsonl]
 
-or, with environments of your own,
+or, with your own environments,
 
     PYTHONPATH=tests python tests/benchmarks/throughput_base.py [TEXTS.jsonl] [--texts 128] [--rounds 5] [--core 0]
         [--modelscope PYTHON] [--openvino PYTHON] [--least 40] [--only NAME …]
 
 TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in docs/engine.md are from. Without it
-the built-in sentences are used. Each way is a process of its own (way.py), in the environment it needs, and all are
-bound to the same core. They take turns, one run each a round, so that noise hits all alike; slow ways get fewer texts,
-spread evenly over the lengths. Time is the process's CPU time, which other work on the machine lengthens less than it
-does the clock's; everything has one thread. Prints medians, and the median over rounds of how many times faster
-hanner's default is than each. Exits 1 when that is under --least for ModelScope's pipeline.
+the built-in sentences are used. Each variant is a process (throughput_variants.py) in the environment it needs, bound
+to the same core, with one thread. Variants alternate, one run per round, so that noise affects all equally; slow
+variants get fewer texts, with evenly distributed lengths. Time is CPU time, which other load on the machine affects
+less than wall-clock time. Prints medians, and the median over rounds of the speedup of hanner's default over each
+variant. Exits with 1 if the speedup over ModelScope's pipeline is below --least.
 
-- `onnx, in our batches`: the default engine, texts grouped by length out of 128 waiting ones as the worker does;
-- `… smoothed`, `… by token`: the same with the other two INT8 schemes, for models that static scales do not suit;
-- `onnx, as they come`: 32 texts as they come, padded to the longest;
-- `OpenVINO`: the same network, INT8 weights, activations quantised in groups of 128 on the way, in our batches;
-- `torch INT8`: the textbook recipe, HANNER_ENGINE=torch, 32 texts as they come;
-- `torch FP32`: the same without quantisation;
-- `ModelScope`: its own pipeline with its own model class, one text at a time, as its configuration pads it.
+- `onnx, grouped`: the default engine, with 128 texts grouped by length as in the worker;
+- `onnx, smooth`, `onnx, token`: the same with the other two INT8 schemes, for models that static scales do not suit;
+- `onnx, in order`: 32 texts per batch in their order, padded to the longest;
+- `OpenVINO, grouped`: the same network, INT8 weights, activations quantised dynamically in groups of 128;
+- `torch INT8, in order`: dynamic INT8, HANNER_ENGINE=torch, 32 texts per batch;
+- `torch FP32, in order`: the same without quantisation;
+- `ModelScope`: its own pipeline and model class, one text at a time, padded as in its configuration.
 """
 
 import argparse
@@ -35,30 +35,30 @@ from pathlib import Path
 from hanner_models.conversion.calibration_data import built_in_sentences
 from support.base_package import FOLDER, base_package
 
-WAY = Path(__file__).with_name("way.py")
-OURS = "onnx, in our batches"
-MODELSCOPE = "ModelScope, one by one"
+VARIANTS = Path(__file__).with_name("throughput_variants.py")
+DEFAULT = "onnx, grouped"
+MODELSCOPE = "ModelScope"
 SPARSE = 16
-"""One text in so many is given to ModelScope, one in 2 to 4 to PyTorch: they are slow."""
+"""ModelScope gets one in so many texts, PyTorch one in 2 to 4, because they are slow."""
 
 
 def main() -> None:
     options = parse()
     texts = read_texts(options.file, options.texts)
     with ExitStack() as stack:
-        ways = {name: stack.enter_context(way) for name, way in make_ways(options, texts).items()}
-        for way in ways.values():
-            way.wait()
-        rates = {name: [] for name in ways}
+        variants = {name: stack.enter_context(each) for name, each in make_variants(options, texts).items()}
+        for variant in variants.values():
+            variant.wait()
+        rates = {name: [] for name in variants}
         for number in range(options.rounds + 1):
-            for name, way in ways.items():
-                rate = way.run()
-                if number:  # the first round warms up
+            for name, variant in variants.items():
+                rate = variant.run()
+                if number:  # the first round is a warm-up
                     rates[name].append(rate)
             print(f"round {number} of {options.rounds}", file=sys.stderr)
         print(f"{len(texts)} texts of {sum(map(len, texts)) / len(texts):.0f} characters, {options.rounds} rounds")
-        faster = show(rates)
-    if faster.get(MODELSCOPE, options.least) < options.least:
+        speedups = print_table(rates)
+    if speedups.get(MODELSCOPE, options.least) < options.least:
         sys.exit(f"less than {options.least:g} times ModelScope's pipeline")
 
 
@@ -71,49 +71,51 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modelscope", type=Path, help="Python with modelscope[framework], transformers<5 and hanner")
     parser.add_argument("--openvino", type=Path, help="Python with openvino, nncf, onnx and hanner[worker]")
     parser.add_argument("--least", type=float, default=40.0)
-    parser.add_argument("--only", nargs="+", default=[], help="names of ways, or how they begin; ours is always there")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="names of variants, or their beginnings; the default always runs"
+    )
     return parser.parse_args()
 
 
 def read_texts(file, count) -> list[str]:
-    """Return so many texts in the file's order, spread over it."""
+    """Return `count` texts of the file in their order, evenly spaced."""
     texts = built_in_sentences()
     if file is not None:
         texts = [json.loads(line)["text"] for line in file.read_text("utf-8").splitlines()]
     return texts[:: max(1, len(texts) // count)][:count]
 
 
-def make_ways(options, texts) -> dict[str, "Way"]:
-    """Return the ways that are asked for and whose environments are given, by name."""
+def make_variants(options, texts) -> dict[str, "Variant"]:
+    """Return the selected variants whose environments are given, by name."""
     here, torch, openvino = Path(sys.executable), options.modelscope, options.openvino
     base_package(FOLDER)
     few = spread(texts, max(1, len(texts) // SPARSE))
     table = {
-        OURS: (here, texts, "onnx", FOLDER),
-        "onnx, smoothed": (here, texts, "onnx", FOLDER.with_name("base-smooth")),
-        "onnx, by token": (here, texts, "onnx", FOLDER.with_name("base-token")),
-        "onnx, as they come": (here, texts, "onnx-arrival", FOLDER),
-        "OpenVINO, in our batches": (openvino, texts, "openvino", FOLDER),
-        "torch INT8, as they come": (torch, texts[::2], "torch-int8", FOLDER),
-        "torch FP32, as they come": (torch, texts[::4], "torch-fp32", FOLDER),
+        DEFAULT: (here, texts, "onnx", FOLDER),
+        "onnx, smooth": (here, texts, "onnx", FOLDER.with_name("base-smooth")),
+        "onnx, token": (here, texts, "onnx", FOLDER.with_name("base-token")),
+        "onnx, in order": (here, texts, "onnx-in-order", FOLDER),
+        "OpenVINO, grouped": (openvino, texts, "openvino", FOLDER),
+        "torch INT8, in order": (torch, texts[::2], "torch-int8", FOLDER),
+        "torch FP32, in order": (torch, texts[::4], "torch-fp32", FOLDER),
         MODELSCOPE: (torch, few, "modelscope", FOLDER),
     }
-    wanted = (OURS, *options.only) if options.only else ("",)
-    chosen = {name: way for name, way in table.items() if way[0] and name.startswith(wanted)}
-    return {name: Way(*way, options.core) for name, way in chosen.items()}
+    wanted = (DEFAULT, *options.only) if options.only else ("",)
+    chosen = {name: each for name, each in table.items() if each[0] and name.startswith(wanted)}
+    return {name: Variant(*each, options.core) for name, each in chosen.items()}
 
 
 def spread(texts, count) -> list[str]:
-    """Return so many texts, one from the middle of each equal part of their lengths."""
+    """Return `count` texts with evenly distributed lengths."""
     ordered = sorted(texts, key=len)
     return [ordered[int((n + 0.5) * len(ordered) / count)] for n in range(count)]
 
 
-class Way:
-    """A process that works on the same texts each time it is told to."""
+class Variant:
+    """A process that runs a variant on the same texts each time."""
 
     def __init__(self, python, texts, name, package, core) -> None:
-        self._command = [str(python), str(WAY), name, str(package), str(core)]
+        self._command = [str(python), str(VARIANTS), name, str(package), str(core)]
         self._texts = texts
 
     def __enter__(self):
@@ -135,31 +137,31 @@ class Way:
         self._process.stdout.close()
 
     def wait(self) -> None:
-        """Wait until it is ready."""
-        self._answer()
+        """Wait until the process is ready."""
+        self._read_line()
 
     def run(self) -> float:
         """Return characters per second of CPU time."""
         self._process.stdin.write("run\n")
-        answer = self._answer()
-        return answer["characters"] / answer["seconds"]
+        result = self._read_line()
+        return result["characters"] / result["seconds"]
 
-    def _answer(self):
+    def _read_line(self):
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"{' '.join(self._command)} ended with {self._process.wait()}")
+            sys.exit(f"{' '.join(self._command)} exited with {self._process.wait()}")
         return json.loads(line)
 
 
-def show(rates) -> dict[str, float]:
-    """Print the table; return by name how many times faster ours is."""
-    print(f"{'':<26} characters/s   ours is faster by")
-    faster = {}
+def print_table(rates) -> dict[str, float]:
+    """Print the table; return the speedup of the default over each variant by name."""
+    print(f"{'':<26} characters/s   default faster by")
+    speedups = {}
     for name, each in rates.items():
-        faster[name] = statistics.median(ours / other for ours, other in zip(rates[OURS], each, strict=True))
-        print(f"{name:<26} {statistics.median(each):>12,.0f} {faster[name]:>16.2f}x")
-    return faster
+        speedups[name] = statistics.median(default / other for default, other in zip(rates[DEFAULT], each, strict=True))
+        print(f"{name:<26} {statistics.median(each):>12,.0f} {speedups[name]:>16.2f}x")
+    return speedups
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Texts and vocabulary for checkpoints made here: `make test-modelscope`."""
+"""Texts and vocabulary for synthetic checkpoints: `make test-modelscope`."""
 
 import json
 import string
@@ -11,7 +11,7 @@ from support.modelscope_folders import DATA
 
 @pytest.fixture(scope="session")
 def corpus():
-    """A few thousand real texts where there is a corpus beside the repository, else the built-in sentences."""
+    """A few thousand real texts if there is a corpus next to the repository, else the built-in sentences."""
     path = DATA / "ner" / "msra.dev.jsonl"
     if not path.is_file():
         return built_in_sentences()
@@ -20,7 +20,7 @@ def corpus():
 
 @pytest.fixture(scope="session")
 def vocabulary(corpus):
-    """Characters of half of the corpus, so that the other half has unknown ones, and pieces of words."""
+    """Characters of half of the corpus, so that the other half has unknown ones, and word pieces."""
     characters = sorted({c for text in corpus[::2] for c in text.lower() if c.isprintable() and not c.isspace()})
     pieces = ["##" + c for c in string.ascii_lowercase + string.digits] + ["the", "##ing", "20", "##08", "app", "##le"]
     single = [*characters, *string.ascii_lowercase, *string.digits, "ᄒ", "##ᅡ"]

@@ -1,10 +1,10 @@
-"""Fetching with ModelScope's own client where the hub cannot be reached: one sentence, exit 2, nothing left."""
+"""Downloading with ModelScope's own client while the hub is unreachable: one line, exit 2, no files."""
 
 import subprocess
 import sys
 
 
-def test_without_a_network_nothing_is_half_written(tmp_path):
+def test_offline_fetch_writes_nothing(tmp_path):
     command = [
         sys.executable,
         "-c",
@@ -24,8 +24,8 @@ def test_without_a_network_nothing_is_half_written(tmp_path):
         command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 2, done.stderr
-    (sentence,) = done.stderr.splitlines()
-    assert sentence.startswith("hanner: ")
-    assert "cannot be reached; connect to the network" in sentence
+    (message,) = done.stderr.splitlines()
+    assert message.startswith("hanner: ")
+    assert "cannot be reached; check the network" in message
     assert list((tmp_path / "work").iterdir()) == []
     assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.stat().st_size > 1000] == []

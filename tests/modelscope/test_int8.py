@@ -1,8 +1,8 @@
-"""INT8 against ModelScope's pipeline on a trained checkpoint: random weights put labels at a hair's breadth.
+"""INT8 compared with ModelScope's pipeline on a trained checkpoint; with random weights, labels differ by rounding.
 
-A small tagger of ModelScope's own class learns from the corpus beside the repository for a minute. Another trained one
-can be given instead, HANNER_CHECKPOINT=FOLDER: in ModelScope's layout, or one of `hanner model train`, which is brought
-into it. HANNER_TEXTS says how many texts are compared.
+A small tagger of ModelScope's own class is trained for a minute on the corpus next to the repository. Set
+HANNER_CHECKPOINT=FOLDER to use another trained one, in ModelScope's layout or from `hanner model train`, which is
+converted to it. HANNER_TEXTS is the number of texts to compare.
 """
 
 import json
@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from hanner_inference.tokenization.tokens import TextTokenizer
-from hanner_models.conversion.convert import convert, recogniser
+from hanner_models.conversion.convert import convert, open_recogniser
 from hanner_models.data.datasets import read_sentences
 from hanner_models.source import read_source
-from support.modelscope_folders import BIOES, DATA, bring_over, open_pipeline, write_folder, write_weights
+from support.modelscope_folders import BIOES, DATA, convert_layout, open_pipeline, write_folder, write_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,12 +32,10 @@ def trained(tmp_path_factory, vocabulary):
         if (given / "configuration.json").exists():
             return given
         if read_source(given).shape.bigrams:
-            pytest.skip(f"{given} has vectors of bigrams, which no model of ModelScope's can hold")
-        return bring_over(given, tmp_path_factory.mktemp("trained") / "model")
+            pytest.skip(f"{given} has bigram embeddings, which ModelScope's models do not support")
+        return convert_layout(given, tmp_path_factory.mktemp("trained") / "model")
     if not CORPUS.is_file():
-        pytest.skip(
-            "there is no corpus to learn from; give its folder with HANNER_DATA, or a model with HANNER_CHECKPOINT"
-        )
+        pytest.skip("there is no corpus; set HANNER_DATA to its folder, or HANNER_CHECKPOINT to a model")
     preprocessor = {"is_split_into_words": True, "padding": False}
     folder = tmp_path_factory.mktemp("trained") / "model"
     write_weights(write_folder(folder, vocabulary, preprocessor=preprocessor, initializer_range=0.05))
@@ -87,24 +85,24 @@ def labels(sentence):
     tags = [0] * len(sentence.text)
     for span in sentence.spans:
         prefixes = "S" if span.end - span.start == 1 else "B" + "I" * (span.end - span.start - 2) + "E"
-        for place, prefix in zip(range(span.start, span.end), prefixes, strict=True):
-            tags[place] = BIOES.index(f"{prefix}-{span.type}")
+        for index, prefix in zip(range(span.start, span.end), prefixes, strict=True):
+            tags[index] = BIOES.index(f"{prefix}-{span.type}")
     return tags
 
 
-def test_int8_finds_what_modelscope_finds(trained, tmp_path, corpus, capsys):
+def test_int8_matches_modelscope(trained, tmp_path, corpus, capsys):
     source = read_source(trained)
     package = convert(source, tmp_path / "out", name="trained")
     texts = [text for text in corpus if text.strip() and len(text) < source.options.max_length - 12]
     texts = texts[:: max(1, len(texts) // int(os.environ.get("HANNER_TEXTS", "600")))]
     pipeline = open_pipeline(trained)
     theirs = [pipeline(text) for text in texts]
-    ours = [[(e.type, e.start, e.end) for e in found] for found in recogniser(package).extract(texts)]
+    ours = [[(e.type, e.start, e.end) for e in found] for found in open_recogniser(package).extract(texts)]
     same = sum(a == b for a, b in zip(theirs, ours, strict=True)) / len(texts)
     common = sum(len(set(a) & set(b)) for a, b in zip(theirs, ours, strict=True))
     f1 = 2 * common / max(1, sum(map(len, theirs)) + sum(map(len, ours)))
     with capsys.disabled():
-        print(f"\n{len(texts)} texts: {same:.2%} with the same entities in INT8, F1 against FP32 {f1:.4f}")  # noqa: T201
+        print(f"\n{len(texts)} texts: {same:.2%} with the same entities in INT8, F1 compared with FP32 {f1:.4f}")  # noqa: T201
         print(json.dumps({"scheme": package.manifest.quantisation["scheme"], **package.manifest.verification}))  # noqa: T201
     assert sum(map(len, theirs)) > len(texts) / 10
     assert f1 > 0.98

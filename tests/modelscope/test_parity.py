@@ -1,8 +1,8 @@
-"""The same entities as ModelScope's own pipeline, text by text, on checkpoints that its own classes made.
+"""The same entities as ModelScope's own pipeline, text by text, on checkpoints of its own classes.
 
-ModelScope reads a text in one of three ways, by what a folder's configuration says: with the fast tokenizer, with the
-slow one (the default), or character by character. Random CRFs leave the tagging scheme all the time, so how a path
-is read is compared as well.
+ModelScope tokenises a text in one of three ways, by configuration: with the fast tokenizer, with the slow one (the
+default), or character by character. Random CRFs often violate the tagging scheme, so the decoding of paths is compared
+as well.
 """
 
 import json
@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hanner_inference.package import Manifest
-from hanner_models.conversion.convert import recogniser, write_package
-from hanner_models.conversion.graph import Float
+from hanner_models.conversion.convert import open_recogniser, write_package
+from hanner_models.conversion.graph import Fp32
 from hanner_models.source import read_source
 from support.modelscope_folders import BIOES, open_pipeline, write_folder, write_weights
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 BMES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BMES"))
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 FAST = {"use_fast": True, "padding": False}
-"""Its own padding to 512 tokens changes nothing but the time; one kind keeps it."""
+"""Its own padding to 512 tokens only costs time; one kind keeps it."""
 KINDS = {
     "fast": {"preprocessor": FAST},
     "fast, padded": {"preprocessor": {"use_fast": True}},
@@ -34,7 +34,7 @@ KINDS = {
 
 
 NOTHING_LABELLED = "cannot reshape tensor of 0 elements"
-"""How ModelScope fails on a text in which no token has a label, as in a blank one: that is a text without entities."""
+"""ModelScope's error for texts without labelled tokens, such as blank ones; it means that there are no entities."""
 
 
 class Both:
@@ -48,7 +48,9 @@ class Both:
             name="synthetic", source="tests", revision="", labels=source.labels, spans=source.spans,
             tokenizer=source.options,
         )  # fmt: skip
-        self._recogniser = recogniser(write_package(source, folder.parent / f"{folder.name}-fp32", Float(), manifest))
+        self._recogniser = open_recogniser(
+            write_package(source, folder.parent / f"{folder.name}-fp32", Fp32(), manifest)
+        )
 
     def ours(self, *texts):
         return [[(e.type, e.start, e.end) for e in found] for found in self._recogniser.extract(texts)]
@@ -99,7 +101,7 @@ def test_real_texts_of_other_kinds(both, corpus, kind):
     assert disagreements(both(kind), corpus[::20]) == []
 
 
-anything = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+any_text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 PIECES = (
     *(
         "马云",
@@ -143,14 +145,14 @@ mixed = st.lists(st.sampled_from(PIECES), min_size=1, max_size=20).map("".join)
 
 @pytest.mark.parametrize("kind", ["fast", "fast, cased", "characters"])
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=anything | mixed)
+@given(text=any_text | mixed)
 def test_any_text(both, kind, text):
     pair = both(kind)
-    assert pair.ours(text) == [attempt(pair, text, failure=NOTHING_LABELLED) or []]
+    assert pair.ours(text) == [extract_or_none(pair, text, failure=NOTHING_LABELLED) or []]
 
 
-def attempt(pair, text, *, failure):
-    """Return what ModelScope finds, or None where it fails as it is known to."""
+def extract_or_none(pair, text, *, failure):
+    """Return ModelScope's entities, or None if it fails with the known error `failure`."""
     try:
         return pair.theirs(text)
     except (ValueError, RuntimeError) as error:
@@ -159,11 +161,11 @@ def attempt(pair, text, *, failure):
         return None
 
 
-def test_the_slow_tokenizer_where_it_gives_an_answer(slow, corpus):
+def test_slow_tokenizer_where_it_does_not_fail(slow, corpus):
     answered = wrong = 0
     texts = corpus[::5]
     for text, ours in zip(texts, slow.ours(*texts), strict=True):
-        theirs = attempt(slow, text, failure="substring not found")
+        theirs = extract_or_none(slow, text, failure="substring not found")
         if theirs is None:
             continue
         answered += 1
@@ -173,24 +175,24 @@ def test_the_slow_tokenizer_where_it_gives_an_answer(slow, corpus):
 
 
 @pytest.mark.parametrize("text", ["马云龘在杭州", "É在杭州"])
-def test_modelscope_is_wrong_about_characters_it_does_not_find_again(slow, both, text):
-    """Its slow path looks each token up in the text: [UNK] or a letter without its accent is not there, and ValueError
-    is all that comes. Right is what its fast path says of the same text, with the same weights.
+def test_modelscope_fails_on_unknown_and_accented_characters(slow, both, text):
+    """Its slow path searches each token in the text, and raises ValueError for [UNK] or a letter without its accent.
+    The result of its fast path with the same weights is correct.
     """
     with pytest.raises(ValueError, match="substring not found"):
         slow.theirs(text)
     assert slow.ours(text) == [both("fast").theirs(text)]
 
 
-def test_modelscope_is_wrong_about_offsets_behind_a_capital_that_grows(slow, both):
-    """Its slow path finds tokens in text.lower(), where İ is two characters: all that follows is one too far right."""
+def test_modelscope_shifts_offsets_after_capital_that_grows(slow, both):
+    """Its slow path searches in text.lower(), where İ has two characters: all later offsets are too large by one."""
     text = "İ在杭州，马云在杭州"
-    right = both("fast").theirs(text)
-    assert slow.theirs(text) != right
-    assert slow.ours(text) == [right]
+    expected = both("fast").theirs(text)
+    assert slow.theirs(text) != expected
+    assert slow.ours(text) == [expected]
 
 
-def test_modelscope_cuts_long_texts_and_hanner_reads_them_whole(both):
+def test_modelscope_truncates_long_texts_and_hanner_does_not(both):
     text = "马云在杭州阿里巴巴总部发表演讲，" * 60
     pair = both("fast")
     assert max(end for _, _, end in pair.theirs(text)) <= 510
@@ -198,21 +200,21 @@ def test_modelscope_cuts_long_texts_and_hanner_reads_them_whole(both):
 
 
 @pytest.mark.parametrize("text", [" ", "\u3000\n", "\0"])
-def test_modelscope_fails_on_blank_texts_and_hanner_finds_nothing(both, text):
+def test_modelscope_fails_on_blank_texts_and_hanner_does_not(both, text):
     with pytest.raises(RuntimeError, match=NOTHING_LABELLED):
         both("fast").theirs(text)
     assert both("fast").ours(text) == [[]]
 
 
-def test_modelscope_takes_sep_in_a_text_for_the_end_and_hanner_for_five_characters(both):
-    """A separator is its way to attach a prompt, but anybody can write one into a text and hide what follows."""
+def test_modelscope_ends_at_sep_in_text_and_hanner_does_not(both):
+    """ModelScope attaches prompts with [SEP]; but a user could write it into a text and hide what follows."""
     text = "马云在杭州[SEP]王小明在北京大学"
     pair = both("fast")
     assert all(end <= text.index("[SEP]") for _, _, end in pair.theirs(text))
     assert any(start > text.index("[SEP]") for _, start, _ in pair.ours(text)[0])
 
 
-def test_labels_and_tokens_are_read_as_modelscope_reads_them(both):
+def test_labels_and_tokenisation_match_modelscope(both):
     source = read_source(both("characters").folder)
     assert source.labels == BIOES
     assert (source.options.split, source.options.label_mask, source.spans) == ("characters", "first", "modelscope")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from support.engine import Engine, clone, composes, engine_answers
+from support.docker_stack import DockerStack, clone, compose_commands, docker_available
 
 SERVICES = ("redis", "worker", "gateway", "flower")
 
@@ -16,9 +16,9 @@ def fresh_clone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stack(fresh_clone):
-    if not (composes() and engine_answers()):
+    if not (compose_commands() and docker_available()):
         pytest.skip("no Docker engine, or no Compose")
-    engine = Engine(fresh_clone, f"hannertest{os.getpid()}")
+    engine = DockerStack(fresh_clone, f"hannertest{os.getpid()}")
     try:
         engine.compose("build")
         engine.compose("up", "--detach")

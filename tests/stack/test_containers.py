@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.engine import run
+from support.docker_stack import run
 
 SERVICES = ("redis", "worker", "gateway", "flower")
 UIDS = {"redis": 999, "worker": 10001, "gateway": 10001, "flower": 10001}

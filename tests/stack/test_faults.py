@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from hanner import Client
-from support.engine import run
+from support.docker_stack import run
 
 TEXTS = 2_000
 

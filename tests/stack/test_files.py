@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from support.engine import ROOT, composes, run
+from support.docker_stack import ROOT, compose_commands, run
 
 FILES = (("compose.yaml",), ("compose.yaml", "redis-port.yaml"))
 
 
 @pytest.mark.parametrize("files", FILES, ids=" and ".join)
-@pytest.mark.parametrize("compose", composes(), ids=" ".join)
+@pytest.mark.parametrize("compose", compose_commands(), ids=" ".join)
 def test_compose_takes_the_files(compose, files):
     arguments = [part for name in files for part in ("-f", str(ROOT / "compose" / name))]
     done = run(*compose, *arguments, "--profile", "monitoring", "config")
@@ -21,7 +21,7 @@ def test_compose_takes_the_files(compose, files):
     assert "127.0.0.1" in done.stdout
 
 
-@pytest.mark.parametrize("compose", composes(), ids=" ".join)
+@pytest.mark.parametrize("compose", compose_commands(), ids=" ".join)
 def test_the_example_of_settings_is_what_holds_without_it(compose, tmp_path):
     """Every line of .env.example, with its # taken away, names something that compose.yaml reads, with its default."""
     example = [line[1:] for line in (ROOT / "compose/.env.example").read_text().splitlines() if line[1:2].isupper()]

@@ -9,7 +9,7 @@ import urllib.parse
 import pytest
 import yaml
 
-from support.engine import ROOT, get
+from support.docker_stack import ROOT, get
 
 PATIENCE = 90
 """Seconds until Prometheus must have found everyone: it looks every ten, and scrapes every fifteen."""

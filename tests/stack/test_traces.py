@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from support.engine import run
+from support.docker_stack import run
 
 COLLECTOR = """
 import gzip, http.server

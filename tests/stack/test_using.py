@@ -7,7 +7,7 @@ import urllib.error
 import pytest
 
 from hanner import Client
-from support.engine import get, run
+from support.docker_stack import get, run
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"
 METRICS = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9808/metrics').read().decode())"

@@ -1,7 +1,7 @@
-"""Model packages with random weights and the real graph: what they cost is real, what they find is not. No torch.
+"""Model packages with random weights and the real graph: costs are realistic, entities are meaningless. No torch.
 
-The one of BERT-base's size has 12 layers, 768 wide, 21,128 tokens (one per Chinese character, as in BERT-base-Chinese):
-104 MB in INT8. Writing it takes seconds to half a minute, so benchmarks keep it.
+The package of BERT-base's size has 12 layers, width 768 and 21,128 tokens (one per Chinese character, as in
+BERT-base-Chinese): 104 MB in INT8. Writing it takes up to half a minute, so benchmarks cache it.
 """
 
 import shutil
@@ -18,35 +18,36 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_manifest
 from hanner_inference.tokenization.tokens import TokenizerOptions
-from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
+from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
 
 FOLDER = Path(tempfile.gettempdir()) / "hanner-bench" / "base-int8"
-"""Where benchmarks keep it between runs."""
+"""Where benchmarks cache the package."""
 
 
 @dataclass(frozen=True)
 class Size:
-    shape: Shape
+    shape: EncoderShape
     hidden: int
     inner: int
     vocabulary: int
 
 
-BASE = Size(Shape(layers=12, heads=12, max_length=512), 768, 3072, 21_128)
-SMALL = Size(Shape(layers=2, heads=2, max_length=64), 32, 64, 7500)
+BASE = Size(EncoderShape(layers=12, heads=12, max_length=512), 768, 3072, 21_128)
+SMALL = Size(EncoderShape(layers=2, heads=2, max_length=64), 32, 64, 7500)
 
 
 def base_package(folder=FOLDER, scheme="static") -> Path:
-    """Return `folder` with the package of BERT-base's size in it, written if it is not there."""
-    return keep(Path(folder), lambda scratch: write_random_package(scratch, BASE, scheme))
+    """Return `folder` with the package of BERT-base's size; it is written if the folder does not exist."""
+    return cached_folder(Path(folder), lambda scratch: write_random_package(scratch, BASE, scheme))
 
 
-def keep(folder, write) -> Path:
-    """Return `folder`; if it is not there, `write` makes another and it gets the name once it is complete."""
+def cached_folder(folder, write) -> Path:
+    """Return `folder`; if it does not exist, create it atomically with `write`."""
     if not folder.exists():
         scratch = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(scratch, ignore_errors=True)
@@ -56,13 +57,13 @@ def keep(folder, write) -> Path:
 
 
 def write_random_package(folder, size=SMALL, scheme="static") -> Path:
-    """Write a package into `folder`, which is made, and return its path.
+    """Write a package into the new folder `folder` and return its path.
 
-    `scheme` is fp32, or one of INT8 as `hanner model convert` names them: static, smooth, token.
+    `scheme` is fp32 or an INT8 scheme of `hanner model convert`: static, smooth, token.
     """
     folder.mkdir(parents=True)
-    weights = weights_of(size)
-    linear = layers(weights, size, scheme)
+    weights = size_weights(size)
+    linear = make_linear(weights, size, scheme)
     (folder / MODEL).write_bytes(build(weights, size.shape, linear).SerializeToString())
     (folder / CRF).write_bytes(tiny_crf(len(BIO), np.random.default_rng(0)).to_bytes())
     character_tokenizer(size.vocabulary).save(str(folder / TOKENIZER))
@@ -76,25 +77,25 @@ def write_random_package(folder, size=SMALL, scheme="static") -> Path:
     return write_manifest(folder, manifest).path
 
 
-def layers(weights, size, scheme):
-    """Return what writes linear layers of a scheme; ranges are taken from random tokens."""
+def make_linear(weights, size, scheme):
+    """Return the linear layers of a scheme, calibrated with random tokens."""
     if scheme == "fp32":
-        return Float()
+        return Fp32()
     ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
     sample = [Batch(ids, np.full(8, 48))]
     if scheme == "static":
         return StaticInt8(calibrate(weights, size.shape, sample))
-    found = calibrate_smooth(weights, size.shape, sample, strength=SMOOTHING[scheme])
-    return Smooth(TokenInt8() if scheme == "token" else StaticInt8(found.ranges), found.factors)
+    found = calibrate_smoothquant(weights, size.shape, sample, strength=MIGRATION_STRENGTH[scheme])
+    return SmoothQuant(TokenInt8() if scheme == "token" else StaticInt8(found.ranges), found.factors)
 
 
-def weights_of(size):
+def size_weights(size):
     """Return random weights by the names of transformers' BertModel."""
     return random_weights(shape=size.shape, hidden=size.hidden, inner=size.inner, vocabulary=size.vocabulary)
 
 
 def character_tokenizer(vocabulary) -> Tokenizer:
-    """WordPiece of so many tokens: the special ones, ASCII and its continuations, punctuation, Chinese characters."""
+    """Return a WordPiece tokenizer with `vocabulary` tokens: special tokens, ASCII, punctuation, Chinese characters."""
     specials = ["[PAD]", *(f"[unused{n}]" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     ascii_ = list(map(chr, range(0x21, 0x7F)))
     pieces = [f"##{character}" for character in ascii_ if character.isalnum()]

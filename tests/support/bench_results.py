@@ -33,7 +33,7 @@ def throughput_row(size="default", processes=2, rounds=((1000, 800, 950), (500, 
         "model": f"{size}@00000000",
         "processes": processes,
         "window": 256,
-        "slab": 128,
+        "chunk": 128,
         "rounds": [turn(*each) for each in rounds],
         "cpu_ms": {
             "engine alone": {"engine": 1.5},
@@ -75,7 +75,7 @@ def compare_row(size="base"):
         "processes": 2,
         "window": 128,
         "rate": 40.0,
-        "turns": [
+        "rounds": [
             {"engine alone": 100.0, "hanner": 90.0, "mosec": 60.0, "ModelScope + Flask": 1.2},
             {"engine alone": 100.0, "hanner": 80.0, "mosec": 40.0},
         ],

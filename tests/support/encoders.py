@@ -1,4 +1,4 @@
-"""A small BERT tagger with random weights, and BERT's arithmetic in plain numpy to compare graphs with."""
+"""A small BERT tagger with random weights, and BERT in plain numpy as a reference for graphs."""
 
 import itertools
 import math
@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from hanner_models.conversion.graph import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, Shape
+from hanner_models.source.architecture import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, EncoderShape
 
 ERF = np.vectorize(math.erf)
-SHAPE = Shape(layers=2, heads=2, max_length=32)
+SHAPE = EncoderShape(layers=2, heads=2, max_length=32)
 WITH_BIGRAMS = replace(SHAPE, bigrams=True)
 WITH_RELU = replace(SHAPE, activation="relu")
 HIDDEN, INNER, VOCABULARY, LABELS = 32, 64, 50, 7
 
 
 def random_weights(seed=0, *, shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabulary=VOCABULARY):
-    """Return weights by the names of transformers' BertModel."""
+    """Return random weights by the names of transformers' BertModel."""
     rng = np.random.default_rng(seed)
 
     def matrix(*shape):
@@ -49,8 +49,8 @@ def random_weights(seed=0, *, shape=SHAPE, hidden=HIDDEN, inner=INNER, vocabular
     return weights
 
 
-def reference(weights, ids, activation="gelu"):
-    """Return the logits [length, labels] of one text's ids [length], in float64, as the BERT paper has it."""
+def numpy_bert(weights, ids, activation="gelu"):
+    """Return the logits [length, labels] for the ids [length] of one text, in float64, as in the BERT paper."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
 
     def norm(x, name):

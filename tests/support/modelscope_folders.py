@@ -1,4 +1,4 @@
-"""Taggers in ModelScope's layout, with random weights, and ModelScope's own pipeline over them. Needs modelscope."""
+"""Taggers in ModelScope's layout with random weights, and ModelScope's own pipeline. Needs modelscope."""
 
 import json
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 BIOES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
 DATA = Path(os.environ.get("HANNER_DATA", Path(__file__).parents[3] / "shared" / "data"))
-"""Corpora beside the repository; tests do with less where there are none."""
+"""Folder with corpora, by default next to the repository; tests use less data without them."""
 
 
 def write_folder(folder, vocabulary, *, labels=BIOES, model="transformer-crf", preprocessor=None, **config):
-    """Write all of a ModelScope folder but the weights."""
+    """Write all files of a ModelScope folder except the weights."""
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", "utf-8")
     configuration = {
@@ -44,23 +44,23 @@ def write_folder(folder, vocabulary, *, labels=BIOES, model="transformer-crf", p
 
 
 def write_weights(folder, model="ModelForTokenClassificationWithCRF", seed=0):
-    """Let ModelScope's own class make random weights, and save them as it does."""
+    """Save random weights of ModelScope's own class in its own format."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch
         from modelscope.models.nlp.task_models import token_classification
 
         torch.manual_seed(seed)
-        made = getattr(token_classification, model)(str(folder))
+        network = getattr(token_classification, model)(str(folder))
         state = {
-            name: torch.randn_like(value) if ".crf." in name else value for name, value in made.state_dict().items()
+            name: torch.randn_like(value) if ".crf." in name else value for name, value in network.state_dict().items()
         }
         torch.save(state, folder / "pytorch_model.bin")
     return folder
 
 
-def bring_over(tagger, folder):
-    """Write a tagger of `hanner model train`, whose weights already have ModelScope's names, in ModelScope's layout."""
+def convert_layout(tagger, folder):
+    """Write a tagger of `hanner model train` in ModelScope's layout; its weights already have ModelScope's names."""
     import torch
     from safetensors.torch import load_file
 
@@ -82,13 +82,13 @@ def bring_over(tagger, folder):
 
 
 def open_pipeline(folder, **options):
-    """Open ModelScope's pipeline and return text -> [(type, start, end)]."""
+    """Return a function from a text to [(type, start, end)] that runs ModelScope's pipeline."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch
         from modelscope.pipelines import pipeline
 
-        torch.set_num_threads(1)  # small products: threads only wait for one another
+        torch.set_num_threads(1)  # the products are too small for threads
         opened = pipeline("named-entity-recognition", str(folder), device="cpu", **options)
 
     def extract(text):

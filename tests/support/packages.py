@@ -1,7 +1,7 @@
-"""A tiny model package with random weights: everything a real one has, in milliseconds and about 300 KB.
+"""A tiny model package with random weights: all files of a real one, about 300 KB, created in milliseconds.
 
-Its graph looks at the whole window (masked self-attention), so that leaks of padding or neighbours show in scores. It
-finds many entities, and they mean nothing.
+Its graph has masked self-attention over the whole window, so scores change if padding or other texts leak into it. It
+finds many meaningless entities.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ WIDTH = 16
 
 
 def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7, spans="conll", **options) -> Path:
-    """Write a package into `folder`, which is made if need be, and return its path; `options` are the tokenizer's."""
+    """Write a package into `folder` and return its path; `options` are those of the tokenizer."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7, spans="conl
 
 
 def tiny_tokenizer() -> Tokenizer:
-    """WordPiece over the 3,755 commonest Chinese characters, printable ASCII and its continuations."""
+    """Return a WordPiece tokenizer with the 3,755 most common Chinese characters and printable ASCII."""
     chinese = bytes(byte for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF) for byte in (row, cell))
     characters = [
         *dict.fromkeys(chinese.decode("gb2312", errors="ignore")),
@@ -70,7 +70,7 @@ def tiny_crf(labels, random) -> Crf:
 
 
 def tiny_graph(vocabulary, labels, random) -> onnx.ModelProto:
-    """Embedding, masked self-attention, tanh, linear."""
+    """Return a graph of embedding, masked self-attention, tanh and a linear layer."""
     weights = {
         "embedding": random.normal(0, 1, (vocabulary, WIDTH)),
         "scale": np.array(WIDTH**-0.5),

@@ -1,4 +1,4 @@
-"""Folders of small taggers in the layouts that are found in the wild, with random weights. No torch."""
+"""Folders of small taggers with random weights, in the layouts of several frameworks. No torch."""
 
 import json
 
@@ -12,7 +12,7 @@ CRF_SHAPES = {"start_transitions": (LABELS,), "end_transitions": (LABELS,), "tra
 
 
 def tokens():
-    """The first tokens of the tiny tokenizer, as many as the encoder has rows."""
+    """Return the first tokens of the tiny tokenizer, one per row of the encoder's embedding."""
     vocabulary = json.loads(tiny_tokenizer().to_str())["model"]["vocab"]
     return sorted(vocabulary, key=vocabulary.get)[:VOCABULARY]
 
@@ -22,7 +22,7 @@ def crf_weights(seed=0):
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in CRF_SHAPES.items()}
 
 
-def state(layout, *, crf=True):
+def state_dict(layout, *, crf=True):
     """Return a state dict with the keys of `layout`."""
     encoder, head = {
         "modelscope": ("encoder.", "head."),
@@ -46,7 +46,7 @@ def state(layout, *, crf=True):
 def write_tagger(folder, layout="modelscope", *, crf=True, labels=BIO, **config):
     """Write a folder with config.json, vocab.txt, model.safetensors and, for ModelScope's kinds, configuration.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(state(layout, crf=crf), folder / "model.safetensors")
+    save_file(state_dict(layout, crf=crf), folder / "model.safetensors")
     (folder / "vocab.txt").write_text("\n".join(tokens()) + "\n", "utf-8")
     described = {
         "model_type": "bert",
@@ -67,8 +67,8 @@ def write_tagger(folder, layout="modelscope", *, crf=True, labels=BIO, **config)
     return folder
 
 
-def change(path, **changes):
-    """Change keys of a JSON file; None removes one."""
+def edit_json(path, **changes):
+    """Set keys of a JSON file; None removes a key."""
     content = json.loads(path.read_text("utf-8")) if path.exists() else {}
     content = {key: value for key, value in (content | changes).items() if value is not None}
     path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")

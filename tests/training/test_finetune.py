@@ -1,4 +1,4 @@
-"""Fine-tuning with torch: whole runs on tiny models, from labelled files to packages that the worker serves."""
+"""Fine-tuning with torch: whole runs on tiny models, from labelled files to packages that a worker serves."""
 
 import json
 
@@ -10,36 +10,36 @@ from hanner_inference import load
 from hanner_inference.package import Manifest, open_package
 from hanner_models.cli import app
 from hanner_models.conversion.convert import write_package
-from hanner_models.conversion.graph import Float
+from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span, read_sentences
 from hanner_models.evaluation.evaluate import evaluate
-from hanner_models.finetune import trainer as tune
-from hanner_models.finetune.base_model import open_base
-from hanner_models.finetune.job import Job
-from hanner_models.finetune.labels import labels_for, relabel
-from hanner_models.finetune.network import Tuned, to_source
-from hanner_models.finetune.options import Options
-from hanner_models.finetune.trainer import Tuning, measure
+from hanner_models.finetune import trainer
+from hanner_models.finetune.base_model import open_base_model
+from hanner_models.finetune.labels import relabel, target_labels
+from hanner_models.finetune.network import FinetuneNetwork, to_source
+from hanner_models.finetune.options import FinetuneOptions
+from hanner_models.finetune.run import FinetuneRun
+from hanner_models.finetune.trainer import FinetuneTrainer, evaluate_fp32
 from hanner_models.source import read_source
 from hanner_models.train.loop import Phase
 from support.servers import redis_server
-from support.taggers import change, tokens, write_tagger
+from support.taggers import edit_json, tokens, write_tagger
 from support.workers import foreign_app, worker
 
 LETTERS = [token for token in tokens() if len(token) == 1 and "\u4e00" <= token <= "\u9fff"]
-STEPS = Options(steps=60, learning_rate=3e-3, batch_tokens=256, replace_share=0.0)
+STEPS = FinetuneOptions(steps=60, learning_rate=3e-3, batch_tokens=256, replace_share=0.0)
 
 
 def sentences(count, kinds=("PER", "ORG")):
-    """Sentences in which the first characters of the vocabulary are names of one type, the next ones of the other."""
+    """Sentences with names of two types; each type has three characters of its own."""
     random = np.random.default_rng(0)
-    made = []
+    result = []
     for _ in range(count):
         kind = int(random.integers(2))
         name = "".join(random.choice(LETTERS[3 * kind : 3 * kind + 3], 2))
         before, after = ("".join(random.choice(LETTERS[6:], n)) for n in (3, 4))
-        made.append(Sentence(before + name + after, (Span(kinds[kind], 3, 5),)))
-    return made
+        result.append(Sentence(before + name + after, (Span(kinds[kind], 3, 5),)))
+    return result
 
 
 def write(path, found):
@@ -64,21 +64,21 @@ def files(tmp_path):
 def small_package(tagger, folder):
     source = read_source(tagger)
     manifest = Manifest(name="small", source="tests", revision="", labels=source.labels, tokenizer=source.options)
-    return write_package(source, folder, Float(), manifest)
+    return write_package(source, folder, Fp32(), manifest)
 
 
 @pytest.mark.parametrize("lora", [False, True])
-def test_before_its_first_step_the_network_is_the_base(tagger, lora):
+def test_untrained_network_equals_base(tagger, lora):
     source = read_source(tagger)
-    tuned = Tuned(source, dropout=0.1, lora=lora)
-    back = to_source(source, tuned, tuned.state_dict())
-    assert back.weights.keys() == source.weights.keys()
+    network = FinetuneNetwork(source, dropout=0.1, lora=lora)
+    restored = to_source(source, network, network.state_dict())
+    assert restored.weights.keys() == source.weights.keys()
     for name, value in source.weights.items():
-        np.testing.assert_allclose(back.weights[name], value, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(restored.weights[name], value, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("lora", [False, True])
-def test_the_command_ends_as_a_verified_better_package_that_the_worker_serves(tagger, files, tmp_path, lora):
+def test_finetune_command_creates_better_package_for_worker(tagger, files, tmp_path, lora):
     data, dev = files
     base = small_package(tagger, tmp_path / "base")
     out = tmp_path / "tuned"
@@ -108,41 +108,43 @@ def test_the_command_ends_as_a_verified_better_package_that_the_worker_serves(ta
     assert found == {(s.type, s.start, s.end) for s in expected[0].spans}
 
 
-def test_lora_leaves_the_embeddings_as_they_are_and_a_full_tune_does_not(tagger, tmp_path):
+def test_lora_keeps_embeddings_and_full_finetune_does_not(tagger, tmp_path):
     source = read_source(tagger)
     for lora in (True, False):
-        options = Options(lora=lora, steps=3, learning_rate=1e-2)
-        tuned = Tuning(source, sentences(20, ("PER", "LOC")), [], options, tmp_path / f"run {lora}").finish()
+        options = FinetuneOptions(lora=lora, steps=3, learning_rate=1e-2)
+        tuned = FinetuneTrainer(source, sentences(20, ("PER", "LOC")), [], options, tmp_path / f"run {lora}").run()
         changed = {name for name, value in tuned.weights.items() if not np.array_equal(value, source.weights[name])}
         assert "encoder.layer.0.attention.self.query.weight" in changed
         assert "crf.transitions" in changed
         assert ("embeddings.word_embeddings.weight" in changed) != lora
 
 
-def test_a_blend_lies_between_base_and_tuned(tagger, tmp_path):
+def test_blend_interpolates_base_and_tuned(tagger, tmp_path):
     source = read_source(tagger)
     data = sentences(20, ("PER", "LOC"))
     whole, half = (
-        Tuning(source, data, [], Options(steps=3, learning_rate=1e-2, blend=share), tmp_path / str(share)).finish()
+        FinetuneTrainer(
+            source, data, [], FinetuneOptions(steps=3, learning_rate=1e-2, blend=share), tmp_path / str(share)
+        ).run()
         for share in (1, 0.5)
     )
     for name, value in source.weights.items():
         np.testing.assert_allclose(half.weights[name], (value + whole.weights[name]) / 2, atol=1e-6, err_msg=name)
 
 
-def test_types_of_ones_own_are_learned(tagger, tmp_path):
+def test_new_types_are_learned(tagger, tmp_path):
     data = write(tmp_path / "data.jsonl", sentences(80, ("PER", "疾病")))
     out = tmp_path / "own"
-    options = Options(steps=150, learning_rate=3e-3, batch_tokens=256)
-    outcome = Job(str(tagger), data, out, options, hold_out=0.25, force=True).finish()
-    assert outcome.package.manifest.labels == ("O", "B-PER", "I-PER", "B-疾病", "I-疾病")
-    assert outcome.after.types["疾病"].f1 > 0.8
-    assert outcome.after.types["PER"].f1 > 0.8
-    assert outcome.package.manifest.training["new_labels"] == ["B-疾病", "I-疾病"]
+    options = FinetuneOptions(steps=150, learning_rate=3e-3, batch_tokens=256)
+    result = FinetuneRun(str(tagger), data, out, options, hold_out=0.25, force=True).run()
+    assert result.package.manifest.labels == ("O", "B-PER", "I-PER", "B-疾病", "I-疾病")
+    assert result.after.types["疾病"].f1 > 0.8
+    assert result.after.types["PER"].f1 > 0.8
+    assert result.package.manifest.training["new_labels"] == ["B-疾病", "I-疾病"]
 
 
 class Stopped(KeyboardInterrupt):
-    """Someone pressed Ctrl-C."""
+    """Raised in place of Ctrl-C."""
 
 
 def interrupt_at(monkeypatch, step):
@@ -158,51 +160,51 @@ def interrupt_at(monkeypatch, step):
 
 
 @pytest.mark.parametrize("step", [13, 12])
-def test_an_interrupted_run_goes_on_to_the_same_weights(tagger, tmp_path, monkeypatch, step):
-    source = relabel(read_source(tagger), labels_for(["PER", "ORG"], read_source(tagger).labels))
-    options = Options(steps=20, learning_rate=1e-3, batch_tokens=256, patience=20)
+def test_resumed_run_gives_same_weights(tagger, tmp_path, monkeypatch, step):
+    source = relabel(read_source(tagger), target_labels(["PER", "ORG"], read_source(tagger).labels))
+    options = FinetuneOptions(steps=20, learning_rate=1e-3, batch_tokens=256, patience=20)
     data, dev = sentences(40), sentences(50)[40:]
-    one = Tuning(source, data, dev, options, tmp_path / "one")
-    undisturbed = one.finish()
-    go_on = interrupt_at(monkeypatch, step)
+    one = FinetuneTrainer(source, data, dev, options, tmp_path / "one")
+    uninterrupted = one.run()
+    restore = interrupt_at(monkeypatch, step)
     with pytest.raises(Stopped):
-        Tuning(source, data, dev, options, tmp_path / "two").finish()
-    go_on()
-    two = Tuning(source, data, dev, options, tmp_path / "two")
-    resumed = two.finish()
+        FinetuneTrainer(source, data, dev, options, tmp_path / "two").run()
+    restore()
+    two = FinetuneTrainer(source, data, dev, options, tmp_path / "two")
+    resumed = two.run()
     assert one.history == two.history
-    for name, value in undisturbed.weights.items():
+    for name, value in uninterrupted.weights.items():
         np.testing.assert_array_equal(value, resumed.weights[name], err_msg=name)
 
 
-def test_a_run_that_stopped_between_checkpoint_and_measure_measures_again(tagger, tmp_path, monkeypatch):
+def test_run_stopped_before_evaluation_evaluates_on_resume(tagger, tmp_path, monkeypatch):
     source = read_source(tagger)
-    options = Options(steps=20, learning_rate=1e-3, batch_tokens=256)
+    options = FinetuneOptions(steps=20, learning_rate=1e-3, batch_tokens=256)
     data, dev = sentences(40, ("PER", "LOC")), sentences(50, ("PER", "LOC"))[40:]
 
     def stopped(source, sentences):
         raise Stopped
 
     with monkeypatch.context() as patched:
-        patched.setattr(tune, "measure", stopped)
+        patched.setattr(trainer, "evaluate_fp32", stopped)
         with pytest.raises(Stopped):
-            Tuning(source, data, dev, options, tmp_path / "two").finish()
-    two = Tuning(source, data, dev, options, tmp_path / "two")
-    two.finish()
-    one = Tuning(source, data, dev, options, tmp_path / "one")
-    one.finish()
+            FinetuneTrainer(source, data, dev, options, tmp_path / "two").run()
+    two = FinetuneTrainer(source, data, dev, options, tmp_path / "two")
+    two.run()
+    one = FinetuneTrainer(source, data, dev, options, tmp_path / "one")
+    one.run()
     assert one.history == two.history
 
 
-def test_ctrl_c_says_how_to_go_on_and_other_options_are_refused(tagger, files, tmp_path, monkeypatch):
+def test_interrupt_explains_resume_and_other_options_are_rejected(tagger, files, tmp_path, monkeypatch):
     data, dev = files
     out = tmp_path / "tuned"
     command = ["finetune", str(tagger), str(data), str(out), "--dev", str(dev), "--steps", "6"]
-    go_on = interrupt_at(monkeypatch, 3)
+    restore = interrupt_at(monkeypatch, 3)
     result = CliRunner().invoke(app, command)
-    go_on()
+    restore()
     assert result.exit_code == 130
-    assert "the same command goes on" in result.output
+    assert "run the same command again" in result.output
     assert not out.exists()
     result = CliRunner().invoke(app, [*command, "--seed", "2"])
     assert result.exit_code == 2
@@ -211,37 +213,37 @@ def test_ctrl_c_says_how_to_go_on_and_other_options_are_refused(tagger, files, t
     assert out.exists()
 
 
-def test_the_best_weights_are_taken_not_the_last(tagger, tmp_path, monkeypatch):
+def test_best_weights_are_the_result(tagger, tmp_path, monkeypatch):
     source = read_source(tagger)
     figures = iter([0.3, 0.7, 0.5, 0.6, 0.6, 0.6, 0.6])
 
-    class Fake:
+    class FakeEvaluation:
         def __init__(self):
             self.total = self
             self.f1 = next(figures)
 
-    seen = []
+    evaluated = []
 
-    def fake(source, sentences):
-        seen.append(source)
-        return Fake()
+    def fake_evaluate(source, sentences):
+        evaluated.append(source)
+        return FakeEvaluation()
 
-    monkeypatch.setattr(tune, "measure", fake)
-    options = Options(steps=20, learning_rate=1e-3, batch_tokens=64, patience=3)
+    monkeypatch.setattr(trainer, "evaluate_fp32", fake_evaluate)
+    options = FinetuneOptions(steps=20, learning_rate=1e-3, batch_tokens=64, patience=3)
     data = sentences(40, ("PER", "LOC"))
-    tuned = Tuning(source, data, data[:3], options, tmp_path / "run").finish()
-    assert len(seen) == 5  # the second was best, and after three more it stopped
+    tuned = FinetuneTrainer(source, data, data[:3], options, tmp_path / "run").run()
+    assert len(evaluated) == 5  # the second was best, and training stopped after three more
     for name, value in tuned.weights.items():
-        np.testing.assert_array_equal(value, seen[1].weights[name])
+        np.testing.assert_array_equal(value, evaluated[1].weights[name])
 
 
 @pytest.mark.parametrize("layout", ["modelscope", "adaseq", "transformers"])
-def test_folders_of_other_makers_are_tuned_too(tmp_path, layout):
+def test_other_layouts_can_be_finetuned(tmp_path, layout):
     labels = ("O", *(f"{prefix}-{kind}" for kind in ("PER",) for prefix in "BIES"), "B-X", "I-X")
     folder = write_tagger(tmp_path / "tagger", layout, crf=layout != "transformers", labels=labels)
-    change(folder / "config.json", max_position_embeddings=32)
-    source = relabel(read_source(folder), labels_for(["PER", "ORG"], labels))
+    edit_json(folder / "config.json", max_position_embeddings=32)
+    source = relabel(read_source(folder), target_labels(["PER", "ORG"], labels))
     assert source.labels[:5] == ("O", "B-PER", "I-PER", "E-PER", "S-PER")
-    tuned = Tuning(source, sentences(60), [], STEPS, tmp_path / "run").finish()
-    assert measure(tuned, sentences(90)[60:]).total.f1 > 0.6
-    assert open_base(folder).source.spans == ("modelscope" if layout == "modelscope" else "conll")
+    tuned = FinetuneTrainer(source, sentences(60), [], STEPS, tmp_path / "run").run()
+    assert evaluate_fp32(tuned, sentences(90)[60:]).total.f1 > 0.6
+    assert open_base_model(folder).source.spans == ("modelscope" if layout == "modelscope" else "conll")

@@ -1,4 +1,4 @@
-"""The engine over PyTorch: the same network as the graph's, in the worker's processes too."""
+"""The PyTorch engine computes the network of the graph, also in a worker's pool processes."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.engine.registry import open_engine
 from hanner_inference.package import ModelPackageError, open_package
 from hanner_models.conversion.torch_engine import GPU_BUDGET, TorchEngine
-from hanner_models.encoder import build_network, infer
-from support.base_package import SMALL, weights_of, write_random_package
+from hanner_models.conversion.torch_model import build_network, infer
+from support.base_package import SMALL, size_weights, write_random_package
 from support.servers import redis_server
 from support.workers import foreign_app, worker
 
@@ -29,48 +29,48 @@ def batch():
     return Batch(np.where(np.arange(40) < lengths[:, None], np.arange(106, 226).reshape(3, 40), 0), lengths)
 
 
-def kept(batch):
+def unpadded(batch):
     return np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
 
 
-def test_in_fp32_the_network_is_the_graph(tmp_path, batch):
+def test_fp32_network_matches_graph(tmp_path, batch):
     package = open_package(write_random_package(tmp_path / "fp32", scheme="fp32"))
-    weights = weights_of(SMALL)
+    weights = size_weights(SMALL)
     with torch.inference_mode():
         ours = infer(build_network(weights, SMALL.shape), batch).numpy()
-    np.testing.assert_allclose(ours[kept(batch)], OnnxEngine(package).run(batch)[kept(batch)], atol=2e-5)
+    np.testing.assert_allclose(ours[unpadded(batch)], OnnxEngine(package).run(batch)[unpadded(batch)], atol=2e-5)
 
 
-def test_the_engine_is_found_by_name_and_rounds_as_coarsely_as_int8_does(package, batch):
+def test_engine_opens_by_name_with_int8_precision(package, batch):
     engine = open_engine("torch", package)
     assert isinstance(engine, TorchEngine)
     scores = engine.run(batch)
     assert scores.dtype == np.float32
     assert scores.shape == (3, 40, 7)
-    expected = OnnxEngine(package).run(batch)[kept(batch)]
-    assert np.abs(scores[kept(batch)] - expected).max() < 0.25 * expected.std()
+    expected = OnnxEngine(package).run(batch)[unpadded(batch)]
+    assert np.abs(scores[unpadded(batch)] - expected).max() < 0.25 * expected.std()
     assert torch.get_num_threads() == 1
 
 
-def test_for_a_gpu_it_computes_in_bf16_and_wants_larger_batches(package, batch):
+def test_gpu_uses_bf16_and_larger_batches(package, batch):
     engine = TorchEngine(package, device="cuda")
     assert engine.budget == GPU_BUDGET
-    engine.device = "cpu"  # the same numbers, without the GPU
-    expected = OnnxEngine(package).run(batch)[kept(batch)]
-    assert np.abs(engine.run(batch)[kept(batch)] - expected).max() < 0.25 * expected.std()
+    engine.device = "cpu"  # runs the same network without a GPU
+    expected = OnnxEngine(package).run(batch)[unpadded(batch)]
+    assert np.abs(engine.run(batch)[unpadded(batch)] - expected).max() < 0.25 * expected.std()
     assert {parameter.dtype for parameter in engine._network.parameters()} == {torch.bfloat16}
 
 
-def test_a_graph_of_another_hand_is_refused(tiny_package):
+def test_foreign_graph_is_rejected(tiny_package):
     with pytest.raises(ModelPackageError, match="use HANNER_ENGINE=onnx"):
         TorchEngine(open_package(tiny_package))
 
 
-def test_processes_forked_from_a_parent_that_opened_it_answer(package, monkeypatch):
+def test_engine_works_in_forked_processes(package, monkeypatch):
     env = {"HANNER_ENGINE": "torch", "HANNER_MODEL": str(package.path)}
     options = {"app": "hanner_worker", "env": env, "ready": False}
     with redis_server() as server, worker(server.url, "-c", "2", **options) as running:
-        running.wait_for("ready: model", timeout=120)  # importing PyTorch takes its time
+        running.wait_for("ready: model", timeout=120)  # importing PyTorch takes long
         with foreign_app(server.url) as app:
             results = [app.send_task("hanner.extract", [text]) for text in TEXTS]
             answers = [result.get(timeout=60)["entities"] for result in results]

@@ -1,4 +1,4 @@
-"""Training with torch: `make test-training`. Small corpora made here; minutes of training are not what is tested."""
+"""Training with torch on tiny corpora: `make test-training`."""
 
 import itertools
 import json
@@ -10,14 +10,16 @@ import torch
 from safetensors.numpy import load_file
 
 from hanner_inference import load
-from hanner_models.conversion.convert import convert, read_source
-from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.convert import convert
+from hanner_models.conversion.graph import Fp32, build
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.train import initialisation as start
+from hanner_models.source import read_source
+from hanner_models.source.architecture import EncoderShape
 from hanner_models.train import loop
 from hanner_models.train.config import ConfigError, EncoderConfig, TrainConfig
+from hanner_models.train.initialisation import NEIGHBOUR_OFFSETS, initialise_neighbour_attention
 from hanner_models.train.model import Crf, Tagger, build_encoder
-from hanner_models.train.run import Run
+from hanner_models.train.run import TrainingRun
 
 SENTENCES = [
     Sentence("马云在杭州阿里巴巴总部发表演讲。", (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
@@ -68,10 +70,10 @@ CONFIG = TrainConfig.model_validate(
 )
 
 
-def test_a_run_ends_as_a_package_that_finds_what_it_was_taught(data, tmp_path):
-    # Enough steps to learn three sentences by heart, which shows that all parts work together.
+def test_training_run_gives_package_that_finds_training_entities(data, tmp_path):
+    # Enough steps to memorise three sentences, which shows that all parts work together.
     tag = CONFIG.tag.model_copy(update={"steps": 200, "learning_rate": 3e-3, "warmup": 10, "replace_share": 0.0})
-    tagger = Run(CONFIG.model_copy(update={"tag": tag}), data, tmp_path / "run").finish()
+    tagger = TrainingRun(CONFIG.model_copy(update={"tag": tag}), data, tmp_path / "run").run()
     source = read_source(tagger)
     package = convert(
         source,
@@ -88,8 +90,8 @@ def test_a_run_ends_as_a_package_that_finds_what_it_was_taught(data, tmp_path):
 
 
 @pytest.mark.parametrize("phase", ["pretrain", "tag"])
-def test_an_interrupted_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, phase):
-    undisturbed = Run(CONFIG, data, tmp_path / "one").finish()
+def test_resumed_run_gives_same_weights(data, tmp_path, monkeypatch, phase):
+    uninterrupted = TrainingRun(CONFIG, data, tmp_path / "one").run()
     update = loop.Phase._update
 
     def interrupted(self, step, number, *rest):
@@ -97,19 +99,19 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(data, tmp_path, monkeypa
             raise KeyboardInterrupt
         return update(self, step, number, *rest)
 
-    run = Run(CONFIG, data, tmp_path / "two")
+    run = TrainingRun(CONFIG, data, tmp_path / "two")
     monkeypatch.setattr(loop.Phase, "_update", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run.finish()
+        run.run()
     monkeypatch.setattr(loop.Phase, "_update", update)
-    resumed = run.finish()
-    one, two = (load_file(folder / "model.safetensors") for folder in (undisturbed, resumed))
+    resumed = run.run()
+    one, two = (load_file(folder / "model.safetensors") for folder in (uninterrupted, resumed))
     assert one.keys() == two.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-def test_the_crf_is_a_distribution_over_paths():
+def test_crf_probabilities_sum_to_one():
     torch.manual_seed(0)
     crf = Crf(3)
     for parameter in crf.parameters():
@@ -121,7 +123,7 @@ def test_the_crf_is_a_distribution_over_paths():
 
 
 @pytest.mark.parametrize(("bigrams", "activation"), [(0, "gelu"), (97, "gelu"), (97, "relu")])
-def test_the_written_graph_is_the_trained_network(bigrams, activation):
+def test_graph_matches_trained_network(bigrams, activation):
     torch.manual_seed(0)
     sizes = {"layers": 2, "heads": 2, "max_length": 32, "activation": activation}
     shape = EncoderConfig(hidden=32, feed_forward=64, bigram_rows=bigrams, **sizes)
@@ -131,26 +133,26 @@ def test_the_written_graph_is_the_trained_network(bigrams, activation):
     weights = {k.removeprefix("encoder."): v.detach().numpy() for k, v in tagger.encoder.state_dict().items()}
     weights = {k if k.startswith("embeddings") else f"encoder.{k}": v for k, v in weights.items()}
     weights |= {f"linear.{k}": v.detach().numpy() for k, v in tagger.head.linear.state_dict().items()}
-    model = build(weights, Shape(bigrams=bool(bigrams), **sizes), Float()).SerializeToString()
+    model = build(weights, EncoderShape(bigrams=bool(bigrams), **sizes), Fp32()).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
     expected = tagger(ids, mask).detach().numpy()
     np.testing.assert_allclose(logits[mask.bool().numpy()], expected[mask.bool().numpy()], atol=2e-5)
 
 
-def test_heads_of_the_first_layer_start_by_looking_at_their_neighbours():
+def test_first_layer_initially_attends_to_neighbours():
     torch.manual_seed(0)
     encoder = build_encoder(EncoderConfig(hidden=256, layers=1, heads=4, feed_forward=64, max_length=64), 100).eval()
-    start.look_at_neighbours(encoder, free=200)
+    initialise_neighbour_attention(encoder, free=200)
     encoder.set_attn_implementation("eager")
     shares = encoder(torch.randint(0, 100, (1, 40)), output_attentions=True).attentions[0][0].detach()
-    for head, offset in enumerate(start.OFFSETS):
-        looked_at = shares[head, 5:-5].argmax(-1) - torch.arange(5, 35)
-        assert (looked_at == offset).float().mean() > 0.9
+    for head, offset in enumerate(NEIGHBOUR_OFFSETS):
+        attended = shares[head, 5:-5].argmax(-1) - torch.arange(5, 35)
+        assert (attended == offset).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("text", ["name = ", "nonsense = 1", 'name = "x"', "[pretrain]\nsteps = 'many'"])
-def test_a_configuration_that_cannot_be_used_is_refused_with_its_name(tmp_path, text):
+def test_error_names_invalid_configuration_file(tmp_path, text):
     path = tmp_path / "bad.toml"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"bad\.toml"):

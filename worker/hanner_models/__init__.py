@@ -1,1 +1,1 @@
-"""Tools for models: fetch, convert, quantise, verify, evaluate, train. Offline; only training imports torch."""
+"""Tools for models: download, convert, quantise, verify, evaluate, train. They use no queue; most need no torch."""

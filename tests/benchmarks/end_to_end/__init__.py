@@ -1,1 +1,1 @@
-"""End to end: what users get, against the engine alone and against other ways to serve the same model."""
+"""End-to-end benchmarks: hanner compared with the engine alone and with other servers of the same model."""

@@ -1,4 +1,4 @@
-"""hanner beside its peers: the same engine (ModelScope has its own), as many processes, the same driver, in turns."""
+"""Compare hanner with its peers: same engine (except ModelScope), same number of processes, same load."""
 
 import asyncio
 import contextlib
@@ -8,23 +8,23 @@ import statistics
 from collections.abc import Iterator
 
 from benchmarks.end_to_end import environments, systems
-from benchmarks.end_to_end.engines import Engines
-from benchmarks.end_to_end.load import alone, open_loop, summary
+from benchmarks.end_to_end.engine_processes import EngineProcesses
+from benchmarks.end_to_end.load import open_loop, sequential, summary
 from benchmarks.end_to_end.plan import Plan, Size
-from benchmarks.end_to_end.throughput import watched
-from benchmarks.memory import Peak
+from benchmarks.end_to_end.throughput import run_closed_loop
+from benchmarks.memory import PeakMemory
 from hanner.contract import EXAMPLE_TEXT
 from hanner_inference.package import TOKENIZER
 from support.base_package import FOLDER
 
 WINDOW = 128
-"""Requests under way at full load: more than all processes' batches hold."""
+"""Requests in flight at full load: more than the batches of all processes hold."""
 SLOW = "ModelScope + Flask"
 SLOW_SECONDS = 30.0
-"""It answers about one text a second, so it has one long turn with a request or two per process."""
+"""It processes about one text per second, so it has one long round with two requests per process."""
 ROUNDS = 2
 SHARE = 0.5
-"""Of what hanner can do: the rate at which all are compared."""
+"""Share of hanner's full load: the rate at which latencies are compared."""
 
 
 def measure(plan: Plan) -> list[dict]:
@@ -35,39 +35,40 @@ def measure(plan: Plan) -> list[dict]:
 def measure_one(plan: Plan, size: Size, extra=()) -> dict:
     wanted = [name for name in environments.PEERS if name != "modelscope" or name in extra]
     with contextlib.ExitStack() as stack:
-        engines = stack.enter_context(Engines(size.model, plan.cores, plan.texts))
-        field = Field()
-        field.running.append(stack.enter_context(systems.hanner(size.model, plan.cores, plan.scratch)))
+        engines = stack.enter_context(EngineProcesses(size.model, plan.cores, plan.texts))
+        participants = Participants()
+        participants.running.append(stack.enter_context(systems.hanner(size.model, plan.cores, plan.scratch)))
         for name in wanted:
             if environments.python(name) is None:
-                field.drop(name, "its environment is not there: make bench-peers")
+                participants.drop(name, "its environment is missing: make bench-peers")
                 continue
-            with field.tried(name):
-                field.running.append(stack.enter_context(systems.peer(name, size.model, plan.cores, plan.scratch)))
-                field.running[-1].pause()
-        turns = take_turns(plan, size, engines, field)
-        rate = SHARE * statistics.median(turn["hanner"] for turn in turns)
-        found = {}
-        for system in list(field.running):
-            with field.tried(system.name), awake(system):
-                looked = look_at(plan, size, system, rate, turns)
-                cost = round(statistics.median(field.cpu_ms[system.name]), 3)
-                found[system.name] = {"cpu_ms": cost} | looked
+            with participants.drop_on_failure(name):
+                peer = stack.enter_context(systems.peer(name, size.model, plan.cores, plan.scratch))
+                peer.pause()
+                participants.running.append(peer)
+        rounds = run_rounds(plan, size, engines, participants)
+        rate = SHARE * statistics.median(each["hanner"] for each in rounds)
+        results = {}
+        for system in list(participants.running):
+            with participants.drop_on_failure(system.name), resumed(system):
+                measured = measure_system(plan, size, system, rate, rounds)
+                cpu_ms = round(statistics.median(participants.cpu_ms[system.name]), 3)
+                results[system.name] = {"cpu_ms": cpu_ms} | measured
     return {
         "size": size.name,
         "model": engines.model,
         "processes": plan.cores,
         "window": WINDOW,
         "rate": round(rate, 1),
-        "turns": turns,
-        "systems": found,
-        "not_run": field.not_run,
+        "rounds": rounds,
+        "systems": results,
+        "not_run": participants.not_run,
         "versions": {name: environments.version(name) for name in wanted if environments.python(name)},
     }
 
 
-class Field:
-    """Who takes part, and who does not and why. A peer that fails is dropped and listed; hanner's failure raises."""
+class Participants:
+    """The systems that run, and those that do not, with reasons. A peer that fails is dropped; hanner must not fail."""
 
     def __init__(self) -> None:
         self.running: list[systems.System] = []
@@ -77,10 +78,10 @@ class Field:
     def drop(self, name, why) -> None:
         self.running = [system for system in self.running if system.name != name]
         self.not_run.append({"name": name, "why": why})
-        print(f"{name} is not run: {why}", flush=True)
+        print(f"{name} does not run: {why}", flush=True)
 
     @contextlib.contextmanager
-    def tried(self, name):
+    def drop_on_failure(self, name):
         try:
             yield
         except (RuntimeError, OSError, EOFError) as error:
@@ -90,71 +91,71 @@ class Field:
             self.drop(name, (str(error) or type(error).__name__).splitlines()[0])
 
 
-def take_turns(plan, size, engines, field) -> list[dict[str, float]]:
-    """Return texts per second by name for each round, at full load; what a text costs is noted in the field."""
-    turns = []
+def run_rounds(plan, size, engines, participants) -> list[dict[str, float]]:
+    """Return texts per second by name for each round, at full load; CPU times are added to the participants."""
+    rounds = []
     for number in range(min(ROUNDS, plan.rounds)):
-        turn = {"engine alone": engines.run(size.seconds, size.slab)[0].rate}
-        for system in list(field.running):
+        rates = {"engine alone": engines.run(size.seconds, size.chunk)[0].rate}
+        for system in list(participants.running):
             if system.name == SLOW and number:
                 continue
-            with field.tried(system.name), awake(system):
-                flow, cost = asyncio.run(full_load(plan, size, system))
-                turn[system.name] = flow.rate
-                field.cpu_ms.setdefault(system.name, []).append(1000 * (sum(cost.values()) - cost["client"]))
-        print(f"  {size.name}: {turn}", flush=True)
-        turns.append({name: round(rate, 2) for name, rate in turn.items()})
-    return turns
+            with participants.drop_on_failure(system.name), resumed(system):
+                throughput, cpu = asyncio.run(full_load(plan, size, system))
+                rates[system.name] = throughput.rate
+                participants.cpu_ms.setdefault(system.name, []).append(1000 * (sum(cpu.values()) - cpu["client"]))
+        print(f"  {size.name}: {rates}", flush=True)
+        rounds.append({name: round(rate, 2) for name, rate in rates.items()})
+    return rounds
 
 
 async def full_load(plan, size, system):
     slow = system.name == SLOW
     window, length = (2 * plan.cores, SLOW_SECONDS * plan.scale) if slow else (WINDOW, size.seconds)
-    return await watched(system, texts_for(plan, system), window, length)
+    return await run_closed_loop(system, texts_for(plan, system), window, length)
 
 
 def texts_for(plan, system) -> Iterator[str]:
-    """Return texts in turn; ModelScope's tokenizer raises at characters that its vocabulary lacks."""
+    """Return an endless iterator of texts. ModelScope gets only texts whose characters are all in its vocabulary."""
     if system.name != SLOW:
         return plan.singles()
     vocabulary = json.loads((FOLDER / TOKENIZER).read_text("utf-8"))["model"]["vocab"]
     return itertools.cycle([text for text in plan.texts if all(character in vocabulary for character in text)])
 
 
-def look_at(plan, size, system, rate, turns) -> dict:
-    """Return cold start, one text at a time, latency at a rate if it can keep up, and memory meanwhile."""
-    rounds = 5 if system.name == SLOW else max(20, round(100 * plan.scale))
-    best = statistics.median(turn[system.name] for turn in turns if system.name in turn)
-    with Peak(system.process.pid) as peak:
-        asyncio.run(full_load_briefly(plan, system))
-    result = {"cold": round(system.cold, 2), "memory": peak.highest, "idle": asyncio.run(one_by_one(system, rounds))}
+def measure_system(plan, size, system, rate, rounds) -> dict:
+    """Return cold start, memory, latency of single texts, and latency at `rate` if the system can sustain it."""
+    count = 5 if system.name == SLOW else max(20, round(100 * plan.scale))
+    best = statistics.median(each[system.name] for each in rounds if system.name in each)
+    with PeakMemory(system.process.pid) as peak:
+        asyncio.run(load_briefly(plan, system))
+    result = {"cold": round(system.cold, 2), "memory": peak.highest, "idle": asyncio.run(measure_idle(system, count))}
     if best > rate * 1.05:
         result["at_rate"] = asyncio.run(at_rate(plan, system, rate, size.seconds * 2))
     return result
 
 
-async def full_load_briefly(plan, system) -> None:
-    """Give every process work while the memory is read."""
+async def load_briefly(plan, system) -> None:
+    """Keep every process busy while the memory is sampled."""
     texts = texts_for(plan, system)
     count = 2 * plan.cores if system.name == SLOW else 4 * WINDOW
-    async with system.connect() as asker:
+    async with system.connect() as client:
         for _ in range(0, count, WINDOW):
-            await asyncio.gather(*(asker.ask(next(texts)) for _ in range(min(count, WINDOW))))
+            await asyncio.gather(*(client.send(next(texts)) for _ in range(min(count, WINDOW))))
 
 
-async def one_by_one(system, rounds) -> dict:
-    async with system.connect() as asker:
-        await alone(asker.ask, EXAMPLE_TEXT, rounds=3)
-        return summary(await alone(asker.ask, EXAMPLE_TEXT, rounds=rounds))
+async def measure_idle(system, count) -> dict:
+    async with system.connect() as client:
+        await sequential(client.send, EXAMPLE_TEXT, count=3)
+        return summary(await sequential(client.send, EXAMPLE_TEXT, count=count))
 
 
 async def at_rate(plan, system, rate, seconds) -> dict:
-    async with system.connect() as asker:
-        return summary(await open_loop(asker.ask, texts_for(plan, system), rate=rate, seconds=seconds))
+    async with system.connect() as client:
+        return summary(await open_loop(client.send, texts_for(plan, system), rate=rate, seconds=seconds))
 
 
 @contextlib.contextmanager
-def awake(system):
+def resumed(system):
     system.resume()
     try:
         yield

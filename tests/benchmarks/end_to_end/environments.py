@@ -1,9 +1,9 @@
-"""The peers' environments, one each, kept between runs.
+"""Create the virtual environments of the peers.
 
     python -m benchmarks.end_to_end.environments [NAME ...]
 
-makes those that are missing or out of date in `.bench/` of the repository, or in the folder HANNER_BENCH names. They
-hold hanner's dependencies but not hanner: a peer runs the engine of the checkout that measures it, by PYTHONPATH.
+creates environments that are missing or outdated in `.bench/` of the repository, or in the folder HANNER_BENCH. They
+contain hanner's dependencies but not hanner: peers import the engine of this checkout through PYTHONPATH.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("HANNER_BENCH") or ROOT / ".bench")
 READY = "ready.txt"
-"""Lists what was installed; written last."""
+"""Lists the installed requirements; written last."""
 PEERS = {
     "mosec": ("mosec>=0.9.8",),
     "litserve": ("litserve>=0.2.19",),
@@ -32,37 +32,37 @@ PEERS = {
 
 
 def requirements(name: str) -> list[str]:
-    """Return what the environment of a peer holds."""
+    """Return the requirements of a peer's environment."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return sorted([*PEERS[name], *project["dependencies"], *project["optional-dependencies"]["worker"]])
 
 
 def python(name: str) -> Path | None:
-    """Return the Python of a peer's environment; None when it is missing or was not completed."""
+    """Return the Python of a peer's environment, or None if it is missing or incomplete."""
     path = FOLDER / name / "bin" / "python"
     return path if path.exists() and (FOLDER / name / READY).exists() else None
 
 
 def version(name: str) -> str:
-    """Return which version of a peer is installed; its environment must be there."""
+    """Return the installed version of a peer; its environment must exist."""
     command = f"from importlib.metadata import version; print(version({name!r}))"
     return subprocess.run([python(name), "-c", command], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def make(name: str) -> None:
-    """Make the environment of a peer, unless it is there with the same requirements."""
-    wanted = requirements(name)
+def create(name: str) -> None:
+    """Create the environment of a peer, unless it exists with the same requirements."""
+    needed = requirements(name)
     ready = FOLDER / name / READY
-    if ready.exists() and ready.read_text("utf-8").splitlines() == wanted:
-        print(f"{name}: is there")
+    if ready.exists() and ready.read_text("utf-8").splitlines() == needed:
+        print(f"{name}: up to date")
         return
     ready.unlink(missing_ok=True)
     subprocess.run([sys.executable, "-m", "venv", FOLDER / name], check=True)
-    subprocess.run([FOLDER / name / "bin" / "python", "-m", "pip", "install", "--quiet", *wanted], check=True)
-    ready.write_text("\n".join(wanted) + "\n", "utf-8")
-    print(f"{name}: made")
+    subprocess.run([FOLDER / name / "bin" / "python", "-m", "pip", "install", "--quiet", *needed], check=True)
+    ready.write_text("\n".join(needed) + "\n", "utf-8")
+    print(f"{name}: created")
 
 
 if __name__ == "__main__":
     for each in sys.argv[1:] or PEERS:
-        make(each)
+        create(each)

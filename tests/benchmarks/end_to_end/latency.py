@@ -1,4 +1,4 @@
-"""Latency: one text at a time on an idle system, and at shares of what it can do, arrivals at random."""
+"""Measure latency: one text at a time on an idle system, and at shares of its capacity with random arrivals."""
 
 import asyncio
 import contextlib
@@ -7,38 +7,40 @@ import statistics
 import time
 
 from benchmarks.end_to_end import systems
-from benchmarks.end_to_end.engines import Engines
-from benchmarks.end_to_end.load import closed, open_loop, summary
+from benchmarks.end_to_end.engine_processes import EngineProcesses
+from benchmarks.end_to_end.load import closed_loop, open_loop, summary
 from benchmarks.end_to_end.plan import Plan
 from hanner import Client
 from hanner.contract import EXAMPLE_TEXT
 
 LOADS = (10, 20, 30, 40, 50, 60, 70, 80, 90)
-"""Percent of the capacity found just before."""
+"""Percent of the capacity that was measured just before."""
 SECONDS = 10.0
 IDLE_ROUNDS = 300
-LAG = 0.2
-"""Seconds after the last answer in which the worker writes its line about the batch."""
+LOG_DELAY = 0.2
+"""Seconds after the last result until the worker has logged its batch."""
 BATCH = re.compile(rb"batch \d+: (\d+) requests, (\d+) texts .* waited up to ([\d.]+) ms, took ([\d.]+) ms")
 
 
 def measure(plan: Plan) -> dict:
-    """Return what the default model does with a process per core."""
+    """Return the latencies of the default model with one process per core."""
     size = plan.default()
     with contextlib.ExitStack() as stack:
-        engines = stack.enter_context(Engines(size.model, 1, plan.texts))
+        engines = stack.enter_context(EngineProcesses(size.model, 1, plan.texts))
         system = stack.enter_context(systems.hanner(size.model, plan.cores, plan.scratch))
-        idle = one_at_a_time(engines, system, max(20, round(IDLE_ROUNDS * plan.scale)))
-        return {"model": engines.model, "processes": plan.cores, "idle": idle} | asyncio.run(under_load(plan, system))
+        idle = measure_idle(engines, system, max(20, round(IDLE_ROUNDS * plan.scale)))
+        return {"model": engines.model, "processes": plan.cores, "idle": idle} | asyncio.run(
+            measure_loads(plan, system)
+        )
 
 
-def one_at_a_time(engines, system, rounds) -> dict:
-    """Take turns: a text in the engine, the same text through the queue, by the blocking client."""
+def measure_idle(engines, system, rounds) -> dict:
+    """Alternate between the engine and the queue with the same text and the blocking client."""
     engine, queue = [], []
     with Client(system.connect().url) as ner:
         for number in range(rounds + 20):
-            times = engines.one(EXAMPLE_TEXT), timed(lambda: ner.extract(EXAMPLE_TEXT))
-            if number >= 20:  # caches, connections, first allocations
+            times = engines.run_one(EXAMPLE_TEXT), timed(lambda: ner.extract(EXAMPLE_TEXT))
+            if number >= 20:  # warm-up
                 engine.append(times[0])
                 queue.append(times[1])
     added = statistics.median(queue) - statistics.median(engine)
@@ -46,47 +48,47 @@ def one_at_a_time(engines, system, rounds) -> dict:
 
 
 def timed(call) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     call()
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - started) * 1000
 
 
-async def under_load(plan, system) -> dict:
+async def measure_loads(plan, system) -> dict:
     size, texts = plan.default(), plan.singles()
-    async with system.connect() as asker:
-        log = Log(system.log)
-        flow = await closed(asker.ask, texts, window=size.window, seconds=size.seconds)
+    async with system.connect() as client:
+        log = BatchLog(system.log)
+        throughput = await closed_loop(client.send, texts, window=size.window, seconds=size.seconds)
         full = await log.batches()
         rows = []
         for share in LOADS:
-            rate = flow.rate * share / 100
-            times = await open_loop(asker.ask, texts, rate=rate, seconds=max(2, SECONDS * plan.scale), seed=share)
+            rate = throughput.rate * share / 100
+            times = await open_loop(client.send, texts, rate=rate, seconds=max(2, SECONDS * plan.scale), seed=share)
             print(f"  {share} % load, {rate:,.0f} texts/s: {summary(times)}", flush=True)
             rows.append({"load": share, "rate": round(rate, 1)} | summary(times) | {"batches": await log.batches()})
-    return {"capacity": round(flow.rate, 1), "full": full, "loads": rows}
+    return {"capacity": round(throughput.rate, 1), "full": full, "loads": rows}
 
 
-class Log:
-    """Reads what the worker's log says of its batches since the last look."""
+class BatchLog:
+    """Reads the batches that the worker has logged since the last call."""
 
     def __init__(self, path) -> None:
         self._path = path
         self._read = path.stat().st_size
 
     async def batches(self) -> dict:
-        """Return count, mean number of texts, and median milliseconds from a batch's start to its results stored."""
-        await asyncio.sleep(LAG)
+        """Return count, mean number of texts, and median milliseconds from start to stored results of the batches."""
+        await asyncio.sleep(LOG_DELAY)
         with self._path.open("rb") as file:
             file.seek(self._read)
             new = file.read()
         self._read += len(new)
-        found = [(int(m[2]), float(m[4])) for m in BATCH.finditer(new)]
-        if not found:
-            raise RuntimeError(f"the worker's log tells of no batch: {self._path}")
-        texts = sum(each[0] for each in found)
+        batches = [(int(m[2]), float(m[4])) for m in BATCH.finditer(new)]
+        if not batches:
+            raise RuntimeError(f"the worker's log has no batches: {self._path}")
+        texts = sum(each[0] for each in batches)
         return {
-            "count": len(found),
-            "texts": round(texts / len(found), 2),
-            "took_ms": round(statistics.median(took for _, took in found), 3),
-            "took_ms_of_a_text": round(sum(count * took for count, took in found) / texts, 3),
+            "count": len(batches),
+            "texts": round(texts / len(batches), 2),
+            "took_ms": round(statistics.median(took for _, took in batches), 3),
+            "took_ms_of_a_text": round(sum(count * took for count, took in batches) / texts, 3),
         }

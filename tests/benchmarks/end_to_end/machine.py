@@ -1,4 +1,4 @@
-"""The machine a section was measured on, and what ran there."""
+"""The machine on which a section was measured."""
 
 import platform
 from importlib.metadata import version
@@ -10,13 +10,13 @@ from benchmarks.end_to_end.plan import cores
 from hanner.cli.local_redis import find_server
 
 FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8")
-LOOK = 2.0
-"""Seconds for which is looked at what else runs, before anything is started."""
+LOAD_SECONDS = 2.0
+"""Duration of the measurement of other load, before anything is started."""
 PACKAGES = ("celery", "redis", "onnxruntime", "tokenizers", "numpy")
 
 
 def describe() -> dict:
-    """Return facts that figures depend on, and the share of the cores that other work takes; nothing names it."""
+    """Return properties of the machine that affect results, and the load of other programs, without its name."""
     info = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
     facts = dict(line.split(":", 1) for line in info.split("\n\n", 1)[0].splitlines() if ":" in line)
     facts = {key.strip(): value.strip() for key, value in facts.items()}
@@ -30,5 +30,5 @@ def describe() -> dict:
         "python": platform.python_version(),
         "server": Path(find_server()).name,
         "packages": {name: version(name) for name in PACKAGES},
-        "busy_before": round(psutil.cpu_percent(interval=LOOK) / 100, 3),
+        "busy_before": round(psutil.cpu_percent(interval=LOAD_SECONDS) / 100, 3),
     }

@@ -1,4 +1,4 @@
-"""How long to measure what, and with which texts."""
+"""The parameters of a benchmark run: models, texts, durations."""
 
 import itertools
 import json
@@ -11,39 +11,39 @@ from typing import Any
 from benchmarks.end_to_end import systems
 from hanner.cli import demo_texts
 
-COUNT = 4000
+TEXT_COUNT = 4000
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model and how to load it.
+    """A model and the load for it.
 
     Attributes:
-        name: What tables call it.
+        name: Shown in tables.
         model: Folder of its package; empty for the bundled one.
-        seconds: How long a turn at full load takes.
-        slab: Texts that the engine alone and a request of extract_many are given at once.
-        window: Requests of one text under way at full load.
+        seconds: Duration of a round at full load.
+        chunk: Texts per call of the engine alone, and per request of extract_many.
+        window: Requests with one text in flight at full load.
     """
 
     name: str
     model: str
     seconds: float
-    slab: int
+    chunk: int
     window: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all sections share.
+    """The parameters that all sections share.
 
     Attributes:
-        texts: What is sent, in turn.
-        source: Where they are from, for the page.
-        scratch: Where logs go.
-        cores: Processes of a full machine.
-        rounds: Turns of each way.
-        scale: Share of the usual time.
+        texts: The texts to send, repeatedly.
+        source: Their origin, for the page.
+        scratch: Folder for logs.
+        cores: Number of cores, and of pool processes that use all of them.
+        rounds: Number of rounds of each measurement.
+        scale: Share of the usual duration.
     """
 
     texts: list[str]
@@ -66,20 +66,20 @@ class Plan:
         texts = self.singles()
         return (list(itertools.islice(texts, size)) for _ in itertools.count())
 
-    def about_texts(self) -> dict[str, Any]:
+    def describe_texts(self) -> dict[str, Any]:
         lengths = sorted(map(len, self.texts))
         mean = round(sum(lengths) / len(lengths), 1)
         return {"source": self.source, "count": len(lengths), "mean": mean, "longest": lengths[-1]}
 
 
 def read_texts(file: Path | None) -> tuple[list[str], str]:
-    """Return texts, and where they are from: a JSON object with `text` a line, or a text a line; else the demo's."""
+    """Return texts and their origin. A file has a text per line, or a JSON object with `text` (.jsonl)."""
     if file is None:
-        return demo_texts.mixture(COUNT), "cut from the demo's article"
+        return demo_texts.mixture(TEXT_COUNT), "cut from the demo's article"
     lines = file.read_text("utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines] if file.suffix == ".jsonl" else lines
     texts = [text for text in texts if text.strip()]
-    return texts[:: max(1, len(texts) // COUNT)][:COUNT], file.name
+    return texts[:: max(1, len(texts) // TEXT_COUNT)][:TEXT_COUNT], file.name
 
 
 def cores() -> int:

@@ -1,10 +1,10 @@
-"""The plots of docs/benchmarks.md, as SVG, from results.json's content."""
+"""Draw the plots of docs/benchmarks.md as SVG from the results."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate
-from benchmarks.end_to_end.page import full_load
+from benchmarks.end_to_end.report import full_load
 
 COLOURS = {ALONE: "#9aa0a6", ONE: "#1a73e8", MANY: "#0b8043"}
 SETTINGS = {
@@ -14,11 +14,11 @@ SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-"""The same figures give the same file."""
+"""Settings that make the files reproducible."""
 
 
 def draw(results: Mapping, folder: Path) -> list[str]:
-    """Draw what there are figures for; return the names, also of the queue's plot if its benchmark left one."""
+    """Draw the plots of all sections in the results; return the names of all plots in the folder."""
     import matplotlib as mpl
 
     drawn = []
@@ -39,29 +39,31 @@ def new_figure(width, height, columns=1):
 
 
 def throughput(rows):
-    """Bars: each way of each model and number of processes, one plot per size."""
+    """Return a bar chart of the rates by number of processes, with one plot per size."""
     sizes = list(dict.fromkeys(row["size"] for row in rows))
     figure, axes = new_figure(9, 3.2, len(sizes))
     for axis, size in zip(axes, sizes, strict=True):
-        own = [row for row in rows if row["size"] == size]
+        size_rows = [row for row in rows if row["size"] == size]
         for number, way in enumerate((ALONE, ONE, MANY)):
-            places = [place + (number - 1) * 0.27 for place in range(len(own))]
-            bars = axis.bar(places, [rate(row, way) for row in own], 0.25, color=COLOURS[way], label=way)
+            positions = [position + (number - 1) * 0.27 for position in range(len(size_rows))]
+            bars = axis.bar(positions, [rate(row, way) for row in size_rows], 0.25, color=COLOURS[way], label=way)
             axis.bar_label(bars, fmt="{:,.0f}", fontsize=8)
-        axis.set_xticks(range(len(own)), [f"{row['processes']} process{'es' * (row['processes'] > 1)}" for row in own])
+        axis.set_xticks(
+            range(len(size_rows)), [f"{row['processes']} process{'es' * (row['processes'] > 1)}" for row in size_rows]
+        )
         axis.set(title=f"{size} size", ylabel="texts per second")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
 def latency(data):
-    """Lines: percentiles over the load, with what a batch takes."""
+    """Return a line chart of percentiles by load, with the durations of batches."""
     figure, (axis,) = new_figure(7, 3.6)
     loads = [row["load"] for row in data["loads"]]
     for mark, colour in (("p50", "#0b8043"), ("p95", "#1a73e8"), ("p99", "#d93025")):
         axis.plot(loads, [row[mark] for row in data["loads"]], "o-", color=colour, label=mark)
-    took = [row["batches"]["took_ms"] for row in data["loads"]]
-    axis.plot(loads, took, ":", color="#5f6368", label="a batch, median")
+    durations = [row["batches"]["took_ms"] for row in data["loads"]]
+    axis.plot(loads, durations, ":", color="#5f6368", label="a batch, median")
     axis.axhline(data["full"]["took_ms"], ls="--", lw=1, color="#9aa0a6", label="a full batch")
     axis.set(xlabel="load, % of capacity", ylabel="ms", yscale="log", ylim=(1, None))
     axis.yaxis.set_major_formatter("{x:g}")
@@ -71,7 +73,7 @@ def latency(data):
 
 
 def compare(rows):
-    """Bars: texts per second of all systems, one plot per size."""
+    """Return a bar chart of texts per second of all systems, with one plot per size."""
     figure, axes = new_figure(9, 2.8, len(rows))
     for axis, row in zip(axes, rows, strict=True):
         names = list(row["systems"])

@@ -1,4 +1,4 @@
-"""Start what is measured: hanner's worker, and the peers. Each with a log of its own, timed until its first answer."""
+"""Start the systems to measure: hanner's worker and the peers. Each has its own log, and its cold start is timed."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import psutil
 
 from benchmarks.end_to_end import environments
-from benchmarks.end_to_end.askers import HttpAsker, QueueAsker
+from benchmarks.end_to_end.load_clients import HttpClient, QueueClient
 from hanner.cli.local_redis import EmbeddedServer
 from hanner.cli.local_stack import worker_command
 from hanner.contract import EXAMPLE_TEXT
@@ -26,21 +25,21 @@ from support.base_package import base_package
 TESTS = Path(__file__).parents[2]
 PEERS = "benchmarks.end_to_end.peers"
 ONNX = "hanner_inference.engine.onnx:OnnxEngine"
-"""Named in full: hanner is not installed in the peers' environments."""
-PATIENCE = 180.0
-"""Seconds until the first answer; ModelScope makes its checkpoint in that time when there is none."""
+"""As module:attribute, because hanner is not installed in the peers' environments."""
+START_TIMEOUT = 180.0
+"""Seconds until the first result, which includes the creation of ModelScope's checkpoint."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        name: What it is called in the tables.
+        name: Shown in tables.
         process: Its first process.
-        connect: Makes an asker.
-        cold: Seconds from starting its program to its first answer.
-        log: Where it writes.
+        connect: Returns a load client.
+        cold: Seconds from the start of its program to its first result.
+        log: Its log file.
         redis: The process of its Redis, if it has one.
     """
 
@@ -52,23 +51,23 @@ class System:
     redis: subprocess.Popen[bytes] | None = None
 
     def tree(self) -> list[psutil.Process]:
-        """Return its processes, Redis aside, the first one first."""
+        """Return its processes without Redis, the first process first."""
         first = psutil.Process(self.process.pid)
         return [first, *first.children(recursive=True)]
 
     def cpu(self) -> dict[str, float]:
-        """Return the seconds of CPU time so far, by part."""
+        """Return the CPU seconds so far by part."""
         first, *others = map(seconds, self.tree())
         redis = {} if self.redis is None else {"Redis": seconds(psutil.Process(self.redis.pid))}
         return {"first process": first, "its children": sum(others)} | redis
 
     def pause(self) -> None:
-        """Stop what serves by HTTP, so that it takes nothing while others are measured; a queue's worker idles."""
+        """Suspend an HTTP server while others are measured. Workers of a queue are idle anyway."""
         if self.redis is None:
             os.killpg(self.process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue the processes."""
         os.killpg(self.process.pid, signal.SIGCONT)
 
 
@@ -96,27 +95,27 @@ def plain_celery(python: Path, model: str, processes: int, scratch: Path) -> Ite
 
 @contextlib.contextmanager
 def queued(name: str, command: list[str], env: Mapping[str, str], scratch: Path) -> Iterator[System]:
-    """Run a worker and a Redis of its own; the clock runs from the worker's start."""
+    """Run a worker with its own Redis; its cold start counts from the start of the worker."""
     with EmbeddedServer() as server:
         log = scratch / f"{name}.log"
         with running(command, dict(env) | {"HANNER_BROKER_URL": server.url}, log) as process:
-            began = time.perf_counter()
-            asyncio.run(first_answer(lambda: QueueAsker(server.url), process, log))
-            cold = time.perf_counter() - began
-            yield System(name, process, lambda: QueueAsker(server.url), cold, log, server.process)
+            started = time.perf_counter()
+            asyncio.run(wait_for_first_result(lambda: QueueClient(server.url), process, log))
+            cold = time.perf_counter() - started
+            yield System(name, process, lambda: QueueClient(server.url), cold, log, server.process)
 
 
 @contextlib.contextmanager
 def http(name: str, command: Callable[[int], list[object]], path: str, env, scratch: Path) -> Iterator[System]:
-    """Run a server at a free port."""
+    """Run an HTTP server at a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = scratch / f"{name}.log"
     with running(list(map(str, command(port))), env, log) as process:
-        began = time.perf_counter()
-        asyncio.run(first_answer(lambda: HttpAsker(port, path), process, log))
-        system = System(name, process, lambda: HttpAsker(port, path), time.perf_counter() - began, log)
+        started = time.perf_counter()
+        asyncio.run(wait_for_first_result(lambda: HttpClient(port, path), process, log))
+        system = System(name, process, lambda: HttpClient(port, path), time.perf_counter() - started, log)
         try:
             yield system
         finally:
@@ -133,24 +132,26 @@ def running(command: list[str], env: Mapping[str, str], log: Path) -> Iterator[s
         processes.stop(process, timeout=10)
 
 
-async def first_answer(connect, process, log) -> None:
-    """Ask until there is an answer; what is refused is asked again."""
-    until = time.perf_counter() + PATIENCE
-    async with connect() as asker:
+async def wait_for_first_result(connect, process, log) -> None:
+    """Send a text until there is a result; retry after errors."""
+    deadline = time.perf_counter() + START_TIMEOUT
+    async with connect() as client:
         while True:
             try:
-                await asyncio.wait_for(asker.ask(EXAMPLE_TEXT), PATIENCE)
+                await asyncio.wait_for(client.send(EXAMPLE_TEXT), START_TIMEOUT)
             except (OSError, RuntimeError, asyncio.IncompleteReadError) as error:
-                if process.poll() is not None or time.perf_counter() > until:
-                    raise RuntimeError(f"it does not answer; its log ends:\n{processes.last_lines(log)}") from error
+                if process.poll() is not None or time.perf_counter() > deadline:
+                    raise RuntimeError(
+                        f"the server returned no result; its log ends with:\n{processes.last_lines(log)}"
+                    ) from error
                 await asyncio.sleep(0.02)
             else:
                 return
 
 
 def environment(model: str, processes: int) -> dict[str, str]:
-    given = {"HANNER_MODEL": model, "HANNER_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1"}
-    return {**os.environ, **given}
+    variables = {"HANNER_MODEL": model, "HANNER_CONCURRENCY": str(processes), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, **variables}
 
 
 def peer_environment(model: str, processes: int) -> dict[str, str]:
@@ -159,13 +160,8 @@ def peer_environment(model: str, processes: int) -> dict[str, str]:
     return environment(model, processes) | path | {"MODELSCOPE_LOG_LEVEL": "40"}
 
 
-def missing() -> list[str]:
-    """Name the peers whose environments are not there."""
-    return [name for name in environments.PEERS if environments.python(name) is None]
-
-
 def peer(name: str, model: str, processes: int, scratch: Path):
-    """Return a context manager that runs a peer whose environment is there."""
+    """Return a context manager that runs a peer; its environment must exist."""
     python = environments.python(name)
     env = peer_environment(model, processes)
     scripts = Path(__file__).parent / "peers"
@@ -182,9 +178,5 @@ def peer(name: str, model: str, processes: int, scratch: Path):
 
 
 def base_size() -> str:
-    """Return the folder of a package of BERT-base's size; it is made when there is none."""
+    """Return the folder of a package of BERT-base's size; it is created if it does not exist."""
     return str(base_package())
-
-
-def python_version() -> str:
-    return sys.version.split()[0]

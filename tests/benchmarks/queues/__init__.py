@@ -1,1 +1,1 @@
-"""What the queue costs: the same model, which does nothing, behind plain Celery, celery-batches and hanner."""
+"""Benchmark of the queue: a model that does nothing behind plain Celery, celery-batches and hanner."""

@@ -1,12 +1,12 @@
-"""What the queue costs: a model that does nothing behind plain Celery, celery-batches and hanner, in one run.
+"""Measure the cost of the queue: a model that does nothing behind plain Celery, celery-batches and hanner.
 
     make bench-queue, or
     PYTHONPATH=tests python -m benchmarks.queues [--texts 20000] [--rounds 3] [--only c d] [--json FILE] [--plot FILE]
 
-Every measurement has a Redis and a worker of its own. The texts are sent where no worker sees them; then the worker
-gets all of them at once. Contenders take turns, round after round, so that noise hits all alike; the table has
-medians. Rates are by the clock and need an idle machine; µs are processor time per text, which other work on the
-machine changes little. Latency is that of a request at half the contender's own rate, at steady intervals.
+Every measurement has its own Redis and worker. The texts are sent to a queue that no worker consumes; then the worker
+gets all of them at once. Scenarios alternate, so that noise affects all equally; the table has medians. Rates use
+wall-clock time and need an idle machine; µs are CPU time per text, which other load hardly affects. Latency is that of
+a request at half the scenario's own rate, at constant intervals.
 """
 
 import argparse
@@ -15,27 +15,27 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.queues.contenders import CONTENDERS
 from benchmarks.queues.measure import measure, median
 from benchmarks.queues.report import plot, ratios, table
+from benchmarks.queues.scenarios import SCENARIOS
 
 
 def main():
     options = parse()
-    kinds = [(letter, events) for letter in options.only for events in options.events]
-    measured = {kind: [] for kind in kinds}
+    cases = [(letter, events) for letter in options.only for events in options.events]
+    measured = {case: [] for case in cases}
     for number in range(options.rounds):
-        for letter, events in kinds:
-            contender = CONTENDERS[letter]
+        for letter, events in cases:
+            scenario = SCENARIOS[letter]
             row = measure(
-                contender,
+                scenario,
                 events=events,
-                texts=int(options.texts * contender.share),
+                texts=int(options.texts * scenario.share),
                 processes=options.processes,
                 seconds=options.seconds,
             )
             measured[letter, events].append(row)
-            print(f"round {number + 1}: {row.contender}: {row.consumed:,.0f} texts/s", file=sys.stderr)
+            print(f"round {number + 1}: {row.scenario}: {row.consumed:,.0f} texts/s", file=sys.stderr)
     rows = [median(each) for each in measured.values()]
     print(table(rows))
     for line in ratios(rows):
@@ -54,15 +54,17 @@ def parse():
         prog="python -m benchmarks.queues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--texts", type=int, default=20_000, help="for hanner, one text per task; others by their speed"
+        "--texts", type=int, default=20_000, help="for hanner with one text per task; the others get a share of it"
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2, help="of each worker's pool")
-    parser.add_argument("--seconds", type=float, default=4.0, help="for which latency is measured; 0: not at all")
-    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--processes", type=int, default=2, help="pool processes of each worker")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of the latency measurement; 0 for none")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--events", nargs="+", type=lambda word: word == "on", default=[True, False], metavar="on|off")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg|png", help="draw them; needs matplotlib")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.svg|png", help="plot the results to this file; needs matplotlib"
+    )
     return parser.parse_args()
 
 

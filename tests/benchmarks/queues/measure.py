@@ -1,39 +1,39 @@
-"""One measurement of one contender, and what it comes to per text."""
+"""One measurement of one scenario, and its results per text."""
 
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.queues.latency import open_loop
-from benchmarks.queues.rig import Rig
+from benchmarks.queues.stack import WorkerStack
 
 LOAD = 0.5
-"""Share of its own rate at which a contender's latency is measured."""
+"""Share of a scenario's own rate at which its latency is measured."""
 WARM_UP = 64
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one contender, with or without events; times per text in µs of processor time.
+    """The results of one scenario, with or without events.
 
     Attributes:
-        contender: its name.
+        scenario: its name.
         events: whether the worker sent events.
-        texts: how many were put through.
-        enqueued: texts sent per second, by one process.
-        consumed: texts answered per second, out of a full queue.
-        client: to send.
-        parent: the worker's parent process.
-        child: its pool processes together.
-        redis: from the first text waiting to the last answered.
-        commands: that Redis ran to queue and to answer a text, those inside scripts too.
-        round_trips: how often Redis read from a connection for a text.
-        p50: latency of a request at LOAD, in ms.
-        p99: likewise.
+        texts: number of texts.
+        enqueued: texts sent per second by one process.
+        consumed: texts processed per second from a full queue.
+        client: CPU time of the client to send a text, in µs, as the following ones.
+        parent: CPU time of the worker's parent process per text.
+        child: CPU time of its pool processes per text.
+        redis: CPU time of Redis per text, without the sending.
+        commands: Redis commands per text, including those in scripts.
+        round_trips: reads of Redis from its connections per text.
+        p50: median latency of a request at LOAD, in ms.
+        p99: 99th percentile of it.
         commandstats: commands per text by name.
     """
 
-    contender: str
+    scenario: str
     events: bool
     texts: int
     enqueued: float
@@ -49,43 +49,43 @@ class Row:
     commandstats: dict = field(default_factory=dict)
 
     @property
-    def processor(self):
-        """Processor time per text of the worker and Redis, in µs."""
+    def cpu(self):
+        """CPU time of worker and Redis per text, in µs."""
         return self.parent + self.child + self.redis
 
     def as_json(self):
-        return asdict(self) | {"processor": self.processor}
+        return asdict(self) | {"processor": self.cpu}
 
 
-def measure(contender, *, events, texts, processes, seconds):
-    """Measure a contender once.
+def measure(scenario, *, events, texts, processes, seconds):
+    """Return the results of one measurement of a scenario.
 
     Args:
-        contender: see contenders.py.
+        scenario: the scenario.
         events: whether the worker sends events.
-        texts: how many to put through.
-        processes: of the worker's pool.
-        seconds: for which latency is measured; 0 leaves it out.
+        texts: number of texts.
+        processes: number of pool processes.
+        seconds: duration of the latency measurement; 0 for none.
     """
-    texts = max(1, texts // contender.texts) * contender.texts
-    with Rig(contender.system, events=events, processes=processes) as rig, contender.sender(rig.url) as send:
-        warm = max(WARM_UP, 4 * contender.texts)
-        send(compose(warm))
-        rig.release()
-        rig.wait_answered(warm // contender.texts)
-        rig.client.config_resetstat()
-        wall, processor = time.perf_counter(), time.process_time()
-        send(compose(texts))
-        enqueued, client = time.perf_counter() - wall, time.process_time() - processor
-        before = rig.costs()
-        wall = time.perf_counter()
-        rig.release()
-        consumed = rig.wait_answered((warm + texts) // contender.texts) - wall
-        spent = rig.costs().since(before)
-        commands, reads = rig.commands()
-        latencies = at_load(rig, contender, send, texts / consumed, seconds) if seconds else [0.0] * 2
+    texts = max(1, texts // scenario.texts) * scenario.texts
+    with WorkerStack(scenario.system, events=events, processes=processes) as stack, scenario.sender(stack.url) as send:
+        warm = max(WARM_UP, 4 * scenario.texts)
+        send(make_texts(warm))
+        stack.release()
+        stack.wait_for_results(warm // scenario.texts)
+        stack.client.config_resetstat()
+        started, cpu = time.perf_counter(), time.process_time()
+        send(make_texts(texts))
+        enqueued, client = time.perf_counter() - started, time.process_time() - cpu
+        before = stack.cpu_times()
+        started = time.perf_counter()
+        stack.release()
+        consumed = stack.wait_for_results((warm + texts) // scenario.texts) - started
+        spent = stack.cpu_times().since(before)
+        commands, reads = stack.commands()
+        latencies = measure_latency(stack, scenario, send, texts / consumed, seconds) if seconds else [0.0] * 2
     return Row(
-        contender.name,
+        scenario.name,
         events,
         texts,
         texts / enqueued,
@@ -102,21 +102,21 @@ def measure(contender, *, events, texts, processes, seconds):
     )
 
 
-def at_load(rig, contender, send, rate, seconds):
-    """Return latencies in ms at LOAD of a rate in texts per second."""
-    requests = max(20, int(rate * LOAD * seconds / contender.texts))
-    send(compose(requests * contender.texts))
-    return open_loop(rig.client, *rig.take(), rate * LOAD / contender.texts)
+def measure_latency(stack, scenario, send, rate, seconds):
+    """Return latencies in ms at LOAD times `rate`, a rate in texts per second."""
+    requests = max(20, int(rate * LOAD * seconds / scenario.texts))
+    send(make_texts(requests * scenario.texts))
+    return open_loop(stack.client, *stack.take_messages(), rate * LOAD / scenario.texts)
 
 
-def compose(count):
-    """Return so many texts, all different."""
+def make_texts(count):
+    """Return `count` different texts."""
     return [f"{number:06d}马云在杭州阿里巴巴总部发表演讲" for number in range(count)]
 
 
 def median(rows):
-    """Return the row of medians of several measurements of the same contender."""
+    """Return the medians of several measurements of the same scenario."""
     first = rows[0]
     names = ("enqueued", "consumed", "client", "parent", "child", "redis", "commands", "round_trips", "p50", "p99")
     figures = {name: statistics.median(getattr(row, name) for row in rows) for name in names}
-    return Row(first.contender, first.events, first.texts, **figures, commandstats=first.commandstats)
+    return Row(first.scenario, first.events, first.texts, **figures, commandstats=first.commandstats)

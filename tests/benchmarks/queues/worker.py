@@ -1,4 +1,4 @@
-"""hanner's worker with the model that does nothing: `celery -A benchmarks.queues.worker worker`."""
+"""hanner's worker with a model that does nothing: `celery -A benchmarks.queues.worker worker`."""
 
 import os
 

@@ -1,44 +1,52 @@
-"""What drivers count, and what they do not."""
+"""Measurements, percentiles and loops of the load generators."""
 
 import asyncio
 import itertools
 
 import pytest
 
-from benchmarks.end_to_end.load import LEAST, LONGEST, Span, TooFewError, open_loop, percentile, summary
+from benchmarks.end_to_end.load import (
+    MAX_SECONDS,
+    MIN_RESULTS,
+    Measurement,
+    TooFewResultsError,
+    open_loop,
+    percentile,
+    summary,
+)
 
 
-def counted(times, seconds=5.0):
-    span = Span(100.0, seconds)
+def measure(times, seconds=5.0):
+    measurement = Measurement(100.0, seconds)
     for time in times:
-        span.note(time, ["四个字符"])
-    return span
+        measurement.count(time, ["四个字符"])
+    return measurement
 
 
-def test_answers_count_between_warm_up_and_end():
+def test_only_answers_after_warm_up_count():
     times = [99.9, *(100 + 0.1 * number for number in range(60))]
-    flow = counted(times).flow()
-    assert (flow.texts, flow.characters, flow.seconds) == (50, 200, 5.0)
-    assert flow.rate == 10
+    throughput = measure(times).throughput()
+    assert (throughput.texts, throughput.characters, throughput.seconds) == (50, 200, 5.0)
+    assert throughput.rate == 10
 
 
-def test_a_burst_does_not_make_a_rate():
-    flow = counted([104.0 + number / 1e6 for number in range(32)]).flow()
-    assert flow.rate == pytest.approx(32 / 5)
+def test_burst_does_not_distort_rate():
+    throughput = measure([104.0 + number / 1e6 for number in range(32)]).throughput()
+    assert throughput.rate == pytest.approx(32 / 5)
 
 
-def test_too_few_answers_make_it_longer():
-    span = counted([100.0 + number for number in range(LEAST)])
-    assert span.flow().seconds == 10
-    assert span.over(110)
+def test_too_few_answers_extend_measurement():
+    measurement = measure([100.0 + number for number in range(MIN_RESULTS)])
+    assert measurement.throughput().seconds == 10
+    assert measurement.is_over(110)
 
 
-def test_it_ends_though_nothing_is_answered():
-    span = counted([])
-    assert not span.over(100 + LONGEST / 2)
-    assert span.over(101 + LONGEST)
-    with pytest.raises(TooFewError):
-        span.flow()
+def test_measurement_ends_without_answers():
+    measurement = measure([])
+    assert not measurement.is_over(100 + MAX_SECONDS / 2)
+    assert measurement.is_over(101 + MAX_SECONDS)
+    with pytest.raises(TooFewResultsError):
+        measurement.throughput()
 
 
 def test_percentiles_are_nearest_ranks():
@@ -47,24 +55,24 @@ def test_percentiles_are_nearest_ranks():
     assert percentile([5.0], 50) == 5
 
 
-def test_what_is_not_answered_is_no_time():
-    found = summary([1.0] * 98 + [float("inf")] * 2)
-    assert found == {"count": 100, "unanswered": 2, "p50": 1.0, "p95": 1.0, "p99": None}
+def test_unanswered_requests_have_no_latency():
+    result = summary([1.0] * 98 + [float("inf")] * 2)
+    assert result == {"count": 100, "unanswered": 2, "p50": 1.0, "p95": 1.0, "p99": None}
 
 
-def test_open_arrivals_do_not_wait_for_answers_and_failures_are_told():
+def test_open_loop_does_not_wait_for_answers_and_counts_failures():
     waiting = []
 
-    async def ask(text):
+    async def send(text):
         if text == "bad":
             raise RuntimeError(text)
         waiting.append(own := asyncio.Event())
-        if len(waiting) == 5:  # the fifth lets all go
+        if len(waiting) == 5:  # the fifth releases all
             for event in waiting:
                 event.set()
         await own.wait()
 
     texts = itertools.chain(["a"] * 5, itertools.repeat("bad"))
-    times = asyncio.run(open_loop(ask, texts, rate=2000, seconds=0.05))
+    times = asyncio.run(open_loop(send, texts, rate=2000, seconds=0.05))
     assert sum(time < float("inf") for time in times) == 5
     assert len(times) > 20

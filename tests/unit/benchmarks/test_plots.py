@@ -1,4 +1,4 @@
-"""The plots can be drawn, and the same figures give the same file."""
+"""Plots of the results, which are reproducible."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from support import bench_results as small
 pytest.importorskip("matplotlib", reason="pip install 'hanner[bench]'")
 
 
-def test_there_is_a_plot_for_each_section_that_has_one(tmp_path):
+def test_each_section_has_its_plot(tmp_path):
     assert draw(small.results(), tmp_path) == ["throughput", "latency", "compare"]
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(first) == {"throughput.svg", "latency.svg", "compare.svg"}
@@ -16,7 +16,7 @@ def test_there_is_a_plot_for_each_section_that_has_one(tmp_path):
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
-def test_times_that_there_are_not_leave_a_gap(tmp_path):
+def test_missing_times_leave_a_gap(tmp_path):
     data = small.latency_data() | {"loads": [small.load_row(80, None), small.load_row(90, 9.0)]}
     assert draw({"latency": small.section(data)}, tmp_path) == ["latency"]
     (tmp_path / "queue.svg").touch()

@@ -1,4 +1,4 @@
-"""Whatever is changed in a labelled sentence, its labels still stand on the names."""
+"""Augmentation keeps labels aligned with names."""
 
 import random
 
@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.train.augment import Names, add_noise, fill, join, replace_names
+from hanner_models.train.augment import NamePools, add_noise, fill_template, join_sentences, replace_names
 
-NAMES = Names({"PER": [["王小明"], [], ["李"]], "ORG": [["很长的一家公司名称"]]})
+NAMES = NamePools({"PER": [["王小明"], [], ["李"]], "ORG": [["很长的一家公司名称"]]})
 ALL = {"PER": {"王小明", "李"}, "ORG": {"很长的一家公司名称"}, "LOC": set()}
 
 
 @st.composite
 def sentences(draw):
-    """Texts of punctuation and names, each name written so that it can be recognised."""
+    """Sentences of punctuation and a few known names."""
     text, spans = "", []
     for _ in range(draw(st.integers(0, 6))):
         text += draw(st.text("，。！？：、好的", max_size=4))
@@ -32,7 +32,7 @@ def names(sentence):
 
 
 @given(sentences(), st.integers())
-def test_noise_keeps_types_and_order_and_never_loses_a_name(sentence, seed):
+def test_noise_keeps_all_entities_in_order(sentence, seed):
     noisy = add_noise(sentence, random.Random(seed))
     ascii_form = str.maketrans("、", ",")
     assert [(t, n.translate(ascii_form)) for t, n in names(noisy)] == [
@@ -41,7 +41,7 @@ def test_noise_keeps_types_and_order_and_never_loses_a_name(sentence, seed):
 
 
 @given(sentences(), st.integers())
-def test_replacement_keeps_everything_but_the_names(sentence, seed):
+def test_replacement_changes_only_names(sentence, seed):
     changed = replace_names(sentence, NAMES, random.Random(seed))
     assert [t for t, _ in names(changed)] == [t for t, _ in names(sentence)]
     for (kind, new), (_, old) in zip(names(changed), names(sentence), strict=True):
@@ -54,19 +54,19 @@ def outside(sentence):
     return "".join(c for i, c in enumerate(sentence.text) if i not in inside)
 
 
-def test_the_same_name_is_replaced_by_the_same_name():
+def test_repeated_name_gets_the_same_replacement():
     sentence = Sentence("张三说张三", (Span("PER", 0, 2), Span("PER", 3, 5)))
     replaced = {tuple(n for _, n in names(replace_names(sentence, NAMES, random.Random(i)))) for i in range(20)}
     assert replaced == {("张三", "张三"), ("王小明", "王小明"), ("李", "李")}
 
 
 @given(st.lists(sentences(), min_size=1, max_size=4))
-def test_joining_keeps_every_name(parts):
-    assert names(join(parts)) == [name for part in parts for name in names(part)]
+def test_joining_keeps_all_entities(parts):
+    assert names(join_sentences(parts)) == [name for part in parts for name in names(part)]
 
 
-def test_templates_are_filled_with_names_that_are_labelled():
-    filled = {fill("{PER}加盟{ORG}。", NAMES, random.Random(i)) for i in range(20)}
+def test_names_in_filled_templates_are_labelled():
+    filled = {fill_template("{PER}加盟{ORG}。", NAMES, random.Random(i)) for i in range(20)}
     assert {tuple(names(sentence)) for sentence in filled} == {
         (("PER", "王小明"), ("ORG", "很长的一家公司名称")),
         (("PER", "李"), ("ORG", "很长的一家公司名称")),
@@ -74,5 +74,5 @@ def test_templates_are_filled_with_names_that_are_labelled():
     assert {outside(sentence) for sentence in filled} == {"加盟。"}
 
 
-def test_a_type_without_names_is_left_out_of_a_template():
-    assert fill("{LOC}下雨", NAMES, random.Random(0)) == Sentence("下雨", ())
+def test_slot_without_names_stays_empty():
+    assert fill_template("{LOC}下雨", NAMES, random.Random(0)) == Sentence("下雨", ())

@@ -1,4 +1,4 @@
-"""A card's blocks come from figures and manifest, and the bundled model's card says what its package says."""
+"""Cards are rendered from figures and manifest; docs/default-model.md matches the bundled package."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from hanner.contract import Entity
 from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.data.datasets import DataError, Sentence, Span
-from hanner_models.evaluation.card import read_figures, render, renew, seal_card, sections
-from hanner_models.evaluation.evaluate import evaluate, names_in
+from hanner_models.evaluation.card import read_figures, render, sections, update_document, write_card
+from hanner_models.evaluation.evaluate import evaluate, known_names
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "default-model.md"
 SENTENCES = [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))), Sentence("没有", ())]
@@ -21,7 +21,7 @@ TEXT = """# Model
 
 By hand.
 
-<!-- card: reaches -->
+<!-- card: accuracy -->
 old
 <!-- /card -->
 
@@ -40,7 +40,7 @@ x
 
 @pytest.fixture
 def figures():
-    return {"a.jsonl": evaluate(lambda _: FOUND, SENTENCES, known=names_in(SENTENCES[:1])).figures()}
+    return {"a.jsonl": evaluate(lambda _: FOUND, SENTENCES, known=known_names(SENTENCES[:1])).to_dict()}
 
 
 @pytest.fixture
@@ -48,49 +48,49 @@ def package(tiny_package, tmp_path):
     return open_package(shutil.copytree(tiny_package, tmp_path / "package"))
 
 
-def test_blocks_are_renewed_and_the_rest_stays(package, figures, tmp_path):
+def test_update_replaces_only_blocks(package, figures, tmp_path):
     path = tmp_path / "card.md"
     path.write_text(TEXT, "utf-8")
-    renew(path, package.manifest, figures)
+    update_document(path, package.manifest, figures)
     text = path.read_text("utf-8")
     assert "old" not in text
     assert "| a.jsonl | 2 | 1.000 | 0.500 | 0.667 |" in text
     assert "| not stated | Apache-2.0 |" in text
     assert text.startswith("# Model\n\nBy hand.")
     assert text.endswith("## Other\n\nx\n")
-    renew(path, package.manifest, figures)
+    update_document(path, package.manifest, figures)
     assert path.read_text("utf-8") == text
 
 
-def test_the_manifest_gets_figures_and_the_sections_written_by_hand(package, figures, tmp_path):
+def test_manifest_gets_figures_and_handwritten_sections(package, figures, tmp_path):
     path = tmp_path / "card.md"
     path.write_text(TEXT, "utf-8")
-    sealed = seal_card(package, figures, path)
-    assert sealed.manifest.card == {"figures": figures, "known_failures": "- Names are missed."}
-    assert open_package(package.path).digest == sealed.digest != package.digest
-    whole = render(sealed.manifest, sealed.manifest.card["figures"])
+    updated = write_card(package, figures, path)
+    assert updated.manifest.card == {"figures": figures, "known_failures": "- Names are missed."}
+    assert open_package(package.path).digest == updated.digest != package.digest
+    whole = render(updated.manifest, updated.manifest.card["figures"])
     assert "## Known failures\n\n- Names are missed." in whole
     assert "| PER | 1.000 / 1.000 / 1.000 |" in whole
 
 
 @pytest.mark.parametrize("text", ["no blocks", "<!-- card: nonsense -->\n<!-- /card -->"])
-def test_a_document_without_known_blocks_is_refused(package, tmp_path, text):
+def test_document_without_known_blocks_is_rejected(package, tmp_path, text):
     path = tmp_path / "card.md"
     path.write_text(text, "utf-8")
     with pytest.raises(DataError, match=r"card\.md"):
-        renew(path, package.manifest, {})
+        update_document(path, package.manifest, {})
     assert path.read_text("utf-8") == text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"models": []}', '{"models": [{"files": {"a": {}}}]}'])
-def test_figures_of_another_kind_are_refused(tmp_path, text):
+def test_figures_in_another_format_are_rejected(tmp_path, text):
     path = tmp_path / "figures.json"
     path.write_text(text, "utf-8")
     with pytest.raises(DataError, match="evaluate --json"):
         read_figures(path)
 
 
-def test_what_evaluate_prints_makes_a_card(package, tmp_path):
+def test_card_accepts_output_of_evaluate(package, tmp_path):
     data = tmp_path / "a.jsonl"
     data.write_text(
         json.dumps({"text": "马云在杭州", "entities": [{"type": "PER", "start": 0, "end": 2}]}) + "\n", "utf-8"
@@ -103,31 +103,29 @@ def test_what_evaluate_prints_makes_a_card(package, tmp_path):
     assert entry["files"]["a.jsonl"]["unseen"]["names"] == 0
     path = tmp_path / "figures.json"
     path.write_text(printed.stdout, "utf-8")
-    result = CliRunner().invoke(app, ["card", str(package.path), "--figures", str(path), "--seal"])
+    result = CliRunner().invoke(app, ["card", str(package.path), "--figures", str(path), "--write-manifest"])
     assert result.exit_code == 0, result.output
-    shown = CliRunner().invoke(app, ["card", str(package.path)])
-    assert "| a.jsonl | 1 |" in shown.output
+    printed_card = CliRunner().invoke(app, ["card", str(package.path)])
+    assert "| a.jsonl | 1 |" in printed_card.output
 
 
-def test_several_files_and_packages_are_printed_with_a_summary(package, tmp_path):
+def test_evaluate_prints_summary_of_several_files_and_packages(package, tmp_path):
     lines = json.dumps({"text": "马云在杭州", "entities": [{"type": "PER", "start": 0, "end": 2}]}) + "\n"
     files = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
     for path in files:
         path.write_text(lines, "utf-8")
     result = CliRunner().invoke(app, ["evaluate", *map(str, files), *["--model", str(package.path)] * 2])
     assert result.exit_code == 0, result.output
-    assert result.output.count("of the names:") == 4
+    assert result.output.count("entities:") == 4
     for expected in ("a.jsonl", "b.jsonl", "missed", "F1"):
         assert expected in result.output
 
 
-def test_the_bundled_models_card_says_what_its_manifest_says(tmp_path):
+def test_docs_of_bundled_model_match_its_manifest(tmp_path):
     manifest = open_package().manifest
     copy = tmp_path / "card.md"
     copy.write_text(DOCUMENT.read_text("utf-8"), "utf-8")
-    renew(copy, manifest, manifest.card["figures"])
-    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), (
-        "run `hanner model card --into docs/default-model.md`"
-    )
+    update_document(copy, manifest, manifest.card["figures"])
+    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), "run: hanner model card --into docs/default-model.md"
     assert sections(DOCUMENT.read_text("utf-8")) == {k: v for k, v in manifest.card.items() if k != "figures"}
     assert set(manifest.card) == {"figures", "known_failures", "reproduce"}

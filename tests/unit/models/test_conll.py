@@ -1,4 +1,4 @@
-"""Reading columns as in CoNLL."""
+"""Parsing columns as in CoNLL."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def spans(lines):
     return [[(text[start:end], kind) for kind, start, end in found] for text, found in parse_conll(lines)]
 
 
-def test_sentences_are_parted_by_blank_lines(tmp_path):
+def test_blank_lines_separate_sentences(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text(COLUMNS, "utf-8")
     assert read_sentences(path) == [
@@ -31,7 +31,7 @@ def test_sentences_are_parted_by_blank_lines(tmp_path):
     assert list(read_texts(path)) == ["马云在杭州", "好"]
 
 
-def test_columns_are_known_by_their_first_line_whatever_the_file_is_called(tmp_path):
+def test_columns_are_recognised_by_first_line(tmp_path):
     path = tmp_path / "train.txt"
     path.write_text(COLUMNS, "utf-8")
     assert len(read_sentences(path)) == 2
@@ -48,12 +48,12 @@ def test_columns_are_known_by_their_first_line_whatever_the_file_is_called(tmp_p
         ("B-A-1 I-A-1 O", [("一二", "A-1")]),
     ],
 )
-def test_every_scheme_is_read_as_conlleval_does(labels, expected):
+def test_schemes_are_parsed_like_conlleval(labels, expected):
     lines = [f"{token} {label}" for token, label in zip("一二三", labels.split(), strict=True)]
     assert spans(lines) == [expected]
 
 
-def test_columns_between_token_and_label_are_left_out():
+def test_columns_between_token_and_label_are_ignored():
     assert spans(["马 NR x B-PER", "云 NR x I-PER"]) == [[("马云", "PER")]]
 
 
@@ -66,12 +66,12 @@ def test_columns_between_token_and_label_are_left_out():
         (["2", "0", "1", "1", "年"], "2011年"),
     ],
 )
-def test_blanks_stand_between_latin_words_only(tokens, text):
+def test_only_latin_words_are_separated_by_spaces(tokens, text):
     assert [found for found, _ in parse_conll([f"{token} O" for token in tokens])] == [text]
 
 
 @pytest.mark.parametrize("line", ["马", "马 PER", "马 X-PER", "马 B-"])
-def test_a_line_without_a_label_is_named(tmp_path, line):
+def test_error_names_line_without_label(tmp_path, line):
     path = tmp_path / "a.conll"
     path.write_text(f"好 O\n{line}\n", "utf-8")
     with pytest.raises(DataError, match=r"a\.conll, line 2"):

@@ -1,4 +1,4 @@
-"""From a tagger's folder to a package: whole or not at all, and refused with a sentence when it cannot be."""
+"""Conversion of a tagger's folder to a package is atomic; errors are one line."""
 
 import errno
 import json
@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 from hanner_inference import load
 from hanner_models.cli import app
 from hanner_models.conversion import convert as conversion
-from hanner_models.conversion.calibration_data import for_verification
-from hanner_models.conversion.convert import ConversionError, convert, read_source
+from hanner_models.conversion.calibration_data import verification_texts
+from hanner_models.conversion.convert import convert
 from hanner_models.conversion.verify import Difference
 from hanner_models.data.datasets import Sentence, Span
+from hanner_models.source import ConversionError, read_source
 from support.encoders import SHAPE, VOCABULARY, random_weights
 from support.packages import BIO, tiny_tokenizer
 from support.taggers import write_tagger
@@ -26,7 +27,7 @@ LABELLED = {"dev": [Sentence(TEXTS[0], (Span("PER", 0, 2),)), Sentence(TEXTS[1],
 
 @pytest.fixture
 def tagger(tmp_path):
-    """A tagger in RaNER's layout, with the tiny tokenizer cut to the encoder's vocabulary."""
+    """A tagger in RaNER's layout, with the tiny tokenizer reduced to the encoder's vocabulary."""
     folder = tmp_path / "tagger"
     folder.mkdir()
     tokenizer = json.loads(tiny_tokenizer().to_str())
@@ -57,7 +58,7 @@ def converted(tagger, out, **changes):
     return convert(read_source(tagger), out, **arguments)
 
 
-def test_makes_a_package_that_runs_and_says_where_it_is_from(tagger, tmp_path):
+def test_converted_package_runs_and_states_its_origin(tagger, tmp_path):
     package = converted(tagger, tmp_path / "out")
     manifest = package.manifest
     assert (manifest.name, manifest.source, manifest.revision) == ("small", "tests", "1")
@@ -70,17 +71,17 @@ def test_makes_a_package_that_runs_and_says_where_it_is_from(tagger, tmp_path):
     assert len(load(package.path).extract(TEXTS)) == 3
 
 
-def test_an_existing_folder_is_left_as_it_was(tagger, tmp_path):
+def test_existing_output_folder_is_not_changed(tagger, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").write_text("keep", "utf-8")
-    with pytest.raises(ConversionError, match="exists already"):
+    with pytest.raises(ConversionError, match="already exists"):
         converted(tagger, out)
     assert [file.name for file in out.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("out", ["out", "deep/down/out"])
-def test_a_full_disk_is_said_and_leaves_nothing_behind(tagger, tmp_path, monkeypatch, out):
+def test_full_disk_is_reported_and_leaves_no_files(tagger, tmp_path, monkeypatch, out):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -90,7 +91,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tagger, tmp_path, monkeyp
     assert sorted(file.name for file in tmp_path.iterdir()) == ["tagger"]
 
 
-def test_an_interruption_leaves_nothing_behind(tagger, tmp_path):
+def test_interruption_leaves_no_files(tagger, tmp_path):
     def interrupt(_):
         raise KeyboardInterrupt
 
@@ -100,24 +101,24 @@ def test_an_interruption_leaves_nothing_behind(tagger, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["static", "smooth", "token"])
-def test_every_scheme_makes_a_package_with_figures(tagger, tmp_path, scheme):
+def test_every_scheme_creates_package_with_comparison(tagger, tmp_path, scheme):
     package = converted(tagger, tmp_path / "out", scheme=scheme, calibration=None)
     figures = package.manifest.verification["built-in sentences"]
-    assert figures["texts"] == len(for_verification())
+    assert figures["texts"] == len(verification_texts())
     assert figures["tokens"] > 3000
     assert figures["tag_agreement"] > 0.9
     assert 0 < figures["mean_logit_error"] < figures["largest_logit_error"] < 1
     assert figures["reference"]
 
 
-def test_auto_takes_the_first_scheme_that_agrees_and_else_refuses(tagger, tmp_path, monkeypatch):
+def test_auto_chooses_first_scheme_that_agrees_or_fails(tagger, tmp_path, monkeypatch):
     tried = []
 
-    def compared(source, texts, one, reference):
-        tried.append(one)
+    def fake_compare(source, texts, engine, reference):
+        tried.append(engine)
         return Difference(1, 1000, [0.9, 0.996, 1.0][len(tried) - 1], 0.1, 0.1)
 
-    monkeypatch.setattr(conversion, "compare", compared)
+    monkeypatch.setattr(conversion, "compare", fake_compare)
     package = converted(tagger, tmp_path / "out", scheme="auto", verification={}, force=False)
     assert "outliers smoothed" in package.manifest.quantisation["scheme"]
     assert len(tried) == 2
@@ -128,12 +129,12 @@ def test_auto_takes_the_first_scheme_that_agrees_and_else_refuses(tagger, tmp_pa
     assert converted(tagger, tmp_path / "forced", scheme="auto", verification={}).path == tmp_path / "forced"
 
 
-def test_a_name_that_cannot_be_one_is_refused(tagger, tmp_path):
+def test_invalid_model_name_is_rejected(tagger, tmp_path):
     with pytest.raises(ConversionError, match="--name"):
         converted(tagger, tmp_path / "out", name="模型")
 
 
-def test_a_modelscope_folder_becomes_a_package_that_says_how_it_is_read(tmp_path):
+def test_modelscope_folder_is_converted_with_its_decoding(tmp_path):
     package = converted(write_tagger(tmp_path / "model"), tmp_path / "out")
     assert package.manifest.spans == "modelscope"
     assert package.manifest.tokenizer.label_mask == "first"
@@ -141,43 +142,43 @@ def test_a_modelscope_folder_becomes_a_package_that_says_how_it_is_read(tmp_path
     assert len(load(package.path).extract(TEXTS)) == 3
 
 
-def test_the_command_converts_and_inspect_prints_the_figures(tagger, tmp_path):
+def test_convert_command_and_inspect_command(tagger, tmp_path):
     run = CliRunner().invoke
-    made = run(app, ["convert", str(tagger), str(tmp_path / "out"), "--scheme", "token", "--force"])
-    assert made.exit_code == 0, made.output
-    shown = run(app, ["inspect", str(tmp_path / "out")])
+    result = run(app, ["convert", str(tagger), str(tmp_path / "out"), "--scheme", "token", "--force"])
+    assert result.exit_code == 0, result.output
+    inspected = run(app, ["inspect", str(tmp_path / "out")])
     for part in ("out@", "B-PER", "half width", "built-in sentences", "same labels", "largest logit error"):
-        assert part in shown.output
+        assert part in inspected.output
     as_json = run(app, ["inspect", "--json", str(tmp_path / "out")])
     assert json.loads(as_json.output)["verification"]["built-in sentences"]["tokens"] > 3000
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["convert", "SRC", "OUT", "--scheme", "half"], "--scheme must be one of"),
-        (["convert", "nowhere", "OUT"], "there is no folder nowhere"),
-        (["convert", "SRC", "SRC"], "exists already"),
+        (["convert", "nowhere", "OUT"], "folder nowhere does not exist"),
+        (["convert", "SRC", "SRC"], "already exists"),
         (["fetch", "no-owner", "--out", "OUT"], "give it as owner/name"),
-        (["fetch", "owner/name", "--out", "SRC"], "exists already"),
+        (["fetch", "owner/name", "--out", "SRC"], "already exists"),
     ],
 )
-def test_commands_that_cannot_go_on_say_so_and_exit_with_2(tagger, tmp_path, arguments, sentence):
-    places = {"SRC": str(tagger), "OUT": str(tmp_path / "out")}
-    result = CliRunner().invoke(app, [places.get(argument, argument) for argument in arguments])
+def test_failing_commands_print_one_line_and_exit_with_2(tagger, tmp_path, arguments, message):
+    paths = {"SRC": str(tagger), "OUT": str(tmp_path / "out")}
+    result = CliRunner().invoke(app, [paths.get(argument, argument) for argument in arguments])
     assert result.exit_code == 2
-    assert sentence in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_to_calibrate_with_is_said(tagger, tmp_path):
+def test_missing_calibration_texts_are_reported(tagger, tmp_path):
     with pytest.raises(ConversionError, match="--calibrate"):
         converted(tagger, tmp_path / "out", calibration=[])
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_missing_file_is_named(tagger, name):
+def test_error_names_missing_file(tagger, name):
     (tagger / name).unlink()
     with pytest.raises(ConversionError, match=name):
         read_source(tagger)
@@ -185,13 +186,13 @@ def test_a_missing_file_is_named(tagger, name):
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"])
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_damaged_file_is_refused(tagger, name, content):
+def test_damaged_file_is_rejected(tagger, name, content):
     (tagger / name).write_bytes(content)
     with pytest.raises(ConversionError):
         read_source(tagger)
 
 
-def test_a_missing_weight_is_named(tagger):
+def test_error_names_missing_weight(tagger):
     state = load_file(tagger / "model.safetensors")
     del state["encoder.encoder.layer.1.output.dense.weight"]
     save_file(state, tagger / "model.safetensors")
@@ -199,7 +200,7 @@ def test_a_missing_weight_is_named(tagger):
         read_source(tagger)
 
 
-def test_another_activation_is_refused(tagger):
+def test_unsupported_activation_is_rejected(tagger):
     config = json.loads((tagger / "config.json").read_text("utf-8")) | {"hidden_act": "silu"}
     (tagger / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(ConversionError, match="silu"):

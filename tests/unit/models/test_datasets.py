@@ -9,11 +9,11 @@ from hanner_models.data.datasets import (
     DataError,
     Sentence,
     Span,
+    parse_weighted_path,
     read_names,
     read_sentences,
     read_texts,
     sample_texts,
-    weighted,
 )
 
 
@@ -21,13 +21,13 @@ def line(text, *spans):
     return json.dumps({"text": text, "entities": [{"type": t, "start": s, "end": e} for t, s, e in spans]})
 
 
-def test_reads_sentences_with_their_spans_in_order(tmp_path):
+def test_spans_are_sorted(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(line("马云在杭州", ("LOC", 3, 5), ("PER", 0, 2)) + "\n", "utf-8")
     assert read_sentences(path) == [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5)))]
 
 
-def test_labels_as_annotation_tools_export_them_are_read(tmp_path):
+def test_reads_exports_of_annotation_tools(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": 1, "text": "马云在杭州", "label": [[0, 2, "PER"]]}\n', "utf-8")
     assert read_sentences(path) == [Sentence("马云在杭州", (Span("PER", 0, 2),))]
@@ -45,14 +45,14 @@ def test_labels_as_annotation_tools_export_them_are_read(tmp_path):
         line("马云", ("PER", -1, 1)),
     ],
 )
-def test_a_bad_line_is_named_by_file_and_number(tmp_path, bad):
+def test_error_names_file_and_invalid_line(tmp_path, bad):
     path = tmp_path / "a.jsonl"
     path.write_text(line("好") + "\n" + bad + "\n", "utf-8")
     with pytest.raises(DataError, match=r"a\.jsonl, line 2"):
         read_sentences(path)
 
 
-def test_a_missing_file_and_bytes_that_are_no_text_are_named(tmp_path):
+def test_error_names_missing_file_and_undecodable_file(tmp_path):
     with pytest.raises(DataError, match="nothing"):
         read_names(tmp_path / "nothing.txt")
     path = tmp_path / "b.txt"
@@ -61,7 +61,7 @@ def test_a_missing_file_and_bytes_that_are_no_text_are_named(tmp_path):
         list(read_texts(path))
 
 
-def test_reads_texts_plain_packed_and_labelled(tmp_path):
+def test_reads_plain_compressed_and_labelled_texts(tmp_path):
     (tmp_path / "a.txt").write_text("一\n\n二\n", "utf-8")
     with lzma.open(tmp_path / "a.txt.xz", "wt", encoding="utf-8") as file:
         file.write("三\n四\n")
@@ -71,15 +71,15 @@ def test_reads_texts_plain_packed_and_labelled(tmp_path):
     assert list(read_texts(tmp_path / "a.jsonl")) == ["五"]
 
 
-def test_a_sample_is_spread_over_the_file(tmp_path):
+def test_sample_is_spread_over_the_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("\n".join(map(str, range(100))), "utf-8")
     assert sample_texts(path, 4) == ["0", "25", "50", "75"]
     assert len(sample_texts(path, 1000)) == 100
 
 
-def test_weights_stand_behind_a_colon():
-    assert weighted("ner/a.jsonl") == ("ner/a.jsonl", 1.0)
-    assert weighted("ner/a.jsonl:0.5") == ("ner/a.jsonl", 0.5)
+def test_weight_follows_colon():
+    assert parse_weighted_path("ner/a.jsonl") == ("ner/a.jsonl", 1.0)
+    assert parse_weighted_path("ner/a.jsonl:0.5") == ("ner/a.jsonl", 0.5)
     with pytest.raises(DataError, match="colon"):
-        weighted("ner/a.jsonl:much")
+        parse_weighted_path("ner/a.jsonl:much")

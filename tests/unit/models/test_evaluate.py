@@ -1,8 +1,8 @@
-"""Scores against hand-counted cases."""
+"""Scores of cases that were counted by hand."""
 
 from hanner.contract import Entity
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.evaluation.evaluate import agreement, evaluate, names_in, score
+from hanner_models.evaluation.evaluate import agreement, evaluate, known_names, score
 
 
 def entity(kind, start, end):
@@ -16,7 +16,7 @@ SENTENCES = [
 ]
 
 
-def test_counts_a_name_only_when_type_start_and_end_agree():
+def test_entity_is_correct_if_type_start_and_end_agree():
     found = [[entity("PER", 0, 2), entity("ORG", 3, 5)], [entity("ORG", 0, 3)], [entity("LOC", 0, 2)]]
     result = score(SENTENCES, found)
     assert (result.total.gold, result.total.predicted, result.total.correct) == (3, 4, 1)
@@ -29,32 +29,32 @@ def test_counts_a_name_only_when_type_start_and_end_agree():
     assert (result.texts, result.characters) == (3, 11)
 
 
-def test_no_names_at_all_is_zero_and_no_division():
+def test_scores_without_entities_are_zero():
     result = score([Sentence("没有", ())], [[]])
     assert (result.total.precision, result.total.recall, result.total.f1) == (0.0, 0.0, 0.0)
 
 
-def test_hands_over_every_text_once_in_chunks_and_reports_them():
+def test_texts_are_extracted_in_batches_with_progress():
     seen, done = [], []
 
     def extract(texts):
         seen.append(list(texts))
         return [[] for _ in texts]
 
-    evaluate(extract, SENTENCES, chunk=2, progress=done.append)
+    evaluate(extract, SENTENCES, batch_size=2, progress=done.append)
     assert seen == [["马云在杭州", "阿里巴巴"], ["没有"]]
     assert done == [2, 1]
 
 
-def test_agreement_is_by_text_and_leaves_scores_out():
+def test_agreement_ignores_scores():
     one = [[entity("PER", 0, 2)], [entity("ORG", 0, 4)]]
     other = [[entity("PER", 0, 2).model_copy(update={"score": 0.1})], []]
     assert agreement(one, other) == 0.5
     assert agreement([], []) == 1.0
 
 
-def test_seen_and_unseen_names_are_counted_apart_by_type_and_name():
-    known = names_in([Sentence("马云和ＩＢＭ", (Span("PER", 0, 2), Span("ORG", 3, 6)))])
+def test_seen_and_unseen_entities_are_counted_separately():
+    known = known_names([Sentence("马云和ＩＢＭ", (Span("PER", 0, 2), Span("ORG", 3, 6)))])
     sentences = [
         Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))),
         Sentence("ibm", (Span("ORG", 0, 3),)),
@@ -64,12 +64,12 @@ def test_seen_and_unseen_names_are_counted_apart_by_type_and_name():
     result = evaluate(lambda _: found, sentences, known=known)
     assert (result.seen.gold, result.seen.predicted, result.seen.correct) == (2, 2, 2)
     assert (result.unseen.gold, result.unseen.predicted, result.unseen.correct) == (2, 1, 0)
-    assert result.figures()["unseen"]["recall"] == 0.0
-    assert result.figures()["seen"]["f1"] == 1.0
+    assert result.to_dict()["unseen"]["recall"] == 0.0
+    assert result.to_dict()["seen"]["f1"] == 1.0
 
 
-def test_figures_are_plain_json_and_leave_out_what_was_not_asked_for():
-    figures = score(SENTENCES, [[entity("PER", 0, 2)], [], []]).figures()
+def test_results_are_plain_json_without_optional_parts():
+    figures = score(SENTENCES, [[entity("PER", 0, 2)], [], []]).to_dict()
     assert figures["all"] == {"precision": 1.0, "recall": 0.3333, "f1": 0.5, "names": 3, "found": 1, "correct": 1}
     assert list(figures["types"]) == ["LOC", "ORG", "PER"]
     assert figures["errors"]["missed"] == 2

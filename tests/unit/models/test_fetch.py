@@ -1,4 +1,4 @@
-"""Fetching, with ModelScope's client played by the test: what fails becomes one sentence, what comes is converted."""
+"""Downloads with a fake of ModelScope's client."""
 
 import re
 import sys
@@ -11,17 +11,17 @@ from hanner.utils.packaging import install_hint
 from hanner_inference.package import open_package
 from hanner_models import fetch as hub
 from hanner_models.cli import app
-from hanner_models.fetch import DEFAULT, fetch
+from hanner_models.fetch import DEFAULT_MODEL, fetch
 from hanner_models.source import ConversionError
 from support.taggers import write_tagger
 
 
 class NetworkError(ConnectionError):
-    """As modelscope's."""
+    """Has the name of an error of modelscope."""
 
 
 class NotExistError(Exception):
-    """As modelscope's."""
+    """Has the name of an error of modelscope."""
 
 
 class RequestFailedError(Exception):
@@ -32,22 +32,22 @@ class RequestFailedError(Exception):
 
 @pytest.fixture
 def client(monkeypatch):
-    """Set `answer` to what snapshot_download returns or raises; `calls` says how it was called."""
-    played = SimpleNamespace(answer=None, calls=[])
+    """A fake client: snapshot_download returns or raises `answer` and records `calls`."""
+    fake = SimpleNamespace(answer=None, calls=[])
 
     def snapshot_download(model, **options):
-        played.calls.append((model, options))
-        if isinstance(played.answer, BaseException):
-            raise played.answer
-        return played.answer
+        fake.calls.append((model, options))
+        if isinstance(fake.answer, BaseException):
+            raise fake.answer
+        return fake.answer
 
     module = ModuleType("modelscope")
     module.snapshot_download = snapshot_download
     monkeypatch.setitem(sys.modules, "modelscope", module)
-    return played
+    return fake
 
 
-def test_what_was_downloaded_is_converted_and_says_where_it_is_from(client, tmp_path):
+def test_downloaded_model_is_converted_and_states_its_origin(client, tmp_path):
     client.answer = str(write_tagger(tmp_path / "cache"))
     out = tmp_path / "out"
     result = CliRunner().invoke(
@@ -60,12 +60,12 @@ def test_what_was_downloaded_is_converted_and_says_where_it_is_from(client, tmp_
     assert (manifest.source, manifest.revision, manifest.name) == ("iic/some-model", "v1", "out")
 
 
-def test_the_news_model_is_the_default(client, tmp_path, monkeypatch):
+def test_default_is_the_news_model(client, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     client.answer = NetworkError("no route")
     result = CliRunner().invoke(app, ["fetch"])
     assert result.exit_code == 2
-    assert client.calls[0][0] == DEFAULT
+    assert client.calls[0][0] == DEFAULT_MODEL
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,33 +75,33 @@ def chained(outer, inner):
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "message"),
     [
-        (NetworkError("x"), "cannot be reached; connect to the network"),
+        (NetworkError("x"), "cannot be reached; check the network"),
         (TimeoutError("x"), "cannot be reached"),
         (chained(ValueError("x"), NetworkError("y")), "cannot be reached"),
-        (NotExistError("x"), "the hub has no model iic/some-model with revision v1"),
-        (RequestFailedError(404), "the hub has no model"),
+        (NotExistError("x"), "the hub has no readable model iic/some-model with revision v1"),
+        (RequestFailedError(404), "the hub has no readable model"),
         (RequestFailedError(500), "could not be downloaded (HTTP 500)"),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
-def test_a_failure_is_one_sentence_that_says_what_to_do(client, error, sentence):
+def test_download_error_is_one_line_with_next_step(client, error, message):
     client.answer = error
     with pytest.raises(ConversionError) as caught:
         fetch("iic/some-model", "v1")
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_without_modelscope_the_extra_is_named(monkeypatch):
+def test_missing_modelscope_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "modelscope", None)
     with pytest.raises(ConversionError, match=re.escape(install_hint("models"))):
-        fetch(DEFAULT)
+        fetch(DEFAULT_MODEL)
 
 
 @pytest.mark.parametrize("model", ["", "name", "a/b/c", "../etc", "a/../b", "a b/c", "-x/y"])
-def test_what_is_no_id_never_reaches_the_hub(client, model):
+def test_invalid_id_is_not_sent_to_the_hub(client, model):
     with pytest.raises(ConversionError, match="owner/name"):
         hub.fetch(model)
     assert client.calls == []

@@ -1,4 +1,4 @@
-"""Rows of a fine-tune: ids and tags as the package will see the texts. No torch."""
+"""Batches of a fine-tune: ids and tags as at inference. No torch."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import span_bounds
 from hanner_inference.tokenization.tokens import TokenizerOptions
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.finetune.features import UNLABELLED, RowMaker, flat, prefixes
+from hanner_models.finetune.features import UNLABELLED, FeatureBuilder, drop_nested, label_prefixes
 from hanner_models.source import Source
 from support.encoders import SHAPE
 from support.packages import BIO, tiny_tokenizer
@@ -20,13 +20,13 @@ SENTENCES = [
 ]
 
 
-def maker(labels=BIO, max_length=32, **options):
+def make_builder(labels=BIO, max_length=32, **options):
     options = TokenizerOptions(lowercase=True, half_width=True, max_length=max_length, **options)
-    return RowMaker(Source({}, SHAPE, labels, tiny_tokenizer().to_str(), options))
+    return FeatureBuilder(Source({}, SHAPE, labels, tiny_tokenizer().to_str(), options))
 
 
-def read_back(tags, labels):
-    """Return type, first and last labelled token of each name that tags say."""
+def decode_tags(tags, labels):
+    """Return type, first and last labelled token of each entity in tags."""
     kept = tags[tags != UNLABELLED][None]
     _, starts, ends = span_bounds(kept, Labels(labels))
     kinds = Labels(labels).types
@@ -34,16 +34,15 @@ def read_back(tags, labels):
 
 
 @pytest.mark.parametrize("labels", [BIO, BIES])
-def test_tags_say_the_names_in_any_scheme(labels):
-    rows = maker(labels).rows(SENTENCES)
-    assert read_back(rows.tags[0], labels) == [("PER", 0, 2), ("LOC", 3, 5), ("ORG", 5, 9)]
-    assert [kind for kind, _, _ in read_back(rows.tags[1], labels)] == ["PER", "ORG"]
-    assert read_back(rows.tags[2], labels) == []
+def test_tags_mark_entities_in_any_scheme(labels):
+    rows = make_builder(labels).build(SENTENCES)
+    assert decode_tags(rows.tags[0], labels) == [("PER", 0, 2), ("LOC", 3, 5), ("ORG", 5, 9)]
+    assert [kind for kind, _, _ in decode_tags(rows.tags[1], labels)] == ["PER", "ORG"]
+    assert decode_tags(rows.tags[2], labels) == []
 
 
-def test_padding_has_no_tag_and_no_mask():
-    made = maker()
-    rows = made.rows(SENTENCES)
+def test_padding_is_unlabelled_and_masked():
+    rows = make_builder().build(SENTENCES)
     count = int(rows.attention_mask[2].sum())
     assert count == 4  # two characters and two special tokens
     assert (rows.tags[2, count - 2 :] == UNLABELLED).all()
@@ -53,17 +52,17 @@ def test_padding_has_no_tag_and_no_mask():
     assert rows.input_ids[2, count - 1] == tokenizer.token_to_id("[SEP]")
 
 
-def test_where_first_pieces_are_labelled_the_others_have_no_tag():
-    rows = maker(label_mask="first").rows([Sentence("用IBM公司", (Span("ORG", 1, 6),))])
+def test_only_first_pieces_are_labelled_if_the_model_does_so():
+    rows = make_builder(label_mask="first").build([Sentence("用IBM公司", (Span("ORG", 1, 6),))])
     # IBM is three pieces, of which one is labelled
     assert (rows.tags[0] == UNLABELLED).tolist() == [False, False, True, True, False, False]
-    assert read_back(rows.tags[0], BIO) == [("ORG", 1, 4)]
+    assert decode_tags(rows.tags[0], BIO) == [("ORG", 1, 4)]
 
 
-def test_long_texts_become_several_rows_that_hold_whole_names():
+def test_long_texts_are_split_outside_entities():
     name = Span("PER", 12, 18)
     text = "一二三四五六七八九。一二三四五六七八九十。" + "好" * 40
-    parts = maker(max_length=16).usable([Sentence(text, (name,))])
+    parts = make_builder(max_length=16).prepare([Sentence(text, (name,))])
     assert "".join(part.text for part in parts) == text
     assert all(len(part.text) <= 14 for part in parts)
     found = [part.text[s.start : s.end] for part in parts for s in part.spans]
@@ -71,28 +70,28 @@ def test_long_texts_become_several_rows_that_hold_whole_names():
     assert parts[0].text.endswith("。")
 
 
-def test_a_name_longer_than_a_row_is_cut_and_not_lost():
-    parts = maker(max_length=16).usable([Sentence("好" * 40, (Span("PER", 0, 40),))])
+def test_entity_longer_than_a_row_is_split():
+    parts = make_builder(max_length=16).prepare([Sentence("好" * 40, (Span("PER", 0, 40),))])
     assert [len(part.text) for part in parts] == [14, 14, 12]
     assert parts[0].spans == (Span("PER", 0, 14),)
 
 
-def test_texts_without_tokens_are_left_out():
-    assert maker().usable([Sentence(" \n", ()), SENTENCES[2]]) == [SENTENCES[2]]
+def test_texts_without_tokens_are_dropped():
+    assert make_builder().prepare([Sentence(" \n", ()), SENTENCES[2]]) == [SENTENCES[2]]
 
 
-def test_of_names_that_overlap_the_longest_stays():
+def test_longest_of_overlapping_entities_is_kept():
     nested = Sentence("北京大学", (Span("LOC", 0, 2), Span("ORG", 0, 4), Span("X", 3, 4)))
-    assert flat(nested).spans == (Span("ORG", 0, 4),)
+    assert drop_nested(nested).spans == (Span("ORG", 0, 4),)
 
 
 @pytest.mark.parametrize(("scheme", "expected"), [("BI", "B BI BIII"), ("BIES", "S BE BIIE"), ("BMES", "S BE BMME")])
-def test_prefixes(scheme, expected):
-    assert [prefixes(count, scheme) for count in (1, 2, 4)] == expected.split()
-    assert prefixes(0, scheme) == ""
+def test_label_prefixes(scheme, expected):
+    assert [label_prefixes(count, scheme) for count in (1, 2, 4)] == expected.split()
+    assert label_prefixes(0, scheme) == ""
 
 
-def test_rows_end_where_the_model_ends():
-    rows = maker(max_length=16).rows([Sentence("好" * 40, (Span("PER", 0, 40),))])
+def test_rows_are_truncated_to_the_models_length():
+    rows = make_builder(max_length=16).build([Sentence("好" * 40, (Span("PER", 0, 40),))])
     assert rows.input_ids.shape == (1, 16)
     assert np.count_nonzero(rows.tags != UNLABELLED) == 14

@@ -1,20 +1,20 @@
-"""Heads for other types: what is the same is kept, what is new starts from its like."""
+"""Base models, labels and options of a fine-tune."""
 
 import numpy as np
 import pytest
 
 from hanner_inference.decoding.labels import Labels
 from hanner_models.data.datasets import DataError, Sentence, Span
-from hanner_models.finetune.base_model import open_base
-from hanner_models.finetune.labels import labels_for, relabel, types_of
-from hanner_models.finetune.options import OptionError, Options
+from hanner_models.finetune.base_model import open_base_model
+from hanner_models.finetune.labels import entity_types, relabel, target_labels
+from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import ConversionError, read_source
 from support.packages import BIO
 from support.taggers import write_tagger
 
 
-def test_the_same_types_keep_the_labels_in_their_order():
-    assert labels_for(["ORG", "LOC", "PER"], BIO) == BIO
+def test_same_types_keep_order_of_labels():
+    assert target_labels(["ORG", "LOC", "PER"], BIO) == BIO
 
 
 @pytest.mark.parametrize(
@@ -27,44 +27,44 @@ def test_the_same_types_keep_the_labels_in_their_order():
         (["X"], ("O", "B-X"), "O B-X I-X"),
     ],
 )
-def test_new_labels_are_of_the_base_scheme(types, base, expected):
-    labels = labels_for(types, base)
+def test_new_labels_use_the_base_scheme(types, base, expected):
+    labels = target_labels(types, base)
     assert labels == tuple(expected.split())
     Labels(labels)
 
 
-def test_data_without_names_teaches_nothing():
+def test_data_without_entities_is_rejected():
     with pytest.raises(DataError, match="no entities"):
-        types_of([Sentence("好", ())])
-    assert types_of([Sentence("马云", (Span("PER", 0, 2), Span("B", 0, 1)))]) == ["B", "PER"]
+        entity_types([Sentence("好", ())])
+    assert entity_types([Sentence("马云", (Span("PER", 0, 2), Span("B", 0, 1)))]) == ["B", "PER"]
 
 
-def test_rows_of_labels_that_stay_are_kept_and_others_are_the_mean_of_their_like(tmp_path):
+def test_known_labels_keep_weights_and_new_ones_start_from_means(tmp_path):
     source = read_source(write_tagger(tmp_path / "tagger"))
-    labels = labels_for(["ORG", "疾病"], source.labels)
-    made = relabel(source, labels)
-    old, new = source.weights, made.weights
-    assert made.labels == ("O", "B-ORG", "I-ORG", "B-疾病", "I-疾病")
+    labels = target_labels(["ORG", "疾病"], source.labels)
+    result = relabel(source, labels)
+    old, new = source.weights, result.weights
+    assert result.labels == ("O", "B-ORG", "I-ORG", "B-疾病", "I-疾病")
     for name in ("linear.weight", "linear.bias", "crf.start_transitions"):
         np.testing.assert_array_equal(new[name][:3], old[name][[0, 5, 6]])
         np.testing.assert_allclose(new[name][3], old[name][[1, 3, 5]].mean(axis=0), rtol=1e-6)
         np.testing.assert_allclose(new[name][4], old[name][[2, 4, 6]].mean(axis=0), rtol=1e-6)
-    table, made_table = old["crf.transitions"], new["crf.transitions"]
-    np.testing.assert_array_equal(made_table[:3, :3], table[np.ix_([0, 5, 6], [0, 5, 6])])
-    # within the new type: as within the old ones; from another type: as between two of those
-    assert made_table[3, 4] == pytest.approx(np.mean([table[1, 2], table[3, 4], table[5, 6]]), rel=1e-5)
-    assert made_table[1, 4] == pytest.approx(np.mean([table[5, 2], table[5, 4]]), rel=1e-5)
+    old_table, new_table = old["crf.transitions"], new["crf.transitions"]
+    np.testing.assert_array_equal(new_table[:3, :3], old_table[np.ix_([0, 5, 6], [0, 5, 6])])
+    # within the new type: the mean within old types; from another type: the mean between old types
+    assert new_table[3, 4] == pytest.approx(np.mean([old_table[1, 2], old_table[3, 4], old_table[5, 6]]), rel=1e-5)
+    assert new_table[1, 4] == pytest.approx(np.mean([old_table[5, 2], old_table[5, 4]]), rel=1e-5)
     assert new["embeddings.LayerNorm.weight"] is old["embeddings.LayerNorm.weight"]
     assert {value.dtype for value in new.values()} == {np.dtype(np.float32)}
 
 
-def test_labels_that_are_the_same_change_nothing(tmp_path):
+def test_relabel_with_same_labels_changes_nothing(tmp_path):
     source = read_source(write_tagger(tmp_path / "tagger"))
     assert relabel(source, source.labels) is source
 
 
-def test_the_bundled_package_can_be_started_from():
-    base = open_base("default")
+def test_bundled_package_is_a_base_model():
+    base = open_base_model("default")
     assert base.package is not None
     assert base.name == base.package.id
     assert base.source.labels == base.package.manifest.labels
@@ -72,16 +72,16 @@ def test_the_bundled_package_can_be_started_from():
     assert base.source.training["licences"]
 
 
-def test_a_training_runs_folder_is_its_tagger(tmp_path):
+def test_folder_of_training_run_is_a_base_model(tmp_path):
     write_tagger(tmp_path / "run" / "tagger")
-    assert open_base(tmp_path / "run").source.labels == BIO
+    assert open_base_model(tmp_path / "run").source.labels == BIO
 
 
-def test_what_cannot_be_started_from_is_refused(tmp_path, tiny_package):
-    with pytest.raises(ConversionError, match="there is no folder"):
-        open_base(tmp_path / "nothing")
-    with pytest.raises(ConversionError, match="give the folder that it was made from"):
-        open_base(tiny_package)
+def test_unusable_base_model_is_rejected(tmp_path, tiny_package):
+    with pytest.raises(ConversionError, match="does not exist"):
+        open_base_model(tmp_path / "nothing")
+    with pytest.raises(ConversionError, match="give the folder that it was converted from"):
+        open_base_model(tiny_package)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +96,15 @@ def test_what_cannot_be_started_from_is_refused(tmp_path, tiny_package):
         {"epochs": 1, "steps": 1},
     ],
 )
-def test_options_that_cannot_be_are_refused_with_their_name(wrong):
+def test_error_names_invalid_option(wrong):
     with pytest.raises(OptionError, match="--" + next(iter(wrong)).replace("_", "-")):
-        Options(**wrong)
+        FinetuneOptions(**wrong)
 
 
-def test_defaults_follow_method_and_width():
-    assert Options().peak(256) > Options().peak(768)
-    assert Options(lora=True).peak(768) > Options().peak(768)
-    assert Options(learning_rate=1e-3).peak(768) == 1e-3
-    assert Options(steps=7).total(100) == 7
-    assert Options(epochs=0.5).total(100) == 50
-    assert Options().total(3) > 3
+def test_defaults_depend_on_method_and_width():
+    assert FinetuneOptions().peak_learning_rate(256) > FinetuneOptions().peak_learning_rate(768)
+    assert FinetuneOptions(lora=True).peak_learning_rate(768) > FinetuneOptions().peak_learning_rate(768)
+    assert FinetuneOptions(learning_rate=1e-3).peak_learning_rate(768) == 1e-3
+    assert FinetuneOptions(steps=7).total_steps(100) == 7
+    assert FinetuneOptions(epochs=0.5).total_steps(100) == 50
+    assert FinetuneOptions().total_steps(3) > 3

@@ -1,4 +1,4 @@
-"""What a graph was built from can be read back out of it."""
+"""Weights can be read from the graphs that were built from them."""
 
 from dataclasses import replace
 from functools import partial
@@ -9,15 +9,15 @@ import pytest
 
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL
-from hanner_models.conversion.graph import Float, build
+from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import SMOOTHING, Smooth, calibrate_smooth
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
 
 
 def folded(weights):
-    """The weights as a graph has them: the vector of token type 0 is in the positions."""
+    """Return the weights as in a graph: the vector of token type 0 is included in the positions."""
     types = weights["embeddings.token_type_embeddings.weight"]
     positions = weights["embeddings.position_embeddings.weight"] + types[0]
     return weights | {
@@ -34,14 +34,14 @@ def static(weights, shape):
 
 
 def smooth(kind, weights, shape):
-    found = calibrate_smooth(weights, shape, [SAMPLE], strength=SMOOTHING[kind])
-    return Smooth(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+    found = calibrate_smoothquant(weights, shape, [SAMPLE], strength=MIGRATION_STRENGTH[kind])
+    return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
 
 
 @pytest.mark.parametrize(
-    ("linear", "exact"),
+    ("linear", "tolerance"),
     [
-        (lambda *_: Float(), 1e-6),
+        (lambda *_: Fp32(), 1e-6),
         (static, 0.02),
         (lambda *_: TokenInt8(), 0.02),
         (partial(smooth, "smooth"), 0.06),
@@ -49,15 +49,17 @@ def smooth(kind, weights, shape):
     ],
 )
 @pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS, WITH_RELU], ids=["plain", "bigrams", "relu"])
-def test_the_weights_come_back(linear, exact, shape):
+def test_weights_survive_a_round_trip(linear, tolerance, shape):
     weights = random_weights(shape=shape)
-    found, back = read_weights(build(weights, shape, linear(weights, shape)))
-    assert back == replace(shape, epsilon=pytest.approx(shape.epsilon))
+    found, found_shape = read_weights(build(weights, shape, linear(weights, shape)))
+    assert found_shape == replace(shape, epsilon=pytest.approx(shape.epsilon))
     assert found.keys() == weights.keys()
     for name, value in folded(weights).items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=exact * np.abs(value).max() + 1e-7, err_msg=name)
+        np.testing.assert_allclose(
+            found[name], value, rtol=0, atol=tolerance * np.abs(value).max() + 1e-7, err_msg=name
+        )
 
 
-def test_a_graph_of_another_hand_is_refused(tiny_package):
+def test_foreign_graph_is_rejected(tiny_package):
     with pytest.raises(UnsupportedGraph, match=r"has no constant embeddings\.positions"):
         read_weights(onnx.load(tiny_package / MODEL))

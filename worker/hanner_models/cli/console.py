@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and how they end."""
+"""What the commands share: the console for their output, and exits with an error message."""
 
 import sys
 from typing import NoReturn
@@ -6,15 +6,15 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-_WIDE = 160
+_PIPE_WIDTH = 160
 
 
 def output() -> Console:
-    """Return a console that breaks no lines where nobody looks: what is piped is read by programs."""
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    """Return a console for stdout. It is wide if stdout is not a terminal, so that programs read whole lines."""
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 
 def stop(problem: Exception | str, code: int = 2) -> NoReturn:
-    """Print one sentence and end."""
+    """Print an error message to stderr and exit."""
     print(f"hanner: {problem}", file=sys.stderr)
     raise typer.Exit(code)

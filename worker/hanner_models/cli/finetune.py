@@ -14,58 +14,61 @@ from hanner_models.cli.console import output, stop
 def finetune(
     base: Annotated[
         str,
-        typer.Argument(help="Where to start: `default`, or the folder of a package, a training run, a tagger."),
+        typer.Argument(help="Model to start from: `default`, or the folder of a package, a training run or a tagger."),
     ],
-    data: Annotated[Path, typer.Argument(help="Labelled sentences to learn from: JSONL, or columns as in CoNLL.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the package to make.")],
+    data: Annotated[Path, typer.Argument(help="Labelled sentences for training: JSONL, or columns as in CoNLL.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the package to create.")],
     dev: Annotated[
         Path | None,
-        typer.Option(help="Labelled sentences to choose weights by and to measure with."),
+        typer.Option(help="Labelled sentences for choosing the best weights and for the evaluation."),
     ] = None,
-    hold_out: Annotated[float, typer.Option(help="Share of DATA to use so if there is no --dev; 0: none.")] = 0.1,
+    hold_out: Annotated[
+        float, typer.Option(help="Share of DATA to use as --dev if that is not given; 0 to use none.")
+    ] = 0.1,
     lora: Annotated[
-        bool, typer.Option("--lora", help="Train low-rank adapters and the head, not all weights.")
+        bool, typer.Option("--lora", help="Train low-rank adapters and the head instead of all weights.")
     ] = False,
-    epochs: Annotated[float | None, typer.Option(help="Times each sentence is seen.", show_default="5")] = None,
-    steps: Annotated[int | None, typer.Option(help="Batches to learn from, instead of --epochs.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the data.", show_default="5")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of batches, instead of --epochs.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Highest learning rate.", show_default="by method and width of the encoder")
+        float | None,
+        typer.Option(help="Peak learning rate.", show_default="by method and width of the encoder"),
     ] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.")] = 1024,
-    blend: Annotated[float, typer.Option(help="Share of the tuned weights; the rest is the base's.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 1,
-    name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name if not given.")] = None,
-    scheme: Annotated[str, typer.Option(help="Scales of activations: static, smooth, token, auto.")] = "auto",
+    batch_tokens: Annotated[int, typer.Option(help="Maximum tokens per batch, padding included.")] = 1024,
+    blend: Annotated[float, typer.Option(help="Share of the tuned weights; the rest is the base's weights.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,
+    name: Annotated[str | None, typer.Option(help="Name of the model. Default: the name of the folder.")] = None,
+    scheme: Annotated[str, typer.Option(help="Scaling of activations: static, smooth, token or auto.")] = "auto",
     force: Annotated[
-        bool, typer.Option("--force", help="Write the package even if INT8 is too far from FP32.")
+        bool, typer.Option("--force", help="Write the package even if INT8 differs too much from FP32.")
     ] = False,
 ) -> None:
-    """Teach a model with labelled sentences of your own, and make a package of it: train, merge, quantise, verify.
+    """Fine-tune a model on your own labelled sentences and convert it to a package.
 
-    Interrupt it at any time: the same command goes on from the last checkpoint.
+    An interrupted run continues from its last checkpoint when the command is repeated.
     """
     try:
         from hanner_models.conversion.convert import Scheme  # noqa: PLC0415
-        from hanner_models.finetune.job import Job  # noqa: PLC0415
-        from hanner_models.finetune.options import Options  # noqa: PLC0415
+        from hanner_models.finetune.options import FinetuneOptions  # noqa: PLC0415
+        from hanner_models.finetune.run import FinetuneRun  # noqa: PLC0415
     except ImportError as error:
         missing = getattr(error, "name", None) or "a library"
         stop(f"{missing} is not installed; fine-tuning needs it: {install_hint('models')}")
     if scheme not in get_args(Scheme):
-        stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, and is {scheme!r}")
+        stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, but is {scheme!r}")
     stderr = Console(stderr=True)
     try:
-        options = Options(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
-        job = Job(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force)
-        outcome = job.finish(lambda words: stderr.print(words, highlight=False))
+        options = FinetuneOptions(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
+        run = FinetuneRun(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force)
+        result = run.run(lambda step: stderr.print(step, highlight=False))
     except HannerError as error:
         stop(error)
     except KeyboardInterrupt:
-        stop(f"interrupted; the same command goes on from the last checkpoint, in {out}.run", code=130)
+        stop(f"interrupted; run the same command again to continue from the last checkpoint in {out}.run", code=130)
     from hanner_models.evaluation.report import comparison_table, print_package  # noqa: PLC0415
 
     console = output()
-    print_package(outcome.package, console)
-    if outcome.measured:
-        console.print("\non sentences it did not learn from:")
-        console.print(comparison_table(outcome.measured))
+    print_package(result.package, console)
+    if result.evaluations:
+        console.print("\nOn sentences that were not used for training:")
+        console.print(comparison_table(result.evaluations))

@@ -1,1 +1,1 @@
-"""From a trained checkpoint to a verified model package."""
+"""Convert a trained tagger to a verified INT8 model package."""

@@ -1,7 +1,7 @@
-"""Texts for calibration and verification: the sentences that come with hanner, and batches of tokens from any texts.
+"""Texts for calibration and verification: the built-in sentences, and batches of tokens from any texts.
 
-All of `sentences.txt` was written for this project: in the manner of news, chats, résumés, reports, medical notes and
-shops, the demo's article, and the templates of training filled with well-known names.
+All of `sentences.txt` was written for this project: in the style of news, chats, résumés, reports, medical notes and
+shops, the demo's article, and the training templates filled with well-known names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,44 +17,44 @@ from hanner_inference.tokenization.tokens import TextTokenizer
 from hanner_models.source import Source
 
 BUILT_IN = "built-in sentences"
-_HELD_OUT = 3
-"""Of so many built-in sentences one is for verification and the others for calibration."""
+_VERIFICATION_STRIDE = 3
+"""Every third built-in sentence is for verification, the others are for calibration."""
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledBatch:
-    """A batch, and where its labelled tokens stand: for each row, indices that count the special token before it."""
+class TokenisedBatch:
+    """A batch, and for each row the positions of its labelled tokens, counted from [CLS]."""
 
     batch: Batch
     labelled: list[NDArray[np.int64]]
 
 
 def built_in_sentences() -> list[str]:
-    """Return the sentences that come with hanner."""
+    """Return all sentences that are included in hanner."""
     text = (files("hanner_models.conversion") / "sentences.txt").read_text("utf-8")
     return [line for line in text.split("\n") if line]
 
 
-def for_calibration() -> list[str]:
-    """Return the built-in sentences that ranges are taken from."""
-    return [text for number, text in enumerate(built_in_sentences()) if number % _HELD_OUT]
+def calibration_texts() -> list[str]:
+    """Return the built-in sentences for calibration."""
+    return [text for number, text in enumerate(built_in_sentences()) if number % _VERIFICATION_STRIDE]
 
 
-def for_verification() -> list[str]:
-    """Return the other built-in sentences."""
-    return built_in_sentences()[::_HELD_OUT]
+def verification_texts() -> list[str]:
+    """Return the built-in sentences for verification; none of them is used for calibration."""
+    return built_in_sentences()[::_VERIFICATION_STRIDE]
 
 
-def batches(source: Source, texts: Sequence[str], rows: int = 16) -> Iterator[LabelledBatch]:
-    """Tokenise texts, cut at the model's length, into padded batches; those of like length go together."""
+def make_batches(source: Source, texts: Sequence[str], rows: int = 16) -> Iterator[TokenisedBatch]:
+    """Yield texts as padded batches of tokens, truncated to the model's length, sorted by length."""
     tokenizer = TextTokenizer(source.tokenizer, source.options)
-    longest = source.options.max_length - SPECIAL_TOKENS
+    max_tokens = source.options.max_length - SPECIAL_TOKENS
     encoded = sorted((tokenizer.encode(text) for text in texts), key=len)
     for begin in range(0, len(encoded), rows):
         part = encoded[begin : begin + rows]
-        lengths = np.array([min(len(tokens), longest) + SPECIAL_TOKENS for tokens in part], dtype=np.int64)
+        lengths = np.array([min(len(tokens), max_tokens) + SPECIAL_TOKENS for tokens in part], dtype=np.int64)
         input_ids = np.zeros((len(part), int(lengths.max())), dtype=np.int64)
         for row, tokens in enumerate(part):
-            input_ids[row, : lengths[row]] = [tokenizer.cls_id, *tokens.ids[:longest], tokenizer.sep_id]
-        labelled = [tokens.labelled[tokens.labelled < longest] + 1 for tokens in part]
-        yield LabelledBatch(Batch(input_ids, lengths), labelled)
+            input_ids[row, : lengths[row]] = [tokenizer.cls_id, *tokens.ids[:max_tokens], tokenizer.sep_id]
+        labelled = [tokens.labelled[tokens.labelled < max_tokens] + 1 for tokens in part]
+        yield TokenisedBatch(Batch(input_ids, lengths), labelled)

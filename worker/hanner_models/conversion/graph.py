@@ -1,66 +1,48 @@
-"""Builds the ONNX graph of a BERT tagger straight from its weights, in FP32 or INT8. Imports onnx, no torch.
+"""Build the ONNX graph of a BERT tagger directly from its weights, in FP32 or INT8. Imports onnx, not torch.
 
-The graph is written, not exported and rewritten: no tracer, no pattern matching, the same on every version of
-transformers. What each operator does is in ONNX's operator reference and ONNX Runtime's ContribOperators.md.
+The graph is not exported and rewritten: there is no tracer and no pattern matching, and it is the same for every
+version of transformers. The operators are described in ONNX's operator reference and in ONNX Runtime's
+ContribOperators.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Activation = Literal["gelu", "relu"]
-Weights = Mapping[str, NDArray[np.float32]]
-"""Parameters by the names of transformers' BertModel, and `linear.weight`, `linear.bias` of the head."""
+from hanner_models.source.architecture import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, EncoderShape, Weights
 
 _OPSET = 17
 _END = 2**62
-"""As the end of a slice: up to the last."""
+"""The end of a slice that includes the last element."""
 CONTRIB = "com.microsoft"
-BIGRAM_FACTOR = 31_337
-"""Turns a bigram into a row of the table of bigrams, see encoder.py; a prime."""
-BIGRAM_TABLE, BIGRAM_PROJECTION = "embeddings.bigrams.table.weight", "embeddings.bigrams.projection.weight"
 _MASKED = np.float32(-10000.0)
-"""Added to the attention scores of padding: exp() of it is exactly 0 in FP32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What the weights do not say about the encoder."""
-
-    layers: int
-    heads: int
-    epsilon: float = 1e-12
-    max_length: int = 512
-    bigrams: bool = False
-    """Whether tokens also have vectors of their bigrams, see encoder.py."""
-    activation: Activation = "gelu"
-    """Between the two feed-forward layers."""
+"""Added to the attention scores of padding; its exp() is exactly 0 in FP32."""
 
 
 class Linear(Protocol):
-    """Writes the nodes of a linear layer, in FP32 or INT8."""
+    """Adds the nodes of linear layers and embeddings to a graph, in FP32 or INT8."""
 
     def quantise(self, graph: "Graph", name: str, source: str) -> tuple[str, ...]:
-        """Prepare `source` once for all layers that read it."""
+        """Prepare the tensor `source` once for all layers that read it; return the names of the results."""
         ...
 
     def multiply(self, graph: "Graph", name: str, source: tuple[str, ...], weight: NDArray[np.float32],
                  bias: NDArray[np.float32]) -> str:  # fmt: skip
-        """Multiply what `quantise` returned by `weight` [in, out], add `bias` [out], return the output's name."""
+        """Multiply the tensors that `quantise` returned by `weight` [in, out], add `bias` [out]; return the name."""
         ...
 
     def embed(self, graph: "Graph", ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
-        """Look up rows of `table` [rows, width]; `name` is put before the names of its nodes."""
+        """Look up rows of `table` [rows, width]; `name` is the prefix of the node names."""
         ...
 
 
 class Graph:
-    """Collects nodes and constants; every name is given by its place in the network, so graphs can be compared."""
+    """Collects nodes and constants. All names follow from positions in the network, so that graphs can be compared."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -73,18 +55,18 @@ class Graph:
         return name
 
     def split(self, source: str, names: Sequence[str]) -> None:
-        """Add a node that cuts `source` along its first axis into as many outputs of size 1 as there are names."""
+        """Add a node that splits `source` along its first axis into one output of size 1 per name."""
         sizes = self.constant(f"split.{len(names)}", np.ones(len(names), dtype=np.int64))
         self.nodes.append(helper.make_node("Split", [source, sizes], list(names), name=f"{source}.split", axis=0))
 
     def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
-        """Add a constant once and return its name."""
+        """Add a constant unless it exists, and return its name."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def model(self, labels: int) -> onnx.ModelProto:
-        """Return the finished, checked model."""
+        """Return the model with `labels` logits per token."""
         ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "length"]) for n in INPUTS]
         logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", "length", labels])
         graph = helper.make_graph(self.nodes, "hanner", ids, [logits, *self.outputs], list(self.constants.values()))
@@ -96,11 +78,11 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 
 
-class Float:
-    """Linear layers in FP32: the reference."""
+class Fp32:
+    """Linear layers in FP32, the reference for INT8."""
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
-        """Leave the source as it is."""
+        """Return the source unchanged."""
         del graph, name
         return (source,)
 
@@ -116,32 +98,21 @@ class Float:
         return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], f"{name}.words")
 
 
-def parameter_names(shape: Shape) -> set[str]:
-    """List the weights that `build` reads."""
-    norms = {"embeddings.LayerNorm"}
-    dense = {"linear"}
-    for layer in (f"encoder.layer.{number}" for number in range(shape.layers)):
-        norms |= {f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"}
-        dense |= {f"{layer}.attention.self.{part}" for part in ("query", "key", "value")}
-        dense |= {f"{layer}.{part}" for part in ("attention.output.dense", "intermediate.dense", "output.dense")}
-    tables = {f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")}
-    if shape.bigrams:
-        tables |= {BIGRAM_TABLE, BIGRAM_PROJECTION}
-    return tables | {f"{name}.{part}" for name in norms | dense for part in ("weight", "bias")}
+def build(weights: Weights, shape: EncoderShape, linear: Linear) -> onnx.ModelProto:
+    """Return a model with inputs input_ids and attention_mask, int64 [rows, length], and output logits.
 
-
-def build(weights: Weights, shape: Shape, linear: Linear) -> onnx.ModelProto:
-    """Build input_ids and attention_mask, int64 [rows, length] -> logits, float32 [rows, length, labels]."""
+    Logits are float32 [rows, length, labels].
+    """
     return _Writer(Graph(), weights, shape, linear).write()
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes the network into a graph, part by part; each part returns the name of its output."""
+    """Adds the network to a graph, part by part. Each method returns the name of its output."""
 
     graph: Graph
     weights: Weights
-    shape: Shape
+    shape: EncoderShape
     linear: Linear
 
     def write(self) -> onnx.ModelProto:
@@ -149,7 +120,7 @@ class _Writer:
         mask = self._mask()
         for layer in range(self.shape.layers):
             states = self._layer(f"encoder.layer.{layer}", states, mask)
-        # The head is a few columns wide: INT8 would save nothing there and cost precision where it counts.
+        # The head has few columns: INT8 would save no time and cost precision.
         graph, weights = self.graph, self.weights
         logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
         graph.node("Add", [logits, graph.constant("linear.bias", weights["linear.bias"])], OUTPUT)
@@ -160,7 +131,7 @@ class _Writer:
         words = self.linear.embed(graph, "input_ids", weights["embeddings.word_embeddings.weight"])
         if self.shape.bigrams:
             words = graph.node("Add", [words, self._bigrams()], "embeddings.both")
-        # All tokens are of type 0: its vector is added to the positions once, here.
+        # All tokens are of type 0, so its vector is added to the positions in advance.
         positions = weights["embeddings.position_embeddings.weight"][: self.shape.max_length]
         positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
         table = graph.constant("embeddings.positions", positions)
@@ -170,7 +141,7 @@ class _Writer:
         return self._norm("embeddings.LayerNorm", graph.node("Add", [words, used], "embeddings.sum"))
 
     def _bigrams(self) -> str:
-        """Do as encoder.Bigrams: look up the row of each token with its left neighbour, and that with its right one."""
+        """Compute BigramEmbedding: look up the rows of each token's bigrams with its left and its right neighbour."""
         graph, weights = self.graph, self.weights
         name = "embeddings.bigrams"
         kept = graph.node("Mul", ["input_ids", "attention_mask"], f"{name}.kept")
@@ -191,9 +162,9 @@ class _Writer:
         return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
 
     def _mask(self) -> str:
-        """Return what is added to the attention scores: 0 for tokens, _MASKED for padding, [rows, 1, length, length].
+        """Compute what is added to attention scores [rows, 1, length, length]: 0 for tokens, _MASKED for padding.
 
-        One row of it would do, but repeating that once is cheaper than having each layer's Add repeat it.
+        One row would suffice, but expanding it once is cheaper than broadcasting it in each layer's Add.
         """
         graph = self.graph
         kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
@@ -221,7 +192,7 @@ class _Writer:
         return self.graph.node("Gelu", [source], f"{name}.gelu", domain=CONTRIB)
 
     def _attention(self, name: str, source: tuple[str, ...], mask: str) -> str:
-        """Self-attention with Q, K and V in one product; the scores' scale is folded into Q."""
+        """Compute self-attention with Q, K and V in one product; the scale of the scores is folded into Q."""
         graph, heads = self.graph, self.shape.heads
         hidden = len(self.weights[f"{name}.query.bias"])
         product = self.linear.multiply(graph, f"{name}.qkv", source, *self._qkv(name, hidden // heads))
@@ -232,7 +203,7 @@ class _Writer:
             f"{name}.turned",
             perm=[2, 0, 3, 1, 4],
         )
-        query, key, value = self._thirds(name, turned)
+        query, key, value = self._split_qkv(name, turned)
         scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=CONTRIB, transB=1)
         shares = graph.node("Softmax", [graph.node("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
         mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
@@ -240,8 +211,8 @@ class _Writer:
         whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
         return graph.node("Reshape", [back, whole], f"{name}.context")
 
-    def _thirds(self, name: str, turned: str) -> list[str]:
-        """Split along the first axis; three times Gather takes longer."""
+    def _split_qkv(self, name: str, turned: str) -> list[str]:
+        """Split along the first axis; one Split is faster than three Gathers."""
         first = self.graph.constant("attention.first", np.array([0], dtype=np.int64))
         parts = [f"{name}.{part}" for part in ("query", "key", "value")]
         self.graph.split(turned, [f"{part}.whole" for part in parts])
@@ -259,7 +230,7 @@ class _Writer:
         return self.linear.multiply(self.graph, name, source, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
 
     def _norm(self, name: str, source: str, *, skip: str | None = None) -> str:
-        """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization takes ten times as long."""
+        """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization is ten times slower."""
         graph = self.graph
         parameters = [graph.constant(f"{name}.{part}", self.weights[f"{name}.{part}"]) for part in ("weight", "bias")]
         if skip is not None:

@@ -1,8 +1,7 @@
-"""Reads the weights of a BERT tagger back out of a graph that graph.build wrote. Imports onnx, no torch.
+"""Read the weights of a BERT tagger from a graph that graph.build wrote. Imports onnx, not torch.
 
-Constants are named after the parameters they came from, so nothing has to be guessed. INT8 values are multiplied by
-their scales: what comes back is what the graph computes with, rounded as it is there. Factors that smooth.py moved into
-the weights are taken out again.
+Constants are named after their parameters. INT8 values are multiplied by their scales, so the result has the precision
+of the graph. Factors that smoothquant.py moved into the weights are removed.
 """
 
 from collections.abc import Mapping
@@ -14,28 +13,28 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from hanner_models.conversion.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Activation, Shape
-from hanner_models.conversion.smoothquant import smoothed
+from hanner_models.conversion.smoothquant import smoothed_name
+from hanner_models.source.architecture import BIGRAM_PROJECTION, BIGRAM_TABLE, Activation, EncoderShape
 
 _SOURCES = {
     "attention.output.dense": "attention.self.context",
     "intermediate.dense": "attention.output.LayerNorm",
     "output.dense": "intermediate.{activation}",
 }
-"""Which tensor of a layer each of its linear layers reads."""
+"""The input tensor of each linear layer, both relative to the encoder layer."""
 
 
-class UnsupportedGraph(ValueError):  # noqa: N818 - named for what is wrong
+class UnsupportedGraph(ValueError):  # noqa: N818 - its name says what is wrong
     """The graph was not written by graph.build."""
 
 
-def read_weights(model: onnx.ModelProto) -> tuple[dict[str, NDArray[np.float32]], Shape]:
-    """Return the weights by the names of transformers' BertModel, with `linear.*` of the head, and the shape.
+def read_weights(model: onnx.ModelProto) -> tuple[dict[str, NDArray[np.float32]], EncoderShape]:
+    """Return the weights by the names of transformers' BertModel, with `linear.*` for the head, and the shape.
 
-    Positions come with the vector of token type 0 added to them, and the only token type is zero.
+    The vector of token type 0 is included in the position embeddings; the only token type is zero.
 
     Raises:
-        UnsupportedGraph: a constant is missing; the message names it.
+        UnsupportedGraph: a constant is missing; the message names it and has no subject, the caller adds it.
     """
     return _Reader({each.name: each for each in model.graph.initializer}, model).read()
 
@@ -45,16 +44,16 @@ class _Reader:
     constants: Mapping[str, onnx.TensorProto]
     model: onnx.ModelProto
 
-    def read(self) -> tuple[dict[str, NDArray[np.float32]], Shape]:
+    def read(self) -> tuple[dict[str, NDArray[np.float32]], EncoderShape]:
         positions = self._array("embeddings.positions")
         heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
-        shape = Shape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())
+        shape = EncoderShape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())
         weights = {
             "embeddings.word_embeddings.weight": self._table("embeddings"),
             "embeddings.position_embeddings.weight": positions,
             "embeddings.token_type_embeddings.weight": np.zeros((1, positions.shape[1]), dtype=np.float32),
             **self._plain("embeddings.LayerNorm"),
-            **self._dense("linear", ""),  # which is never smoothed
+            **self._dense("linear", ""),  # the head is never smoothed
         }
         if bigrams:
             weights[BIGRAM_TABLE] = self._table("embeddings.bigrams")
@@ -85,7 +84,7 @@ class _Reader:
         raise UnsupportedGraph("has no LayerNormalization")
 
     def _activation(self) -> Activation:
-        # A ReLU before static INT8 has no node of its own.
+        # With static scales, a ReLU is part of the quantisation and has no node.
         return "gelu" if any(node.op_type == "Gelu" for node in self.model.graph.node) else "relu"
 
     def _table(self, name: str) -> NDArray[np.float32]:
@@ -98,11 +97,11 @@ class _Reader:
         return {f"{name}.{part}": self._array(f"{name}.{part}") for part in ("weight", "bias")}
 
     def _matrix(self, name: str, source: str) -> NDArray[np.float32]:
-        """Return a linear layer's weight [in, out], given the tensor that it reads."""
+        """Return the weight [in, out] of a linear layer that reads the tensor `source`."""
         weight: NDArray[np.float32] = self._array(f"{name}.weight")
         if weight.dtype == np.int8:
             weight = weight * self._array(f"{name}.scales")
-        if (inverse := f"{smoothed(source)}.by") in self.constants:
+        if (inverse := f"{smoothed_name(source)}.by") in self.constants:
             weight = weight * self._array(inverse)[:, None]
         return weight
 
@@ -110,7 +109,7 @@ class _Reader:
         return {f"{name}.weight": self._matrix(name, source).T, f"{name}.bias": self._array(f"{name}.bias")}
 
     def _attention(self, name: str, source: str, heads: int) -> dict[str, NDArray[np.float32]]:
-        """Take Q, K and V apart, and the scale of the scores out of Q."""
+        """Split Q, K and V, and remove the scale of the scores from Q."""
         weights = np.split(self._matrix(f"{name}.qkv", source), 3, axis=1)
         biases = np.split(self._array(f"{name}.qkv.bias"), 3)
         scale = np.float32(np.sqrt(len(biases[0]) // heads))

@@ -1,8 +1,8 @@
-"""INT8 linear layers and embeddings for graph.build, and the calibration that static scales need.
+"""INT8 linear layers and embeddings for graph.build, and the calibration of static scales.
 
-Weights: symmetric, one scale per output column. Activations: either one static scale per tensor, from calibration, or
-one scale per token, computed on the way. Both depend on nothing but the token itself, so that a text's scores do not
-change with its neighbours in the batch; ONNX Runtime's own dynamic quantisation takes one scale over the whole batch.
+Weights have one symmetric scale per output column. Activations have one static scale per tensor, from calibration, or
+one dynamic scale per token. Neither depends on other tokens, so a text's scores do not depend on the rest of the batch;
+ONNX Runtime's own dynamic quantisation uses one scale for the whole batch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from hanner_inference.engine.base import Batch
-from hanner_models.conversion.graph import CONTRIB, Float, Graph, Shape, Weights, build
+from hanner_models.conversion.graph import CONTRIB, Fp32, Graph, build
+from hanner_models.source.architecture import EncoderShape, Weights
 
 WEIGHT_RANGE = 63
-"""Largest quantised weight. Seven bits: on processors without VNNI two products of eight bits overflow their sum."""
+"""Largest quantised weight. Seven bits, because two products of eight bits overflow on processors without VNNI."""
 
 
 def quantise_columns(weight: NDArray[np.float32], limit: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -36,22 +37,23 @@ def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32], name: str) ->
 
 @dataclass(frozen=True)
 class StaticInt8:
-    """One scale and zero point per activation tensor, known beforehand.
+    """Linear layers with one static scale and zero point per activation tensor.
 
     Attributes:
-        ranges: for each quantised tensor, by its name in the graph, the smallest and largest value to represent.
+        ranges: the smallest and largest value to represent, by the name of the quantised tensor in the graph.
+        weight_range: largest quantised weight.
     """
 
     ranges: Mapping[str, tuple[float, float]]
     weight_range: int = WEIGHT_RANGE
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
-        """Quantise to uint8. A range that begins at 0 clamps what is below, so a ReLU before it costs nothing."""
+        """Quantise to uint8. A range that starts at 0 clamps negative values, so a preceding ReLU is removed."""
         parameters = self._parameters(graph, name, source)
-        before = graph.nodes[-1]
-        if before.op_type == "Relu" and before.output[0] == source:
+        previous = graph.nodes[-1]
+        if previous.op_type == "Relu" and previous.output[0] == source:
             graph.nodes.pop()
-            source = before.input[0]
+            source = previous.input[0]
         return (graph.node("QuantizeLinear", [source, *parameters], f"{name}.quantised"), *parameters)
 
     def _parameters(self, graph: Graph, name: str, source: str) -> tuple[str, str]:
@@ -63,7 +65,7 @@ class StaticInt8:
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
-        """Multiply in INT8; scales and bias are applied while the product is still in cache."""
+        """Multiply in INT8; the same operator applies scales and bias."""
         values, scales = quantise_columns(weight, self.weight_range)
         quantised, scale, zero = source
         inputs = [
@@ -84,7 +86,7 @@ class StaticInt8:
 
 @dataclass(frozen=True)
 class TokenInt8:
-    """One symmetric scale per token, computed from the token's own values."""
+    """Linear layers with one symmetric scale per token, computed from the token's own values."""
 
     weight_range: int = WEIGHT_RANGE
 
@@ -102,7 +104,7 @@ class TokenInt8:
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
-        """Multiply in INT8, then apply each row's scale and the bias."""
+        """Multiply in INT8, then apply the scale of each row and the bias."""
         values, scales = quantise_columns(weight, self.weight_range)
         quantised, scale = source
         inputs = [
@@ -122,48 +124,50 @@ class TokenInt8:
         return embed_int8(graph, ids, table, name)
 
 
-class _Recorded(Float):
-    """FP32 layers that name every tensor which INT8 would quantise."""
+class _RecordingFp32(Fp32):
+    """FP32 layers that record the name of every tensor that INT8 quantises."""
 
     def __init__(self) -> None:
         self.sources: dict[str, None] = {}
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
-        """Note the source."""
+        """Record the source and return it unchanged."""
         self.sources[source] = None
         return super().quantise(graph, name, source)
 
 
 def calibrate(
-    weights: Weights, shape: Shape, batches: Iterable[Batch], *, outliers: float = 0.0
+    weights: Weights, shape: EncoderShape, batches: Iterable[Batch], *, outliers: float = 0.0
 ) -> dict[str, tuple[float, float]]:
-    """Run the FP32 graph over sample batches and return the range of every tensor that INT8 quantises.
+    """Return the range of every tensor that INT8 quantises, measured by running the FP32 graph.
 
     Args:
         weights: of the tagger.
         shape: of the encoder.
-        batches: real text. Values at padded positions are left out.
+        batches: of real texts. Values at padding are ignored.
         outliers: share of the values of each batch, at each end, that may fall outside the range.
     """
     ranges: dict[str, tuple[float, float]] = {}
-    for name, values in observe(weights, shape, batches):
+    for name, values in run_fp32(weights, shape, batches):
         low, high = np.quantile(values, (outliers, 1 - outliers)) if outliers else (values.min(), values.max())
         before = ranges.get(name, (float(low), float(high)))
         ranges[name] = min(before[0], float(low)), max(before[1], float(high))
     return ranges
 
 
-def observe(weights: Weights, shape: Shape, batches: Iterable[Batch]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Run the FP32 graph over sample batches and yield each tensor that INT8 quantises: its name, its values.
+def run_fp32(
+    weights: Weights, shape: EncoderShape, batches: Iterable[Batch]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Run the FP32 graph on sample batches; yield the name and the values of each tensor that INT8 quantises.
 
-    Values are float32 [tokens, width], without those at padded positions.
+    Values are float32 [tokens, width], without those at padding.
 
     Raises:
-        ValueError: there is no batch.
+        ValueError: there are no batches.
     """
-    recorded = _Recorded()
-    model = build(weights, shape, recorded)
-    names = list(recorded.sources)
+    recording = _RecordingFp32()
+    model = build(weights, shape, recording)
+    names = list(recording.sources)
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     number = -1

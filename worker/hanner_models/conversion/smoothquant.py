@@ -1,8 +1,8 @@
-"""Takes the outliers out of activations before they are quantised: SmoothQuant (Xiao et al. 2023), for any INT8 layers.
+"""Smooth outliers in activations before quantisation: SmoothQuant (Xiao et al. 2023), for any INT8 layers.
 
-A few channels of a BERT's LayerNorm outputs are many times as large as the others, and one scale for all of them leaves
-the others a few steps. Each channel is divided by a factor, and the rows of the weights that read it are multiplied by
-it: the product is the same, and both sides have milder ranges.
+A few channels of a BERT's LayerNorm outputs are many times larger than the others, and one scale for all of them leaves
+few steps for the others. Each channel is divided by a factor, and the rows of the weights that read it are multiplied
+by the factor: the product is the same, and both sides have smaller ranges.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,21 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanner_inference.engine.base import Batch
-from hanner_models.conversion.graph import Graph, Linear, Shape, Weights
-from hanner_models.conversion.quantise import observe
+from hanner_models.conversion.graph import Graph, Linear
+from hanner_models.conversion.quantise import run_fp32
+from hanner_models.source.architecture import EncoderShape, Weights
 
-SMOOTHING = {"smooth": 0.7, "token": 0.5}
-"""By scheme, the share of a channel's outlier that moves into the weights: 0 none, 1 all. Measured, see engine.md."""
+MIGRATION_STRENGTH = {"smooth": 0.7, "token": 0.5}
+"""By scheme, the share of an outlier that moves from activations to weights, from 0 to 1. Measured, see engine.md."""
 _FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
-class Smoothing:
-    """What calibration found.
+class SmoothQuantScales:
+    """The result of calibration.
 
     Attributes:
-        factors: for each tensor that INT8 quantises, by its name in the graph, what its channels are divided by.
-        ranges: the smallest and largest value after that, by the name of the smoothed tensor.
+        factors: the divisor of each channel, by the name of the quantised tensor in the graph.
+        ranges: the smallest and largest value after smoothing, by the name of the smoothed tensor.
     """
 
     factors: Mapping[str, NDArray[np.float32]]
@@ -34,12 +35,12 @@ class Smoothing:
 
 
 @dataclass(frozen=True)
-class Smooth:
-    """Linear layers behind smoothed inputs.
+class SmoothQuant:
+    """Linear layers with smoothed inputs.
 
     Attributes:
-        linear: quantises and multiplies.
-        factors: see `Smoothing`.
+        linear: the layers that quantise and multiply.
+        factors: see `SmoothQuantScales`.
     """
 
     linear: Linear
@@ -49,61 +50,63 @@ class Smooth:
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
         """Divide each channel by its factor, then quantise."""
         factors = self.factors[source]
-        inverse = graph.constant(f"{smoothed(source)}.by", np.float32(1) / factors)
-        prepared = self.linear.quantise(graph, name, graph.node("Mul", [source, inverse], smoothed(source)))
+        inverse = graph.constant(f"{smoothed_name(source)}.by", np.float32(1) / factors)
+        prepared = self.linear.quantise(graph, name, graph.node("Mul", [source, inverse], smoothed_name(source)))
         self._used[prepared] = factors
         return prepared
 
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
-        """Multiply by weights whose rows have taken the factors over."""
+        """Multiply by weights whose rows are multiplied by the factors."""
         return self.linear.multiply(graph, name, source, weight * self._used[source][:, None], bias)
 
     def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
-        """Look up rows as the layers behind do."""
+        """Look up rows; embeddings are not smoothed."""
         return self.linear.embed(graph, ids, table, name)
 
 
-def smoothed(source: str) -> str:
+def smoothed_name(source: str) -> str:
     """Return the name of a tensor after smoothing."""
     return f"{source}.smooth"
 
 
-def calibrate_smooth(weights: Weights, shape: Shape, batches: Iterable[Batch], *, strength: float) -> Smoothing:
-    """Run the FP32 graph over sample batches and return the factors of all channels, and the ranges behind them.
+def calibrate_smoothquant(
+    weights: Weights, shape: EncoderShape, batches: Iterable[Batch], *, strength: float
+) -> SmoothQuantScales:
+    """Return the factors of all channels and the smoothed ranges, measured by running the FP32 graph.
 
     Args:
         weights: of the tagger.
         shape: of the encoder.
-        batches: real text.
-        strength: see `SMOOTHING`.
+        batches: of real texts.
+        strength: see `MIGRATION_STRENGTH`.
 
     Raises:
-        ValueError: there is no batch.
+        ValueError: there are no batches.
     """
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
-    for name, values in observe(weights, shape, batches):
+    for name, values in run_fp32(weights, shape, batches):
         low, high = values.min(axis=0), values.max(axis=0)
         lows[name] = np.minimum(lows.get(name, low), low)
         highs[name] = np.maximum(highs.get(name, high), high)
-    readers = _readers(weights, shape)
+    reading_weights = _reading_weights(weights, shape)
     factors, ranges = {}, {}
     for name, low in lows.items():
         largest = np.maximum(-low, highs[name])
-        # A ReLU's channel that the sample never woke says nothing of its range.
+        # The range of a ReLU's channel that was 0 for all samples is unknown.
         largest = np.where(largest > _FLOOR, largest, max(float(np.median(largest)), _FLOOR))
-        read = np.maximum(np.abs(readers[name]).max(axis=0), _FLOOR)
+        read = np.maximum(np.abs(reading_weights[name]).max(axis=0), _FLOOR)
         factor = largest**strength / read ** (1 - strength)
         factor = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
         factors[name] = factor
-        ranges[smoothed(name)] = float((low / factor).min()), float((highs[name] / factor).max())
-    return Smoothing(factors, ranges)
+        ranges[smoothed_name(name)] = float((low / factor).min()), float((highs[name] / factor).max())
+    return SmoothQuantScales(factors, ranges)
 
 
-def _readers(weights: Weights, shape: Shape) -> dict[str, NDArray[np.float32]]:
-    """Return, for each tensor that INT8 quantises, the weights [outputs, channels] that read it."""
+def _reading_weights(weights: Weights, shape: EncoderShape) -> dict[str, NDArray[np.float32]]:
+    """Return the weights [outputs, channels] that read each tensor that INT8 quantises, by the tensor's name."""
     readers = {}
     states = "embeddings.LayerNorm"
     for layer in (f"encoder.layer.{number}" for number in range(shape.layers)):

@@ -1,15 +1,14 @@
-"""The engine over PyTorch, `HANNER_ENGINE=torch`: the textbook recipe on a CPU, BF16 on a GPU.
+"""The PyTorch engine, `HANNER_ENGINE=torch`: dynamic INT8 on a CPU, BF16 on a GPU. Imports torch.
 
-On a CPU it is what tutorials do: transformers' BertModel, `quantize_dynamic` over its Linear layers, one thread. It is
-kept as the reference that the default engine is measured against, and for those who want plain PyTorch. One scale is
-taken from a whole batch's activations, so **a text's scores change with its neighbours**, which the default engine's
-do not; and each process holds about 200 MB more.
+On a CPU it follows PyTorch's tutorials: transformers' BertModel, `quantize_dynamic` on its Linear layers, one thread.
+It is the reference that the default engine is measured against. Activations have one scale per batch, so **a text's
+scores depend on the rest of its batch**, which is not so with the default engine. Each process needs about 200 MB more.
 
-Where CUDA is to be had the same network runs there in BF16, in batches 32 times as large. CUDA does not survive a fork,
-so the parent of a worker never touches it: a process moves the weights at its first batch. One or two processes
-(HANNER_CONCURRENCY) feed a GPU, and each has a copy of the weights there.
+With CUDA, the same network runs on the GPU in BF16, in batches 32 times as large. CUDA does not survive a fork, so the
+parent process of a worker never initialises it: a pool process moves the weights to the GPU at its first batch. One or
+two processes (HANNER_CONCURRENCY) saturate a GPU, and each has a copy of the weights there.
 
-The weights are those of the package's own graph, see unbuild.py: no further file is needed, and both engines compute
+The weights are read from the package's graph, see graph_reader.py: no other file is needed, and both engines compute
 with the same rounded numbers.
 """
 
@@ -31,10 +30,10 @@ try:
     import torch
     from torch.ao.quantization import quantize_dynamic
 
-    from hanner_models.encoder import build_network, infer
+    from hanner_models.conversion.torch_model import build_network, infer
 except ModuleNotFoundError as error:
     raise ImportError(
-        f"there is no {error.name}; the engine needs torch (releases up to 2.13 have torch.ao.quantization) and "
+        f"{error.name} is not installed; the engine needs torch (up to 2.13, which has torch.ao.quantization) and "
         f"transformers: {install_hint('models')}"
     ) from error
 
@@ -43,29 +42,29 @@ _CUDA, _CPU = "cuda", "cpu"
 
 
 class TorchEngine:
-    """Runs a package's encoder with PyTorch.
+    """Runs the encoder of a package with PyTorch.
 
     Attributes:
         device: `cuda` or `cpu`.
-        skip_warm_up: whether the first run must be in the process that goes on with it.
-        budget: batches a GPU wants; None on a CPU, where the settings' defaults are right.
+        skip_warm_up: whether the first run must happen in the process that uses the engine, after the fork.
+        budget: batch limits for a GPU; None on a CPU, where the settings apply.
     """
 
     def __init__(self, package: ModelPackage, device: str | None = None) -> None:
         """Build the network from the package's graph.
 
         Args:
-            package: an opened package.
-            device: `cuda` or `cpu`; by default a GPU if there is one.
+            package: the package whose model is run.
+            device: `cuda` or `cpu`; by default a GPU if one is available.
 
         Raises:
-            ModelPackageError: the graph is none that hanner wrote, so its weights cannot be read.
+            ModelPackageError: the graph was not written by hanner, so its weights cannot be read.
         """
         self.device = device or (_CUDA if _has_gpu() else _CPU)
         self.skip_warm_up = self.device == _CUDA
         self.budget = GPU_BUDGET if self.device == _CUDA else None
         self._labels = len(package.manifest.labels)
-        self._placed = False
+        self._moved = False
         try:
             network = build_network(*read_weights(onnx.load_model_from_string(package.read(MODEL))))
         except UnsupportedGraph as error:
@@ -74,49 +73,48 @@ class TorchEngine:
                 "or convert the model with `hanner model convert`"
             ) from None
         if self.device == _CPU:
-            # Threads of PyTorch's own would not survive the fork, and one process per core leaves no core for them.
+            # PyTorch's threads do not survive a fork, and there is one process per core.
             torch.set_num_threads(1)
-            self._network = quantised(network)
+            self._network = quantise_dynamic(network)
         else:
             self._network = network.to(torch.bfloat16)
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
-        """Return emission scores [rows, length, labels]; what stands at padded positions means nothing.
+        """Return emission scores [rows, length, labels]; those at padding are undefined.
 
         Raises:
-            ModelFailed: PyTorch failed; the GPU may be out of memory.
+            ModelFailed: PyTorch failed, for example because the GPU is out of memory.
         """
         rows, length = batch.input_ids.shape
         try:
-            self._place()
+            self._move_to_device()
             scores: NDArray[np.float32] = infer(self._network, batch, self.device).float().cpu().numpy()
         except RuntimeError as error:
             raise ModelFailed(f"the model failed on a batch of {rows} x {length} tokens: {error}") from error
         if scores.shape != (rows, length, self._labels):
-            raise ModelFailed(f"the model gave scores of shape {scores.shape} for {rows} x {length} tokens")
+            raise ModelFailed(f"the model returned scores of shape {scores.shape} for {rows} x {length} tokens")
         return scores
 
-    def _place(self) -> None:
-        """Move the network to its device, once, in the process that uses it."""
-        if not self._placed:
+    def _move_to_device(self) -> None:
+        """Move the network to its device at the first call."""
+        if not self._moved:
             self._network.to(self.device)
-            self._placed = True
+            self._moved = True
 
 
-def quantised(network: Any) -> Any:
-    """Return the textbook's INT8: Linear layers only, one scale per weight, one per batch of activations, on the way.
+def quantise_dynamic(network: Any) -> Any:
+    """Return the network with INT8 Linear layers: one scale per weight, and one per batch of activations.
 
-    The products are those of PyTorch's quantised engine `x86`, its default: oneDNN where the processor has VNNI, FBGEMM
-    elsewhere.
+    PyTorch's default backend `x86` multiplies with oneDNN on processors with VNNI, else with FBGEMM.
     """
     with warnings.catch_warnings():
-        # PyTorch wants its users to move to torchao; this is about what they come from.
+        # PyTorch recommends torchao instead; this engine is the reference for the older method.
         warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
         return quantize_dynamic(network, {torch.nn.Linear}, dtype=torch.qint8)
 
 
 def _has_gpu() -> bool:
-    """Tell whether CUDA can be used, without starting it: that would spoil it for processes forked from this one."""
+    """Return whether CUDA is available, without initialising it, which would break it in forked processes."""
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     return bool(torch.cuda.is_available())

@@ -1,1 +1,1 @@
-"""Read labelled data sets."""
+"""Readers of labelled data."""

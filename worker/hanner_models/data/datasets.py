@@ -1,4 +1,4 @@
-"""Reads data for training and evaluation: labelled sentences, running text, lists of names. Imports no torch."""
+"""Read data for training and evaluation: labelled sentences, running text, lists of names. Does not import torch."""
 
 import json
 import lzma
@@ -14,12 +14,12 @@ _COLUMNS = (".conll", ".bio", ".bioes", ".iob")
 
 
 class DataError(HannerError):
-    """The data cannot be read."""
+    """The data cannot be used. The message names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A labelled name: code points of the sentence, end exclusive."""
+    """A labelled entity: positions in code points of the sentence, the end is exclusive."""
 
     type: str
     start: int
@@ -34,23 +34,23 @@ class Sentence:
     spans: tuple[Span, ...]
 
 
-def weighted(entry: str) -> tuple[str, float]:
-    """Split `path:weight` of a configuration; the weight is 1 when absent."""
+def parse_weighted_path(entry: str) -> tuple[str, float]:
+    """Return path and weight of an entry `path:weight` of a configuration; the default weight is 1."""
     path, _, weight = entry.partition(":")
     try:
         return path, float(weight or 1)
     except ValueError:
-        raise DataError(f"{entry!r}: what follows the colon must be a number") from None
+        raise DataError(f"{entry!r}: the weight after the colon must be a number") from None
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    """Read labelled sentences: JSONL or, where the first line is no object, columns as in CoNLL, see conll.py.
+    """Return the labelled sentences in a file: JSONL or, if the first line is not a JSON object, columns as in CoNLL.
 
-    A line of JSONL is `{"text", "entities": [{"type", "start", "end"}]}`, or as annotation tools export it:
-    `{"text", "label": [[start, end, type]]}`.
+    A line of JSONL is `{"text", "entities": [{"type", "start", "end"}]}`, or, as annotation tools export it,
+    `{"text", "label": [[start, end, type]]}`. Columns are described in conll.py.
 
     Raises:
-        DataError: a line is not of that form; the sentence names it.
+        DataError: a line has another form; the message names it.
     """
     lines = list(_lines(path))
     if path.suffix in _COLUMNS or not next((line for line in lines if line.strip()), "{").lstrip().startswith("{"):
@@ -89,12 +89,12 @@ def _sentence(text: Any, spans: list[Span]) -> Sentence:
         raise TypeError("text is not a string")
     for span in spans:
         if not 0 <= span.start < span.end <= len(text):
-            raise ValueError(f"the entity at {span.start} to {span.end} lies outside the text")
+            raise ValueError(f"the entity from {span.start} to {span.end} is outside the text")
     return Sentence(text, tuple(sorted(spans, key=lambda span: span.start)))
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """Yield the paragraphs of a text file (.txt, .txt.xz), or the texts of a labelled one (.jsonl, .conll, .bio)."""
+    """Yield the paragraphs of a text file (.txt, .txt.xz), or the texts of a labelled file (.jsonl, .conll, .bio)."""
     if path.suffix == ".jsonl" or path.suffix in _COLUMNS:
         yield from (sentence.text for sentence in read_sentences(path))
     else:
@@ -102,14 +102,14 @@ def read_texts(path: Path) -> Iterator[str]:
 
 
 def sample_texts(path: Path, count: int) -> list[str]:
-    """Return up to `count` texts of a file, spread evenly over it."""
+    """Return up to `count` texts of a file, evenly spaced."""
     texts = [text for text in read_texts(path) if text.strip()]
     stride = max(1, len(texts) // count)
     return texts[::stride][:count]
 
 
 def read_names(path: Path) -> list[str]:
-    """Read a list of names, one a line."""
+    """Return the names in a file, one per line."""
     return [name for name in (line.strip() for line in _lines(path)) if name]
 
 

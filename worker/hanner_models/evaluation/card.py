@@ -1,8 +1,8 @@
-"""A model's card: what it was trained on, under which licences, and what it reaches. In Markdown, and in the manifest.
+"""A model's card: training data, licences and accuracy. In Markdown, and in the manifest.
 
-A document has the parts that are measured between `<!-- card: NAME -->` and `<!-- /card -->`, and `renew` writes them
-anew; the rest of it is written by hand. Two of its sections, on failures and on how to reproduce the model, also go
-into the manifest.
+A document has blocks of figures between `<!-- card: NAME -->` and `<!-- /card -->`, which `update_document` writes; the
+rest is written by hand. Two of its sections, on failures and on how to reproduce the model, are copied into the
+manifest.
 """
 
 import json
@@ -15,17 +15,17 @@ from hanner_inference.package import Manifest, ModelPackage, write_manifest
 from hanner_models.data.datasets import DataError
 
 Figures = Mapping[str, Any]
-"""By file, what `Evaluation.figures` returned."""
+"""`Evaluation.to_dict` by file."""
 _BLOCK = re.compile(r"(<!-- card: (\w+) -->\n).*?(<!-- /card -->)", re.DOTALL)
 _SECTIONS = {"known_failures": "Known failures", "reproduce": "How to reproduce"}
-_NO_FIGURES = "no figures; measure with `hanner model evaluate --json`, and give them with `--figures`"
+_NO_FIGURES = "no figures; create them with `hanner model evaluate --json`, and pass them with `--figures`"
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """Read what `hanner model evaluate --json` printed of one model.
+    """Return the figures that `hanner model evaluate --json` printed for one model.
 
     Raises:
-        DataError: it is not that, or of several models.
+        DataError: the file has another form, or figures of several models.
     """
     try:
         (model,) = json.loads(path.read_text("utf-8"))["models"]
@@ -34,14 +34,14 @@ def read_figures(path: Path) -> dict[str, Any]:
             _ = figures["all"]["f1"], figures["types"], figures["errors"]["confusion"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path} is not what `hanner model evaluate --json` prints of one model ({error!r}); print it anew"
+            f"{path} is not the output of `hanner model evaluate --json` for one model ({error!r}); create it again"
         ) from None
     return files
 
 
 def render(manifest: Manifest, figures: Figures) -> str:
     """Return the whole card in Markdown."""
-    titles = {"reaches": "What it reaches", "types": "By type", "errors": "Errors", "data": "Data and licences"}
+    titles = {"accuracy": "Accuracy", "types": "By type", "errors": "Errors", "data": "Data and licences"}
     parts = [f"# {manifest.name}"]
     parts += [f"## {title}\n\n{_BLOCKS[name](manifest, figures)}" for name, title in titles.items()]
     for key, title in _SECTIONS.items():
@@ -50,30 +50,33 @@ def render(manifest: Manifest, figures: Figures) -> str:
     return "\n\n".join(parts)
 
 
-def renew(path: Path, manifest: Manifest, figures: Figures) -> None:
-    """Write the blocks of a document anew.
+def update_document(path: Path, manifest: Manifest, figures: Figures) -> None:
+    """Replace the blocks of a document.
 
     Raises:
-        DataError: the document cannot be read, or has no blocks, or one of an unknown name.
+        DataError: the document cannot be read, has no blocks, or has a block with an unknown name.
     """
     text = _read(path)
     names = [match[2] for match in _BLOCK.finditer(text)]
     if unknown := [name for name in names if name not in _BLOCKS]:
-        raise DataError(f"{path}: there is no block named {unknown[0]}; there are {', '.join(_BLOCKS)}")
+        raise DataError(f"{path} has a block with the unknown name {unknown[0]}; known names are {', '.join(_BLOCKS)}")
     if not names:
-        raise DataError(f"{path} has no blocks to renew; put <!-- card: reaches --> and <!-- /card --> around one")
+        raise DataError(f"{path} has no blocks; add <!-- card: accuracy --> and <!-- /card --> where one is wanted")
     path.write_text(_BLOCK.sub(lambda m: f"{m[1]}{_BLOCKS[m[2]](manifest, figures)}\n{m[3]}", text), "utf-8")
 
 
-def seal_card(package: ModelPackage, figures: Figures, document: Path | None) -> ModelPackage:
-    """Write figures and the document's sections on failures and reproduction into the manifest; the digest changes."""
+def write_card(package: ModelPackage, figures: Figures, document: Path | None) -> ModelPackage:
+    """Write figures and the document's sections on failures and reproduction into the manifest.
+
+    The digest of the package changes.
+    """
     text = _read(document) if document else ""
     card = {**package.manifest.card, "figures": dict(figures), **sections(text)}
     return write_manifest(package.path, package.manifest.model_copy(update={"card": card}))
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the sections of a document that belong into the manifest, without their titles."""
+    """Return the sections of a document that are copied into the manifest, without their titles."""
     found = {}
     for key, title in _SECTIONS.items():
         match = re.search(rf"^## {title}\n+(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
@@ -89,23 +92,24 @@ def _read(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error}") from None
 
 
-def _reaches(manifest: Manifest, figures: Figures) -> str:
+def _accuracy(manifest: Manifest, figures: Figures) -> str:
     rows = []
     for name, found in figures.items():
         verified = manifest.verification.get(name, {})
-        row = [name, f"{found['texts']:,}", *(_three(found["all"]).split(" / "))]
+        row = [name, f"{found['texts']:,}", *(_precision_recall_f1(found["all"]).split(" / "))]
         row += [_f1(found.get("seen")), _f1(found.get("unseen")), _unseen_share(found)]
         rows.append([*row, _number(verified.get("fp32_f1")), _percent(verified.get("same_entities"))])
-    columns = ["file", "texts", "precision", "recall", "F1", "F1, seen names", "F1, unseen names", "names unseen"]
-    return _table([*columns, "F1, FP32", "texts as in FP32"], rows)
+    columns = ["file", "texts", "precision", "recall", "F1", "F1, seen names", "F1, unseen names", "unseen names"]
+    return _table([*columns, "F1, FP32", "same as FP32"], rows)
 
 
 def _types(manifest: Manifest, figures: Figures) -> str:
     del manifest
     kinds = sorted({kind for found in figures.values() for kind in found["types"]})
-    rows = [[kind, *(_three(found["types"].get(kind)) for found in figures.values())] for kind in kinds]
+    rows = [[kind, *(_precision_recall_f1(found["types"].get(kind)) for found in figures.values())] for kind in kinds]
     return _table(
-        ["precision / recall / F1", *figures], [*rows, ["all", *(_three(f["all"]) for f in figures.values())]]
+        ["precision / recall / F1", *figures],
+        [*rows, ["all", *(_precision_recall_f1(f["all"]) for f in figures.values())]],
     )
 
 
@@ -123,7 +127,7 @@ def _errors(manifest: Manifest, figures: Figures) -> str:
                 *(f"{errors[kind]:,}" for kind in ("wrong_type_and_boundary", "missed", "invented")),
             ]
         )
-    kinds = ["right", "wrong type", "too long", "too short", "shifted", "type and boundary", "missed", "invented"]
+    kinds = ["correct", "wrong type", "too long", "too short", "shifted", "type and boundary", "missed", "invented"]
     return _table(["file", "names", *kinds], rows)
 
 
@@ -134,7 +138,7 @@ def _data(manifest: Manifest, figures: Figures) -> str:
 
 
 _BLOCKS: dict[str, Callable[[Manifest, Figures], str]] = {
-    "reaches": _reaches,
+    "accuracy": _accuracy,
     "types": _types,
     "errors": _errors,
     "data": _data,
@@ -144,13 +148,13 @@ _BLOCKS: dict[str, Callable[[Manifest, Figures], str]] = {
 def _table(columns: list[str], rows: list[list[str]]) -> str:
     if not rows or len(columns) < 2:
         return _NO_FIGURES
-    # A column that says nothing in any row is left out.
+    # Columns that are empty in all rows are left out.
     kept = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line[i] for i in kept) + " |" for line in lines)
 
 
-def _three(counts: Mapping[str, float] | None) -> str:
+def _precision_recall_f1(counts: Mapping[str, float] | None) -> str:
     return " / ".join(f"{counts[figure]:.3f}" for figure in ("precision", "recall", "f1")) if counts else ""
 
 

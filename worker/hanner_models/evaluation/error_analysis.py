@@ -1,4 +1,4 @@
-"""What kind of errors a recogniser makes: wrong types, wrong boundaries, names missed and names invented. Pure."""
+"""Classify errors of a recogniser: wrong types, wrong boundaries, missed and invented entities. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,26 +8,26 @@ from typing import Any
 from hanner_models.data.datasets import Span
 
 MISSED = "-"
-"""Stands in the confusion of types where nothing was found."""
+"""The key in `confusion` for entities that were not found."""
 BOUNDARIES = ("longer", "shorter", "shifted")
 
 
 @dataclass(slots=True)
 class ErrorCounts:
-    """Errors, counted.
+    """Counts of errors by kind.
 
-    Each name of the data is in exactly one of: correct, wrong type, wrong boundary, wrong type and boundary, missed. It
-    is held against what was found in the same place, else against what overlaps it most.
+    Each gold entity counts in exactly one of: correct, wrong type, wrong boundary, wrong type and boundary, missed. It
+    is compared with the predicted entity at the same position, otherwise with the one that overlaps it most.
 
     Attributes:
         correct: type and boundaries agree.
-        wrong_type: the boundaries alone agree.
-        boundary: the type alone agrees, and what was found is longer (holds the whole name), shorter (lies within it)
-            or shifted.
-        wrong_both: something overlaps, of another type and with other boundaries.
-        missed: nothing overlaps.
-        invented: was found, and overlaps no name.
-        confusion: by type, how often it was found as which; MISSED if not at all.
+        wrong_type: only the boundaries agree.
+        boundary: only the type agrees, and the predicted entity is longer (contains the gold one), shorter (is
+            contained in it) or shifted.
+        wrong_both: a predicted entity overlaps, but neither type nor boundaries agree.
+        missed: no predicted entity overlaps.
+        invented: predicted entities that overlap no gold entity.
+        confusion: number of gold entities by their type and the predicted type, MISSED if none was predicted.
     """
 
     correct: int = 0
@@ -42,7 +42,7 @@ class ErrorCounts:
         """Count the errors of one text."""
         gold, predicted = set(gold), set(predicted)
         for span in gold:
-            found = max(predicted, key=lambda other: _closeness(span, other), default=None)
+            found = max(predicted, key=lambda other: _match_rank(span, other), default=None)
             if found is not None and not _overlap(span, found):
                 found = None
             self.confusion.setdefault(span.type, Counter())[found.type if found else MISSED] += 1
@@ -62,8 +62,8 @@ class ErrorCounts:
         else:
             self.wrong_both += 1
 
-    def figures(self) -> dict[str, Any]:
-        """Return what JSON says of them."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return all counts for JSON."""
         return {
             "correct": self.correct,
             "wrong_type": self.wrong_type,
@@ -75,8 +75,8 @@ class ErrorCounts:
         }
 
 
-def _closeness(span: Span, other: Span) -> tuple[bool, int, bool, int, str]:
-    """Order candidates: the same place first, then the largest overlap, the same type, the earliest."""
+def _match_rank(span: Span, other: Span) -> tuple[bool, int, bool, int, str]:
+    """Return the sort key of a candidate: same position first, then largest overlap, same type, earliest start."""
     same = (span.start, span.end) == (other.start, other.end)
     return same, _overlap(span, other), span.type == other.type, -other.start, other.type
 

@@ -1,8 +1,9 @@
-"""Measures a recogniser on labelled sentences: precision, recall, F1, errors, texts per second. Imports no torch.
+"""Evaluate a recogniser on labelled sentences: precision, recall, F1, errors, texts per second. Does not import torch.
 
-A name counts as found when type, start and end all agree, as in conlleval. What kind of errors there are is told as in
-MUC-5 and SemEval-2013 task 9: see errors.py. Names are seen when the training files have the same name with the same
-type, and measured apart: what is not seen cannot be known by heart (Augenstein et al. 2017).
+An entity is correct when type, start and end all agree, as in conlleval. Errors are classified as in MUC-5 and
+SemEval-2013 task 9, see error_analysis.py. An entity is seen when the training files contain the same name with the
+same type. Seen and unseen entities are counted separately, because unseen ones cannot be memorised (Augenstein et al.
+2017).
 """
 
 from collections import defaultdict
@@ -18,13 +19,13 @@ from hanner_models.evaluation.error_analysis import ErrorCounts
 
 Extract = Callable[[Sequence[str]], Sequence[Sequence[Entity]]]
 Name = tuple[str, str]
-"""A type and a name of it, normalised."""
+"""An entity type and a normalised name."""
 DIGITS = 4
 
 
 @dataclass(slots=True)
 class Counts:
-    """How many names there are, how many were predicted, and how many of those are right."""
+    """Numbers of gold entities, of predicted ones, and of predicted ones that are correct."""
 
     gold: int = 0
     predicted: int = 0
@@ -32,12 +33,12 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted names that are right."""
+        """Share of the predicted entities that are correct."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the names that were found."""
+        """Share of the gold entities that were predicted."""
         return self.correct / self.gold if self.gold else 0.0
 
     @property
@@ -46,26 +47,26 @@ class Counts:
         total = self.gold + self.predicted
         return 2 * self.correct / total if total else 0.0
 
-    def figures(self) -> dict[str, Any]:
-        """Return what JSON says of them."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return shares and counts for JSON."""
         shares = {name: round(getattr(self, name), DIGITS) for name in ("precision", "recall", "f1")}
         return {**shares, "names": self.gold, "found": self.predicted, "correct": self.correct}
 
 
 @dataclass(slots=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        known: names of the training files; None: seen and unseen names are not told apart.
-        total: of all names.
-        types: by type.
-        seen: names that the training files have. What was predicted counts here by its own text.
-        unseen: the others.
-        errors: what kind of errors there are.
-        texts: that were read.
-        characters: in them.
-        seconds: spent in the recogniser.
+        known: names in the training files; None if seen and unseen entities are not distinguished.
+        total: counts of all entities.
+        types: counts by type.
+        seen: counts of entities whose names are known; a predicted entity counts by its own text.
+        unseen: counts of the others.
+        errors: counts by kind of error.
+        texts: number of texts.
+        characters: number of characters in them.
+        seconds: time spent in the recogniser.
     """
 
     known: Collection[Name] | None = None
@@ -79,7 +80,7 @@ class Evaluation:
     seconds: float = 0.0
 
     def count(self, sentences: Sequence[Sentence], found: Sequence[Sequence[Entity]]) -> None:
-        """Count what was found in some sentences."""
+        """Compare predicted entities with labelled sentences and add the counts."""
         for sentence, entities in zip(sentences, found, strict=True):
             predicted = {Span(e.type, e.start, e.end) for e in entities}
             self._add(sentence.text, set(sentence.spans), predicted)
@@ -87,18 +88,18 @@ class Evaluation:
         self.texts += len(sentences)
         self.characters += sum(len(sentence.text) for sentence in sentences)
 
-    def figures(self) -> dict[str, Any]:
-        """Return what JSON says of it."""
-        apart = {"seen": self.seen.figures(), "unseen": self.unseen.figures()} if self.known is not None else {}
+    def to_dict(self) -> dict[str, Any]:
+        """Return all counts for JSON."""
+        seen = {"seen": self.seen.to_dict(), "unseen": self.unseen.to_dict()} if self.known is not None else {}
         return {
             "texts": self.texts,
             "characters": self.characters,
             "texts_per_second": round(self.texts / self.seconds, 1) if self.seconds else None,
             "characters_per_second": round(self.characters / self.seconds) if self.seconds else None,
-            "all": self.total.figures(),
-            "types": {kind: counts.figures() for kind, counts in sorted(self.types.items())},
-            **apart,
-            "errors": self.errors.figures(),
+            "all": self.total.to_dict(),
+            "types": {kind: counts.to_dict() for kind, counts in sorted(self.types.items())},
+            **seen,
+            "errors": self.errors.to_dict(),
         }
 
     def _add(self, text: str, gold: set[Span], predicted: set[Span]) -> None:
@@ -106,19 +107,19 @@ class Evaluation:
             for span in found:
                 groups = [self.total, self.types[span.type]]
                 if self.known is not None:
-                    groups.append(self.seen if name_of(text, span) in self.known else self.unseen)
+                    groups.append(self.seen if name_key(text, span) in self.known else self.unseen)
                 for counts in groups:
                     setattr(counts, counter, getattr(counts, counter) + 1)
 
 
-def name_of(text: str, span: Span) -> Name:
-    """Return type and name of a span, whatever its width and case."""
+def name_key(text: str, span: Span) -> Name:
+    """Return the type and the normalised name of a span, for comparison with `Evaluation.known`."""
     return span.type, normalise(text[span.start : span.end], half_width=True, lowercase=True)
 
 
-def names_in(sentences: Iterable[Sentence]) -> set[Name]:
-    """Return the names of training sentences, for `Evaluation.known`."""
-    return {name_of(sentence.text, span) for sentence in sentences for span in sentence.spans}
+def known_names(sentences: Iterable[Sentence]) -> set[Name]:
+    """Return the names in training sentences, for `Evaluation.known`."""
+    return {name_key(sentence.text, span) for sentence in sentences for span in sentence.spans}
 
 
 def evaluate(
@@ -126,21 +127,21 @@ def evaluate(
     sentences: Sequence[Sentence],
     *,
     known: Collection[Name] | None = None,
-    chunk: int = 512,
+    batch_size: int = 512,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Run `extract` over all sentences, `chunk` at a time, and compare.
+    """Run `extract` on all sentences, `batch_size` at a time, and return the comparison.
 
     Args:
-        extract: texts to entities.
-        sentences: labelled.
-        known: names of the training files, if seen and unseen names are to be told apart.
-        chunk: texts handed over at once.
-        progress: called with the number of texts done after each chunk.
+        extract: returns the entities of each text.
+        sentences: the labelled sentences.
+        known: names in the training files, if seen and unseen entities are to be distinguished.
+        batch_size: texts per call of `extract`.
+        progress: called after each batch with the number of its texts.
     """
     result = Evaluation(known)
-    for begin in range(0, len(sentences), chunk):
-        part = sentences[begin : begin + chunk]
+    for begin in range(0, len(sentences), batch_size):
+        part = sentences[begin : begin + batch_size]
         started = perf_counter()
         found = extract([sentence.text for sentence in part])
         result.seconds += perf_counter() - started
@@ -150,14 +151,14 @@ def evaluate(
 
 
 def score(sentences: Sequence[Sentence], found: Sequence[Sequence[Entity]]) -> Evaluation:
-    """Compare answers that are there already."""
+    """Return the comparison of entities that were extracted earlier."""
     result = Evaluation()
     result.count(sentences, found)
     return result
 
 
 def agreement(one: Iterable[Sequence[Entity]], other: Iterable[Sequence[Entity]]) -> float:
-    """Return the share of the texts for which both found the same entities."""
+    """Return the share of texts for which both results have the same entities."""
     same = [
         [(e.type, e.start, e.end) for e in a] == [(e.type, e.start, e.end) for e in b]
         for a, b in zip(one, other, strict=True)

@@ -1,4 +1,4 @@
-"""What `hanner model` prints of packages and measurements."""
+"""The tables that `hanner model` prints for packages and evaluations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ _FIGURES = {
 
 
 def print_package(package: ModelPackage, console: Console) -> None:
-    """Print where a package is from, how texts are prepared for it, and how INT8 compares with FP32."""
+    """Print the origin of a package, how texts are prepared, and how INT8 compares with FP32."""
     manifest = package.manifest
     size = sum(record.bytes for record in manifest.files.values()) / 1e6
     console.print(f"{package.id}  {package.path}  {size:.1f} MB", highlight=False)
@@ -35,7 +35,7 @@ def print_package(package: ModelPackage, console: Console) -> None:
 
 
 def verification_table(verification: dict[str, Any]) -> Table:
-    """Return a table of the figures that were taken when the package was made, a row for each set of texts."""
+    """Return a table of the comparison made at conversion, with a row for each set of texts."""
     entries = {name: figures for name, figures in verification.items() if isinstance(figures, dict)}
     references = {str(figures["reference"]) for figures in entries.values() if "reference" in figures}
     against = f"FP32 ({', '.join(sorted(references))})" if references else "FP32"
@@ -50,7 +50,7 @@ def verification_table(verification: dict[str, Any]) -> Table:
 
 
 def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
-    """Print what was measured on one file: the table by type, the errors, and the confusion of types."""
+    """Print the evaluation on one file: the table by type, the errors, and the confusion of types."""
     rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
     console.print(f"{name}: {result.texts:,} texts, {rate}", highlight=False)
     console.print(evaluation_table(result))
@@ -59,8 +59,8 @@ def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
 
 
 def evaluation_table(result: Evaluation) -> Table:
-    """Return a table of precision, recall and F1 by type, and of seen and unseen names if those were told apart."""
-    table = _table("type", "precision", "recall", "F1", "names", "found")
+    """Return a table of precision, recall and F1 by type, and of seen and unseen entities if distinguished."""
+    table = _table("type", "precision", "recall", "F1", "gold", "found")
     groups = [*sorted(result.types.items()), ("all", result.total)]
     if result.known is not None:
         groups += [("seen", result.seen), ("unseen", result.unseen)]
@@ -71,17 +71,17 @@ def evaluation_table(result: Evaluation) -> Table:
 
 
 def errors_line(errors: ErrorCounts) -> str:
-    """Say what kind of errors there are."""
+    """Return a sentence with the number of errors of each kind."""
     boundary = ", ".join(f"{kind} {errors.boundary[kind]:,}" for kind in BOUNDARIES)
     return (
-        f"of the names: {errors.correct:,} right, {errors.wrong_type:,} of a wrong type, "
+        f"entities: {errors.correct:,} correct, {errors.wrong_type:,} with a wrong type, "
         f"{errors.boundary.total():,} with wrong boundaries ({boundary}), {errors.wrong_both:,} with both, "
         f"{errors.missed:,} missed; {errors.invented:,} invented"
     )
 
 
 def confusion_table(errors: ErrorCounts) -> Table:
-    """Return a table of how often names of each type were found as which, whatever their boundaries."""
+    """Return a table of predicted types by gold type; boundaries are ignored."""
     types = sorted({kind for found in errors.confusion.values() for kind in found} - {MISSED} | errors.confusion.keys())
     table = _table("type, found as", *types, "missed")
     for kind in sorted(errors.confusion):
@@ -92,18 +92,18 @@ def confusion_table(errors: ErrorCounts) -> Table:
 def summary_table(measured: Mapping[str, Mapping[str, Evaluation]]) -> Table:
     """Return a table of F1 with a row for each file and package."""
     results = [result for files in measured.values() for result in files.values()]
-    apart = any(result.known is not None for result in results)
-    table = _table("file", "package", "F1", *(["F1, seen", "F1, unseen"] if apart else []), "texts/s")
+    distinguished = any(result.known is not None for result in results)
+    table = _table("file", "package", "F1", *(["F1, seen", "F1, unseen"] if distinguished else []), "texts/s")
     for package, files in measured.items():
         for name, result in files.items():
-            groups = [result.total, *([result.seen, result.unseen] if apart else [])]
+            groups = [result.total, *([result.seen, result.unseen] if distinguished else [])]
             figures = [f"{counts.f1:.4f}" for counts in groups]
             table.add_row(name, package, *figures, f"{result.texts / result.seconds:,.0f}")
     return table
 
 
 def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
-    """Return a table of precision, recall and F1 by type, with columns for each of the measures."""
+    """Return a table of precision, recall and F1 by type, with columns for each evaluation."""
     columns = [f"{figure}, {name}" for name in measured for figure in ("precision", "recall", "F1")]
     table = _table("type", *columns)
     kinds = sorted({kind for result in measured.values() for kind in result.types})
@@ -114,7 +114,7 @@ def comparison_table(measured: Mapping[str, Evaluation]) -> Table:
 
 
 def _table(first: str, *others: str) -> Table:
-    """Return an empty table; all columns but the first are of numbers, or of packages."""
+    """Return an empty table; columns of numbers are aligned to the right."""
     table = Table()
     for column in (first, *others):
         table.add_column(column, justify="left" if column in {first, "package"} else "right")
@@ -123,14 +123,14 @@ def _table(first: str, *others: str) -> Table:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     options = manifest.tokenizer
-    prepared = [f"{options.max_length} tokens a window", f"split into {options.split}"]
-    prepared += ["lower case"] * options.lowercase + ["half width"] * options.half_width
-    prepared += ["first pieces labelled"] * (options.label_mask == "first")
+    preparation = [f"{options.max_length} tokens per window", f"split into {options.split}"]
+    preparation += ["lower case"] * options.lowercase + ["half width"] * options.half_width
+    preparation += ["only first word pieces labelled"] * (options.label_mask == "first")
     licences = [licence if isinstance(licence, str) else _pairs(licence) for licence in manifest.licences]
     facts = {
         "source": " ".join(part for part in (manifest.source, manifest.revision) if part),
         "labels": ", ".join(manifest.labels),
-        "text": ", ".join(prepared),
+        "text": ", ".join(preparation),
         "quantisation": _pairs(manifest.quantisation),
         "licences": "\n".join(licences),
     }

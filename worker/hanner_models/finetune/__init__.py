@@ -1,1 +1,1 @@
-"""Fine-tunes a tagger on labelled sentences of one's own, full or LoRA, and makes a package of it."""
+"""Fine-tune a tagger on labelled sentences, all weights or with LoRA, and convert it to a package."""

@@ -1,6 +1,6 @@
-"""Reads what a fine-tune starts from: a package, a training run's folder, or a tagger's folder.
+"""Open the model that a fine-tune starts from: a package, the folder of a training run, or a tagger's folder.
 
-A package gives its weights back as they were rounded to INT8, which costs less than 0.002 of F1.
+The weights of a package are those rounded to INT8, which costs less than 0.002 of F1.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from hanner_models.source import ConversionError, Source, read_source
 from hanner_models.source.weights import CRF as CRF_PARTS
 
 DEFAULT = "default"
-"""Names the bundled package on the command line."""
+"""The name of the bundled package on the command line."""
 
 
 @dataclass(frozen=True)
-class Base:
-    """What a fine-tune starts from.
+class FinetuneBase:
+    """The model that a fine-tune starts from.
 
     Attributes:
         source: the tagger.
-        name: a package's id, or the name of the folder.
-        package: if it was one.
+        name: the package's id, or the name of the folder.
+        package: the package, if the model was one.
     """
 
     source: Source
@@ -33,12 +33,12 @@ class Base:
     package: ModelPackage | None = None
 
 
-def open_base(base: str | Path) -> Base:
-    """Open a package (`default`: the bundled one), the folder of a training run, or a tagger's folder.
+def open_base_model(base: str | Path) -> FinetuneBase:
+    """Return the model in the folder of a package, a training run or a tagger; `default` is the bundled package.
 
     Raises:
         ModelPackageError: the package is damaged.
-        ConversionError: there is nothing that can be tuned; the sentence says what is wrong.
+        ConversionError: the folder has no model that can be fine-tuned; the message says what is wrong.
     """
     if str(base) == DEFAULT:
         return _from_package(open_package())
@@ -47,16 +47,16 @@ def open_base(base: str | Path) -> Base:
         return _from_package(open_package(folder))
     if (folder / "tagger" / "config.json").exists():
         folder /= "tagger"
-    return Base(read_source(folder), folder.resolve().name)
+    return FinetuneBase(read_source(folder), folder.resolve().name)
 
 
-def _from_package(package: ModelPackage) -> Base:
+def _from_package(package: ModelPackage) -> FinetuneBase:
     manifest = package.manifest
     try:
         weights, shape = read_weights(onnx.load_model_from_string(package.read(MODEL)))
     except UnsupportedGraph as error:
         raise ConversionError(
-            f"{package.path / MODEL} {error}, so its weights cannot be read; give the folder that it was made from"
+            f"{package.path / MODEL} {error}, so its weights cannot be read; give the folder that it was converted from"
         ) from None
     crf = load(package.read(CRF))
     source = Source(
@@ -73,4 +73,4 @@ def _from_package(package: ModelPackage) -> Base:
             "licences": manifest.licences,
         },
     )
-    return Base(source, package.id, package)
+    return FinetuneBase(source, package.id, package)

@@ -1,4 +1,4 @@
-"""Labelled sentences to batches of ids and tags, prepared exactly as the package prepares texts. No torch."""
+"""Build batches of ids and tags from labelled sentences, tokenised exactly as at inference. No torch."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,35 +10,35 @@ from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.tokens import TextTokenizer, Tokens
 from hanner_inference.tokenization.windows import find_sentence_ends
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.finetune.labels import scheme_of
+from hanner_models.finetune.labels import tagging_scheme
 from hanner_models.source import Source
-from hanner_models.train.examples import Rows
+from hanner_models.train.examples import TrainingBatch
 from hanner_models.train.word_tags import IGNORED
 
 UNLABELLED = -1
-"""Tag of a token that takes no part in the CRF: padding, and, where only first pieces are labelled, the others."""
+"""The tag of tokens that the CRF does not see: padding, and other than first word pieces if only those are labelled."""
 
 
-class RowMaker:
-    """Makes rows for a tagger.
+class FeatureBuilder:
+    """Builds batches for a tagger.
 
     Attributes:
-        size: most tokens of a row, without special ones.
+        max_tokens: maximum number of tokens per row, without special ones.
     """
 
     def __init__(self, source: Source) -> None:
-        self.size = source.options.max_length - SPECIAL_TOKENS
+        self.max_tokens = source.options.max_length - SPECIAL_TOKENS
         self._tokenizer = TextTokenizer(source.tokenizer, source.options)
         self._tags = {label: number for number, label in enumerate(source.labels)}
-        self._scheme = scheme_of(source.labels)
+        self._scheme = tagging_scheme(source.labels)
 
-    def rows(self, sentences: Sequence[Sentence]) -> Rows:
-        """Return ids, mask and tags; sentences are cut at the model's length, and must have a labelled token.
+    def build(self, sentences: Sequence[Sentence]) -> TrainingBatch:
+        """Return the batch of sentences that each have a labelled token; they are truncated to the model's length.
 
         Padding has id 0 and the tag UNLABELLED.
         """
         encoded = [self._tokenizer.encode(sentence.text) for sentence in sentences]
-        counts = [min(len(tokens), self.size) for tokens in encoded]
+        counts = [min(len(tokens), self.max_tokens) for tokens in encoded]
         length = max(counts) + SPECIAL_TOKENS
         input_ids = np.zeros((len(sentences), length), dtype=np.int64)
         mask = np.zeros_like(input_ids)
@@ -49,14 +49,14 @@ class RowMaker:
             mask[row, : count + SPECIAL_TOKENS] = 1
             labelled = tokens.labelled[tokens.labelled < count]
             tags[row, labelled] = self._tag(sentence, tokens)[labelled]
-        return Rows(input_ids, mask, tags, np.full_like(tags, IGNORED))
+        return TrainingBatch(input_ids, mask, tags, np.full_like(tags, IGNORED))
 
-    def usable(self, sentences: Sequence[Sentence]) -> list[Sentence]:
-        """Return sentences that rows can be made of: flat, no longer than the model takes, none without tokens."""
+    def prepare(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+        """Return sentences that fit into rows: without nested entities, split if too long, none without tokens."""
         return [
             part
             for sentence in sentences
-            for part in self._split(flat(sentence))
+            for part in self._split(drop_nested(sentence))
             if len(self._tokenizer.encode(part.text).labelled)
         ]
 
@@ -65,39 +65,39 @@ class RowMaker:
         starts = tokens.starts[tokens.labelled]
         for span in sentence.spans:
             inside = tokens.labelled[(starts >= span.start) & (starts < span.end)]
-            for place, prefix in zip(inside, prefixes(len(inside), self._scheme), strict=True):
-                tags[place] = self._tags[f"{prefix}-{span.type}"]
+            for token, prefix in zip(inside, label_prefixes(len(inside), self._scheme), strict=True):
+                tags[token] = self._tags[f"{prefix}-{span.type}"]
         return tags
 
     def _split(self, sentence: Sentence) -> list[Sentence]:
-        """Cut what is too long for one row, at the end of a sentence where there is one, and never inside a name."""
+        """Split a text that is too long for one row, at the end of a sentence if possible, and not inside an entity."""
         tokens = self._tokenizer.encode(sentence.text)
-        if len(tokens) <= self.size:
+        if len(tokens) <= self.max_tokens:
             return [sentence]
-        closes = find_sentence_ends(sentence.text, tokens.starts)
+        sentence_end = find_sentence_ends(sentence.text, tokens.starts)
         cuts, start = [0], 0
-        while len(tokens) - start > self.size:
-            middle, latest = start + self.size // 2, start + self.size
-            ends = np.flatnonzero(closes[middle:latest])
+        while len(tokens) - start > self.max_tokens:
+            middle, latest = start + self.max_tokens // 2, start + self.max_tokens
+            ends = np.flatnonzero(sentence_end[middle:latest])
             end = middle + int(ends[-1]) + 1 if len(ends) else latest
-            place = int(tokens.starts[end])
-            place = min((s.start for s in sentence.spans if s.start < place < s.end), default=place)
-            end = int(np.searchsorted(tokens.starts, place))
-            start = end if end > start else latest  # a name longer than the model takes is cut
+            position = int(tokens.starts[end])
+            position = min((s.start for s in sentence.spans if s.start < position < s.end), default=position)
+            end = int(np.searchsorted(tokens.starts, position))
+            start = end if end > start else latest  # an entity that is longer than a row is split
             cuts.append(int(tokens.starts[start]))
         return [_piece(sentence, *ends) for ends in pairwise([*cuts, len(sentence.text)])]
 
 
-def prefixes(count: int, scheme: str) -> str:
-    """Return the prefixes of a name of `count` tokens: BMME, S; BIIE; BII."""
+def label_prefixes(count: int, scheme: str) -> str:
+    """Return the label prefixes of an entity of `count` tokens, such as BMME, S, BIIE or BII."""
     inside, last = ("M" if "M" in scheme else "I"), ("E" if "E" in scheme else "I")
     if count == 1:
         return "S" if "S" in scheme else "B"
     return f"B{inside * (count - 2)}{last}" if count else ""
 
 
-def flat(sentence: Sentence) -> Sentence:
-    """Leave out names that overlap a longer one: a tagger gives every token one label."""
+def drop_nested(sentence: Sentence) -> Sentence:
+    """Return the sentence without entities that overlap a longer one, because a token has only one label."""
     kept: list[Span] = []
     for span in sorted(sentence.spans, key=lambda s: (s.start - s.end, s.start)):
         if all(span.end <= other.start or other.end <= span.start for other in kept):

@@ -1,4 +1,4 @@
-"""What a fine-tune can be told, and the defaults for each method. Pure."""
+"""The options of a fine-tune, and their defaults for each method. Pure."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,23 +10,23 @@ _BASE_WIDTH = 768
 
 
 class OptionError(HannerError):
-    """An option cannot be used."""
+    """An option of the fine-tune is invalid. The message names it and its range."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to tune; None takes the method's default.
+class FinetuneOptions:
+    """The options of a fine-tune; None means the method's default.
 
     Attributes:
         lora: train LoRA adapters and the head instead of all weights.
-        epochs: times each sentence is seen.
-        steps: batches, instead of epochs.
-        learning_rate: peak, of the encoder or its adapters.
-        batch_tokens: budget of a batch, padding included.
-        replace_share: share of the sentences with names in which half of these become others of the data.
-        blend: share of the tuned weights in the result, the rest is the base's; 1 takes the tuned ones.
-        seed: of all that is drawn.
-        patience: evaluations, of ten in a run, without a better F1 after which it stops.
+        epochs: passes over the data.
+        steps: number of batches, instead of epochs.
+        learning_rate: peak learning rate of the encoder or its adapters.
+        batch_tokens: maximum number of tokens per batch, padding included.
+        replace_share: share of the sentences in which half of the names are replaced by others in the data.
+        blend: share of the tuned weights in the result; the rest is the base's weights.
+        seed: of all random choices.
+        patience: number of evaluations without a better F1 after which training stops; a run has ten evaluations.
     """
 
     lora: bool = False
@@ -43,35 +43,35 @@ class Options:
         for name in ("epochs", "steps", "learning_rate", "batch_tokens", "patience"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise OptionError(f"--{name.replace('_', '-')} must be above 0, and is {value}")
+                raise OptionError(f"--{name.replace('_', '-')} must be above 0, but is {value}")
         if not 0 < self.blend <= 1:
-            raise OptionError(f"--blend must be above 0 and at most 1, and is {self.blend}")
+            raise OptionError(f"--blend must be above 0 and at most 1, but is {self.blend}")
         if self.epochs is not None and self.steps is not None:
-            raise OptionError("--epochs and --steps say the same thing; give one of them")
+            raise OptionError("--epochs and --steps exclude each other; give only one of them")
 
-    def peak(self, hidden: int) -> float:
-        """Return the learning rate: that of BERT-base for its width, more for narrower encoders."""
+    def peak_learning_rate(self, hidden: int) -> float:
+        """Return the peak learning rate; the default is inversely proportional to the width of the encoder."""
         if self.learning_rate is not None:
             return self.learning_rate
         return (5e-4 if self.lora else 5e-5) * _BASE_WIDTH / hidden
 
-    def total(self, epoch_steps: int) -> int:
-        """Return how many steps to run."""
-        return self.steps or max(1, round((self.epochs or 5) * epoch_steps))
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the number of steps of the run."""
+        return self.steps or max(1, round((self.epochs or 5) * steps_per_epoch))
 
-    def examples(self, most: int) -> TagConfig:
-        """Return how batches are drawn for a model that takes at most so many tokens."""
+    def sampling_config(self, max_tokens: int) -> TagConfig:
+        """Return the configuration for sampling batches for a model with rows of up to `max_tokens` tokens."""
         return TagConfig(
             corpora=(),
             dev=(),
             steps=1,
             batch_tokens=self.batch_tokens,
             join_share=0.1,
-            join_chars=min(240, most),
+            join_chars=min(240, max_tokens),
             replace_share=self.replace_share,
             noise_share=0.1,
         )
 
-    def record(self) -> dict[str, Any]:
-        """Return them for the manifest."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options that are set, for the manifest."""
         return {key: value for key, value in asdict(self).items() if value is not None}

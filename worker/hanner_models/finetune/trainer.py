@@ -1,4 +1,4 @@
-"""The run of a fine-tune: steps, evaluations, the best weights so far, checkpoints. Imports torch."""
+"""The training of a fine-tune: steps, evaluations, best weights, checkpoints. Imports torch."""
 
 import hashlib
 import json
@@ -13,152 +13,165 @@ import torch
 from tokenizers import Tokenizer
 
 from hanner_inference.package import Manifest
-from hanner_models.conversion.convert import recogniser, write_package
-from hanner_models.conversion.graph import Float
+from hanner_models.conversion.convert import open_recogniser, write_package
+from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
-from hanner_models.finetune.features import RowMaker
-from hanner_models.finetune.network import Tuned, to_source
-from hanner_models.finetune.options import OptionError, Options
+from hanner_models.finetune.features import FeatureBuilder
+from hanner_models.finetune.network import FinetuneNetwork, to_source
+from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import Source
 from hanner_models.train import checkpoint
-from hanner_models.train.examples import Corpus, Examples, Rows
-from hanner_models.train.loop import Average, Log, Phase, device, optimiser
+from hanner_models.train.examples import BatchSampler, Corpus, TrainingBatch
+from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
 
 DROPOUT = 0.1
-_CRF_RATE = 5e-3
+_CRF_LEARNING_RATE = 5e-3
 _DECAY = 0.99
-"""Of the weights' average: the last hundred steps."""
+"""Decay of the weights' moving average: about the last hundred steps."""
 _SAVE_EVERY = 100
 _EVALUATIONS = 10
-"""In a whole run."""
+"""Number of evaluations in a run."""
 _DIGITS = 4
 _HISTORY = "history.json"
 
 
-class _Enough(Exception):  # noqa: N818 - it is no error
-    """No better weights are to be expected."""
+class _EarlyStop(Exception):  # noqa: N818 - it is not an error
+    """Training stops before its last step, because F1 has stopped improving."""
 
 
-class TunedExamples(Examples):
-    """Examples whose rows are prepared as the package prepares texts."""
+class FinetuneSampler(BatchSampler):
+    """Samples batches that are tokenised exactly as at inference."""
 
-    def __init__(self, source: Source, sentences: Sequence[Sentence], options: Options) -> None:
-        self._maker = RowMaker(source)
+    def __init__(self, source: Source, sentences: Sequence[Sentence], options: FinetuneOptions) -> None:
+        self._features = FeatureBuilder(source)
         names: dict[str, list[list[str]]] = {
             kind: [] for kind in dict.fromkeys(label.partition("-")[2] for label in source.labels) if kind
         }
         super().__init__(
-            [Corpus(self._maker.usable(sentences), 1.0, auxiliary=False)],
+            [Corpus(self._features.prepare(sentences), 1.0, auxiliary=False)],
             names,
             Tokenizer.from_str(source.tokenizer),
-            options.examples(self._maker.size),
+            options.sampling_config(self._features.max_tokens),
             max_length=source.options.max_length,
             seed=options.seed,
         )
 
-    def rows(self, sentences: Sequence[Sentence]) -> Rows:
-        """Tokenise and tag the sentences of a batch."""
-        return self._maker.rows(sentences)
+    def encode(self, sentences: Sequence[Sentence]) -> TrainingBatch:
+        """Return tokens and tags of the sentences of a batch."""
+        return self._features.build(sentences)
 
 
 @dataclass
-class Tuning:
-    """One fine-tune.
+class FinetuneTrainer:
+    """Trains a tagger.
 
     Attributes:
-        source: the tagger to start from, with the labels to end with.
-        sentences: to learn from.
-        dev: to choose the weights by; none: the last ones are taken.
-        options: how.
-        folder: of the run: checkpoints and log.jsonl.
+        source: the tagger to start from, already with the labels of the data.
+        sentences: training data.
+        dev: data for choosing the best weights; without it, the last weights are the result.
+        options: of the fine-tune.
+        folder: of the run, with checkpoints and log.jsonl.
+        history: step and F1 of all evaluations.
     """
 
     source: Source
     sentences: Sequence[Sentence]
     dev: Sequence[Sentence]
-    options: Options
+    options: FinetuneOptions
     folder: Path
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def finish(self) -> Source:
-        """Do what is left of the run and return the tuned tagger in FP32.
+    def run(self) -> Source:
+        """Run or resume the training and return the tuned tagger in FP32.
 
         Raises:
-            OptionError: the folder holds a run of other data or options.
+            OptionError: the folder has a run with other data or options.
         """
-        self._claim()
+        self._check_run_folder()
         torch.manual_seed(self.options.seed)
-        tuned = Tuned(self.source, dropout=DROPOUT, lora=self.options.lora).to(device())
-        peak = self.options.peak(len(self.source.weights["embeddings.LayerNorm.bias"]))
-        groups = optimiser([(tuned.encoder, peak), (tuned.head.linear, peak), (tuned.head.crf, _CRF_RATE)])
-        phase = Phase("finetune", self.folder, tuned, groups, Log(self.folder / "log.jsonl"))
-        average = phase.average = Average(tuned, _DECAY)
+        network = FinetuneNetwork(self.source, dropout=DROPOUT, lora=self.options.lora).to(default_device())
+        peak = self.options.peak_learning_rate(len(self.source.weights["embeddings.LayerNorm.bias"]))
+        optimiser = make_optimiser(
+            [(network.encoder, peak), (network.head.linear, peak), (network.head.crf, _CRF_LEARNING_RATE)]
+        )
+        phase = Phase("finetune", self.folder, network, optimiser, TrainingLog(self.folder / "log.jsonl"))
+        average = phase.average = WeightAverage(network, _DECAY)
         phase.restore()
-        if (self.folder / _HISTORY).exists():  # what came after the checkpoint comes again
-            said = json.loads((self.folder / _HISTORY).read_text("utf-8"))
-            self.history = [entry for entry in said if entry["step"] <= phase.start]
-        self._run(phase, tuned, average)
+        if (self.folder / _HISTORY).exists():  # evaluations after the checkpoint will be repeated
+            entries = json.loads((self.folder / _HISTORY).read_text("utf-8"))
+            self.history = [entry for entry in entries if entry["step"] <= phase.start]
+        self._train(phase, network, average)
         best = checkpoint.load(self._best)
-        return self._result(tuned, best["weights"] if best else average.weights)
+        return self._result(network, best["weights"] if best else average.weights)
 
-    def _result(self, tuned: Tuned, weights: Mapping[str, torch.Tensor]) -> Source:
-        return blend(self.source, to_source(self.source, tuned, weights), self.options.blend)
+    def _result(self, network: FinetuneNetwork, weights: Mapping[str, torch.Tensor]) -> Source:
+        return blend_weights(self.source, to_source(self.source, network, weights), self.options.blend)
 
-    def _run(self, phase: Phase, tuned: Tuned, average: Average) -> None:
-        examples = TunedExamples(self.source, self.sentences, self.options)
-        steps = self.options.total(examples.epoch_steps())
+    def _train(self, phase: Phase, network: FinetuneNetwork, average: WeightAverage) -> None:
+        sampler = FinetuneSampler(self.source, self.sentences, self.options)
+        steps = self.options.total_steps(sampler.steps_per_epoch())
         period = max(1, steps // _EVALUATIONS)
 
-        def step(number: int) -> torch.Tensor:
-            rows, _ = examples.step(number)
-            arrays = (rows.input_ids, rows.attention_mask, rows.tags)
-            return tuned.loss(*(torch.from_numpy(array).to(device()) for array in arrays))
+        def loss(number: int) -> torch.Tensor:
+            batch, _ = sampler.batch(number)
+            arrays = (batch.input_ids, batch.attention_mask, batch.tags)
+            return network.loss(*(torch.from_numpy(array).to(default_device()) for array in arrays))
 
-        def every(number: int) -> None:
+        def evaluate_sometimes(number: int) -> None:
             if self.dev and (number % period == 0 or number == steps):
-                self._choose(number, self._result(tuned, average.weights), average, phase.log)
+                self._evaluate(number, self._result(network, average.weights), average, phase.log)
 
         try:
-            self._stop_if_enough()
+            self._check_early_stop()
             if phase.start and all(entry["step"] < phase.start for entry in self.history):
-                every(phase.start)  # it was interrupted between the checkpoint and its measure
-            phase.run(step, steps=steps, warmup=max(1, steps // 10), save_every=min(period, _SAVE_EVERY), every=every)
-        except _Enough:
+                evaluate_sometimes(phase.start)  # the run was interrupted between checkpoint and evaluation
+            phase.run(
+                loss,
+                steps=steps,
+                warmup=max(1, steps // 10),
+                save_every=min(period, _SAVE_EVERY),
+                after_step=evaluate_sometimes,
+            )
+        except _EarlyStop:
             pass
 
-    def _choose(self, number: int, source: Source, average: Average, log: Log) -> None:
-        """Keep these weights if they are the best so far; stop when none were for a while."""
-        f1 = round(measure(source, self.dev).total.f1, _DIGITS)
+    def _evaluate(self, number: int, source: Source, average: WeightAverage, log: TrainingLog) -> None:
+        """Evaluate a tagger and save its weights if they are the best so far.
+
+        Raises:
+            _EarlyStop: F1 has not improved for `patience` evaluations.
+        """
+        f1 = round(evaluate_fp32(source, self.dev).total.f1, _DIGITS)
         log.write(phase="dev", step=number, f1=f1)
         self.history.append({"step": number, "f1": f1})
         best = max(self.history, key=lambda entry: entry["f1"])
         if best["step"] == number:
             checkpoint.save(self._best, {"weights": average.weights})
         (self.folder / _HISTORY).write_text(json.dumps(self.history), "utf-8")
-        self._stop_if_enough()
+        self._check_early_stop()
 
-    def _stop_if_enough(self) -> None:
+    def _check_early_stop(self) -> None:
         best = max(self.history, key=lambda entry: entry["f1"], default={"f1": 0.0})
-        # Nothing found yet is a slow start, as new types have it, and no reason to stop.
+        # An F1 of 0 is a slow start, which is normal for new types, and not a reason to stop.
         if best["f1"] and sum(entry["step"] > best["step"] for entry in self.history) >= self.options.patience:
-            raise _Enough
+            raise _EarlyStop
 
     @property
     def _best(self) -> Path:
         return self.folder / "best.pt"
 
-    def _claim(self) -> None:
-        """Note in the folder what is run there, or check that it is the same as what was begun."""
+    def _check_run_folder(self) -> None:
+        """Record options and data in the folder, or check that they are those of the unfinished run there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "run.json"
-        said = json.dumps({"options": self.options.record(), "of": self._fingerprint()}, indent=2)
+        record = json.dumps({"options": self.options.to_dict(), "of": self._fingerprint()}, indent=2)
         if not path.exists():
-            path.write_text(said, "utf-8")
-        elif path.read_text("utf-8") != said:
+            path.write_text(record, "utf-8")
+        elif path.read_text("utf-8") != record:
             raise OptionError(
-                f"{self.folder} holds an unfinished fine-tune of another base, other data or other options; give those "
-                "again, or remove the folder to start anew"
+                f"{self.folder} has an unfinished fine-tune with another base, other data or other options; repeat its "
+                "command to resume it, or remove the folder to start again"
             )
 
     def _fingerprint(self) -> str:
@@ -169,11 +182,11 @@ class Tuning:
         return digest.hexdigest()
 
 
-def blend(base: Source, tuned: Source, share: float) -> Source:
-    """Return the tagger whose weights lie between two: `share` 1 is the tuned one, 0 the base.
+def blend_weights(base: Source, tuned: Source, share: float) -> Source:
+    """Return a tagger with interpolated weights: `share` 1 is the tuned one, 0 the base.
 
-    Between a model and what was tuned from it the loss has no hump, and a point on the way often keeps what the base
-    knew and has most of what was learned (Wortsman et al. 2022, WiSE-FT).
+    An interpolation often keeps the base's accuracy on its own data and most of the improvement on the new data
+    (Wortsman et al. 2022, WiSE-FT).
     """
     if share == 1:
         return tuned
@@ -181,8 +194,8 @@ def blend(base: Source, tuned: Source, share: float) -> Source:
     return replace(tuned, weights={k: value + part * (tuned.weights[k] - value) for k, value in base.weights.items()})
 
 
-def measure(source: Source, sentences: Sequence[Sentence]) -> Evaluation:
-    """Measure a tagger in FP32, through the runtime itself."""
+def evaluate_fp32(source: Source, sentences: Sequence[Sentence]) -> Evaluation:
+    """Return the evaluation of a tagger in FP32, with the same code as at inference."""
     with tempfile.TemporaryDirectory() as scratch:
         manifest = Manifest(
             name="tagger",
@@ -192,5 +205,5 @@ def measure(source: Source, sentences: Sequence[Sentence]) -> Evaluation:
             spans=source.spans,
             tokenizer=source.options,
         )
-        package = write_package(source, Path(scratch) / "package", Float(), manifest)
-        return evaluate(recogniser(package).extract, sentences)
+        package = write_package(source, Path(scratch) / "package", Fp32(), manifest)
+        return evaluate(open_recogniser(package).extract, sentences)

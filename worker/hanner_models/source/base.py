@@ -1,4 +1,4 @@
-"""What a source is, and the one error of reading and converting it."""
+"""Source, the trained tagger that a conversion starts from, and the error of reading and converting it."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hanner.errors import HannerError
 from hanner_inference.tokenization.tokens import TokenizerOptions
-from hanner_models.conversion.graph import Shape
+from hanner_models.source.architecture import EncoderShape
 
 
 class ConversionError(HannerError):
-    """The model cannot be converted."""
+    """The model cannot be converted. The message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Source:
     """A trained tagger, read and checked.
 
     Attributes:
-        weights: float32, by the names that `hanner_models.conversion.graph.parameter_names` lists, and `crf.*`.
+        weights: float32, by the names that `hanner_models.source.architecture.parameter_names` returns, and `crf.*`.
         shape: of the encoder.
         labels: in the order of the logits.
-        tokenizer: a tokenizer.json.
-        options: how texts are prepared.
-        spans: how label paths are read, see `hanner_inference.decoding.spans`.
-        training: what the manifest says of its training; `source`, `revision` and `licences` have fields of their own.
+        tokenizer: content of a tokenizer.json.
+        options: how texts are prepared for the tokenizer.
+        spans: how label paths become entities, see `hanner_inference.decoding.spans`.
+        training: metadata for the manifest; `source`, `revision` and `licences` become fields of their own there.
     """
 
     weights: dict[str, NDArray[np.float32]]
-    shape: Shape
+    shape: EncoderShape
     labels: tuple[str, ...]
     tokenizer: str
     options: TokenizerOptions
@@ -41,26 +41,26 @@ class Source:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Return the JSON object in a file.
 
     Raises:
-        ConversionError: there is no such file, or it holds none.
+        ConversionError: the file is missing or does not contain a JSON object.
     """
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise ConversionError(f"{path} is not JSON ({error}); fetch the model again") from None
+        raise ConversionError(f"{path} is not valid JSON ({error}); download the model again") from None
     if not isinstance(content, dict):
-        raise ConversionError(f"{path} does not hold an object; fetch the model again")
+        raise ConversionError(f"{path} does not contain a JSON object; download the model again")
     return content
 
 
-def read_json_if_there(path: Path) -> dict[str, Any]:
-    """Read a JSON object that may be missing; then it is empty.
+def read_optional_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, or an empty one if the file is missing.
 
     Raises:
-        ConversionError: the file is there and holds none.
+        ConversionError: the file exists and does not contain a JSON object.
     """
     return read_json(path) if path.exists() else {}

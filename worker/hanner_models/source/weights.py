@@ -1,8 +1,8 @@
-"""Reads a tagger's weights from safetensors or from a pickle of nothing but weights, under the names BertModel has.
+"""Read a tagger's weights from safetensors or from a weights-only pickle, under BertModel's names.
 
-The same tensor has many names in the wild: ModelScope puts the encoder under `encoder.` and the head under `head.`,
-transformers under `bert.` and `classifier.`, AdaSeq under `embedder.transformer_model.`, a parallel trainer puts
-`module.` before all of it, and TensorFlow's checkpoints call a LayerNorm's weight gamma and its bias beta.
+A tensor has different names in different frameworks: ModelScope puts the encoder under `encoder.` and the head under
+`head.`, transformers under `bert.` and `classifier.`, AdaSeq under `embedder.transformer_model.`, a parallel trainer
+puts `module.` before all of it, and TensorFlow's checkpoints call a LayerNorm's weight gamma and its bias beta.
 """
 
 import pickle
@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from hanner.utils.packaging import install_hint
-from hanner_models.conversion.graph import BIGRAM_PROJECTION, BIGRAM_TABLE, Shape, parameter_names
+from hanner_models.source.architecture import BIGRAM_PROJECTION, BIGRAM_TABLE, EncoderShape, parameter_names
 from hanner_models.source.base import ConversionError
 
 CRF = ("start_transitions", "end_transitions", "transitions")
 FILES = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
-"""Where weights are looked for; the first that is there is read."""
+"""Files with weights, in order of precedence."""
 
 _ROOTS = ("embeddings.", "encoder.layer.", "linear.", "crf.", "pooler.")
 _WRAPPERS = (
@@ -37,12 +37,12 @@ _WRAPPERS = (
     "head.",
 )
 _IGNORED = ("pooler.", "embeddings.position_ids", "embeddings.token_type_ids")
-"""Not used by a tagger: the sentence vector's layer, and buffers that only count."""
+"""Not used by a tagger: the pooling layer, and buffers of position and type ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What config.json and the labels say of the weights' shapes."""
+    """The sizes that determine the shapes of all weights, from config.json and the labels."""
 
     hidden: int
     inner: int
@@ -51,9 +51,9 @@ class Sizes:
     types: int
     labels: int
     bigrams: tuple[int, int] = (0, 0)
-    """Rows and width of the table of bigrams, which only hanner's own models have."""
+    """Rows and width of the bigram table, which only hanner's own models have."""
 
-    def of(self, name: str) -> tuple[int, ...]:
+    def expected_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape that the weight `name` must have."""
         part, kind = name.rsplit(".", 1)
         if name == BIGRAM_TABLE:
@@ -79,29 +79,31 @@ class Sizes:
 
 
 def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """Read the weights in `folder` and give each the name that BertModel has, or `linear.*` or `crf.*`.
+    """Return the weights in `folder` by their names in BertModel, or `linear.*` or `crf.*`.
 
     Raises:
-        ConversionError: there are none, they cannot be read, or two of them have the same name.
+        ConversionError: no weights were found, they cannot be read, or two of them have the same name.
     """
     path = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if path is None:
-        raise ConversionError(f"{folder} has no weights; it should have one of {', '.join(FILES)}")
+        raise ConversionError(f"{folder} has no weights; one of {', '.join(FILES)} is needed")
     state = _read_pickle(path) if path.suffix == ".bin" else _read_safetensors(path)
     weights: dict[str, NDArray[Any]] = {}
-    given: dict[str, str] = {}
+    original_keys: dict[str, str] = {}
     for key, value in state.items():
-        name = canonical(key)
+        name = canonical_name(key)
         if name.startswith(_IGNORED):
             continue
-        if name in given:
-            raise ConversionError(f"{path} has {given[name]} and {key}, which are the same weight; keep one of them")
-        weights[name], given[name] = value, key
+        if name in original_keys:
+            raise ConversionError(
+                f"{path} has {original_keys[name]} and {key}, which are the same weight; remove one of them"
+            )
+        weights[name], original_keys[name] = value, key
     return weights
 
 
-def canonical(key: str) -> str:
-    """Return the name that a key of a checkpoint has in BertModel, or `linear.*` or `crf.*`; others are left."""
+def canonical_name(key: str) -> str:
+    """Return the name of a checkpoint's key in BertModel, or `linear.*` or `crf.*`; unknown keys are returned as is."""
     name = key
     while not name.startswith(_ROOTS):
         if name.startswith("classifier."):
@@ -117,23 +119,23 @@ def canonical(key: str) -> str:
 
 
 def check_weights(
-    folder: Path, weights: Mapping[str, NDArray[Any]], shape: Shape, sizes: Sizes
+    folder: Path, weights: Mapping[str, NDArray[Any]], shape: EncoderShape, sizes: Sizes
 ) -> dict[str, NDArray[np.float32]]:
     """Check that the weights are exactly those of a BERT tagger, and return them in float32.
 
-    A head without a CRF gets one with zero transitions, which is the same model: the best path is then each token's
-    best label, and a path's probability the product of its softmaxes.
+    A head without a CRF gets one with zero transitions, which is equivalent: the best path is then each token's best
+    label, and a path's probability the product of its softmaxes.
 
     Raises:
-        ConversionError: one is missing, unknown, of a wrong shape or not finite; the sentence names it.
+        ConversionError: a weight is missing, unknown, of a wrong shape or not finite; the message names it.
     """
     crf = {f"crf.{part}" for part in CRF}
     if not crf & weights.keys():
-        weights = {**weights, **{name: np.zeros(sizes.of(name), dtype=np.float32) for name in crf}}
+        weights = {**weights, **{name: np.zeros(sizes.expected_shape(name), dtype=np.float32) for name in crf}}
     expected = parameter_names(shape) | crf
     for names, what in (
         (expected - weights.keys(), "lacks"),
-        (weights.keys() - expected, "has what no BERT tagger has:"),
+        (weights.keys() - expected, "has an unknown weight:"),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -141,14 +143,14 @@ def check_weights(
     checked = {}
     for name in sorted(expected):
         value = weights[name]
-        if value.shape != sizes.of(name):
+        if value.shape != sizes.expected_shape(name):
             raise ConversionError(
-                f"the checkpoint in {folder} has {name} of shape {list(value.shape)}, and config.json and the labels "
-                f"ask for {list(sizes.of(name))}"
+                f"the checkpoint in {folder} has {name} of shape {list(value.shape)}, but config.json and the labels "
+                f"require {list(sizes.expected_shape(name))}"
             )
         checked[name] = value.astype(np.float32, copy=False)
         if not np.isfinite(checked[name]).all():
-            raise ConversionError(f"the checkpoint in {folder} has {name} with values that are no numbers")
+            raise ConversionError(f"the checkpoint in {folder} has {name} with infinite or NaN values")
     return checked
 
 
@@ -158,7 +160,9 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConversionError(f"{path} cannot be read ({error}); it is cut off or damaged: fetch it again") from None
+        raise ConversionError(
+            f"{path} cannot be read ({error}); it is truncated or damaged: download it again"
+        ) from None
 
 
 def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
@@ -174,17 +178,19 @@ def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
     except pickle.UnpicklingError:
         raise ConversionError(
-            f"{path} is a pickle that holds more than weights, or is damaged, and is not opened; "
-            "save its state_dict alone, best as safetensors"
+            f"{path} is damaged, or is a pickle with more than weights, which is not loaded for safety; "
+            "save only its state_dict, preferably as safetensors"
         ) from None
-    except Exception as error:  # noqa: BLE001  torch raises RuntimeError, EOFError, KeyError … for what is no checkpoint
+    except Exception as error:  # noqa: BLE001  torch raises RuntimeError, EOFError, KeyError … for files that are not checkpoints
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConversionError(f"{path} cannot be read ({first}); it is cut off or damaged: fetch it again") from None
+        raise ConversionError(
+            f"{path} cannot be read ({first}); it is truncated or damaged: download it again"
+        ) from None
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ConversionError(f"{path} does not hold a state_dict, which maps names to tensors")
+        raise ConversionError(f"{path} does not contain a state_dict, which maps names to tensors")
     return {str(name): _to_numpy(value) for name, value in state.items()}
 
 

@@ -1,7 +1,7 @@
-"""Trains the default model: vocabulary, masked-language pretraining, tagging, checkpoints. Imports torch."""
+"""Train the default model: vocabulary, masked-language pretraining, tagging, checkpoints. Most modules import torch."""
 
 import os
 
-# Batches come in ever new shapes, and oneDNN keeps what it compiled for the last 1,024 of them: 9 GB after 2,000 steps.
-# It reads this once, when torch is first used.
+# Batches have many shapes, and oneDNN caches compiled primitives for the last 1,024 of them: 9 GB after 2,000 steps.
+# oneDNN reads the variable when torch is first used.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")

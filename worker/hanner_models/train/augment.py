@@ -1,4 +1,4 @@
-"""Changes labelled sentences so that names are learned by their surroundings and form, not by heart. Pure."""
+"""Augment labelled sentences so that the model learns names by context and form instead of memorising them. Pure."""
 
 import random
 import re
@@ -14,27 +14,30 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names to draw from: for each type, pools that are drawn from equally often, however long they are.
+class NamePools:
+    """Names to choose from. The pools of a type are chosen equally often, independent of their size.
 
-    Lists of names are long, and lack the titles, branches and abbreviations that people write; what stands in the
-    corpora themselves, and the names that everyone knows, would drown in them.
+    Gazetteers are long, and lack titles, branches and abbreviations. In one pool they would outnumber the names in the
+    corpora and well-known names.
+
+    Attributes:
+        pools: lists of names by entity type.
     """
 
     pools: Mapping[str, Sequence[Sequence[str]]]
 
-    def draw(self, kind: str, rng: random.Random) -> str | None:
-        """Return a name of this type, None if there is none."""
+    def choose(self, kind: str, rng: random.Random) -> str | None:
+        """Return a name of this type, or None if there is none."""
         pools = [pool for pool in self.pools.get(kind, ()) if pool]
         return rng.choice(rng.choice(pools)) if pools else None
 
 
-def fill(template: str, names: Names, rng: random.Random) -> Sentence:
-    """Put names into a template such as `{PER}加盟{ORG}`. A type without names is left out of the sentence."""
+def fill_template(template: str, names: NamePools, rng: random.Random) -> Sentence:
+    """Return a template such as `{PER}加盟{ORG}` filled with names. Slots of types without names stay empty."""
     text, spans, copied = "", [], 0
     for slot in _SLOT.finditer(template):
         text += template[copied : slot.start()]
-        name = names.draw(slot[1], rng)
+        name = names.choose(slot[1], rng)
         if name:
             spans.append(Span(slot[1], len(text), len(text) + len(name)))
             text += name
@@ -42,8 +45,8 @@ def fill(template: str, names: Names, rng: random.Random) -> Sentence:
     return Sentence(text + template[copied:], tuple(spans))
 
 
-def join(sentences: Sequence[Sentence]) -> Sentence:
-    """Join consecutive sentences into one text."""
+def join_sentences(sentences: Sequence[Sentence]) -> Sentence:
+    """Return consecutive sentences joined into one text."""
     spans: list[Span] = []
     length = 0
     for sentence in sentences:
@@ -52,15 +55,18 @@ def join(sentences: Sequence[Sentence]) -> Sentence:
     return Sentence("".join(s.text for s in sentences), tuple(spans))
 
 
-def replace_names(sentence: Sentence, names: Names, rng: random.Random) -> Sentence:
-    """Replace about half of the names by others of their type; the same name stays the same within the sentence."""
+def replace_names(sentence: Sentence, names: NamePools, rng: random.Random) -> Sentence:
+    """Return the sentence with about half of its names replaced by others of the same type.
+
+    A name that occurs several times is replaced by the same name each time.
+    """
     chosen: dict[tuple[str, str], str] = {}
     text, spans, copied = "", [], 0
     for span in sentence.spans:
         old = sentence.text[span.start : span.end]
         key = (span.type, old)
         if key not in chosen:
-            chosen[key] = (names.draw(span.type, rng) or old) if rng.random() < 0.5 else old
+            chosen[key] = (names.choose(span.type, rng) or old) if rng.random() < 0.5 else old
         text += sentence.text[copied : span.start]
         spans.append(Span(span.type, len(text), len(text) + len(chosen[key])))
         text += chosen[key]
@@ -69,16 +75,16 @@ def replace_names(sentence: Sentence, names: Names, rng: random.Random) -> Sente
 
 
 def add_noise(sentence: Sentence, rng: random.Random) -> Sentence:
-    """Write the punctuation in ASCII, or drop what ends the text, or drop all of it, as in chats and transcripts."""
-    fate = rng.random()
-    if fate < 0.4:
+    """Return the sentence with ASCII punctuation, without final punctuation, or without any, as in chats."""
+    choice = rng.random()
+    if choice < 0.4:
         return Sentence(sentence.text.translate(_TO_ASCII), sentence.spans)
-    if fate < 0.7:
+    if choice < 0.7:
         end = max((s.end for s in sentence.spans), default=1)
         kept = sentence.text.rstrip("".join(_PUNCTUATION))
         return Sentence(sentence.text[: max(len(kept), end)], sentence.spans)
     inside = {i for s in sentence.spans for i in range(s.start, s.end)}
     keep = [i for i, c in enumerate(sentence.text) if i in inside or c not in _PUNCTUATION]
-    place = {old: new for new, old in enumerate(keep)}
-    spans = tuple(Span(s.type, place[s.start], place[s.end - 1] + 1) for s in sentence.spans)
+    new_index = {old: new for new, old in enumerate(keep)}
+    spans = tuple(Span(s.type, new_index[s.start], new_index[s.end - 1] + 1) for s in sentence.spans)
     return Sentence("".join(sentence.text[i] for i in keep), spans)

@@ -1,4 +1,4 @@
-"""Saves and restores the state of a training run, so that an interrupted run goes on where it was."""
+"""Save and load the state of a training run, so that an interrupted run can be resumed."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write the state; a reader sees the old file or the new one, never half of one."""
+    """Write the state atomically: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
@@ -19,7 +19,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Read a state written by `save`, or return None when there is none. Only tensors and plain values are read."""
+    """Return a state written by `save`, or None if the file is missing. Loads only tensors and plain values."""
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

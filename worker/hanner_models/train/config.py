@@ -1,4 +1,4 @@
-"""What a training run is made of, read from one TOML file. No I/O beyond that file."""
+"""The configuration of a training run, read from one TOML file."""
 
 import tomllib
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hanner.errors import HannerError
-from hanner_models.conversion.graph import Activation
+from hanner_models.source.architecture import Activation
 
 
 class ConfigError(HannerError):
-    """The training configuration cannot be used."""
+    """The training configuration is invalid. Correct the key that the message names."""
 
 
 class _Part(BaseModel):
@@ -26,10 +26,10 @@ class EncoderConfig(_Part):
     heads: int = 4
     feed_forward: int = 1024
     activation: Activation = "gelu"
-    """Between the feed-forward layers; relu costs nothing in INT8 with static scales."""
+    """Between the feed-forward layers; relu is free in INT8 with static scales."""
     max_length: int = 512
     bigram_rows: int = 0
-    """Rows of the table of hashed bigrams, see hanner_models.encoder; 0: none."""
+    """Rows of the table of hashed bigrams, see hanner_models.conversion.torch_model; 0 disables bigrams."""
     bigram_width: int = 64
 
 
@@ -37,13 +37,13 @@ class PretrainConfig(_Part):
     """Masked-language pretraining on running text."""
 
     texts: tuple[str, ...]
-    """Files below the data folder; `name:N` reads the file N times an epoch, N may be a fraction."""
+    """Files in the data folder; `name:N` reads a file N times per epoch, N may be a fraction."""
     steps: int
     batch_tokens: int = 8192
     length: int = 128
     mask_share: float = 0.2
     words: bool = False
-    """Whether the encoder also learns to tell a dictionary's words and their parts of speech, see words.py."""
+    """Whether the encoder also learns to segment and tag the words of a dictionary, see word_tags.py."""
     learning_rate: float = 1e-3
     warmup: int = 200
 
@@ -52,9 +52,9 @@ class TagConfig(_Part):
     """Training on labelled sentences."""
 
     corpora: tuple[str, ...]
-    """Like PretrainConfig.texts: JSONL files, `name:N` for N times an epoch."""
+    """Labelled files; `name:N` as in PretrainConfig.texts."""
     auxiliary: tuple[str, ...] = ()
-    """Corpora of other guidelines: they teach the encoder through a head of their own, which is then dropped."""
+    """Corpora with other annotation guidelines. They train the encoder through an auxiliary head, which is dropped."""
     dev: tuple[str, ...]
     steps: int
     batch_tokens: int = 4096
@@ -63,46 +63,46 @@ class TagConfig(_Part):
     warmup: int = 200
     dropout: float = 0.1
     bigrams_hidden: float = 0.0
-    """Share of the tokens whose bigrams the encoder does not see while it is trained."""
+    """Share of the tokens that the bigram embedding does not see in training."""
     words: float = 0.0
-    """Weight of the loss of a head that goes on telling words, as in pretraining, and is dropped; 0: no such head."""
+    """Weight of the loss of the head for word tags, which is dropped at the end; 0 disables the head."""
     join_share: float = 0.2
-    """Share of the rows that join several sentences in a row, so that long windows are seen."""
+    """Share of the examples that join consecutive sentences, so that the model sees long windows."""
     join_chars: int = 240
     replace_share: float = 0.25
-    """Share of the sentences in which names are replaced by others of their type."""
+    """Share of the sentences in which names are replaced by others of the same type."""
     templates: tuple[str, ...] = ()
-    """Sentences with slots, `{PER}加盟{ORG}`, filled with names: what the corpora's years do not speak of."""
+    """Sentences with slots, `{PER}加盟{ORG}`, for topics that are more recent than the corpora."""
     template_copies: int = 100
-    """Times each template is filled an epoch."""
+    """Number of sentences per template and epoch."""
     noise_share: float = 0.1
-    """Share of the sentences whose letters, digits or punctuation change form."""
+    """Share of the sentences whose punctuation is changed or removed."""
     average_decay: float = 0.999
     evaluate_every: int = 1000
 
 
 class TrainConfig(_Part):
-    """One training run."""
+    """The configuration of one training run."""
 
     name: str
     seed: int = 1
     encoder: EncoderConfig = EncoderConfig()
     vectors: str | None = None
-    """Folder with char_200d.npz and chars.txt to start the character table from."""
+    """Folder with char_200d.npz and chars.txt, the initial character embeddings."""
     gazetteers: dict[str, tuple[str, ...]] = {}
-    """Entity type to files of names, one a line."""
+    """Files with names, one per line, by entity type."""
     licences: tuple[dict[str, str], ...] = ()
-    """What the data is and under which licence, for the manifest."""
+    """Data sets and their licences, for the manifest."""
     pretrain: PretrainConfig
     tag: TagConfig
     checkpoint_every: int = 200
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a TOML file.
+        """Return the configuration in a TOML file.
 
         Raises:
-            ConfigError: the file is missing, is no TOML, or has a key or value that is not known.
+            ConfigError: the file is missing, is not valid TOML, or has an unknown key or an invalid value.
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
@@ -110,5 +110,5 @@ class TrainConfig(_Part):
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"{path}: {where}: {first['msg']}") from None
+            key = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"{path}: {key}: {first['msg']}") from None

@@ -1,4 +1,4 @@
-"""Where the encoder's weights start: character vectors, and heads that look at their neighbours from the first step."""
+"""Initial weights of the encoder: pretrained character vectors, and heads that attend to neighbours."""
 
 import numpy as np
 import torch
@@ -6,14 +6,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import nn
 
-OFFSETS = (-1, 1, -2, 2)
-"""Which neighbour each head of the first layer looks at."""
+NEIGHBOUR_OFFSETS = (-1, 1, -2, 2)
+"""The neighbour that each head of the first layer attends to."""
 GAIN = 1.4
-"""Of query and key: at 1.4 a head gives most of its weight to its neighbour, and can still be taught otherwise."""
+"""Scale of query and key. At 1.4 a head gives its neighbour most of its weight, and can still learn otherwise."""
 
 
-def take_vectors(encoder: nn.Module, tokenizer: Tokenizer, characters: list[str], vectors: NDArray[np.float16]) -> int:
-    """Put pretrained character vectors, scaled as BERT's initialisation, into the table; return their width."""
+def load_character_vectors(
+    encoder: nn.Module, tokenizer: Tokenizer, characters: list[str], vectors: NDArray[np.float16]
+) -> int:
+    """Copy pretrained character vectors into the embedding, scaled as in BERT's initialisation; return their width."""
     scaled = vectors.astype(np.float32)
     scaled = (scaled - scaled.mean(0)) / scaled.std() * 0.02
     table = encoder.embeddings.word_embeddings.weight
@@ -26,13 +28,17 @@ def take_vectors(encoder: nn.Module, tokenizer: Tokenizer, characters: list[str]
     return width
 
 
-def look_at_neighbours(encoder: nn.Module, free: int) -> None:
-    """Give the first layer's heads the neighbours at OFFSETS to look at.
+def initialise_neighbour_attention(encoder: nn.Module, free: int) -> None:
+    """Initialise the heads of the first layer so that they attend to the neighbours at NEIGHBOUR_OFFSETS.
 
-    Positions start as sinusoids (Vaswani et al. 2017) in the dimensions from `free` on, where a shift is a rotation:
-    a query turned by the offset meets the key of that neighbour. Fixed patterns of this kind lose little against
-    learned ones (Raganato et al. 2020), and learning them is what the first thousands of steps are spent on; from here
-    they are trained like all else.
+    Positions start as sinusoids (Vaswani et al. 2017) in the dimensions from `free`, where a shift is a rotation: a
+    query rotated by the offset matches the key of that neighbour. Fixed patterns of this kind are nearly as good as
+    learned ones (Raganato et al. 2020), and without them the first thousands of steps are spent on learning such
+    patterns. They are trained like all other weights.
+
+    Args:
+        encoder: to initialise.
+        free: first dimension that the character vectors leave free.
     """
     config = encoder.config
     hidden, size = config.hidden_size, config.hidden_size // config.num_attention_heads
@@ -49,7 +55,7 @@ def look_at_neighbours(encoder: nn.Module, free: int) -> None:
         positions[:, last] = 0.028 * angles.cos()
         encoder.embeddings.word_embeddings.weight[:, free:] *= 0.25
         for head in range(config.num_attention_heads):
-            turn = rates * OFFSETS[head % len(OFFSETS)]
+            turn = rates * NEIGHBOUR_OFFSETS[head % len(NEIGHBOUR_OFFSETS)]
             sine, cosine = head * size + torch.arange(pairs), head * size + pairs + torch.arange(pairs)
             columns = free + torch.arange(pairs)
             for matrix, angle in ((attention.query.weight, turn), (attention.key.weight, torch.zeros(pairs))):

@@ -1,4 +1,4 @@
-"""The loop that both phases share: device, precision, schedule, optimiser, checkpoints, progress, log."""
+"""The loop of all training phases: device, precision, schedule, optimiser, checkpoints, log. Imports torch."""
 
 import json
 import math
@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from hanner_models.train import checkpoint
 
 
-def device() -> torch.device:
-    """Use a GPU where there is one."""
+def default_device() -> torch.device:
+    """Return the GPU if one is available, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def rate(step: int, warmup: int, steps: int) -> float:
-    """Return the share of the peak learning rate at a step: linear warm-up, then a cosine down to 2 %."""
+def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then cosine decay to 2 %."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def optimiser(groups: Iterable[tuple[nn.Module | nn.Parameter, float]]) -> torch.optim.AdamW:
-    """Return AdamW with a group per part and its learning rate; vectors and norms are not decayed."""
+def make_optimiser(groups: Iterable[tuple[nn.Module | nn.Parameter, float]]) -> torch.optim.AdamW:
+    """Return AdamW with a learning rate per part; biases and norms have no weight decay."""
     parameters: list[dict[str, Any]] = []
     for part, learning_rate in groups:
         members = [part] if isinstance(part, nn.Parameter) else list(part.parameters())
@@ -36,8 +36,8 @@ def optimiser(groups: Iterable[tuple[nn.Module | nn.Parameter, float]]) -> torch
     return torch.optim.AdamW(parameters, betas=(0.9, 0.98), eps=1e-6)
 
 
-class Log:
-    """Appends one JSON object a line to a file, so that a run can be read and plotted later."""
+class TrainingLog:
+    """Appends JSON objects to a file, one per line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,15 +49,15 @@ class Log:
             file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
-class Average:
-    """Exponential moving average of a module's weights, started after the warm-up."""
+class WeightAverage:
+    """Exponential moving average of a module's weights."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
 
     def update(self, module: nn.Module, step: int) -> None:
-        """Move the average towards the module's weights; early steps move it faster."""
+        """Update the average; early steps have a larger share."""
         keep = min(self.decay, (1 + step) / (10 + step))
         for name, value in module.state_dict().items():
             if value.dtype.is_floating_point:
@@ -65,79 +65,96 @@ class Average:
 
 
 class Phase:
-    """Runs steps of one phase from its last checkpoint to its end.
+    """Runs one training phase from its last checkpoint to its end.
 
     Args:
         name: of the phase; its checkpoint is `<folder>/<name>.pt`.
-        step: given a step number, returns that step's loss. Whatever it draws at random must follow from the number,
-            so that a resumed run repeats an undisturbed one.
+        folder: of the run.
+        module: the module to train.
+        optimiser: of its weights.
+        log: of the run.
+
+    Attributes:
+        average: moving average of the weights, updated after each step if set.
+        start: number of steps that are done already.
     """
 
-    def __init__(self, name: str, folder: Path, module: nn.Module, groups: torch.optim.AdamW, log: Log) -> None:
-        self.name, self.module, self.groups, self.log = name, module, groups, log
+    def __init__(
+        self, name: str, folder: Path, module: nn.Module, optimiser: torch.optim.AdamW, log: TrainingLog
+    ) -> None:
+        self.name, self.module, self.optimiser, self.log = name, module, optimiser, log
         self.path = folder / f"{name}.pt"
-        self.average: Average | None = None
+        self.average: WeightAverage | None = None
         self.start = 0
 
     def restore(self) -> None:
-        """Take up the last checkpoint, if there is one."""
+        """Load the last checkpoint, if one exists."""
         state = checkpoint.load(self.path)
         if state is None:
             return
         self.module.load_state_dict(state["module"])
-        peaks = [group["peak"] for group in self.groups.param_groups]
-        self.groups.load_state_dict(state["optimiser"])
-        for group, peak in zip(self.groups.param_groups, peaks, strict=True):
-            group["peak"] = peak  # the configuration's, which may have changed, not the checkpoint's
+        peaks = [group["peak"] for group in self.optimiser.param_groups]
+        self.optimiser.load_state_dict(state["optimiser"])
+        for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
+            group["peak"] = peak  # from the configuration, which may have changed since the checkpoint
         if self.average is not None:
-            self.average.weights = {name: value.to(device()) for name, value in state["average"].items()}
+            self.average.weights = {name: value.to(default_device()) for name, value in state["average"].items()}
         self.start = state["step"]
 
     def save(self, step: int) -> None:
         """Write a checkpoint after `step` steps."""
         average = {} if self.average is None else self.average.weights
-        state = {"step": step, "module": self.module.state_dict(), "optimiser": self.groups.state_dict()}
+        state = {"step": step, "module": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
         checkpoint.save(self.path, state | {"average": average})
 
     def run(
         self,
-        step: Callable[[int], Tensor],
+        loss: Callable[[int], Tensor],
         *,
         steps: int,
         warmup: int,
         save_every: int,
-        every: Callable[[int], None] = lambda _: None,
+        after_step: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Run until `steps`; call `every` after each step."""
+        """Train until `steps` steps are done.
+
+        Args:
+            loss: returns the loss of a step, given its number. Random choices must depend only on the number, so that a
+                resumed run gives the same weights as an uninterrupted one.
+            steps: number of steps of the whole phase.
+            warmup: steps until the learning rate reaches its peak.
+            save_every: steps between checkpoints.
+            after_step: called with the number of steps done.
+        """
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[loss]}")) as progress:
             bar = progress.add_task(self.name, total=steps, completed=self.start, loss="")
-            mean, began = 0.0, time.monotonic()
+            mean, started = 0.0, time.monotonic()
             for number in range(self.start, steps):
-                value = self._update(step, number, warmup, steps)
+                value = self._update(loss, number, warmup, steps)
                 mean = value if mean == 0 else 0.98 * mean + 0.02 * value
                 progress.update(bar, completed=number + 1, loss=f"loss {mean:.4f}")
                 if (number + 1) % 50 == 0:
-                    seconds = (time.monotonic() - began) / 50
+                    seconds = (time.monotonic() - started) / 50
                     self.log.write(
                         phase=self.name, step=number + 1, loss=round(mean, 4), step_seconds=round(seconds, 3)
                     )
-                    began = time.monotonic()
+                    started = time.monotonic()
                 if (number + 1) % save_every == 0 or number + 1 == steps:
                     self.save(number + 1)
-                every(number + 1)
+                after_step(number + 1)
 
-    def _update(self, step: Callable[[int], Tensor], number: int, warmup: int, steps: int) -> float:
+    def _update(self, loss: Callable[[int], Tensor], number: int, warmup: int, steps: int) -> float:
         self.module.train()
-        torch.manual_seed(number)  # dropout, too, follows from the step's number
-        for group in self.groups.param_groups:
-            group["lr"] = group["peak"] * rate(number, warmup, steps)
-        with torch.autocast(device().type, dtype=torch.bfloat16):
-            loss = step(number)
-        self.groups.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.manual_seed(number)  # so that dropout also depends only on the step's number
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * learning_rate_factor(number, warmup, steps)
+        with torch.autocast(default_device().type, dtype=torch.bfloat16):
+            value = loss(number)
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.groups.step()
+        self.optimiser.step()
         if self.average is not None:
             self.average.update(self.module, number)
-        return float(loss.detach())
+        return float(value.detach())

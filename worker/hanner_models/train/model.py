@@ -1,4 +1,4 @@
-"""The networks: a BERT encoder with a masked-language head, and the same encoder with a tagging head and a CRF."""
+"""The networks of both phases: an encoder with a masked-language head, or with tagging heads. Imports torch."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from transformers import BertConfig
 
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_models.encoder import make_encoder
+from hanner_models.conversion.torch_model import make_encoder
 from hanner_models.train.config import EncoderConfig
 
 
 def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -> Any:
-    """Return a fresh encoder.
+    """Return an encoder with random weights.
 
-    Attention has no dropout: PyTorch's fused attention on CPU takes none, and small encoders do not miss it.
+    Attention has no dropout: PyTorch's fused attention on a CPU does not support it, and small encoders do not need it.
     """
     config = BertConfig(
         vocab_size=vocabulary,
@@ -35,28 +35,28 @@ def build_encoder(shape: EncoderConfig, vocabulary: int, dropout: float = 0.0) -
 
 
 class MaskedLanguageModel(nn.Module):
-    """Encoder and BERT's prediction head, its output table tied to the input table; and a head for words, see words.py.
+    """Encoder, BERT's prediction head with tied embeddings, and optionally a head for word tags, see word_tags.py.
 
     Args:
         encoder: to pretrain.
-        word_tags: how many tags the head for words tells apart; 0: there is none.
+        word_tag_count: number of word tags; 0 for no such head.
     """
 
-    def __init__(self, encoder: Any, word_tags: int = 0) -> None:
+    def __init__(self, encoder: Any, word_tag_count: int = 0) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = encoder.config.hidden_size
         self.transform = nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.LayerNorm(hidden))
         self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
-        self.words = nn.Linear(hidden, word_tags) if word_tags else None
+        self.word_head = nn.Linear(hidden, word_tag_count) if word_tag_count else None
 
-    def loss(self, input_ids: Tensor, targets: Tensor, words: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the masked positions, plus that of the words' tags over all positions.
+    def loss(self, input_ids: Tensor, targets: Tensor, word_tags: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the masked tokens, plus that of the word tags.
 
         Args:
             input_ids: [rows, length], masked.
-            targets: [rows, length], the true ids where masked and -100 elsewhere.
-            words: [rows, length], the tags of the words the tokens belong to, -100 where there are none.
+            targets: [rows, length], the original ids at masked positions, -100 elsewhere.
+            word_tags: [rows, length], -100 where a token has none.
         """
         hidden = self.encoder(input_ids=input_ids).last_hidden_state
         chosen = targets != -100
@@ -65,13 +65,13 @@ class MaskedLanguageModel(nn.Module):
             states, self.encoder.embeddings.word_embeddings.weight, self.bias.to(states.dtype)
         )
         loss = nn.functional.cross_entropy(logits.float(), targets[chosen])
-        if self.words is None:
+        if self.word_head is None:
             return loss
-        return loss + nn.functional.cross_entropy(self.words(hidden).float().flatten(0, 1), words.flatten())
+        return loss + nn.functional.cross_entropy(self.word_head(hidden).float().flatten(0, 1), word_tags.flatten())
 
 
 class Crf(nn.Module):
-    """Linear-chain CRF (Lafferty et al. 2001), with the parameter names of pytorch-crf."""
+    """Linear-chain CRF (Lafferty et al. 2001) with the parameter names of pytorch-crf."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Crf(nn.Module):
         self.transitions = nn.Parameter(torch.zeros(labels, labels))
 
     def loss(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """Return the negative log-likelihood summed over the rows.
+        """Return the negative log-likelihood, summed over the rows.
 
         Args:
             emissions: float32 [rows, length, labels].
@@ -95,13 +95,13 @@ class Crf(nn.Module):
         path = gathered + steps + self.start_transitions[tags[:, 0]] + self.end_transitions[last]
         alpha = self.start_transitions + emissions[:, 0]
         for t in range(1, length):
-            moved = torch.logsumexp(alpha[:, :, None] + self.transitions, dim=1) + emissions[:, t]
-            alpha = torch.where(inside[:, t, None], moved, alpha)
+            updated = torch.logsumexp(alpha[:, :, None] + self.transitions, dim=1) + emissions[:, t]
+            alpha = torch.where(inside[:, t, None], updated, alpha)
         return (torch.logsumexp(alpha + self.end_transitions, dim=1) - path).sum()
 
 
 class Head(nn.Module):
-    """Linear layer and CRF over the encoder's states. [CLS] and [SEP] take no part in the CRF."""
+    """Linear layer and CRF on the encoder's states. The CRF does not see [CLS] and [SEP]."""
 
     def __init__(self, hidden: int, labels: int) -> None:
         super().__init__()
@@ -110,29 +110,29 @@ class Head(nn.Module):
 
 
 class Tagger(nn.Module):
-    """Encoder and its heads: `head` is kept; `auxiliary` learns other guidelines and is dropped, and so is `words`.
+    """Encoder and its heads. Only `head` is kept; `auxiliary` (for other guidelines) and `word_head` are dropped.
 
     Args:
-        encoder: a pretrained one.
-        labels: how many there are.
-        dropout: share of the encoder's outputs that the heads do not see.
-        word_tags: how many tags of words `words` tells apart; 0: there is no such head.
-        word_share: weight of its loss.
+        encoder: a pretrained encoder.
+        labels: number of labels.
+        dropout: of the encoder's output.
+        word_tag_count: number of word tags; 0 for no such head.
+        word_loss_weight: weight of the loss of the word tags.
     """
 
     def __init__(
-        self, encoder: Any, labels: int, dropout: float = 0.1, *, word_tags: int = 0, word_share: float = 0.0
+        self, encoder: Any, labels: int, dropout: float = 0.1, *, word_tag_count: int = 0, word_loss_weight: float = 0.0
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.head = Head(encoder.config.hidden_size, labels)
         self.auxiliary = Head(encoder.config.hidden_size, labels)
-        self.words = nn.Linear(encoder.config.hidden_size, word_tags) if word_tags else None
-        self.word_share = word_share
+        self.word_head = nn.Linear(encoder.config.hidden_size, word_tag_count) if word_tag_count else None
+        self.word_loss_weight = word_loss_weight
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return float32 emissions of `head` [rows, length, labels], special positions included."""
+        """Return float32 emissions of `head` [rows, length, labels], including those of special tokens."""
         emissions: Tensor = self.head.linear(self._states(input_ids, attention_mask))
         return emissions.float()
 
@@ -145,18 +145,18 @@ class Tagger(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor,
         tags: Tensor,
-        words: Tensor,
+        word_tags: Tensor,
         *,
         auxiliary: bool,
     ) -> Tensor:
-        """Return the mean negative log-likelihood of a token, plus a share of that of its word's tag.
+        """Return the mean negative log-likelihood per token, plus the weighted loss of the word tags.
 
         Args:
             input_ids: [rows, length].
             attention_mask: [rows, length].
             tags: [rows, length - 2], without [CLS] and [SEP].
-            words: [rows, length - 2], see words.py.
-            auxiliary: whether the tags are the auxiliary head's.
+            word_tags: [rows, length - 2], see word_tags.py.
+            auxiliary: whether the tags are for the auxiliary head.
         """
         states = self._states(input_ids, attention_mask)[:, 1:-1]
         head = self.auxiliary if auxiliary else self.head
@@ -164,8 +164,8 @@ class Tagger(nn.Module):
         emissions = head.linear(states).float()
         with torch.autocast(emissions.device.type, enabled=False):
             loss: Tensor = head.crf.loss(emissions, tags, lengths) / lengths.sum()
-        if self.words is None:
+        if self.word_head is None:
             return loss
-        return loss + self.word_share * nn.functional.cross_entropy(
-            self.words(states).float().flatten(0, 1), words.flatten()
+        return loss + self.word_loss_weight * nn.functional.cross_entropy(
+            self.word_head(states).float().flatten(0, 1), word_tags.flatten()
         )

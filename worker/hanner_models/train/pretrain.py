@@ -1,4 +1,4 @@
-"""Masked-language pretraining: the batches and the step. Spans of one to three tokens are masked, as in SpanBERT."""
+"""Sample batches for masked-language pretraining. Spans of one to three tokens are masked, as in SpanBERT. No torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,31 +8,30 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_models.train import word_tags as words
 from hanner_models.train.config import PretrainConfig
 from hanner_models.train.vocabulary import special_ids
-from hanner_models.train.word_tags import IGNORED
+from hanner_models.train.word_tags import IGNORED, tag_words
 
 _SPAN_LENGTHS = np.array([1, 1, 2, 2, 2, 3])
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """One source of running text, tokenised: paragraphs end with [SEP].
+class TokenStream:
+    """Tokenised running text; each paragraph ends with [SEP].
 
     Attributes:
-        ids: of the tokens.
-        words: the tags of the words they belong to, see words.py; IGNORED at [SEP], or everywhere.
-        weight: its share of an epoch.
+        ids: token ids.
+        word_tags: of the tokens, see word_tags.py; IGNORED at [SEP], or everywhere if not wanted.
+        weight: by which the stream is sampled, relative to its length.
     """
 
     ids: NDArray[np.int32]
-    words: NDArray[np.int8]
+    word_tags: NDArray[np.int8]
     weight: float
 
 
-def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float, *, with_words: bool = False) -> Stream:
-    """Tokenise normalised paragraphs into one long row, and tag their words if asked to."""
+def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float, *, with_word_tags: bool = False) -> TokenStream:
+    """Return normalised paragraphs as one stream of tokens."""
     separator = special_ids(tokenizer)["[SEP]"]
     parts: list[NDArray[np.int32]] = []
     tags: list[NDArray[np.int8]] = []
@@ -43,8 +42,8 @@ def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float, *, with_
         for text, encoding in zip(block, encodings, strict=True):
             parts.append(np.array([*encoding.ids, separator], dtype=np.int32))
             tags.append(np.full(len(encoding.ids) + 1, IGNORED, dtype=np.int8))
-            if with_words:
-                tags[-1][:-1] = words.tag(text, encoding.offsets)
+            if with_word_tags:
+                tags[-1][:-1] = tag_words(text, encoding.offsets)
         block.clear()
 
     for text in texts:
@@ -52,13 +51,13 @@ def tokenise(tokenizer: Tokenizer, texts: Iterable[str], weight: float, *, with_
         if len(block) == 2048:
             flush()
     flush()
-    return Stream(np.concatenate(parts), np.concatenate(tags), weight)
+    return TokenStream(np.concatenate(parts), np.concatenate(tags), weight)
 
 
-def batch(
-    streams: list[Stream], config: PretrainConfig, tokenizer: Tokenizer, rng: np.random.Generator
+def sample_batch(
+    streams: list[TokenStream], config: PretrainConfig, tokenizer: Tokenizer, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Draw one batch: masked ids, targets and tags of words, all [rows, length]."""
+    """Return a random batch: masked ids, targets and word tags, all [rows, length]."""
     ids = special_ids(tokenizer)
     rows = config.batch_tokens // config.length
     sizes = np.array([len(stream.ids) * stream.weight for stream in streams])
@@ -71,23 +70,26 @@ def batch(
         input_ids[row, 0] = ids["[CLS]"]
         input_ids[row, 1:] = ids["[SEP]"]
         input_ids[row, 1 : 1 + len(piece)] = piece
-        tags[row, 1 : 1 + len(piece)] = stream.words[start : start + config.length - SPECIAL_TOKENS]
-    return *mask(input_ids, config.mask_share, tokenizer, rng), tags
+        tags[row, 1 : 1 + len(piece)] = stream.word_tags[start : start + config.length - SPECIAL_TOKENS]
+    return *mask_tokens(input_ids, config.mask_share, tokenizer, rng), tags
 
 
-def mask(
+def mask_tokens(
     input_ids: NDArray[np.int64], share: float, tokenizer: Tokenizer, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Mask about `share` of the tokens in short spans; of those 80 % become [MASK], 10 % another token (BERT)."""
+    """Return ids with about `share` of the tokens masked in short spans, and targets.
+
+    As in BERT, 80 % of the masked tokens become [MASK], 10 % a random token, and 10 % stay the same.
+    """
     ids = special_ids(tokenizer)
     starts = rng.random(input_ids.shape) < share / float(_SPAN_LENGTHS.mean())
-    reach = rng.choice(_SPAN_LENGTHS, size=input_ids.shape)
+    span_lengths = rng.choice(_SPAN_LENGTHS, size=input_ids.shape)
     chosen = starts.copy()
     for shift in (1, 2):
-        chosen[:, shift:] |= starts[:, :-shift] & (reach[:, :-shift] > shift)
+        chosen[:, shift:] |= starts[:, :-shift] & (span_lengths[:, :-shift] > shift)
     chosen &= ~np.isin(input_ids, [ids["[PAD]"], ids["[CLS]"], ids["[SEP]"]])
     targets = np.where(chosen, input_ids, IGNORED)
-    fate = rng.random(input_ids.shape)
-    masked = np.where(chosen & (fate < 0.8), ids["[MASK]"], input_ids)
+    choice = rng.random(input_ids.shape)
+    masked = np.where(chosen & (choice < 0.8), ids["[MASK]"], input_ids)
     other = rng.integers(len(ids), tokenizer.get_vocab_size(), size=input_ids.shape)
-    return np.where(chosen & (fate >= 0.8) & (fate < 0.9), other, masked), targets
+    return np.where(chosen & (choice >= 0.8) & (choice < 0.9), other, masked), targets

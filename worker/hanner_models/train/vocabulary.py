@@ -1,4 +1,4 @@
-"""Builds the tokenizer: one token per Chinese character, word pieces for Latin letters and digits. No torch."""
+"""Build the tokenizer: one token per Chinese character, word pieces for Latin letters and digits. No torch."""
 
 import re
 from collections import Counter
@@ -10,21 +10,21 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORD = re.compile(r"[a-z0-9]+")
 
 
-def build_tokenizer(texts: Iterable[str], *, known: Iterable[str], at_least: int = 3, pieces: int = 1000) -> Tokenizer:
-    """Build a BERT tokenizer from normalised texts.
+def build_tokenizer(texts: Iterable[str], *, known: Iterable[str], min_count: int = 3, pieces: int = 1000) -> Tokenizer:
+    """Return a BERT tokenizer for normalised texts.
 
     Args:
-        texts: normalised as at inference, lower case.
-        known: characters that have a place whatever their count, such as those with pretrained vectors.
-        at_least: occurrences that earn a character its place.
-        pieces: word pieces kept for runs of Latin letters and digits.
+        texts: normalised as at inference, in lower case.
+        known: characters that are included even if they are rare, such as those with pretrained vectors.
+        min_count: occurrences from which a character is included.
+        pieces: number of word pieces for Latin letters and digits.
     """
     characters: Counter[str] = Counter()
     words: Counter[str] = Counter()
     for text in texts:
         characters.update(text)
         words.update(_WORD.findall(text))
-    single = [c for c, n in characters.most_common() if n >= at_least]
+    single = [c for c, n in characters.most_common() if n >= min_count]
     alphabet = [chr(c) for c in (*range(ord("a"), ord("z") + 1), *range(ord("0"), ord("9") + 1))]
     tokens = dict.fromkeys(SPECIAL)
     tokens |= dict.fromkeys(c for c in (*single, *known, *alphabet) if _is_token(c))
@@ -34,9 +34,9 @@ def build_tokenizer(texts: Iterable[str], *, known: Iterable[str], at_least: int
 
 
 def bert_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
-    """Return BERT's tokenizer over a vocabulary: cleaned, split at spaces, punctuation and Chinese characters.
+    """Return BERT's tokenizer with a vocabulary. It splits at spaces, punctuation and Chinese characters.
 
-    The text is expected in its final case: lower-casing is 1:1 and happens before, see hanner_inference.tokenization.
+    It does not change case: texts are lower-cased before, see hanner_inference.tokenization.
     """
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106
     tokenizer.normalizer = normalizers.BertNormalizer(
@@ -47,7 +47,7 @@ def bert_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return the ids of the special tokens by their names.
+    """Return the ids of the special tokens by name.
 
     Raises:
         ValueError: the tokenizer lacks one.
@@ -59,7 +59,7 @@ def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 def _is_token(character: str) -> bool:
-    """Tell whether the tokenizer would ever hand this character to the vocabulary."""
+    """Return whether the tokenizer can produce this character as a token."""
     return len(character) == 1 and character.isprintable() and not character.isspace()
 
 
@@ -67,6 +67,6 @@ def _learn_pieces(words: Counter[str], size: int) -> list[str]:
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=20, show_progress=False)
-    # Counts are cut to keep the trainer's input small; the ranking of pieces does not need more.
+    # Counts are limited to keep the trainer's input small; this hardly changes the ranking.
     learner.train_from_iterator((word for word, n in sorted(words.items()) for _ in range(min(n, 500))), trainer)
     return [piece for piece, _ in sorted(learner.get_vocab().items(), key=lambda item: item[1])]

@@ -1,9 +1,9 @@
-"""Which word of a dictionary each token belongs to: what the encoder learns to tell while it is pretrained.
+"""Word tags: the position of each token in its word, and the word's part of speech. A target of pretraining. No torch.
 
-jieba's dictionary knows 350,000 words and their parts of speech, names of people, places and organisations among them.
-Telling a text's words and their kinds puts that knowledge into the weights, where little running text would not bring
-it; joint training with segmentation is known to help names in Chinese (Peng and Dredze 2016). At inference there is no
-dictionary and no segmenter.
+jieba's dictionary has 350,000 words with their parts of speech, including names of people, places and organisations.
+Predicting words and parts of speech transfers that knowledge to the weights, which a small amount of running text would
+not. Joint training with segmentation is known to improve Chinese named-entity recognition (Peng and Dredze 2016). At
+inference, neither dictionary nor segmenter is used.
 """
 
 from collections.abc import Sequence
@@ -12,26 +12,26 @@ import numpy as np
 import rjieba
 from numpy.typing import NDArray
 
-_PARTS = ("nr", "ns", "nt", "nz", "n", "v", "a", "d", "m", "q", "r", "t", "x", "other")
-"""Parts of speech in ICTCLAS's notation, told apart by their longest beginning that stands here."""
-_PLACES = "BMES"
-TAGS = len(_PARTS) * len(_PLACES)
+_PARTS_OF_SPEECH = ("nr", "ns", "nt", "nz", "n", "v", "a", "d", "m", "q", "r", "t", "x", "other")
+"""Parts of speech in ICTCLAS's notation; the longest prefix in this list counts."""
+_POSITIONS = "BMES"
+TAG_COUNT = len(_PARTS_OF_SPEECH) * len(_POSITIONS)
 IGNORED = -100
-"""In place of a tag, where no loss is taken; PyTorch's own choice."""
+"""The tag of tokens that are excluded from the loss; PyTorch's default for `ignore_index`."""
 
 
-def tag(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
-    """Return a tag per token: where it stands in its word (begin, middle, end, single), and the word's part of speech.
+def tag_words(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
+    """Return a tag per token: its position in its word (begin, middle, end, single) and the word's part of speech.
 
     Args:
         text: normalised.
-        offsets: of the tokens, in code points; a token of several characters counts by its first.
+        offsets: of the tokens, in code points; the first character of a token counts.
     """
     characters = np.zeros(len(text) + 1, dtype=np.int8)
     start = 0
     for word, part in rjieba.tag(text):
         end = start + len(word)
-        kind = _part(part) * len(_PLACES)
+        kind = _part(part) * len(_POSITIONS)
         characters[start:end] = kind + 1
         characters[start] = kind
         characters[end - 1] = kind + (3 if len(word) == 1 else 2)
@@ -41,6 +41,6 @@ def tag(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int8]:
 
 def _part(tag: str) -> int:
     for length in (2, 1):
-        if tag[:length] in _PARTS:
-            return _PARTS.index(tag[:length])
-    return _PARTS.index("other")
+        if tag[:length] in _PARTS_OF_SPEECH:
+            return _PARTS_OF_SPEECH.index(tag[:length])
+    return _PARTS_OF_SPEECH.index("other")

@@ -1,1 +1,1 @@
-"""Other ways to serve the model, each as its users would write it; each runs in an environment of its own."""
+"""Other servers of the model, written as their users would; each runs in its own environment."""

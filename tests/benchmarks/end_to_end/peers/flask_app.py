@@ -1,13 +1,13 @@
-"""ModelScope's own pipeline behind Flask: `gunicorn …flask_app:app`. A checkpoint of base size with random weights."""
+"""ModelScope's own pipeline behind Flask: `gunicorn …flask_app:app`, with random weights of base size."""
 
 from flask import Flask, request
 
-from benchmarks.way import write_checkpoint
-from support.base_package import FOLDER, keep
+from benchmarks.throughput_variants import write_checkpoint
+from support.base_package import FOLDER, cached_folder
 from support.modelscope_folders import open_pipeline
 
 app = Flask(__name__)
-extract = open_pipeline(keep(FOLDER.with_name("base-modelscope"), write_checkpoint))
+extract = open_pipeline(cached_folder(FOLDER.with_name("base-modelscope"), write_checkpoint))
 
 
 @app.post("/ner")

@@ -1,9 +1,9 @@
-"""The READMEs' figures, from results.json's content. Pure."""
+"""Render the figures in the READMEs from the results. Pure."""
 
 from collections.abc import Mapping
 
 from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate, share
-from benchmarks.end_to_end.page import faster, full_load, number, table
+from benchmarks.end_to_end.report import faster, full_load, number, table
 
 WORDS = {
     "en": {
@@ -42,8 +42,8 @@ WORDS = {
 SLOW = "ModelScope + Flask"
 
 
-def figures(results: Mapping, language: str) -> str:
-    """Return what stands between the marks in a README; lines for the sections that are there."""
+def render(results: Mapping, language: str) -> str:
+    """Return the text between the marks of a README, with lines for the sections in the results."""
     words = WORDS[language]
     parts = []
     if "throughput" in results:
@@ -54,7 +54,7 @@ def figures(results: Mapping, language: str) -> str:
         idle = data["idle"]
         parts.append(words["idle"].format(queue=idle["queue"]["p50"], added=idle["added"], p99=p99 or float("inf")))
     if "compare" in results:
-        parts += [line for row in results["compare"]["data"] for line in compared(row, words)]
+        parts += [line for row in results["compare"]["data"] for line in comparison_lines(row, words)]
     return "\n".join(parts)
 
 
@@ -77,14 +77,14 @@ def main_table(results: Mapping, words: Mapping) -> str:
     return table(["", *(words[row["size"]] for row in rows)], lines) + "\n" + machine
 
 
-def compared(row: Mapping, words: Mapping) -> list[str]:
+def comparison_lines(row: Mapping, words: Mapping) -> list[str]:
     names = [name for name in row["systems"] if name not in {"hanner", SLOW}]
     hanner = number(full_load(row, "hanner"))
-    found = []
+    lines = []
     if row["size"] == "default" and names:
         others = ", ".join(f"{name} {number(full_load(row, name))}" for name in names)
-        found.append(words["beside"].format(others=others, hanner=hanner))
+        lines.append(words["beside"].format(others=others, hanner=hanner))
     if SLOW in row["systems"]:
         slow = number(full_load(row, SLOW))
-        found.append(words["slow"].format(slow=slow, hanner=hanner, times=faster(row, SLOW)))
-    return found
+        lines.append(words["slow"].format(slow=slow, hanner=hanner, times=faster(row, SLOW)))
+    return lines

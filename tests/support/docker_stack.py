@@ -1,4 +1,4 @@
-"""The stack in containers, as a user brings it up from a fresh clone: compose files, and what Docker says of them."""
+"""The Docker Compose stack, started from a fresh clone, for tests."""
 
 import base64
 import json
@@ -14,39 +14,38 @@ from pathlib import Path
 from support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-HEALTHY_WITHIN = 180
-"""Seconds until a stack that does not become healthy fails the test."""
-SETTLED_WITHIN = 60
+HEALTHY_TIMEOUT = 180
+"""Seconds to wait for all containers to become healthy."""
 
 
 def run(*command, check=True, **kwargs):
-    """Run a command to its end; what it printed is in the error if it fails."""
+    """Run a command and return the result. Its output is in the error if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
     assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
 
 @cache
-def composes():
-    """Return the command lines of all Compose versions that are installed: v2 first."""
-    found = []
+def compose_commands():
+    """Return the commands of all installed Compose versions, v2 first."""
+    commands = []
     with suppress(OSError):
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
-            found.append(("docker", "compose"))
+            commands.append(("docker", "compose"))
     if given := os.environ.get("DOCKER_COMPOSE"):
-        found.extend((path,) for path in given.split(os.pathsep))
+        commands.extend((path,) for path in given.split(os.pathsep))
     elif shutil.which("docker-compose"):
-        found.append(("docker-compose",))
-    return found
+        commands.append(("docker-compose",))
+    return commands
 
 
-def engine_answers():
-    """Tell whether there is a Docker engine to talk to."""
+def docker_available():
+    """Return whether a Docker engine is reachable."""
     return shutil.which("docker") is not None and run("docker", "info", check=False).returncode == 0
 
 
 def clone(folder):
-    """Copy what git has and would take of the working tree, so that nothing else can be needed."""
+    """Copy the files of the working tree that are tracked or not ignored by git."""
     listed = run("git", "ls-files", "-co", "--exclude-standard", "-z", cwd=ROOT).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -55,13 +54,13 @@ def clone(folder):
     return folder
 
 
-class Engine:
-    """One stack: a clone, a project name and ports of its own.
+class DockerStack:
+    """A stack with its own clone, project name and ports.
 
     Args:
-        folder: the clone.
-        project: the project's name.
-        profiles: profiles of compose.yaml to bring up besides.
+        folder: folder of the clone.
+        project: the project name.
+        profiles: additional profiles of compose.yaml to start.
     """
 
     def __init__(self, folder, project, *profiles):
@@ -75,11 +74,11 @@ class Engine:
             "COMPOSE_PROJECT_NAME": project,
         }
         files = [folder / "compose" / name for name in ("compose.yaml", "redis-port.yaml")]
-        self._compose = [*composes()[0], *(part for file in files for part in ("-f", str(file)))]
+        self._compose = [*compose_commands()[0], *(part for file in files for part in ("-f", str(file)))]
         self._compose += [part for profile in profiles for part in ("--profile", profile)]
 
     def compose(self, *arguments, check=True, env=None):
-        """Run Compose on this stack, with these variables besides, and return what it printed."""
+        """Run Compose for this stack with additional variables, and return its output."""
         return run(*self._compose, *arguments, check=check, env=self._env | (env or {}), cwd=self.folder).stdout
 
     def containers(self, service):
@@ -87,52 +86,52 @@ class Engine:
         return self.compose("ps", "-q", service).split()
 
     def container(self, service):
-        """Return the id of the one container of a service."""
+        """Return the id of the only container of a service."""
         (found,) = self.containers(service)
         return found
 
     def inspect(self, service):
-        """Return what Docker says of a service's containers."""
+        """Return the output of `docker inspect` for a service's containers."""
         return json.loads(run("docker", "inspect", *self.containers(service)).stdout)
 
     def execute(self, service, *command, check=True):
-        """Run a command in the first container of a service; return what it printed."""
+        """Run a command in the first container of a service, and return its output."""
         return run("docker", "exec", self.containers(service)[0], *command, check=check).stdout
 
     def wait_healthy(self, *services):
-        """Wait until every container of some services is healthy; return after how many seconds."""
-        began = time.monotonic()
-        while time.monotonic() - began < HEALTHY_WITHIN:
+        """Wait until all containers of the services are healthy; return the seconds it took."""
+        started = time.monotonic()
+        while time.monotonic() - started < HEALTHY_TIMEOUT:
             healths = {
                 (service, one["Id"][:12]): one["State"]["Health"]["Status"]
                 for service in services
                 for one in self.inspect(service)
             }
             if set(healths.values()) == {"healthy"}:
-                return time.monotonic() - began
-            time.sleep(0.5)  # Docker tells of health by no event that both Compose versions pass on
+                return time.monotonic() - started
+            time.sleep(0.5)  # no health event is passed on by both Compose versions
         raise AssertionError(f"not healthy: {healths}\n{self.compose('logs', '--no-color', '--tail', '40')}")
 
     def url(self, service, path=""):
-        """Return a service's address on this machine."""
+        """Return the URL of a service on this machine."""
         return f"http://127.0.0.1:{self.ports[service]}{path}"
 
     def broker_url(self):
-        """Return Redis' address for programs on this machine, as the README says to find it."""
+        """Return the URL of Redis for programs on this machine, obtained as in the README."""
         url = self.compose("run", "--rm", "--no-deps", "-T", "init", "cat", "/volumes/secrets/app/broker-url").strip()
         return url.replace("@redis:6379", f"@127.0.0.1:{self.ports['redis']}")
 
     def leftovers(self):
-        """Return what of this project Docker still has: containers, volumes, networks."""
+        """Return the remaining containers, volumes and networks of this project."""
         label = f"label=com.docker.compose.project={self.project}"
         commands = (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q"))
         return [line for command in commands for line in run("docker", *command, "--filter", label).stdout.split()]
 
 
 def get(url, auth=None, timeout=30):
-    """Fetch a page, as a user with a password if `auth` has both; return its text."""
+    """Return the text at a URL; `auth` is a user name and a password."""
     request = urllib.request.Request(url)
     if auth:
         request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        return answer.read().decode()
+    with urllib.request.urlopen(request, timeout=timeout) as response:
+        return response.read().decode()

@@ -1,4 +1,4 @@
-"""Kinds of errors against hand-made cases."""
+"""Classification of errors in hand-made cases."""
 
 import pytest
 
@@ -11,7 +11,7 @@ NAME = Span("PER", 2, 5)
 def errors(gold, predicted):
     found = ErrorCounts()
     found.add(gold, predicted)
-    return found.figures()
+    return found.to_dict()
 
 
 NONE = {
@@ -35,15 +35,15 @@ NONE = {
         ([Span("LOC", 4, 7)], {"wrong_type_and_boundary": 1, "confusion": {"PER": {"LOC": 1}}}),
         ([], {"missed": 1, "confusion": {"PER": {MISSED: 1}}}),
         ([Span("PER", 5, 7)], {"missed": 1, "invented": 1, "confusion": {"PER": {MISSED: 1}}}),
-        # what overlaps most counts, and nothing that overlaps is invented
+        # the largest overlap counts, and entities that overlap are not invented
         ([Span("LOC", 1, 3), Span("PER", 3, 6)], {"wrong_boundary": {"longer": 0, "shorter": 0, "shifted": 1}}),
     ],
 )
-def test_each_name_is_one_kind_of_error(predicted, expected):
+def test_each_entity_has_one_kind_of_error(predicted, expected):
     assert errors([NAME], predicted) == {**NONE, "confusion": {"PER": {"PER": 1}}, **expected}
 
 
-def test_the_kinds_add_up_to_the_names():
+def test_kinds_of_errors_sum_to_number_of_entities():
     found = ErrorCounts()
     found.add([Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 6, 9)], [Span("PER", 0, 2), Span("LOC", 3, 9)])
     found.add([Span("PER", 0, 2)], [])

@@ -1,7 +1,8 @@
-"""Stub workers for scale.py: `python scale_host.py URL WORKERS RATE`. Each sends Redis the commands of a worker.
+"""Stub workers for scale.py: `python scale_stubs.py URL WORKERS RATE`. They send the same commands as a real worker.
 
-A stub has the speed of one process. It waits, fetches, starts, completes and renews its lease with the worker's
-InFlightStore, and polls the queue as often. It sleeps instead of running a model, so that Redis has the processor.
+A stub has the speed of one pool process. It waits, fetches, starts, completes and renews its lease with the worker's
+InFlightStore and scripts, and polls the queue as often. It sleeps instead of running a model, which leaves the CPU to
+Redis.
 """
 
 import json
@@ -21,8 +22,8 @@ from hanner_worker.delivery.inflight import Completion, FetchRequest, InFlightSt
 from hanner_worker.delivery.scripts import FETCH
 from hanner_worker.payload import TaskPayload
 
-AHEAD, BATCH = 128, 32
-"""Requests that a worker of one process has in flight, and most texts of a batch."""
+PREFETCH, BATCH = 128, 32
+"""Requests that a worker with one process prefetches, and maximum number of texts per batch."""
 ENTITIES = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.998}] * 2
 
 
@@ -47,10 +48,10 @@ class Stub:
                 batch.append(self._waiting.popleft())
                 texts += batch[-1][1]
             self._fetch(idle=False)
-            self._work(batch, texts)
+            self._run_batch(batch, texts)
 
     def _fetch(self, *, idle):
-        room = AHEAD - len(self._waiting)
+        room = PREFETCH - len(self._waiting)
         if room <= 0:
             return
         requests = [FetchRequest(lists, room, idle) for lists in (self._keys.interactive_lists, self._keys.bulk_lists)]
@@ -60,14 +61,14 @@ class Stub:
             payload = TaskPayload(headers["id"], headers["task"], (), {}, tag=tag)
             self._waiting.append((payload, headers["hanner"]["texts"]))
 
-    def _work(self, batch, texts):
+    def _run_batch(self, batch, texts):
         until = time.monotonic() + texts / self._rate
         self.inflight.start(self._backend, [payload for payload, _ in batch])
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(POLL_INTERVAL, left))
-            if left > POLL_INTERVAL:
+        while (remaining := until - time.monotonic()) > 0:
+            time.sleep(min(POLL_INTERVAL, remaining))
+            if remaining > POLL_INTERVAL:
                 self._fetch(idle=False)
-        completions = [Completion(payload, Outcome.OK, answer(texts)) for payload, texts in batch]
+        completions = [Completion(payload, Outcome.OK, make_result(texts)) for payload, texts in batch]
         self.inflight.complete(self._backend, completions)
 
 
@@ -82,8 +83,8 @@ def make_backend(client):
     )
 
 
-def answer(texts):
-    """Return a result as the worker stores it."""
+def make_result(texts):
+    """Return the result of a task with this number of texts."""
     found = {"entities": ENTITIES}
     result = found if texts == 1 else {"documents": [found] * texts}
     return result | {"model": "stub@00000000"}
@@ -92,20 +93,12 @@ def answer(texts):
 def main():
     url, workers, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     stubs = [Stub(url, rate) for _ in range(workers)]
-    status = {
-        "host": "stub",
-        "pid": 1,
-        "processes": 1,
-        "model": "stub@00000000",
-        "started": 1,
-        "texts": 0,
-        "rate": rate,
-    }
+    state = {"host": "stub", "pid": 1, "processes": 1, "model": "stub@00000000", "started": 1, "texts": 0, "rate": rate}
     with redis.Redis.from_url(url) as client:
         print("ready", flush=True)
         while True:
             for stub in stubs:
-                stub.inflight.heartbeat(client, status | {"batch_texts": BATCH, "latency_ms": 1})
+                stub.inflight.heartbeat(client, state | {"batch_texts": BATCH, "latency_ms": 1})
             time.sleep(5.0 / HEARTBEATS_PER_LEASE)
 
 

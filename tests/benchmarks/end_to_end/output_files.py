@@ -1,10 +1,10 @@
-"""Where results, page, plots and the READMEs' figures are, and how they are written."""
+"""Read and write results, page, plots, and the figures in the READMEs."""
 
 import json
 import re
 from pathlib import Path
 
-from benchmarks.end_to_end import page, plots, readme
+from benchmarks.end_to_end import plots, readme_figures, report
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -12,8 +12,8 @@ READMES = {"README.md": "en", "README.zh.md": "zh"}
 MARKED = re.compile(r"(<!-- figures: make bench -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
-class Files:
-    """What a folder holds: benchmarks.md, and in benchmarks/ the results and plots."""
+class OutputFiles:
+    """The files in a folder: benchmarks.md, and benchmarks/ with results and plots."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,23 +26,25 @@ class Files:
             results["queue"] = json.loads(self._queue.read_text("utf-8"))
         return results
 
-    def keep(self, name: str, section: dict) -> None:
-        """Put a section in the place of the one before."""
+    def update_section(self, name: str, section: dict) -> None:
+        """Replace a section of the results."""
         results = {k: v for k, v in self.read().items() if k != "queue"} | {name: section}
         self._results.parent.mkdir(parents=True, exist_ok=True)
         self._results.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
     def render(self) -> None:
-        """Write page and plots from the results, and the READMEs' figures if the folder is the repository's."""
+        """Write page and plots from the results, and the READMEs' figures if the folder is docs/ of the repository."""
         results = self.read()
-        pictures = plots.draw(results, self._results.parent)
-        (self._folder / "benchmarks.md").write_text(page.render(results, pictures), "utf-8")
+        drawn = plots.draw(results, self._results.parent)
+        (self._folder / "benchmarks.md").write_text(report.render(results, drawn), "utf-8")
         if self._folder.resolve() == DOCS:
             for name, language in READMES.items():
                 path = ROOT / name
-                path.write_text(fill(path.read_text("utf-8"), readme.figures(results, language)), "utf-8")
+                path.write_text(
+                    insert_figures(path.read_text("utf-8"), readme_figures.render(results, language)), "utf-8"
+                )
 
 
-def fill(text: str, figures: str) -> str:
-    """Return a README with the figures between its marks."""
+def insert_figures(text: str, figures: str) -> str:
+    """Return the text of a README with the figures between its marks replaced."""
     return MARKED.sub(lambda match: f"{match[1]}{figures}\n{match[2]}", text)

@@ -1,10 +1,11 @@
-"""Memory over many texts through one process: it must not grow. Linux only.
+"""Check that the memory of a process does not grow over many texts. Linux only.
 
-    PYTHONPATH=tests python tests/benchmarks/steady.py [--texts 100000] [--settle 5000] [--model FOLDER] [--share 0.03]
+    PYTHONPATH=tests python tests/benchmarks/memory_growth.py [--texts 100000] [--settle 5000] [--model FOLDER]
+        [--share 0.03]
 
-Mixed texts, all different, some of several windows, go through the model in this process in requests of 32, as a pool
-process runs them. Anonymous memory is read after --settle texts and at the end. Exits 1
-when it has grown by more than --share. Without --model a small one with random weights is used.
+Different texts, some with several windows, go through the model in this process, 32 at a time, as in a pool process.
+Anonymous memory is read after --settle texts and at the end. Exits with 1 if it has grown by more than --share. The
+default model is a small one with random weights.
 """
 
 import argparse
@@ -30,36 +31,38 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         recogniser = load(options.model or write_random_package(Path(scratch) / "small"))
-        grown = run(recogniser, options)
-    sys.exit(grown > options.share)
+        growth = run(recogniser, options)
+    sys.exit(growth > options.share)
 
 
 def run(recogniser, options) -> float:
-    """Put the texts through; print the memory on the way; return the share it has grown by since it settled."""
+    """Process the texts, print the memory regularly, and return its relative growth since it settled."""
     random = np.random.default_rng(0)
     settled = done = 0
-    began = time.perf_counter()
+    started = time.perf_counter()
     while done < options.texts:
-        recogniser.run([draw(random) for _ in range(32)])
+        recogniser.run([random_text(random) for _ in range(32)])
         done += 32
         if done - 32 < options.settle <= done:
             settled = memory()
             print(f"{done:>8,} texts {settled / MEGABYTE:>7.1f} MB, settled", flush=True)
         if done % 10_016 < 32 or done >= options.texts:
-            print(f"{done:>8,} texts {memory() / MEGABYTE:>7.1f} MB {time.perf_counter() - began:>6.0f} s", flush=True)
-    grown = memory() / settled - 1
-    print(f"{recogniser.model}: {grown:+.1%} since {options.settle:,} texts")
-    return grown
+            print(
+                f"{done:>8,} texts {memory() / MEGABYTE:>7.1f} MB {time.perf_counter() - started:>6.0f} s", flush=True
+            )
+    growth = memory() / settled - 1
+    print(f"{recogniser.model}: {growth:+.1%} since {options.settle:,} texts")
+    return growth
 
 
-def draw(random) -> str:
+def random_text(random) -> str:
     """Return a text of 1 to 60 characters; one in a hundred has up to 600."""
     length = random.integers(1, 61) * (10 if random.random() < 0.01 else 1)
     return "".join(map(chr, random.integers(0x4E00, 0x6000, length)))
 
 
 def memory() -> int:
-    """Return the bytes of anonymous memory; pages of libraries come and go with what other processes do."""
+    """Return the bytes of anonymous memory; other resident pages depend on other processes."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 

@@ -1,10 +1,10 @@
-"""Ways to run the encoder, side by side on one core: FP32, INT8 with static scales, INT8 with a scale per token.
+"""Compare quantisation schemes of the encoder on one core: FP32, INT8 with static scales, INT8 with scales per token.
 
-    PYTHONPATH=tests python tests/benchmarks/engine.py [--size default|base] [--rows 32] [--length 48] [--rounds 15]
+    PYTHONPATH=tests python tests/benchmarks/quantisation.py [--size default|base] [--rows 32] [--length 48]
+        [--rounds 15]
 
-Random weights: speed and independence of the batch do not depend on what they are. All ways take turns, so that they
-see the same machine. Prints tokens per second (median), the ratio to FP32, and the largest difference between a text's
-scores alone and in the batch.
+The weights are random: they affect neither speed nor independence of the batch. The schemes alternate. Prints tokens
+per second (median), the ratio to FP32, and the largest difference between a text's scores alone and in the batch.
 """
 
 import argparse
@@ -16,13 +16,14 @@ import onnxruntime
 
 from hanner_inference.engine.base import Batch
 from hanner_inference.engine.onnx import GRAPH_OPTIMISATION
-from hanner_models.conversion.graph import Float, Shape, build
+from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
+from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 
 SIZES = {
-    "default": (Shape(layers=6, heads=4, max_length=256), 256, 1024, 7500),
-    "base": (Shape(layers=12, heads=12, max_length=512), 768, 3072, 21128),
+    "default": (EncoderShape(layers=6, heads=4, max_length=256), 256, 1024, 7500),
+    "base": (EncoderShape(layers=12, heads=12, max_length=512), 768, 3072, 21128),
 }
 
 
@@ -36,32 +37,34 @@ def main() -> None:
     shape, hidden, inner, vocabulary = SIZES[options.size]
     weights = random_weights(shape=shape, hidden=hidden, inner=inner, vocabulary=vocabulary)
     rng = np.random.default_rng(0)
-    batch = draw(rng, options.rows, options.length, vocabulary)
-    ranges = calibrate(weights, shape, [draw(rng, 8, options.length, vocabulary) for _ in range(2)])
-    ways = {
-        "FP32": Float(),
+    batch = random_batch(rng, options.rows, options.length, vocabulary)
+    ranges = calibrate(weights, shape, [random_batch(rng, 8, options.length, vocabulary) for _ in range(2)])
+    schemes = {
+        "FP32": Fp32(),
         "INT8, static, 7-bit weights": StaticInt8(ranges),
         "INT8, static, 8-bit weights": StaticInt8(ranges, 127),
         "INT8, per token": TokenInt8(),
     }
-    sessions = {name: open_session(build(weights, shape, way).SerializeToString()) for name, way in ways.items()}
-    times = {name: [] for name in ways}
+    sessions = {
+        name: open_session(build(weights, shape, linear).SerializeToString()) for name, linear in schemes.items()
+    }
+    times = {name: [] for name in schemes}
     for _ in range(options.rounds):
         for name, session in sessions.items():
-            began = time.perf_counter()
+            started = time.perf_counter()
             run(session, batch)
-            times[name].append(time.perf_counter() - began)
+            times[name].append(time.perf_counter() - started)
     tokens = int(batch.lengths.sum())
     reference = statistics.median(times["FP32"])
-    what = f"{options.size} size, {options.rows} x {options.length} tokens"
-    print(f"{what}, one core, ONNX Runtime {onnxruntime.__version__}")
+    description = f"{options.size} size, {options.rows} x {options.length} tokens"
+    print(f"{description}, one core, ONNX Runtime {onnxruntime.__version__}")
     print(f"{'':<30} tokens/s   ratio   alone against batched")
     for name, session in sessions.items():
         median = statistics.median(times[name])
-        print(f"{name:<30} {tokens / median:>8,.0f} {reference / median:>7.2f}   {apart(session, batch):.1e}")
+        print(f"{name:<30} {tokens / median:>8,.0f} {reference / median:>7.2f}   {batch_effect(session, batch):.1e}")
 
 
-def draw(rng, rows, length, vocabulary) -> Batch:
+def random_batch(rng, rows, length, vocabulary) -> Batch:
     lengths = rng.integers(max(3, length - length // 5), length + 1, rows)
     lengths[0] = length
     ids = rng.integers(1, vocabulary, (rows, length))
@@ -80,7 +83,7 @@ def run(session, batch):
     return session.run(["logits"], {"input_ids": batch.input_ids, "attention_mask": mask})[0]
 
 
-def apart(session, batch) -> float:
+def batch_effect(session, batch) -> float:
     """Return the largest difference between the scores of a text alone and in the batch."""
     together = run(session, batch)
     return max(

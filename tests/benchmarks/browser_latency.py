@@ -1,12 +1,12 @@
-"""How soon the page highlights: from the last key to the frame that shows the entity.
+"""Measure the latency of the web page: from the last key press to the frame that shows the entity.
 
-    PYTHONPATH=tests python tests/benchmarks/page.py [--rounds 20]
+    PYTHONPATH=tests python tests/benchmarks/browser_latency.py [--rounds 20]
 
-Runs everything for real: Redis, a worker with the bundled model, the gateway, a headless Chromium (`make test-browser`
-installs it). Each round types a sentence key by key and ends with a name that is not highlighted until the last key.
-Prints medians and 95th percentiles in milliseconds, and what the page's own wait and the request took of it.
+Uses Redis, a worker with the bundled model, the gateway and a headless Chromium (`make test-browser` installs it). Each
+round types a sentence that ends with a name, which is highlighted after the last key. Prints medians and 95th
+percentiles in milliseconds, and the share of the last request.
 
-Then it types into a text of 100,000 characters: from a key to the frame that shows it.
+Then it measures typing into a text of 100,000 characters: from a key press to the frame that shows it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ AFTER_KEY = """(name) => ({ shown: new Promise((resolve) => {
         if (!entities.some((entity) => entity.textContent === name)) return;
         watcher.disconnect();
         requestAnimationFrame(() => {
-            const channel = new MessageChannel(); // its message comes when the frame has been made
+            const channel = new MessageChannel(); // its message arrives after the frame is rendered
             channel.port1.onmessage = () => resolve(performance.now() - began);
             channel.port2.postMessage(0);
         });
@@ -71,15 +71,15 @@ def main() -> None:
     ):
         desk = Desk(browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-GB")).open(address)
         desk.page.evaluate("() => performance.setResourceTimingBufferSize(10_000)")
-        times = [highlight(desk) for _ in range(rounds + 3)][3:]  # the first ones warm caches and connections
+        times = [highlight(desk) for _ in range(rounds + 3)][3:]  # the first ones are a warm-up
         requests = [float(entry) for entry in desk.page.evaluate(REQUESTS)][-rounds:]
         print(f"{stack.model}, {rounds} rounds                   median       p95")
-        line("last key to highlight", times)
-        line("of it, the last request", requests)
+        print_times("last key to highlight", times)
+        print_times("of which the last request", requests)
         for name, text in LONG_TEXTS.items():
             desk.fill(text)
             desk.page.wait_for_function("() => !document.getElementById('summary').textContent.startsWith('0')")
-            line(f"key to frame, {LONG:,} characters, {name}", desk.page.evaluate(FRAMES, rounds))
+            print_times(f"key to frame, {LONG:,} characters, {name}", desk.page.evaluate(FRAMES, rounds))
 
 
 REQUESTS = """() => performance.getEntriesByType('resource')
@@ -88,7 +88,7 @@ REQUESTS = """() => performance.getEntriesByType('resource')
 
 
 def highlight(desk: Desk) -> float:
-    """Type a sentence whose last key completes a name; return the milliseconds from that key to the highlight."""
+    """Type a sentence that ends with a name; return the milliseconds from the last key to the highlight."""
     desk.fill("")
     desk.text.press_sequentially(BEFORE + NAME[:-1], delay=30)
     desk.page.wait_for_function("() => document.getElementById('scroller').ariaBusy === 'false'")
@@ -97,7 +97,7 @@ def highlight(desk: Desk) -> float:
     return waiting.evaluate("waiting => waiting.shown")
 
 
-def line(name: str, times: list[float]) -> None:
+def print_times(name: str, times: list[float]) -> None:
     print(f"{name:<54} {statistics.median(times):>6.1f} ms {statistics.quantiles(times, n=20)[-1]:>6.1f} ms")
 
 

@@ -1,4 +1,4 @@
-"""A Redis and one worker of a system, for one measurement: what they did and what it cost."""
+"""A Redis and one worker of a system for one measurement, with their CPU times and Redis commands."""
 
 import contextlib
 import os
@@ -17,31 +17,31 @@ from hanner.utils import processes
 TESTS = Path(__file__).parents[2]
 RESULTS = "celery-task-meta-*"
 WAITING = "waiting"
-"""A queue that no worker consumes: what is sent there is handed to one at a moment of our choosing."""
-PATIENCE = 120.0
-OWN = ("info", "dbsize", "scan", "config|resetstat", "rename", "keys", "type", "multi", "exec")
-"""Commands of this module's own, besides what workers ask."""
+"""A queue that no worker consumes; its messages are moved to the worker's queue when the measurement starts."""
+RESULTS_TIMEOUT = 120.0
+IGNORED_COMMANDS = ("info", "dbsize", "scan", "config|resetstat", "rename", "keys", "type", "multi", "exec")
+"""Commands that this module sends itself."""
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Processor time so far, in seconds, by who spent it."""
+class CpuTimes:
+    """CPU seconds so far by process."""
 
     parent: float
     child: float
     redis: float
 
     def since(self, before):
-        return Costs(self.parent - before.parent, self.child - before.child, self.redis - before.redis)
+        return CpuTimes(self.parent - before.parent, self.child - before.child, self.redis - before.redis)
 
 
-class Rig:
-    """Runs an embedded Redis and a worker; a context manager that leaves none behind.
+class WorkerStack:
+    """An embedded Redis and a worker, as a context manager.
 
     Args:
-        system: which worker; see support/systems.py.
-        events: whether it sends events, as for Flower.
-        processes: of its pool.
+        system: the system whose worker runs, see support/systems.py.
+        events: whether the worker sends events, as for Flower.
+        processes: number of pool processes.
     """
 
     def __init__(self, system, *, events, processes):
@@ -74,55 +74,55 @@ class Rig:
         self._server.close()
         self._folder.cleanup()
 
-    def costs(self):
-        """Return what the worker and Redis have spent so far."""
+    def cpu_times(self):
+        """Return the CPU times of worker and Redis so far."""
         pool = self._parent.children()
-        return Costs(spent(self._parent), sum(map(spent, pool)), spent(self._redis))
+        return CpuTimes(cpu_seconds(self._parent), sum(map(cpu_seconds, pool)), cpu_seconds(self._redis))
 
-    def lists(self):
-        """Return the lists that a client has filled in the queue WAITING, and where each would be in the worker's."""
-        found = [name for name in self.client.keys(f"{WAITING}*") if self.client.type(name) == b"list"]
-        return {name: name.replace(WAITING.encode(), b"hanner", 1) for name in found}
+    def waiting_lists(self):
+        """Return the non-empty lists of the queue WAITING, and the corresponding lists of the worker's queue."""
+        names = [name for name in self.client.keys(f"{WAITING}*") if self.client.type(name) == b"list"]
+        return {name: name.replace(WAITING.encode(), b"hanner", 1) for name in names}
 
     def release(self):
-        """Let the worker have all that waits, at once."""
+        """Move all waiting messages to the worker's queue atomically."""
         with self.client.pipeline(transaction=True) as pipeline:
-            for name, queue in self.lists().items():
+            for name, queue in self.waiting_lists().items():
                 pipeline.rename(name, queue)
             pipeline.execute()
 
-    def take(self):
-        """Remove what waits; return the worker's list that it is for, and it, in the order in which it was sent."""
-        ((name, queue),) = self.lists().items()
+    def take_messages(self):
+        """Remove the waiting messages; return the worker's list for them, and the messages in the order of sending."""
+        ((name, queue),) = self.waiting_lists().items()
         messages = self.client.lrange(name, 0, -1)
         self.client.delete(name)
         return queue, messages[::-1]
 
-    def answered(self):
-        """Return how many results there are; reads every key."""
+    def count_results(self):
+        """Return the number of results; scans all keys."""
         return sum(1 for _ in self.client.scan_iter(RESULTS, count=5000))
 
-    def wait_answered(self, count):
-        """Wait until there are so many results; return the moment."""
-        until = time.perf_counter() + PATIENCE
+    def wait_for_results(self, count):
+        """Wait for `count` results; return the time at which they were complete."""
+        deadline = time.perf_counter() + RESULTS_TIMEOUT
         while True:
-            moment = time.perf_counter()
-            if self.client.dbsize() >= count and self.answered() >= count:
-                return moment
-            if moment > until or self._worker.poll() is not None:
-                raise TimeoutError(f"{self.answered()} of {count} answered:\n{processes.last_lines(self.log, 30)}")
+            now = time.perf_counter()
+            if self.client.dbsize() >= count and self.count_results() >= count:
+                return now
+            if now > deadline or self._worker.poll() is not None:
+                raise TimeoutError(f"{self.count_results()} of {count} results:\n{processes.last_lines(self.log, 30)}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._worker.wait(0.01)
 
     def commands(self):
-        """Return calls by command since the last `CONFIG RESETSTAT`, and how often Redis read from a connection."""
+        """Return calls by command since the last `CONFIG RESETSTAT`, and the number of reads from connections."""
         stats = self.client.info("commandstats")
         calls = {name.removeprefix("cmdstat_"): figures["calls"] for name, figures in stats.items()}
         reads = self.client.info("stats")["total_reads_processed"]
-        return {name: number for name, number in calls.items() if name not in OWN}, reads
+        return {name: number for name, number in calls.items() if name not in IGNORED_COMMANDS}, reads
 
 
-def spent(process):
-    """Return the processor seconds of one process so far."""
+def cpu_seconds(process):
+    """Return the CPU seconds of a process so far."""
     times = process.cpu_times()
     return times.user + times.system

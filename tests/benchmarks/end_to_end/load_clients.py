@@ -1,4 +1,4 @@
-"""How a driver asks: through hanner's client, or by HTTP. Async context managers, whose `ask` is what load.py takes."""
+"""Clients for load.py: hanner's client, or HTTP. Both are async context managers with a method `send`."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from hanner import AsyncClient
 HEAD = "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
 
-class QueueAsker:
-    """hanner's client: a text is a request of one text, a list of texts one request of several."""
+class QueueClient:
+    """Sends with hanner's client: a text as a request with one text, a list of texts as one request with several."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -22,7 +22,7 @@ class QueueAsker:
     async def __aexit__(self, *_):
         await self._client.close()
 
-    async def ask(self, request) -> None:
+    async def send(self, request) -> None:
         if isinstance(request, str):
             await self._client.extract(request)
             return
@@ -31,8 +31,8 @@ class QueueAsker:
                 raise RuntimeError(document.error.message)
 
 
-class HttpAsker:
-    """HTTP/1.1 with as many connections as are under way, kept alive; costs little beside what it measures."""
+class HttpClient:
+    """Sends by HTTP/1.1 with one keep-alive connection per request in flight. Uses little CPU time itself."""
 
     def __init__(self, port: int, path: str) -> None:
         self._port, self._path = port, path
@@ -47,7 +47,7 @@ class HttpAsker:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def ask(self, text: str) -> None:
+    async def send(self, text: str) -> None:
         body = json.dumps({"text": text}).encode()
         reader, writer = await self._connection()
         with contextlib.ExitStack() as stack:
@@ -63,7 +63,7 @@ class HttpAsker:
                 self._idle.append((reader, writer))
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Return an idle connection that the server has not closed meanwhile, else a new one."""
+        """Return an idle connection that the server has not closed, else a new one."""
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof():

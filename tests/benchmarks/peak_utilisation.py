@@ -1,12 +1,12 @@
-"""How far the engine is from what the processor could do, and where the rest goes: base size and the bundled model.
+"""Measure how much of the processor's peak rate the engine uses.
 
-    PYTHONPATH=tests python tests/benchmarks/ceiling.py [TEXTS.jsonl] [--texts 256] [--rounds 5] [--core 0]
+    PYTHONPATH=tests python tests/benchmarks/peak_utilisation.py [TEXTS.jsonl] [--texts 256] [--rounds 5] [--core 0]
 
-TEXTS.jsonl has an object with `text` on each line; without it the built-in sentences are used. One core, one thread,
-CPU time. The peak is that of a bare INT8 product of ONNX Runtime, 512 x 1,024 x 1,024, which nothing else can beat
-here. Prints, for each size: operations a second in INT8 products and their share of the peak; texts and characters a
-second from texts to entities, and how many times the bundled model's rate is that of base size (the two take turns);
-and what share of the engine's time each operator takes.
+TEXTS.jsonl has an object with `text` on each line; the default is the built-in sentences. One core, one thread, CPU
+time. The peak is the rate of a single INT8 product in ONNX Runtime, 512 x 1,024 x 1,024. Prints for each size:
+operations per second in INT8 products and their share of the peak; texts and characters per second from texts to
+entities; the share of the engine's time per operator. The sizes alternate. Also prints how many times faster the
+bundled model is.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from hanner_models.data.datasets import sample_texts
 from support.base_package import base_package
 
 PRODUCT = "MatMulIntegerToFloat"
-SHOWN = 0.005
-"""Operators that take less than this share are shown as one."""
+MIN_SHARE = 0.005
+"""Operators with a smaller share of the time are summed up."""
 
 
 def main() -> None:
@@ -47,20 +47,24 @@ def main() -> None:
     texts = sample_texts(options.file, options.texts) if options.file else built_in_sentences()
     characters = sum(map(len, texts))
     sizes = {"base size": Size(base_package(), texts), "bundled model": Size(None, texts)}
-    peak = rate_of_product()
+    peak = measure_product_rate()
     for number in range(options.rounds + 1):
         for size in sizes.values():
-            size.run(kept=number > 0)  # the first round warms up
-    print(f"{len(texts)} texts of {characters / len(texts):.0f} characters; bare INT8 product {peak / 1e9:.0f} GOP/s\n")
+            size.run(record=number > 0)  # the first round is a warm-up
+    print(
+        f"{len(texts)} texts of {characters / len(texts):.0f} characters; single INT8 product {peak / 1e9:.0f} GOP/s\n"
+    )
     for name, size in sizes.items():
         size.show(name, peak)
     small, large = sizes["bundled model"], sizes["base size"]
-    times = [a / b for a, b in zip(small.rates, large.rates, strict=True)]
-    print(f"the bundled model is {statistics.median(times):.1f} times as fast ({min(times):.1f} to {max(times):.1f})")
+    ratios = [a / b for a, b in zip(small.rates, large.rates, strict=True)]
+    print(
+        f"the bundled model is {statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
+    )
 
 
 class Size:
-    """One package: its rates, and its engine's profile."""
+    """One package, with its rates and the profile of its engine."""
 
     def __init__(self, package, texts) -> None:
         self.texts, self.ner = texts, load(package)
@@ -69,43 +73,43 @@ class Size:
         weights = {each.name: each.dims for each in graph.initializer}
         products = [node for node in graph.node if node.op_type == PRODUCT]
         self.operations = sum(2 * weights[node.input[1]][0] * weights[node.input[1]][1] for node in products)
-        self.runs = record(self.path.parent, texts)
-        self.tokens = sum(int(feed["attention_mask"].sum()) for feed in self.runs)
+        self.feeds = record_feeds(self.path.parent, texts)
+        self.tokens = sum(int(feed["attention_mask"].sum()) for feed in self.feeds)
         self.session = onnxruntime.InferenceSession(self.path, engine._session_options())
-        self.rates, self.engine = [], []
+        self.rates, self.engine_rates = [], []
 
-    def run(self, *, kept) -> None:
-        """Time the whole way and the engine alone."""
-        began = time.process_time()
+    def run(self, *, record) -> None:
+        """Measure the whole pipeline, and the engine alone."""
+        started = time.process_time()
         self.ner.extract(self.texts)
         whole = time.process_time()
-        for feed in self.runs:
+        for feed in self.feeds:
             self.session.run(["logits"], feed)
-        if kept:
-            self.rates.append(len(self.texts) / (whole - began))
-            self.engine.append(self.tokens / (time.process_time() - whole))
+        if record:
+            self.rates.append(len(self.texts) / (whole - started))
+            self.engine_rates.append(self.tokens / (time.process_time() - whole))
 
     def show(self, name, peak) -> None:
-        """Print what was measured, and the profile."""
-        tokens, texts = statistics.median(self.engine), statistics.median(self.rates)
+        """Print the rates and the profile."""
+        tokens, texts = statistics.median(self.engine_rates), statistics.median(self.rates)
         characters = texts * sum(map(len, self.texts)) / len(self.texts)
-        reached = tokens * self.operations
-        print(f"{name}: engine {tokens:,.0f} tokens/s, {self.operations / 1e6:.1f} M operations a token in products")
-        print(f"  {reached / 1e9:.0f} GOP/s, {reached / peak:.0%} of the bare product")
+        rate = tokens * self.operations
+        print(f"{name}: engine {tokens:,.0f} tokens/s, {self.operations / 1e6:.1f} M operations per token in products")
+        print(f"  {rate / 1e9:.0f} GOP/s, {rate / peak:.0%} of the single product")
         print(f"  texts to entities: {texts:,.0f} texts/s, {characters:,.0f} characters/s")
         shares = self.profile()
-        small = sum(share for share in shares.values() if share < SHOWN)
-        for operator, share in [each for each in shares.most_common() if each[1] >= SHOWN] + [("others", small)]:
+        small = sum(share for share in shares.values() if share < MIN_SHARE)
+        for operator, share in [each for each in shares.most_common() if each[1] >= MIN_SHARE] + [("others", small)]:
             print(f"    {operator:24}{share:6.1%}")
         print()
 
     def profile(self) -> Counter:
-        """Return each operator's share of the time in operators."""
+        """Return the share of each operator in the time of all operators."""
         with tempfile.TemporaryDirectory() as scratch:
             options = engine._session_options()
             options.enable_profiling, options.profile_file_prefix = True, f"{scratch}/profile"
             session = onnxruntime.InferenceSession(self.path, options)
-            for feed in self.runs:
+            for feed in self.feeds:
                 session.run(["logits"], feed)
             events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
         spent = Counter()
@@ -115,25 +119,25 @@ class Size:
         return Counter({name: value / spent.total() for name, value in spent.items()})
 
 
-def record(folder, texts):
-    """Return what the engine's session is fed with for these texts."""
+def record_feeds(folder, texts):
+    """Return the inputs of the engine's session for these texts."""
     feeds = []
 
-    class Recorded(engine.OnnxEngine):
+    class RecordingEngine(engine.OnnxEngine):
         def _scores(self, ids, lengths):
             mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
             feeds.append({"input_ids": ids.copy(), "attention_mask": mask})
             return super()._scores(ids, lengths)
 
     package = open_package(folder)
-    from hanner_inference.pipeline import Recogniser  # noqa: PLC0415 - beside its only use
+    from hanner_inference.pipeline import Recogniser  # noqa: PLC0415 - next to its only use
 
-    Recogniser(package, Recorded(package)).extract(texts)
+    Recogniser(package, RecordingEngine(package)).extract(texts)
     return feeds
 
 
-def rate_of_product(rows=512, inner=1024, columns=1024, rounds=30) -> float:
-    """Return operations a second of one INT8 product and nothing else."""
+def measure_product_rate(rows=512, inner=1024, columns=1024, rounds=30) -> float:
+    """Return operations per second of a single INT8 product."""
     rng = np.random.default_rng(0)
     constants = {
         "weight": rng.integers(-63, 64, (inner, columns), dtype=np.int8),
@@ -156,12 +160,12 @@ def rate_of_product(rows=512, inner=1024, columns=1024, rounds=30) -> float:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     session = onnxruntime.InferenceSession(model.SerializeToString(), engine._session_options())
     source = rng.integers(0, 256, (rows, inner), dtype=np.uint8)
-    taken = []
+    seconds = []
     for _ in range(rounds):
-        began = time.process_time()
+        started = time.process_time()
         session.run(None, {"source": source})
-        taken.append(time.process_time() - began)
-    return 2 * rows * inner * columns / statistics.median(taken)
+        seconds.append(time.process_time() - started)
+    return 2 * rows * inner * columns / statistics.median(seconds)
 
 
 if __name__ == "__main__":

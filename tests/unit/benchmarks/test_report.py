@@ -1,13 +1,12 @@
-"""docs/benchmarks.md and the READMEs' figures say what results.json says."""
+"""docs/benchmarks.md and the READMEs' figures are rendered from the results."""
 
 import re
 
 import pytest
 
-from benchmarks.end_to_end import files
+from benchmarks.end_to_end import output_files, readme_figures
 from benchmarks.end_to_end.checks import checks
-from benchmarks.end_to_end.page import render
-from benchmarks.end_to_end.readme import figures
+from benchmarks.end_to_end.report import render
 from support import bench_results as small
 
 
@@ -15,13 +14,13 @@ def lines(page, beginning):
     return [line for line in page.splitlines() if line.startswith(f"| {beginning}")]
 
 
-def test_shares_are_medians_of_turns_not_of_rates():
+def test_shares_are_medians_over_rounds():
     (row,) = lines(render({"throughput": small.section([small.throughput_row()])}), "default size, `")
-    # 800/1000, 450/500, 720/1000: the turn in which the machine was slow has the middle share of none of the rates
+    # 800/1000, 450/500, 720/1000: the median share is not the share of the median rates
     assert row == "| default size, `default@00000000` | 2 | 1,000 | 720 | 80% | 940 | 95% | 47,000 |"
 
 
-def test_what_must_hold_is_told_and_so_is_what_does_not():
+def test_page_shows_passed_and_failed_checks():
     failing = small.section([small.throughput_row("base")])
     page = render({"throughput": failing, "latency": small.section(small.latency_data())})
     assert lines(page, "base size, one text per task, 2 processes")[0].endswith("| at least 95% | 80% | **no** |")
@@ -29,14 +28,14 @@ def test_what_must_hold_is_told_and_so_is_what_does_not():
     assert lines(page, "p99 at 80 %")[0].endswith("| at most 4 | 2.2 | yes |")
 
 
-def test_a_p99_of_which_some_were_not_answered_does_not_hold():
+def test_unanswered_requests_fail_p99_check():
     data = small.latency_data() | {"loads": [small.load_row(80, None)]}
     (row,) = lines(render({"latency": small.section(data)}), "80 %")
     assert row == "| 80 % | 640 | 8.0 | 20.0 | – | 6.0 | 4.0 | 3 |"
-    assert [check.good for check in checks({"latency": small.section(data)})] == [True, False]
+    assert [check.passed for check in checks({"latency": small.section(data)})] == [True, False]
 
 
-def test_peers_stand_beside_hanner_by_turns_that_both_had():
+def test_peers_are_compared_in_common_rounds():
     page = render({"compare": small.section([small.compare_row()])})
     assert lines(page, "mosec") == ["| mosec | 50.0 | 1.8 x | 2.5 | 5.0 | 5.0 | 7.0 | 600 | 1.5 |"]
     assert lines(page, "ModelScope + Flask") == [
@@ -46,19 +45,19 @@ def test_peers_stand_beside_hanner_by_turns_that_both_had():
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "warning"),
     [
         ({"scale": 0.2}, "a short run"),
-        ({"machine": small.MACHINE | {"busy_before": 0.32}}, "other work took 32% of the machine"),
+        ({"machine": small.MACHINE | {"busy_before": 0.32}}, "other programs used 32% of the CPU"),
     ],
 )
-def test_figures_that_say_little_are_marked(facts, said):
+def test_unreliable_figures_are_marked(facts, warning):
     data = small.latency_data()
-    assert said in render({"latency": small.section(data, **facts)})
-    assert said not in render({"latency": small.section(data)})
+    assert warning in render({"latency": small.section(data, **facts)})
+    assert warning not in render({"latency": small.section(data)})
 
 
-def test_machines_that_differ_are_both_described():
+def test_different_machines_are_both_described():
     other = small.MACHINE | {"processor": "Another CPU"}
     sections = {"latency": small.section(small.latency_data()), "compare": small.section([small.compare_row()])}
     assert render(sections).count("Some CPU") == 1
@@ -66,14 +65,14 @@ def test_machines_that_differ_are_both_described():
     assert "Another CPU" in render(sections)
 
 
-def test_only_pictures_that_were_drawn_are_shown():
+def test_page_shows_only_existing_plots():
     page = render(small.results(), ["latency"])
     assert re.findall(r"\(benchmarks/(\w+)\.svg\)", page) == ["latency"]
 
 
-def test_the_queue_is_told_of_where_it_was_measured():
+def test_page_shows_queue_benchmark():
     row = {
-        "contender": "hanner",
+        "scenario": "hanner",
         "events": False,
         "enqueued": 1000.0,
         "consumed": 3000.0,
@@ -92,23 +91,26 @@ def test_the_queue_is_told_of_where_it_was_measured():
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_readme_gets_its_figures_between_the_marks(language):
-    found = figures(small.results(), language)
+def test_readme_figures_are_inserted_between_marks(language):
+    found = readme_figures.render(small.results(), language)
     for figure in ("720 (80%)", "940 (95%)", "110 MB", "1.4 s", "2.9", "90", "mosec 50.0"):
         assert figure in found
     assert not {".", "。"} & set(found.splitlines())
     text = "before\n<!-- figures: make bench -->\nold\n<!-- /figures -->\nafter\n"
-    assert files.fill(text, found) == f"before\n<!-- figures: make bench -->\n{found}\n<!-- /figures -->\nafter\n"
+    assert (
+        output_files.insert_figures(text, found)
+        == f"before\n<!-- figures: make bench -->\n{found}\n<!-- /figures -->\nafter\n"
+    )
 
 
-def test_nothing_measured_is_an_empty_page_not_an_error():
+def test_page_without_results_is_empty():
     assert render({}).startswith("# Benchmarks")
-    assert figures({}, "en") == ""
+    assert readme_figures.render({}, "en") == ""
 
 
-@pytest.mark.parametrize(("name", "language"), files.READMES.items())
-def test_the_readmes_have_the_figures_of_the_results_in_the_repository(name, language):
-    text = (files.ROOT / name).read_text("utf-8")
-    assert files.MARKED.search(text)
-    if results := files.Files(files.DOCS).read():
-        assert files.fill(text, figures(results, language)) == text
+@pytest.mark.parametrize(("name", "language"), output_files.READMES.items())
+def test_readmes_have_figures_of_committed_results(name, language):
+    text = (output_files.ROOT / name).read_text("utf-8")
+    assert output_files.MARKED.search(text)
+    if results := output_files.OutputFiles(output_files.DOCS).read():
+        assert output_files.insert_figures(text, readme_figures.render(results, language)) == text

@@ -1,10 +1,10 @@
-"""One way to find entities at BERT-base's size, for throughput_base.py: reads texts, then works on them when told to.
+"""Run one variant of throughput_base.py in a process of its own.
 
-    python way.py NAME PACKAGE CORE
+    python throughput_variants.py NAME PACKAGE CORE
 
-In: a JSON list of texts, then lines that say `run`. Out: one JSON object a line, first when it is ready, then per run
-the characters worked on and the seconds of CPU time it took. Each way imports what it needs and nothing else: they run
-in different environments.
+Standard input has a JSON list of texts, then a line `run` per run. Standard output has one JSON object per line: an
+empty one when the variant is ready, then characters and seconds of CPU time of each run. Each variant imports only what
+it needs, because the variants run in different environments.
 """
 
 import json
@@ -18,27 +18,27 @@ import numpy as np
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, open_package
 from hanner_inference.pipeline import Recogniser
-from hanner_models.conversion.smoothquant import SMOOTHING
-from support.base_package import BASE, base_package, keep, layers, weights_of
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH
+from support.base_package import BASE, base_package, cached_folder, make_linear, size_weights
 from support.packages import BIO
 
-ARRIVAL = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
-"""Texts as they come: 32 a batch, padded to the longest."""
+IN_ORDER = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
+"""Batches of 32 texts in their order, padded to the longest."""
 
 
 def main() -> None:
     name, path, core = sys.argv[1:]
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print
+    os.dup2(2, 1)  # libraries print to stdout
     texts = json.loads(sys.stdin.readline())
-    work = WAYS[name](Path(path), texts)
+    run = VARIANTS[name](Path(path), texts)
     for thread in Path("/proc/self/task").iterdir():
         os.sched_setaffinity(int(thread.name), {int(core)})
     print("{}", file=out, flush=True)
     for _ in sys.stdin:
-        began = time.process_time()
-        work()
-        seconds = time.process_time() - began
+        started = time.process_time()
+        run()
+        seconds = time.process_time() - started
         print(json.dumps({"characters": sum(map(len, texts)), "seconds": seconds}), file=out, flush=True)
 
 
@@ -46,44 +46,44 @@ def onnx(path, texts):
     from hanner_inference.engine.onnx import OnnxEngine
 
     scheme = path.name.removeprefix("base-")
-    package = open_package(base_package(path, scheme) if scheme in SMOOTHING else path)
-    return waiting(Recogniser(package, OnnxEngine(package)), texts)
+    package = open_package(base_package(path, scheme) if scheme in MIGRATION_STRENGTH else path)
+    return run_grouped(Recogniser(package, OnnxEngine(package)), texts)
 
 
-def onnx_arrival(path, texts):
+def onnx_in_order(path, texts):
     from hanner_inference.engine.onnx import OnnxEngine
 
     package = open_package(path)
-    return arriving(Recogniser(package, OnnxEngine(package), **ARRIVAL), texts)
+    return run_in_order(Recogniser(package, OnnxEngine(package), **IN_ORDER), texts)
 
 
 def openvino(path, texts):
     package = open_package(path)
-    return waiting(Recogniser(package, OpenVino(path.with_name("base-openvino"))), texts)
+    return run_grouped(Recogniser(package, OpenVino(path.with_name("base-openvino"))), texts)
 
 
 def torch_int8(path, texts):
     from hanner_models.conversion.torch_engine import TorchEngine
 
     package = open_package(path)
-    return arriving(Recogniser(package, TorchEngine(package, device="cpu"), **ARRIVAL), texts)
+    return run_in_order(Recogniser(package, TorchEngine(package, device="cpu"), **IN_ORDER), texts)
 
 
 def torch_fp32(path, texts):
     package = open_package(path)
-    return arriving(Recogniser(package, TorchFp32(package), **ARRIVAL), texts)
+    return run_in_order(Recogniser(package, TorchFp32(package), **IN_ORDER), texts)
 
 
 def modelscope(path, texts):
     from support.modelscope_folders import open_pipeline
 
-    extract = open_pipeline(keep(path.with_name("base-modelscope"), write_checkpoint))
+    extract = open_pipeline(cached_folder(path.with_name("base-modelscope"), write_checkpoint))
     return lambda: [extract(text) for text in texts]
 
 
-WAYS = {
+VARIANTS = {
     "onnx": onnx,
-    "onnx-arrival": onnx_arrival,
+    "onnx-in-order": onnx_in_order,
     "openvino": openvino,
     "torch-int8": torch_int8,
     "torch-fp32": torch_fp32,
@@ -91,24 +91,24 @@ WAYS = {
 }
 
 
-def waiting(recogniser, texts, slab=128):
-    """Give the recogniser so many texts at once, to group as it likes."""
-    return lambda: [recogniser.run(texts[start : start + slab]) for start in range(0, len(texts), slab)]
+def run_grouped(recogniser, texts, count=128):
+    """Return a function that runs `count` texts at a time, which the recogniser groups by length."""
+    return lambda: [recogniser.run(texts[start : start + count]) for start in range(0, len(texts), count)]
 
 
-def arriving(recogniser, texts):
-    return waiting(recogniser, texts, 32)
+def run_in_order(recogniser, texts):
+    return run_grouped(recogniser, texts, 32)
 
 
 class TorchFp32:
-    """PyTorch in FP32."""
+    """The engine in FP32 with PyTorch."""
 
     def __init__(self, package):
         import onnx
         import torch
 
         from hanner_models.conversion.graph_reader import read_weights
-        from hanner_models.encoder import build_network, infer
+        from hanner_models.conversion.torch_model import build_network, infer
 
         torch.set_num_threads(1)
         self._infer = infer
@@ -119,7 +119,7 @@ class TorchFp32:
 
 
 class OpenVino:
-    """OpenVINO's CPU plugin: INT8 weights, activations quantised on the way, in groups of 128 channels."""
+    """The engine with OpenVINO: INT8 weights, activations quantised dynamically in groups of 128 channels."""
 
     def __init__(self, folder):
         import openvino as ov
@@ -130,7 +130,7 @@ class OpenVino:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128,
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        model = keep(folder, write_openvino) / "model.xml"
+        model = cached_folder(folder, write_openvino) / "model.xml"
         self._request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(self, batch: Batch):
@@ -139,22 +139,22 @@ class OpenVino:
 
 
 def write_openvino(folder):
-    """Turn the FP32 graph into OpenVINO's form with INT8 weights; that takes a minute, so it is kept."""
+    """Convert the FP32 graph to OpenVINO with INT8 weights. It takes a minute, so the result is cached."""
     import nncf
     import openvino as ov
 
     from hanner_models.conversion.graph import build
 
     folder.mkdir(parents=True)
-    weights = weights_of(BASE)
+    weights = size_weights(BASE)
     graph = folder / "fp32.onnx"
-    graph.write_bytes(build(weights, BASE.shape, layers(weights, BASE, "fp32")).SerializeToString())
+    graph.write_bytes(build(weights, BASE.shape, make_linear(weights, BASE, "fp32")).SerializeToString())
     ov.save_model(nncf.compress_weights(ov.convert_model(graph)), folder / "model.xml", compress_to_fp16=False)
     graph.unlink()
 
 
 def write_checkpoint(folder):
-    """Write a checkpoint of the same size as ModelScope does, with its own class; random weights."""
+    """Write a checkpoint of the same size with ModelScope's own class and random weights."""
     from hanner_inference.package import TOKENIZER
     from support.modelscope_folders import write_folder, write_weights
 

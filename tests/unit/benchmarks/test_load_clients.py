@@ -1,0 +1,54 @@
+"""The HTTP client of the benchmarks reuses connections and raises on error responses."""
+
+import asyncio
+
+import pytest
+
+from benchmarks.end_to_end.load_clients import HttpClient
+
+GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"entities":[]}'
+
+
+async def count_connections(answers, *, closes=False):
+    """Send a text per answer to a server with these answers; return the number of connections."""
+    remaining, opened = list(answers), []
+
+    async def serve(reader, writer):
+        opened.append(writer)
+        while remaining:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+            writer.write(remaining.pop(0))
+            await writer.drain()
+            if closes:
+                break
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, HttpClient(server.sockets[0].getsockname()[1], "/ner") as client:
+        for _ in answers:
+            await client.send("马云")
+            if closes:
+                await client._idle[0][0].read()  # until the client has seen the end
+    return len(opened)
+
+
+def test_sequential_texts_share_one_connection():
+    assert asyncio.run(count_connections([GOOD] * 3)) == 1
+
+
+def test_closed_connection_is_not_reused():
+    assert asyncio.run(count_connections([GOOD] * 3, closes=True)) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nsorry",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"error": 1}',
+    ],
+)
+def test_error_response_raises(answer):
+    with pytest.raises(RuntimeError):
+        asyncio.run(count_connections([answer]))

@@ -1,0 +1,112 @@
+"""Tokenizer and batches of training: tags are aligned, batches are reproducible and within budget. No torch."""
+
+import numpy as np
+import pytest
+
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.train import pretrain, word_tags
+from hanner_models.train.config import PretrainConfig, TagConfig
+from hanner_models.train.examples import LABELS, BatchSampler, Corpus, encode
+from hanner_models.train.vocabulary import build_tokenizer, special_ids
+
+TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "王小明2011年到了ibm公司", "今天天气很好，我们去看电影。"]
+SENTENCES = [
+    Sentence(TEXTS[0], (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
+    Sentence("王小明２０１１年到了IBM公司", (Span("PER", 0, 3), Span("ORG", 10, 15))),
+    Sentence(TEXTS[2], ()),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(TEXTS * 3, known=["鑫", "\n", ""], min_count=3)
+
+
+def decode_tags(rows, number):
+    """Return type and number of tokens of each entity in a row's tags."""
+    names, tags = [], rows.tags[number]
+    for index, tag in enumerate(tags):
+        if LABELS[tag].startswith("B-"):
+            names.append((LABELS[tag][2:], 1))
+        elif LABELS[tag].startswith("I-"):
+            assert tags[index - 1] in (tag, tag - 1)
+            names[-1] = (names[-1][0], names[-1][1] + 1)
+    return names
+
+
+def test_vocabulary_has_frequent_and_known_characters(tokenizer):
+    for text in [*TEXTS, "鑫"]:
+        assert "[UNK]" not in tokenizer.encode(text, add_special_tokens=False).tokens
+    assert tokenizer.encode("犇", add_special_tokens=False).tokens == ["[UNK]"]
+    assert list(special_ids(tokenizer).values()) == [0, 1, 2, 3, 4]
+
+
+def test_latin_words_and_numbers_are_never_unknown(tokenizer):
+    assert "[UNK]" not in tokenizer.encode("zq9x 0a", add_special_tokens=False).tokens
+
+
+def test_tags_mark_names_in_any_width(tokenizer):
+    rows = encode(tokenizer, SENTENCES, max_length=64)
+    assert decode_tags(rows, 0) == [("PER", 2), ("LOC", 2), ("ORG", 4)]
+    assert [kind for kind, _ in decode_tags(rows, 1)] == ["PER", "ORG"]
+    assert decode_tags(rows, 2) == []
+    special = special_ids(tokenizer)
+    for row, count in zip(rows.input_ids, rows.attention_mask.sum(1), strict=True):
+        assert row[0] == special["[CLS]"]
+        assert row[count - 1] == special["[SEP]"]
+        assert (row[count:] == special["[PAD]"]).all()
+
+
+def test_rows_are_truncated_to_max_length(tokenizer):
+    rows = encode(tokenizer, SENTENCES, max_length=8)
+    assert rows.input_ids.shape == (3, 8)
+    assert decode_tags(rows, 0) == [("PER", 2), ("LOC", 2), ("ORG", 1)]
+
+
+def make_sampler(tokenizer, **changes):
+    config = TagConfig(corpora=(), dev=(), steps=1, batch_tokens=100, **changes)
+    corpora = [Corpus(SENTENCES * 20, 1.5, auxiliary=False), Corpus(SENTENCES, 1.0, auxiliary=True)]
+    return BatchSampler(corpora, {"PER": [["李雷"]]}, tokenizer, config, max_length=64, seed=1)
+
+
+def test_batch_depends_only_on_step(tokenizer):
+    sampler = make_sampler(tokenizer)
+    batches = [sampler.batch(number) for number in range(60)]
+    resumed = make_sampler(tokenizer)
+    for number in (7, 59):
+        batch, auxiliary = resumed.batch(number)
+        assert auxiliary == batches[number][1]
+        for one, other in zip(batch, batches[number][0], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_batches_stay_within_budget_and_serve_both_heads(tokenizer):
+    drawn = list(map(make_sampler(tokenizer).batch, range(60)))
+    assert all(rows.input_ids.size <= 130 for rows, _ in drawn)  # augmentation may lengthen a name after grouping
+    assert {auxiliary for _, auxiliary in drawn} == {True, False}
+
+
+def test_masked_tokens_are_exactly_the_targets(tokenizer):
+    config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
+    streams = [pretrain.tokenise(tokenizer, TEXTS * 50, 1.0)]
+    ids, targets, tags = pretrain.sample_batch(streams, config, tokenizer, np.random.default_rng(0))
+    assert ids.shape == targets.shape == tags.shape == (128, 64)
+    assert (tags == word_tags.IGNORED).all()
+    masked = targets != word_tags.IGNORED
+    assert 0.14 < masked.mean() < 0.26
+    replaced = ids == special_ids(tokenizer)["[MASK]"]
+    assert (replaced <= masked).all()
+    assert 0.7 < replaced.sum() / masked.sum() < 0.9
+    special = special_ids(tokenizer)
+    assert not np.isin(targets, [special["[CLS]"], special["[SEP]"], special["[PAD]"]]).any()
+
+
+def test_word_tags_are_aligned_with_tokens(tokenizer):
+    config = PretrainConfig(texts=(), steps=1, batch_tokens=8192, length=64, mask_share=0.2)
+    plain, tagged = (pretrain.tokenise(tokenizer, TEXTS * 50, 1.0, with_word_tags=on) for on in (False, True))
+    separators = plain.ids == special_ids(tokenizer)["[SEP]"]
+    assert ((tagged.word_tags == word_tags.IGNORED) == separators).all()
+    ids, targets, tags = pretrain.sample_batch([tagged], config, tokenizer, np.random.default_rng(0))
+    whole = np.where(targets == word_tags.IGNORED, ids, targets)
+    special = [special_ids(tokenizer)[name] for name in ("[CLS]", "[SEP]", "[PAD]")]
+    assert ((tags == word_tags.IGNORED) == np.isin(whole, special)).all()

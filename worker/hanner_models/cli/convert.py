@@ -1,0 +1,112 @@
+"""`hanner model convert`, and `hanner model fetch`, which downloads a model first."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import typer
+from rich.console import Console
+
+from hanner.errors import HannerError
+from hanner_models.cli.console import output, stop
+
+_DEFAULT_MODEL = (
+    "iic/nlp_raner_named-entity-recognition_chinese-base-news"  # as hanner_models.fetch, without its imports
+)
+_NAME = Annotated[str | None, typer.Option(help="Name of the model. Default: the name of the folder.")]
+_CALIBRATE = Annotated[
+    Path | None,
+    typer.Option(help="Real texts (.txt, .jsonl) to calibrate INT8 with. Default: built-in sentences."),
+]
+_VERIFY = Annotated[
+    list[Path] | None, typer.Option(help="Labelled JSONL file to compare INT8 with FP32 on; can be repeated.")
+]
+_SCHEME = Annotated[
+    str, typer.Option(help="Scaling of activations: static, smooth or token; auto chooses the fastest accurate one.")
+]
+_FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 differs too much from FP32.")]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Options that convert and fetch share."""
+
+    calibrate: Path | None
+    verify: list[Path]
+    scheme: str
+    force: bool
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Folder of a trained tagger from ModelScope or transformers.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder of the package to create.")],
+    name: _NAME = None,
+    calibrate: _CALIBRATE = None,
+    verify: _VERIFY = None,
+    scheme: _SCHEME = "auto",
+    force: _FORCE = False,
+) -> None:
+    """Quantise a trained tagger to INT8, compare it with FP32, and write a package."""
+    try:
+        _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, force))
+    except HannerError as error:
+        stop(error)
+    except KeyboardInterrupt:
+        stop("interrupted; no package was written", code=130)
+
+
+def fetch(
+    model: Annotated[str, typer.Argument(metavar="[ID]", help="Model on ModelScope, as owner/name.")] = _DEFAULT_MODEL,
+    revision: Annotated[str, typer.Option(help="Branch or tag of the model.")] = "master",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the package to create. Default: the model's name.")
+    ] = None,
+    name: _NAME = None,
+    calibrate: _CALIBRATE = None,
+    verify: _VERIFY = None,
+    scheme: _SCHEME = "auto",
+    force: _FORCE = False,
+) -> None:
+    """Download a model from ModelScope and convert it. An interrupted download is resumed."""
+    from hanner_models import fetch as hub  # noqa: PLC0415
+    from hanner_models.conversion.convert import check_output  # noqa: PLC0415
+
+    out = out or Path(model.rpartition("/")[2] or "model")
+    try:
+        check_output(out)
+        folder = hub.fetch(model, revision)
+        origin = {"source": model, "revision": revision}
+        _convert(folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, force))
+    except HannerError as error:
+        stop(error)
+    except KeyboardInterrupt:
+        stop("interrupted; run the same command again to resume", code=130)
+
+
+def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options: _Options) -> None:
+    from hanner_models.conversion import convert as conversion  # noqa: PLC0415
+    from hanner_models.data.datasets import read_sentences, sample_texts  # noqa: PLC0415
+    from hanner_models.evaluation.report import print_package  # noqa: PLC0415
+    from hanner_models.source import read_source  # noqa: PLC0415
+
+    conversion.check_output(out)
+    schemes = get_args(conversion.Scheme)
+    if options.scheme not in schemes:
+        raise HannerError(f"--scheme must be one of {', '.join(schemes)}, but is {options.scheme!r}")
+    texts = sample_texts(options.calibrate, conversion.MAX_CALIBRATION_TEXTS) if options.calibrate else None
+    verification = {path.name: read_sentences(path) for path in options.verify}
+    with Console(stderr=True).status("reading the model") as status:
+        tagger = read_source(source)
+        package = conversion.convert(
+            replace(tagger, training=tagger.training | origin),
+            out,
+            name=name,
+            calibration=texts,
+            verification=verification,
+            scheme=cast("conversion.Scheme", options.scheme),
+            force=options.force,
+            progress=status.update,
+        )
+    print_package(package, output())

@@ -1,0 +1,72 @@
+"""`hanner model evaluate`."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from hanner.errors import HannerError
+from hanner_models.cli.console import output, stop
+
+
+def evaluate(
+    files: Annotated[list[Path], typer.Argument(help="Labelled sentences: JSONL, or columns as in CoNLL.")],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a package; can be repeated. Default: the bundled package."),
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(help="Training file; can be repeated. Names that are not in it are counted separately."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Print precision, recall and F1 by type, the kinds of errors, and texts per second on one core."""
+    try:
+        packages: list[Path | None] = [*model] if model else [None]
+        results = [_evaluate(files, package, train) for package in packages]
+    except HannerError as error:
+        stop(error)
+    if as_json:
+        print(json.dumps(_to_dict(results), ensure_ascii=False, indent=2))
+        return
+    from hanner_models.evaluation import report  # noqa: PLC0415
+
+    console = output()
+    for package, by_file in results:
+        console.print(package, highlight=False)
+        for name, result in by_file.items():
+            report.print_evaluation(name, result, console)
+    if len(files) > 1 or len(results) > 1:
+        console.print(report.summary_table(dict(results)))
+
+
+def _evaluate(files: Sequence[Path], model: Path | None, train: Sequence[Path] | None) -> tuple[str, dict[str, Any]]:
+    """Return the package's id, and the evaluation of each file by the file's name."""
+    from hanner_inference import load  # noqa: PLC0415
+    from hanner_models.data.datasets import read_sentences  # noqa: PLC0415
+    from hanner_models.evaluation import evaluate as evaluation  # noqa: PLC0415
+
+    known = evaluation.known_names(s for path in train for s in read_sentences(path)) if train else None
+    recogniser = load(model)
+    by_file = {}
+    for path in files:
+        sentences = read_sentences(path)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            advance = partial(progress.advance, progress.add_task(path.name, total=len(sentences)))
+            by_file[path.name] = evaluation.evaluate(recogniser.extract, sentences, known=known, progress=advance)
+    return recogniser.package.id, by_file
+
+
+def _to_dict(results: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    return {
+        "models": [
+            {"model": package, "files": {name: result.to_dict() for name, result in by_file.items()}}
+            for package, by_file in results
+        ]
+    }

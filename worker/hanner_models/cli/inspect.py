@@ -1,0 +1,27 @@
+"""`hanner model inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hanner.errors import HannerError
+from hanner_models.cli.console import output, stop
+
+
+def inspect(
+    model: Annotated[Path | None, typer.Argument(help="Folder of a package. Default: the bundled package.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Check a package and print its manifest, including the comparison of INT8 with FP32."""
+    from hanner_inference.package import open_package  # noqa: PLC0415
+    from hanner_models.evaluation.report import print_package  # noqa: PLC0415
+
+    try:
+        package = open_package(model)
+    except HannerError as error:
+        stop(error)
+    if as_json:
+        print(package.manifest.model_dump_json(indent=2))
+    else:
+        print_package(package, output())
