@@ -13,7 +13,7 @@ from celery.states import READY_STATES
 from hanner import Client
 from hanner.cli.local_stack import running
 from support.flowers import flower
-from support.page import Desk, chromium, gateway
+from support.page import NerPage, chromium, gateway
 from support.workers import foreign_app
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ def phone(browser, address):
 def operators(browser, broker):
     """Take those of Flower: its list, and one request's page."""
     with tempfile.TemporaryDirectory() as folder, flower(broker, folder) as monitor:
-        monitor.hears()
+        monitor.wait_for_workers()
         tasks = _fates(monitor, broker)
         secret = {"username": monitor.user, "password": monitor.password}
         page = browser.new_context(http_credentials=secret, **OPERATORS).new_page()
@@ -113,7 +113,7 @@ def _fates(monitor, broker):
 
 
 def _open(browser, address, options):
-    return Desk(browser.new_context(reduced_motion="reduce", **options).new_page()).open(address)
+    return NerPage(browser.new_context(reduced_motion="reduce", **options).new_page()).open(address)
 
 
 def _settle(desk):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.howto import blocks
+from support.markdown import python_blocks
 from support.stub_worker import StubWorker
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
@@ -74,7 +74,7 @@ def test_every_guide_is_run():
 def test_guide(name, server, tmp_path):
     # A file, not -c: frameworks look where their module lies.
     program = tmp_path / "program.py"
-    code = "\n".join(blocks(HOWTO / f"{name}.md")).replace(STANDARD, server.url)
+    code = "\n".join(python_blocks(HOWTO / f"{name}.md")).replace(STANDARD, server.url)
     program.write_text(code + DRIVERS[name], "utf-8")
     with StubWorker(server.url) as worker:
         ended = subprocess.run(

@@ -7,13 +7,13 @@ import pytest
 from chaos.sentinels import SentinelSet
 from hanner import BrokerUnreachable, Client
 from support.gateways import gateway
-from support.servers import need_server
+from support.servers import require_server
 from support.workers import SHORT_LEASE, worker
 
 
 @pytest.fixture
 def sentinels(tmp_path):
-    need_server()
+    require_server()
     servers = SentinelSet(tmp_path)
     try:
         yield servers.start()

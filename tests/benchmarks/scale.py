@@ -170,8 +170,8 @@ def used(client):
 def parent_cost(rate, seconds):
     """Return the microseconds that the parent of a real worker needs for a text."""
     with redis_server() as server:
-        env = {"SLEEPY_RATE": str(rate)}
-        with worker(server.url, "-c", "1", app="support.sleepy_worker", env=env, ready=False) as running:
+        env = {"SLOW_WORKER_RATE": str(rate)}
+        with worker(server.url, "-c", "1", app="support.slow_worker", env=env, ready=False) as running:
             asyncio.run(load(server.url, 1, rate, 1, 0.1))
             process = psutil.Process(running.process.pid)
             before = process.cpu_times()

@@ -21,8 +21,8 @@ def dead(server):
     return DeadLetters(server.client, "hanner")
 
 
-def set_aside(server, task_id, **options):
-    return dead_letters.set_aside(server.client, task_id, reason=REASON, **options)
+def add_dead_letter(server, task_id, **options):
+    return dead_letters.add_dead_letter(server.client, task_id, reason=REASON, **options)
 
 
 def die(server, ner, text="马云"):
@@ -30,13 +30,13 @@ def die(server, ner, text="马云"):
     job = ner.submit(text)
     message = server.client.rpop("hanner")
     server.client.hset(KEYS.deaths, job.id, 3)
-    set_aside(server, job.id, message=message)
+    add_dead_letter(server, job.id, message=message)
     store(server.client, job.id, failed("WorkerLost", REASON, module="hanner.errors"))
     return job, message
 
 
 def test_what_is_set_aside_is_found_as_it_was(server, dead):
-    letter = set_aside(server, "a", message='{"body": "字"}')
+    letter = add_dead_letter(server, "a", message='{"body": "字"}')
     assert dead.get("a") == letter
     assert dead.get("b") is None
     assert dead.count() == 1
@@ -44,7 +44,7 @@ def test_what_is_set_aside_is_found_as_it_was(server, dead):
 
 def test_letters_come_oldest_first(server, dead):
     for task_id, at in (("b", 2.0), ("c", 3.0), ("a", 1.0)):
-        set_aside(server, task_id, at=at)
+        add_dead_letter(server, task_id, at=at)
     assert [letter.id for letter in dead.letters()] == ["a", "b", "c"]
     assert dead.ids(before=2.0) == ["a", "b"]
 
@@ -95,14 +95,14 @@ def test_a_redis_without_memory_keeps_the_letter(server, ner, dead):
 
 def test_purging_counts_what_was_there(server, dead):
     for number in range(CHUNK + 1):
-        set_aside(server, str(number))
+        add_dead_letter(server, str(number))
     assert dead.purge(["0", "0", "unknown"]) == 1
     assert dead.purge(dead.ids()) == CHUNK
     assert dead.count() == len(dead.ids()) == 0
 
 
 def test_queues_are_apart(server, dead):
-    set_aside(server, "a")
+    add_dead_letter(server, "a")
     assert DeadLetters(server.client, "other").count() == 0
 
 
@@ -113,6 +113,6 @@ def test_what_is_no_letter_says_so(server, dead):
 
 
 def test_a_client_without_decoding_reads_the_same(server):
-    letter = set_aside(server, "a", message='{"body": "字"}')
+    letter = add_dead_letter(server, "a", message='{"body": "字"}')
     with redis.Redis.from_url(server.url) as raw:
         assert list(DeadLetters(raw, "hanner").letters()) == [letter]

@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 
 from support.gateways import gateway
-from support.monitoring import CONFIG, alerts, need, panel_queries, prometheus, until
+from support.monitoring import CONFIG, alerts, panel_queries, prometheus, require_program, wait_until
 from support.ports import free_port
 from support.servers import redis_server
 from support.workers import worker
@@ -16,13 +16,15 @@ from support.workers import worker
 
 def test_the_configuration_is_valid():
     assert (
-        subprocess.run([need("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False).returncode
+        subprocess.run(
+            [require_program("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False
+        ).returncode
         == 0
     )
 
 
 def test_alerts_fire_when_they_should():
-    command = [need("promtool"), "test", "rules", "alerts.test.yml"]
+    command = [require_program("promtool"), "test", "rules", "alerts.test.yml"]
     assert subprocess.run(command, cwd=CONFIG.parent, check=False).returncode == 0
 
 
@@ -48,7 +50,7 @@ def traffic(site):
 
 
 def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
-    need("prometheus")
+    require_program("prometheus")
     port = free_port()
     env = {"HANNER_METRICS_PORT": str(port), "HANNER_MODEL": str(tiny_package)}
     with (
@@ -61,8 +63,10 @@ def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
         traffic(site),
     ):
         for title, query in panel_queries():
-            until(lambda query=query: running.values(query), why=lambda title=title, query=query: f"{title}: {query}")
-        (group,) = until(
+            wait_until(
+                lambda query=query: running.values(query), why=lambda title=title, query=query: f"{title}: {query}"
+            )
+        (group,) = wait_until(
             lambda: [g for g in running.get("/api/v1/rules")["groups"] if all(r["health"] == "ok" for r in g["rules"])]
         )
         assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in alerts()]

@@ -13,8 +13,8 @@ from spacy.training import Example
 import spacy
 from hanner.cli.formats import FormatName, line_format
 from hanner.cli.io.output_files import DocBinFile
-from support.howto import blocks
-from support.records import records
+from support.markdown import python_blocks
+from support.sample_records import records
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 
@@ -80,7 +80,7 @@ def test_the_command_writes_what_spacy_trains_on(server, tmp_path):
 def test_the_guide(server):
     with StubWorker(server.url):
         ended = subprocess.run(
-            [sys.executable, "-c", "\n".join(blocks(GUIDE))],
+            [sys.executable, "-c", "\n".join(python_blocks(GUIDE))],
             env=os.environ | {"HANNER_BROKER_URL": server.url},
             capture_output=True,
             text=True,

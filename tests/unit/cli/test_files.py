@@ -11,7 +11,7 @@ from hanner.cli.formats import FormatName, line_format
 from hanner.cli.io import output_files as files
 from hanner.cli.io.output_files import BratFolder, DocBinFile, LineFile
 from hanner.cli.usage_error import Misused
-from support.records import records
+from support.sample_records import records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
 

@@ -18,12 +18,12 @@ from redis.exceptions import (
 from hanner.errors import HannerError
 from hanner.transport.pending import FullError
 from hanner.transport.publisher import BATCH_BYTES, BATCH_MESSAGES, SMALL, Publisher, Reach
-from support.pretended_redis import PretendedRedis
+from support.fakes.redis import FakeRedis
 
 
 @pytest.fixture
 def redis():
-    return PretendedRedis()
+    return FakeRedis()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hanner.utils import tracing
 from hanner_worker.execution.batch import Ending, Outcome
 from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.tracing import Export, Spans
-from support.spans import kept
+from support.spans import in_memory_provider
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-11111111111111111111111111111111-2222222222222222-01"
@@ -27,7 +27,7 @@ def request(name, traceparent=None, **headers):
 
 
 def spans_of(*requests, outcomes=None, **more):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     outcomes = outcomes or [Outcome(Ending.ANSWERED)] * len(requests)
     flown = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, () if more.get("lost") else outcomes, **more)
     Spans(provider.get_tracer("test"), "mine", "m@00000000").batch(flown)
@@ -94,7 +94,7 @@ def headers_sent():
 
 def test_the_trace_at_hand_travels_in_the_message():
     assert "traceparent" not in headers_sent()
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with provider.get_tracer("test").start_as_current_span("call") as span:
         sent = headers_sent()["traceparent"]
     assert ids(sent) == (span.context.trace_id, span.context.span_id)
@@ -122,7 +122,7 @@ def test_only_a_named_collector_is_sent_to():
 
 
 def test_spans_are_made_from_the_start_to_the_end():
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     export = Export("mine", "m@00000000", lambda: provider)
     flown = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [Outcome(Ending.ANSWERED)])
     export.batch(flown)  # before it is started nobody listens
