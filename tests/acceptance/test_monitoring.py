@@ -16,7 +16,7 @@ from support.scrapes import scrape
 from support.servers import redis_server
 from support.workers import worker
 
-DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "observability.md"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_every_alert_is_tested_and_has_its_section():
             in tested.partition(f"alertname: {rule['alert']}\n        exp_alerts:\n")[2]
         ), rule["alert"]
         page, _, section = rule["annotations"]["runbook"].partition("#")
-        assert page == "docs/observability.md"
+        assert page == "docs/how-to/observability.md"
         assert section == rule["alert"].lower()
         assert section in headings
 

@@ -1,6 +1,6 @@
 """How many workers one Redis feeds: 1 to 64 stubs, real texts from a real client, Redis' own seconds counted apart.
 
-    PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/scaling.svg] [--json FILE]
+    PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/how-to/scaling.svg] [--json FILE]
 
 On a machine of few cores the client and the stubs are what is exhausted, not Redis. So what counts is how many seconds
 of a core Redis itself needs for a text (`INFO cpu`): one over that is what it can do when it has a core for itself.

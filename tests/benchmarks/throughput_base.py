@@ -7,7 +7,7 @@ or, with environments of your own,
     PYTHONPATH=tests python tests/benchmarks/throughput_base.py [TEXTS.jsonl] [--texts 128] [--rounds 5] [--core 0]
         [--modelscope PYTHON] [--openvino PYTHON] [--least 40] [--only NAME …]
 
-TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in docs/engine.md are from. Without it
+TEXTS.jsonl has an object with `text` on each line (MSRA's for the figures in docs/explanation/engine.md). Without it
 the built-in sentences are used. Each way is a process of its own (way.py), in the environment it needs, and all are
 bound to the same core. They take turns, one run each a round, so that noise hits all alike; slow ways get fewer texts,
 spread evenly over the lengths. Time is the process's CPU time, which other work on the machine lengthens less than it

@@ -2,7 +2,7 @@
 
 The graph takes `input_ids` and `attention_mask`, both int64 [rows, length], and gives `logits`, float32
 [rows, length, labels]. A session has no threads of its own, so it works on after a fork and its weights are shared.
-What was tried, and what each choice here gave, is in docs/engine.md.
+What was tried, and what each choice here gave, is in docs/explanation/engine.md.
 """
 
 from collections.abc import Iterator

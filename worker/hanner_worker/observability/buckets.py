@@ -1,4 +1,4 @@
-"""Upper bounds of the histograms' buckets, over the ranges that were measured; see docs/observability.md.
+"""Upper bounds of the histograms' buckets, over the ranges that were measured; see docs/how-to/observability.md.
 
 A lone short text waits 3 ms and runs 2 ms with the bundled model; 64 at once wait 0.2 s; a full batch of a base-size
 model runs 1 to 2 s; a backlog lasts minutes.
