@@ -19,9 +19,7 @@ PAGES = [
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"")
 FOLDERS = ("", "producer", "worker")
 """Folders to which paths in the text are relative."""
-PATH = re.compile(
-    r"`((?:producer|worker|tests|docs|compose|hanner\w*)/(?:[\w-]+/)*(?:[\w-]+\.(?:py|lua|md|yml|yaml|json))?)`"
-)
+PATH = re.compile(r"`((?:producer|worker|tests|docs|compose|hanner\w*)/[\w./-]*(?:/|\.(?:py|lua|md|ya?ml|json)))`")
 
 
 def without_code_blocks(text):
