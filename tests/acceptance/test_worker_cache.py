@@ -30,7 +30,7 @@ def test_it_outlives_the_worker_and_holds_no_text(server, app):
             assert ask(app, "马云的秘密") == [1]
             assert running.stop() == 0
     assert runs(server.client) == [[5]]
-    (key,) = server.client.keys("hanner-cache-*")
+    (key,) = server.client.keys("hanner:cache:*")
     assert server.client.get(key) == '[["PER",0,2,1.0]]'
 
 
@@ -38,14 +38,14 @@ def test_it_is_off_unless_asked_for(server, app):
     with worker(server.url, "-c", "1"):
         assert ask(app, "马云一") == ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]
-    assert not server.client.keys("hanner-cache-*")
+    assert not server.client.keys("hanner:cache:*")
 
 
 def test_a_spoilt_cache_fails_nobody(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
         assert ask(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
-        (key,) = server.client.keys("hanner-cache-*")
+        (key,) = server.client.keys("hanner:cache:*")
         server.client.set(key, "nonsense")
         assert ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]

@@ -295,9 +295,9 @@ def test_with_a_cache_a_text_is_inferred_once_and_its_entry_is_written_after_the
     assert ran == [["甲", "乙"], ["丙"]]
     assert (first.figures["repeated"], first.figures["cached"]) == (1, 0)
     assert (second.figures["repeated"], second.figures["cached"]) == (0, 1)
-    assert len(backend.client.keys("hanner-cache-*")) == 3
+    assert len(backend.client.keys("hanner:cache:*")) == 3
 
 
 def test_without_one_nothing_is_kept(app, backend):
     batch(held(app, nothing), "甲").run()
-    assert not backend.client.keys("hanner-cache-*")
+    assert not backend.client.keys("hanner:cache:*")

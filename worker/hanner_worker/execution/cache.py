@@ -20,7 +20,7 @@ from hanner_inference.tokenization.normalise import normalise
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "hanner-cache-"
+PREFIX = "hanner:cache:"
 FORMAT = "1"
 """To be raised whenever the same model comes to find other entities in the same text."""
 
