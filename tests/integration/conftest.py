@@ -1,4 +1,4 @@
-"""Fixtures for tests with a real server: an empty one, a stub of a worker, a ledger."""
+"""Fixtures of the integration tests: an empty Redis, a client, a stub worker, an in-flight store."""
 
 import pytest
 import redis
@@ -35,7 +35,7 @@ def ner(server):
 
 @pytest.fixture
 def client(server):
-    """A connection of its own, as a worker's."""
+    """A separate connection, such as a worker's."""
     with redis.Redis.from_url(server.url) as client:
         yield client
 

@@ -1,6 +1,6 @@
-"""A real Prometheus over a real worker and a real gateway: every panel has data, every rule can be evaluated.
+"""With a real Prometheus, worker and gateway, every panel has data and every rule can be evaluated.
 
-`make test-monitoring` runs this; without promtool and prometheus it is skipped.
+Run by `make test-monitoring`; skipped without promtool and prometheus.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from support.servers import redis_server
 from support.workers import worker
 
 
-def test_the_configuration_is_valid():
+def test_configuration_is_valid():
     assert (
         subprocess.run(
             [require_program("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False
@@ -23,7 +23,7 @@ def test_the_configuration_is_valid():
     )
 
 
-def test_alerts_fire_when_they_should():
+def test_alerts_fire_as_expected():
     command = [require_program("promtool"), "test", "rules", "alerts.test.yml"]
     assert subprocess.run(command, cwd=CONFIG.parent, check=False).returncode == 0
 
@@ -49,7 +49,7 @@ def traffic(site):
         thread.join(30)
 
 
-def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
+def test_every_panel_has_data_and_every_rule_is_healthy(tmp_path, tiny_package):
     require_program("prometheus")
     port = free_port()
     env = {"HANNER_METRICS_PORT": str(port), "HANNER_MODEL": str(tiny_package)}
