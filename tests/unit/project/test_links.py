@@ -19,7 +19,10 @@ PAGES = [
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"")
 FOLDERS = ("", "producer", "worker")
 """Folders to which paths in the text are relative."""
-PATH = re.compile(r"`((?:producer|worker|tests|docs|compose|hanner\w*)/[\w./-]*(?:/|\.(?:py|lua|md|ya?ml|json)))`")
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(
+    r"(?<![\w/.-])(?:producer|worker|tests|docs|compose|hanner\w*)/[\w./-]*(?:/|\.(?:py|lua|md|ya?ml|json))(?![\w/])"
+)
 
 
 def without_code_blocks(text):
@@ -49,7 +52,8 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_in_the_text_exists(page):
-    paths = PATH.findall(without_code_blocks(page.read_text("utf-8")))
+    code = CODE.findall(without_code_blocks(page.read_text("utf-8")))
+    paths = [path for span in code for path in PATH.findall(span)]
     assert [path for path in paths if not any((ROOT / folder / path).exists() for folder in FOLDERS)] == []
 
 
