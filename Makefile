@@ -1,4 +1,4 @@
-# Commands for people who work on hanner. `make demo` and `make test` need nothing but Python 3.11+, make and git.
+# Commands for developers of hanner. `make demo` and `make test` need only Python 3.11+, make and git.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,25 +23,25 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 	screenshots bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
-help: ## say what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+help: ## list all commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: $(DEMO) ## run Chinese texts through a real queue and show what comes back
+demo: $(DEMO) ## send Chinese texts through a real queue and show the entities
 	@$(BIN)/hanner demo
 
-up: $(DEMO) ## start Redis and a worker, and stay
+up: $(DEMO) ## start Redis and a worker, and run until Ctrl-C
 	@$(BIN)/hanner up
 
-test: $(DEV) ## run all tests: unit, integration, acceptance, a little chaos
+test: $(DEV) ## run all tests: unit, integration, acceptance, short fault injection
 	$(BIN)/pytest
 
-check: $(DEV) ## lint, types, import rules
+check: $(DEV) ## run the linter, the type checker and the import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(DEV) ## format and mend what can be mended
+format: $(DEV) ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -49,38 +49,38 @@ test-training: $(DEV) ## test the training of models; installs torch
 	$(BIN)/pip install --quiet --editable '.[models]'
 	$(BIN)/pytest --timeout 3600 tests/training
 
-test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline, in an environment of its own
+test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline, in a separate environment
 	$(MODELSCOPE)/bin/pytest --timeout 3600 tests/modelscope
 
-test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's
+test-browser: $(BROWSER) ## test the page in a real Chromium; installs Debian's if necessary
 	$(BIN)/pytest tests/browser
 
-test-flower: $(BROWSER) ## test what Flower shows of a thousand requests, in a real Chromium; a minute
+test-flower: $(BROWSER) ## test Flower with a thousand requests, in a real Chromium; takes a minute
 	$(BIN)/pytest tests/flower
 
-screenshots: $(BROWSER) ## take the pictures of the page and of Flower under docs/screenshots anew
+screenshots: $(BROWSER) ## retake the screenshots of the page and of Flower in docs/screenshots
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
 
-bench-page: $(BROWSER) ## measure how soon the page highlights, on an idle machine
+bench-page: $(BROWSER) ## measure the latency of the page's highlights; needs an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/browser_latency.py
 
-test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped where there is none
+test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped if it is not installed
 	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2
 	$(BIN)/pytest tests/monitoring
 
-test-spacy: pyproject.toml ## read what hanner writes for spaCy with spaCy itself, in an environment of its own
+test-spacy: pyproject.toml ## read hanner's spaCy output with spaCy itself, in a separate environment
 	test -x $(SPACY)/bin/python || $(PYTHON) -m venv $(SPACY)
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
-bench: $(BENCH) ## end to end, beside other servers; writes docs/benchmarks.md, 14 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
+bench: $(BENCH) ## measure end to end, compared with other servers; writes docs/benchmarks.md; 14 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 
-bench-render: $(BENCH) ## write docs/benchmarks.md anew from what was measured
+bench-render: $(BENCH) ## write docs/benchmarks.md again from the stored results
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end --render
 
-bench-peers: $(BENCH) ## install what `make bench` compares with, each in an environment of its own under .bench, or $$HANNER_BENCH
+bench-peers: $(BENCH) ## install the servers that `make bench` compares with, in separate environments under .bench or $$HANNER_BENCH
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments
 
 bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dictionary
@@ -92,32 +92,32 @@ bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dic
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_growth.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/dictionary.py
 
-bench-queue: $(BENCH) $(BATCHES)/bin/celery ## what the queue costs a text: plain Celery, celery-batches, hanner; OPTIONS="--rounds 5"
+bench-queue: $(BENCH) $(BATCHES)/bin/celery ## measure the queue alone: plain Celery, celery-batches, hanner; OPTIONS="--rounds 5"
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.queues --json docs/benchmarks/queue.json --plot docs/benchmarks/queue.svg $(OPTIONS)
 
-bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## base size: ours, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
+bench-throughput: $(DEV) $(MODELSCOPE)/.ready $(OPENVINO)/.ready ## compare engines at base size: hanner, PyTorch, ModelScope, OpenVINO; TEXTS=FILE.jsonl
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/throughput_base.py $(TEXTS) \
 		--modelscope $(MODELSCOPE)/bin/python --openvino $(OPENVINO)/bin/python
 
-chaos: $(DEV) ## kill, freeze and fill everything under load, and count; about an hour. PLANS="poison fuzz" runs some
+chaos: $(DEV) ## inject all faults under load and count the outcomes; about an hour. PLANS="poison fuzz" runs some
 	PYTHONPATH=tests $(BIN)/python -m chaos $(PLANS)
 
-chaos-stock: $(DEV) $(BATCHES)/bin/celery ## the same kills against plain Celery and celery-batches, to compare with
+chaos-stock: $(DEV) $(BATCHES)/bin/celery ## inject the same kills into plain Celery and celery-batches, for comparison
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery
 	PYTHONPATH=tests $(BIN)/python -m chaos parents --system celery-batches
 
-stack: ## build the images and bring the stack up in containers; make stack-down stops it
+stack: ## build the images and start the containers; make stack-down stops them
 	$(COMPOSE) build
 	$(COMPOSE) up --detach
 	$(PYTHON) compose/wait.py $(COMPOSE)
 
-stack-down: ## stop the stack; its data stays, and goes with VOLUMES=--volumes
+stack-down: ## stop the containers; VOLUMES=--volumes also deletes the data
 	$(COMPOSE) --profile monitoring down --remove-orphans $(VOLUMES)
 
-stack-test: $(STACK) ## bring the stack up, test it from outside, and take everything of it away
+stack-test: $(STACK) ## start the containers, test them from outside, and remove everything
 	$(BIN)/pytest --timeout 1800 tests/stack
 
-lock: $(STACK) ## pin what the images install, with hashes; what is pinned stays unless UPGRADE=--upgrade
+lock: $(STACK) ## pin the packages of the images, with hashes; UPGRADE=--upgrade also upgrades pinned ones
 	$(LOCK) --extra worker --extra gateway --extra flower --extra models --extra otel pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock --extra worker --extra cli --extra otel pyproject.toml -o $(PINS)/worker.txt
 	$(LOCK) -c requirements.lock --extra gateway --extra otel pyproject.toml -o $(PINS)/gateway.txt
@@ -125,18 +125,18 @@ lock: $(STACK) ## pin what the images install, with hashes; what is pinned stays
 	$(LOCK) -c requirements.lock --extra models pyproject.toml -o $(PINS)/models.txt
 	$(LOCK) $(PINS)/build.in -o $(PINS)/build.txt
 
-sbom: $(STACK) ## write what each image is made of to build/sbom, as CycloneDX
+sbom: $(STACK) ## write the contents of each image to build/sbom, as CycloneDX
 	mkdir -p build/sbom
 	for image in worker gateway flower models; do $(BIN)/cyclonedx-py requirements $(PINS)/$$image.txt \
 		--pyproject pyproject.toml --mc-type application --output-reproducible --of JSON \
 		-o build/sbom/$$image.cdx.json || exit 1; done
 
-clean: ## remove the environment and what tools left behind
+clean: ## remove the environments and the caches of tools
 	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hanner needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hanner needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 
 $(BATCHES)/bin/celery:

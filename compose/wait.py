@@ -1,4 +1,4 @@
-"""Wait until every service of the stack is healthy, then say where it is. Used by `make stack`.
+"""Wait until every service of the stack is healthy, then print its addresses. Used by `make stack`.
 
 Usage: python3 compose/wait.py docker compose -f compose/compose.yaml
 """
@@ -8,17 +8,17 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 120
-LOOK = 1
+TIMEOUT = 120
+POLL_INTERVAL = 1
 
 
 def output(*command: str) -> str:
-    """Return what a command prints."""
+    """Return the output of a command."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - no shell
 
 
 def states(compose: list[str]) -> dict[str, str]:
-    """Return by name how each of the stack's running containers is; those without a health check are left out."""
+    """Return the health of the stack's running containers by name, without those that have no health check."""
     ids = output(*compose, "ps", "-q").split()
     found = json.loads(output("docker", "inspect", *ids)) if ids else []
     healths = {one["Name"].lstrip("/"): one["State"].get("Health", {}).get("Status") for one in found}
@@ -26,9 +26,9 @@ def states(compose: list[str]) -> dict[str, str]:
 
 
 def main(compose: list[str]) -> int:
-    """Wait, and return the exit code."""
+    """Wait until all containers are healthy and return the exit code."""
     began = time.monotonic()
-    while time.monotonic() - began < PATIENCE:
+    while time.monotonic() - began < TIMEOUT:
         found = states(compose)
         if found and set(found.values()) == {"healthy"}:
             print(f"The stack is up: {len(found)} containers, healthy after {time.monotonic() - began:.0f} s.")
@@ -37,8 +37,8 @@ def main(compose: list[str]) -> int:
             print(f"  Flower        http://{flower}/ user hanner, password:")
             print(f"                {' '.join(compose)} exec flower cat /run/secrets/hanner/password")
             return 0
-        time.sleep(LOOK)
-    print(f"Not healthy after {PATIENCE} s: {found}; look at {' '.join(compose)} logs", file=sys.stderr)
+        time.sleep(POLL_INTERVAL)
+    print(f"not healthy after {TIMEOUT} s: {found}; see `{' '.join(compose)} logs`", file=sys.stderr)
     return 1
 
 

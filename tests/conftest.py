@@ -1,4 +1,4 @@
-"""Fixtures of all rings."""
+"""Fixtures that all test folders share."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from support.packages import write_tiny_package
 
 @pytest.fixture(scope="session")
 def tiny_package(tmp_path_factory):
-    """Folder of a small model package with random weights; read it, never change it."""
+    """Return the folder of a small model package with random weights. Tests must not change it."""
     return write_tiny_package(tmp_path_factory.mktemp("models") / "tiny")

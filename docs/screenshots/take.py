@@ -1,6 +1,6 @@
-"""Takes the pictures of the page and of Flower that the documents show: `make screenshots`.
+"""Take the screenshots of the page and of Flower for the documentation: `make screenshots`.
 
-Everything in them is real: Redis, the worker with the bundled model, the gateway, Flower, a headless Chromium.
+Everything is real: Redis, the worker with the bundled model, the gateway, Flower, a headless Chromium.
 """
 
 import base64
@@ -14,7 +14,7 @@ from hanner import Client
 from hanner.cli.local_stack import run_stack
 from hanner.jobs import wait_for_meta
 from support.flowers import flower
-from support.page import Desk, chromium, gateway
+from support.page import NerPage, chromium, gateway
 from support.workers import foreign_app
 
 HERE = Path(__file__).parent
@@ -26,9 +26,9 @@ PHONE = {
     "has_touch": True,
     "device_scale_factor": 2,
 }
-OPERATORS = {"viewport": {"width": 1780, "height": 760}, "locale": "en-GB"}
-LONG = 4
-"""The example that is shown."""
+FLOWER = {"viewport": {"width": 1780, "height": 760}, "locale": "en-GB"}
+EXAMPLE = 4
+"""Index of the example text on the page."""
 TEXTS = (
     "任正非一九八七年在深圳创办华为，如今这家公司的总部设在龙岗区坂田。",
     "中国科学院院士施一公出任西湖大学校长，学校坐落在杭州市西湖区。",
@@ -39,7 +39,7 @@ TEXTS = (
 
 
 def main():
-    """Take all pictures."""
+    """Take all screenshots."""
     with (
         run_stack() as stack,
         gateway(stack.settings.broker_url) as address,
@@ -47,88 +47,88 @@ def main():
     ):
         desktop(browser, address)
         phone(browser, address)
-        operators(browser, stack.settings.broker_url)
+        flower_pages(browser, stack.settings.broker_url)
 
 
 def desktop(browser, address):
-    """Take those in the size of a desktop."""
-    desk = _open(browser, address, DESKTOP)
-    desk.page.locator(".starter").nth(LONG).click()
-    _settle(desk)
-    box = desk.entities.nth(3).bounding_box()
-    desk.page.mouse.move(box["x"] + 8, box["y"] + 8)
-    desk.card.wait_for()
-    _shoot(desk, "desktop")
-    desk.page.mouse.move(0, 0)
-    desk.page.locator("#file-input").set_input_files(
+    """Take the screenshots in desktop size."""
+    ner_page = _open(browser, address, DESKTOP)
+    ner_page.page.locator(".starter").nth(EXAMPLE).click()
+    _wait_for_entities(ner_page)
+    box = ner_page.entities.nth(3).bounding_box()
+    ner_page.page.mouse.move(box["x"] + 8, box["y"] + 8)
+    ner_page.card.wait_for()
+    _take(ner_page, "desktop")
+    ner_page.page.mouse.move(0, 0)
+    ner_page.page.locator("#file-input").set_input_files(
         {"name": "texts.txt", "mimeType": "text/plain", "buffer": "\n".join(TEXTS).encode()}
     )
-    desk.page.locator("#results").wait_for()
-    desk.page.locator("#file").scroll_into_view_if_needed()
-    desk.page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
-    _shoot(desk, "file")
-    desk.page.context.close()
+    ner_page.page.locator("#results").wait_for()
+    ner_page.page.locator("#file").scroll_into_view_if_needed()
+    ner_page.page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    _take(ner_page, "file")
+    ner_page.page.context.close()
 
 
 def phone(browser, address):
-    """Take the one in the size of a phone, in Chinese."""
-    desk = _open(browser, address, PHONE)
-    desk.page.locator(".starter").nth(LONG).tap()
-    _settle(desk)
-    desk.entities.nth(2).tap(force=True)
-    desk.card.wait_for()
-    _shoot(desk, "phone")
-    desk.page.context.close()
+    """Take the screenshot in phone size, in Chinese."""
+    ner_page = _open(browser, address, PHONE)
+    ner_page.page.locator(".starter").nth(EXAMPLE).tap()
+    _wait_for_entities(ner_page)
+    ner_page.entities.nth(2).tap(force=True)
+    ner_page.card.wait_for()
+    _take(ner_page, "phone")
+    ner_page.page.context.close()
 
 
-def operators(browser, broker):
-    """Take those of Flower: its list, and one request's page."""
+def flower_pages(browser, broker):
+    """Take the screenshots of Flower: the list, and the page of one request."""
     with tempfile.TemporaryDirectory() as folder, flower(broker, folder) as monitor:
-        monitor.hears()
-        tasks = _fates(monitor, broker)
+        monitor.wait_for_workers()
+        tasks = _run_requests(monitor, broker)
         secret = {"username": monitor.user, "password": monitor.password}
-        page = browser.new_context(http_credentials=secret, **OPERATORS).new_page()
+        page = browser.new_context(http_credentials=secret, **FLOWER).new_page()
         page.goto(f"{monitor.url}/tasks")
         page.locator("#tasks-table tbody tr").nth(len(TEXTS)).wait_for()
-        _keep(page, "flower")
+        _save(page, "flower")
         page.goto(f"{monitor.url}/task/{tasks[1]}")
         page.locator(".detail-row", has_text="Batch size").wait_for()
-        _keep(page, "flower-task", full_page=True)
+        _save(page, "flower-task", full_page=True)
         page.context.close()
 
 
-def _fates(monitor, broker):
-    """Send requests of several fates; return their ids when Flower knows how they ended."""
+def _run_requests(monitor, broker):
+    """Send requests with different outcomes, wait until Flower knows them, and return their ids."""
     with Client(broker) as ner, foreign_app(broker) as app:
         revoked = str(uuid4())
         app.control.revoke(revoked, reply=True, limit=1, timeout=5)
         jobs = [ner.submit(text) for text in TEXTS] + [ner.submit_many(TEXTS)]
-        odd = [app.send_task("hanner.extract", [7]), app.send_task("hanner.extract", [TEXTS[0]], task_id=revoked)]
+        others = [app.send_task("hanner.extract", [7]), app.send_task("hanner.extract", [TEXTS[0]], task_id=revoked)]
         for job in jobs:
             wait_for_meta(job)
-        for result in odd:
+        for result in others:
             result.get(propagate=False)
-        tasks = [one.id for one in (*jobs, *odd)]
+        tasks = [one.id for one in (*jobs, *others)]
         monitor.wait_for(lambda known: all(known.get(i, {}).get("state") in READY_STATES for i in tasks))
     return tasks
 
 
 def _open(browser, address, options):
-    return Desk(browser.new_context(reduced_motion="reduce", **options).new_page()).open(address)
+    return NerPage(browser.new_context(reduced_motion="reduce", **options).new_page()).open(address)
 
 
-def _settle(desk):
-    """Wait for the answer and for the strip to know the worker."""
-    desk.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 5")
-    desk.page.wait_for_selector(".status-workers[data-state='up']")
+def _wait_for_entities(ner_page):
+    """Wait for the entities, and for the status bar to show the worker."""
+    ner_page.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 5")
+    ner_page.page.wait_for_selector(".status-workers[data-state='up']")
 
 
-def _shoot(desk, name):
-    _keep(desk.page, name)
+def _take(ner_page, name):
+    _save(ner_page.page, name)
 
 
-def _keep(page, name, **options):
-    """Keep the picture as WebP, which Chromium itself writes, small."""
+def _save(page, name, **options):
+    """Save a screenshot as WebP, converted by Chromium."""
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / "page.png"
         page.screenshot(path=png, **options)

@@ -1,4 +1,4 @@
-"""Fixtures of the ring: a server of its own for each test, an app without hanner, and a stub of a worker."""
+"""Fixtures of the acceptance tests: one Redis per test, a Celery app without hanner, and a stub worker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Dashboard and alerts name nothing that does not exist, and explain what they show."""
+"""Dashboard and alerts use existing metrics, and are documented."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from support.scrapes import scrape
 from support.servers import redis_server
 from support.workers import worker
 
-DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "observability.md"
 
 
 @pytest.fixture(scope="module")
 def exported():
-    """Names that a real worker and a real gateway export, and those of them that come with each label."""
+    """Scrapes of a real worker and a real gateway."""
     port = free_port()
     with (
         redis_server() as server,
@@ -34,24 +34,24 @@ def exported():
         yield {"worker": scrape(f"127.0.0.1:{port}"), "gateway": scrape(f"127.0.0.1:{site.port}")}
 
 
-def test_every_metric_that_a_panel_or_an_alert_names_is_exported(exported):
-    there = exported["worker"].names | exported["gateway"].names
+def test_every_metric_in_a_panel_or_alert_is_exported(exported):
+    names = exported["worker"].names | exported["gateway"].names
     queries = [query for _, query in panel_queries()] + [rule["expr"] for rule in alerts()]
     queries += [variable["definition"] for variable in json.loads(DASHBOARD.read_text())["templating"]["list"][1:]]
     named = {name for query in queries for name in NAME.findall(query)}
     assert len(named) > 25
-    assert named - there == set()
+    assert named - names == set()
 
 
-def test_every_label_that_an_alert_selects_by_has_the_values_it_names(exported):
+def test_every_label_value_in_an_alert_is_exported(exported):
     labels = [labels for page in exported.values() for _, labels in page.samples]
-    there = {name: {value for pairs in labels for key, value in pairs if key == name} for name in ("outcome", "reason")}
+    exist = {name: {value for pairs in labels for key, value in pairs if key == name} for name in ("outcome", "reason")}
     for rule in alerts():
         for name, values in re.findall(r'(outcome|reason)!?=~?"([^"]+)"', rule["expr"]):
-            assert set(values.split("|")) <= there[name], rule["alert"]
+            assert set(values.split("|")) <= exist[name], rule["alert"]
 
 
-def test_every_panel_says_what_it_shows_and_none_has_another_s_place():
+def test_every_panel_has_a_description_and_its_own_position():
     rows = [panel["title"] for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] == "row"]
     assert rows == ["Traffic", "Latency", "Batching", "Health"]
     for panel in panels():
@@ -60,16 +60,16 @@ def test_every_panel_says_what_it_shows_and_none_has_another_s_place():
     everything = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
     assert len({panel["title"] for panel in panels()}) == len(panels())
-    taken = Counter()
+    cells = Counter()
     for panel in everything:
-        place = panel["gridPos"]
-        rows, columns = range(place["y"], place["y"] + place["h"]), range(place["x"], place["x"] + place["w"])
-        taken.update((y, x) for y in rows for x in columns)
-        assert place["x"] + place["w"] <= 24
-    assert set(taken.values()) == {1}
+        at = panel["gridPos"]
+        rows, columns = range(at["y"], at["y"] + at["h"]), range(at["x"], at["x"] + at["w"])
+        cells.update((y, x) for y in rows for x in columns)
+        assert at["x"] + at["w"] <= 24
+    assert set(cells.values()) == {1}
 
 
-def test_every_alert_is_tested_and_has_its_section():
+def test_every_alert_is_tested_and_documented():
     tested = (ROOT / "prometheus" / "alerts.test.yml").read_text()
     headings = {line.strip("# ").lower() for line in DOCS.read_text().splitlines() if line.startswith("#")}
     for rule in alerts():
@@ -80,12 +80,12 @@ def test_every_alert_is_tested_and_has_its_section():
             in tested.partition(f"alertname: {rule['alert']}\n        exp_alerts:\n")[2]
         ), rule["alert"]
         page, _, section = rule["annotations"]["runbook"].partition("#")
-        assert page == "docs/observability.md"
+        assert page == "docs/how-to/observability.md"
         assert section == rule["alert"].lower()
         assert section in headings
 
 
-def test_prometheus_finds_every_container_of_a_service():
+def test_prometheus_discovers_every_container_of_a_service():
     config = yaml.safe_load(CONFIG.read_text())
     assert config["rule_files"] == [ALERTS.name]
     found = {job["job_name"]: job for job in config["scrape_configs"]}
@@ -94,17 +94,17 @@ def test_prometheus_finds_every_container_of_a_service():
         assert (discovery["names"], discovery["type"], discovery["port"]) == ([service], "A", port)
 
 
-def test_what_both_export_is_the_queue_and_the_version(exported):
+def test_worker_and_gateway_share_only_metrics_of_queue_and_version(exported):
     both = exported["worker"].names & exported["gateway"].names
     assert all(name.startswith("hanner_queue_") or name == "hanner_build_info" for name in both)
 
 
-def test_the_documents_tables_are_what_is_exported(exported):
-    wanted = {
+def test_documented_tables_match_the_exported_metrics(exported):
+    expected = {
         "queue": exported["gateway"].table(("hanner_queue_", "hanner_build_info")),
         "worker": exported["worker"].table(("hanner_worker_", "hanner_model_info")),
         "gateway": exported["gateway"].table("hanner_http_"),
     }
     head = "| metric | kind | labels | what it is |\n| --- | --- | --- | --- |\n"
     found = dict(re.findall(r"<!-- metrics of the (\w+) -->\n(.*?)\n<!-- /metrics -->", DOCS.read_text(), re.DOTALL))
-    assert found == {part: head + rows for part, rows in wanted.items()}
+    assert found == {part: head + rows for part, rows in expected.items()}

@@ -1,4 +1,4 @@
-"""The Python blocks and curl lines of both READMEs, run as they stand against a stack with the bundled model."""
+"""Run the Python blocks and curl lines of both READMEs unchanged, with a real stack and the bundled model."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from hanner.cli.gateway_process import ListenAddress
 from hanner.cli.local_stack import run_stack
 
 ROOT = Path(__file__).parents[2]
-STANDARD = "redis://localhost:6379/0"
+DEFAULT_URL = "redis://localhost:6379/0"
 BLOCKS = [
     pytest.param(code, id=f"{name}-{number}")
     for name in ("README.md", "README.zh.md")
@@ -41,9 +41,9 @@ def url(stack):
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_block(code, url):
+def test_python_block_runs(code, url):
     environment = os.environ | {"HANNER_BROKER_URL": url}
-    code = code.replace(STANDARD, url)
+    code = code.replace(DEFAULT_URL, url)
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -53,13 +53,13 @@ def test_block(code, url):
 
 
 @pytest.mark.parametrize("line", CURL)
-def test_curl(line, stack):
+def test_curl_line_runs(line, stack):
     line = line.replace("http://localhost:8000", stack.gateway.url)
     ended = subprocess.run(line, shell=True, capture_output=True, timeout=60, check=True)
     entities = json.loads(ended.stdout)["entities"]
     assert tuple((e["text"], e["type"], e["start"], e["end"]) for e in entities) == demo_texts.EXPECTED
 
 
-def test_there_are_blocks_to_run():
+def test_readmes_have_code():
     assert len(CURL) == 2
     assert len(BLOCKS) >= 6

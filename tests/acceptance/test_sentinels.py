@@ -1,4 +1,4 @@
-"""A master, a replica and a sentinel: client, worker and gateway follow the master wherever it goes."""
+"""With a master, a replica and a sentinel, client, worker and gateway follow the master."""
 
 import threading
 
@@ -7,13 +7,13 @@ import pytest
 from chaos.sentinels import SentinelSet
 from hanner import BrokerUnreachable, Client
 from support.gateways import gateway
-from support.servers import need_server
+from support.servers import require_server
 from support.workers import SHORT_LEASE, worker
 
 
 @pytest.fixture
 def sentinels(tmp_path):
-    need_server()
+    require_server()
     servers = SentinelSet(tmp_path)
     try:
         yield servers.start()
@@ -21,14 +21,14 @@ def sentinels(tmp_path):
         servers.close()
 
 
-def test_nothing_is_lost_when_master_and_replica_are_swapped_under_load(sentinels):
-    """The replica catches up first, so all that was accepted is there. Texts go on meanwhile, over HTTP too."""
+def test_planned_failover_under_load_loses_no_text(sentinels):
+    """The replica catches up first, so it has all accepted texts. Texts are sent meanwhile, also over HTTP."""
     with (
         worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
         Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
         gateway(sentinels.url, timeout=60, connect_timeout=30) as site,
     ):
-        assert len(ner.extract("马云")) == 1  # a Redis that was never reached is not waited for
+        assert len(ner.extract("马云")) == 1  # the client retries only if it was connected before
         job = site.http.post("/api/v1/jobs", json={"texts": ["马云"] * 600}).json()
         sent, moved = [], threading.Event()
 
@@ -49,7 +49,7 @@ def test_nothing_is_lost_when_master_and_replica_are_swapped_under_load(sentinel
         assert ner.backlog().depth == 0
 
 
-def test_a_lost_master_is_replaced_and_work_goes_on(sentinels):
+def test_work_continues_after_the_master_died(sentinels):
     with (
         worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
         Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
@@ -60,8 +60,8 @@ def test_a_lost_master_is_replaced_and_work_goes_on(sentinels):
         assert len(list(ner.stream(["马云"] * 200))) == 200
 
 
-def test_a_master_without_its_replica_accepts_nothing_if_it_is_told_so(sentinels):
-    """With min-replicas-to-write what is accepted is on its way to a replica; a cut-off master says no instead."""
+def test_master_with_min_replicas_to_write_refuses_texts_without_replica(sentinels):
+    """With min-replicas-to-write, a master that is cut off from its replica refuses texts."""
     replica = next(server for server in sentinels.servers if server is not sentinels.master)
     sentinels.client.config_set("min-replicas-to-write", 1)
     with Client(sentinels.url, connect_timeout=1) as ner:

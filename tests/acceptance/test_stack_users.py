@@ -1,4 +1,4 @@
-"""What the stack's list of users lets the users of Redis do is all that worker, gateway and client need."""
+"""The Redis users of the stack have all permissions that worker, gateway and client need."""
 
 import importlib.util
 from pathlib import Path
@@ -15,7 +15,7 @@ TEXT = "马云在杭州"
 
 @pytest.fixture
 def urls(server):
-    """Addresses of a Redis with the stack's users, by user."""
+    """URLs of a Redis with the stack's users, by user."""
     spec = importlib.util.spec_from_file_location("make_secrets", MAKE_SECRETS)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,8 +32,8 @@ def refused(server):
     ]
 
 
-def test_texts_bulk_work_and_status_need_nothing_that_is_refused(server, urls):
-    """The worker is idle when a lone bulk text comes, so it has to end a wait; it is stopped while it waits again."""
+def test_no_command_of_worker_gateway_and_client_is_denied(server, urls):
+    """A single bulk text reaches an idle worker, which has to unblock its client. It is stopped while it blocks."""
     with worker(urls["worker"], "-c", "1") as running:
         with Client(urls["app"], timeout=30) as ner:
             assert ner.extract(TEXT)[0].text == "马云"
@@ -49,7 +49,7 @@ def test_texts_bulk_work_and_status_need_nothing_that_is_refused(server, urls):
     assert refused(server) == []
 
 
-def test_a_worker_that_may_end_no_wait_says_so_once_and_works(server, urls):
+def test_worker_without_client_unblock_warns_once_and_works(server, urls):
     server.client.execute_command("ACL SETUSER worker -client|unblock")
     with worker(urls["worker"], "-c", "1") as running, Client(urls["app"], timeout=30) as ner:
         for _ in range(3):

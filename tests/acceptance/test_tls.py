@@ -1,4 +1,4 @@
-"""Everything over TLS: client, real worker, gateway, remote control. Certificates are really checked."""
+"""Client, real worker, gateway and remote control over TLS, with verified certificates."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def server(tmp_path):
 
 
 @pytest.mark.parametrize("more", ["", "&ssl_cert_reqs=required"])
-def test_texts_go_through_tls(server, more):
+def test_client_worker_and_gateway_use_tls(server, more):
     url = server.url + more
     with worker(url, "-c", "1"), Client(url, timeout=30) as ner:
         assert len(ner.extract("马云在杭州")) == 1
@@ -33,18 +33,18 @@ def test_texts_go_through_tls(server, more):
             assert site.http.get("/api/v1/status").json()["workers"]
 
 
-def test_a_celery_app_without_hanner_asks_over_tls(server):
+def test_celery_app_without_hanner_uses_tls(server):
     url = f"{server.url}&ssl_cert_reqs=required"
     with worker(url, "-c", "1"), foreign_app(url) as app:
         assert len(app.send_task("hanner.extract", ["马云"]).get(timeout=30)["entities"]) == 1
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server):
+def test_untrusted_certificate_is_refused(server):
     with Client(server.bare_url) as ner, pytest.raises(BrokerUnreachable, match=r"(?i)certificate") as caught:
         ner.submit("马云")
     assert server.password not in str(caught.value)
 
 
-def test_unless_that_is_asked_for(server):
+def test_untrusted_certificate_is_accepted_with_ssl_cert_reqs_none(server):
     with Client(f"{server.bare_url}?ssl_cert_reqs=none") as ner:
         assert ner.submit("马云").id

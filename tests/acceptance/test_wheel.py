@@ -1,4 +1,4 @@
-"""The wheel without extras, in a fresh environment: `import hanner` works and brings no numpy."""
+"""The wheel without extras works in a fresh environment, without numpy."""
 
 import re
 import subprocess
@@ -15,8 +15,8 @@ import importlib.util, sys
 import hanner
 from hanner import AsyncClient, Client
 Client(), AsyncClient()
-lacking = [name for name in ("numpy", "onnxruntime", "tokenizers", "torch", "typer") if importlib.util.find_spec(name)]
-assert not lacking, lacking
+found = [name for name in ("numpy", "onnxruntime", "tokenizers", "torch", "typer") if importlib.util.find_spec(name)]
+assert not found, found
 assert hanner.__version__
 assert hanner.__file__.startswith(sys.prefix), hanner.__file__
 """
@@ -24,7 +24,7 @@ assert hanner.__file__.startswith(sys.prefix), hanner.__file__
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """Python of an environment with the wheel and what it depends on, and nothing else."""
+    """Return the Python of an environment with the wheel and its dependencies only."""
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
     (wheel,) = folder.glob("hanner-*.whl")

@@ -6,7 +6,7 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import TimeoutError as NoResultError
 
-from support.gate import gate
+from support.occupied_process import occupied_process
 from support.servers import redis_server
 from support.workers import Events, foreign_app, runs, worker
 
@@ -83,7 +83,7 @@ def test_an_invalid_request_gets_the_named_error(app, task, args, kwargs, said):
 
 
 def test_other_requests_of_a_batch_with_invalid_ones_are_answered(app, server, events):
-    with gate(app, server, events) as send:
+    with occupied_process(app, server, events) as send:
         good, bad, broken, other = send("马云一", 7, "!raise", "马云二")
     assert good.get(timeout=20)["entities"] == other.get(timeout=20)["entities"] == MA_YUN
     assert error_of(bad)[0] == "InvalidText"
@@ -110,7 +110,7 @@ def test_a_message_that_is_not_a_request_is_refused_and_does_not_stop_the_worker
 
 
 def test_each_request_has_its_own_events_without_text(app, server, events, running):
-    with gate(app, server, events) as send:
+    with occupied_process(app, server, events) as send:
         good, other, bad = send(SECRET, SECRET + "二", SECRET * 20_001)
     for result in (good, other):
         result.get(timeout=20)
@@ -129,7 +129,7 @@ def test_each_request_has_its_own_events_without_text(app, server, events, runni
 
 
 def test_inspect_shows_running_and_queued_requests_without_text(app, server, events):
-    with gate(app, server, events) as send:
+    with occupied_process(app, server, events) as send:
         (waiting,) = send(SECRET)
         inspect = app.control.inspect(timeout=2, limit=1)
         ((active,),) = inspect.active().values()
@@ -181,7 +181,7 @@ def test_a_request_with_eta_waits_for_it_and_is_answered(app, events):
 
 
 def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
-    with gate(app, server, events) as send:
+    with occupied_process(app, server, events) as send:
         revoked, kept = send("马云撤回", "马云保留")
         (expired,) = send("马云过期", expires=0.2)
         app.control.revoke(revoked.id, reply=True, timeout=2)
@@ -209,7 +209,7 @@ def test_a_single_text_is_sent_at_once_and_everything_is_acknowledged(app, serve
 
 def test_a_thousand_mixed_texts_share_batches(app, server, events):
     texts = [chr(0x4E00 + n) * (1 + (n * 7919) % 510) for n in range(1000)]  # all different: equals are inferred once
-    with gate(app, server, events):
+    with occupied_process(app, server, events):
         results = [app.send_task("hanner.extract", [text]) for text in texts]
         done = len(runs(server.client))
     for result in results:
@@ -234,7 +234,7 @@ def batch_of(events, result):
 
 
 def test_each_batch_sends_one_event_without_text(app, server, events):
-    with gate(app, server, events) as send:
+    with occupied_process(app, server, events) as send:
         one, _ = send(SECRET, SECRET + "二")
     pair = batch_of(events, one)
     assert pair["requests"] == 2

@@ -30,7 +30,7 @@ def test_the_cache_outlives_the_worker_and_contains_no_text(server, app):
             assert ask(app, "马云的秘密") == [1]
             assert running.stop() == 0
     assert runs(server.client) == [[5]]
-    (key,) = server.client.keys("hanner-cache-*")
+    (key,) = server.client.keys("hanner:cache:*")
     assert server.client.get(key) == '[["PER",0,2,1.0]]'
 
 
@@ -38,14 +38,14 @@ def test_the_cache_is_off_by_default(server, app):
     with worker(server.url, "-c", "1"):
         assert ask(app, "马云一") == ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]
-    assert not server.client.keys("hanner-cache-*")
+    assert not server.client.keys("hanner:cache:*")
 
 
 def test_a_damaged_cache_entry_does_not_fail_a_request(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
         assert ask(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
-        (key,) = server.client.keys("hanner-cache-*")
+        (key,) = server.client.keys("hanner:cache:*")
         server.client.set(key, "nonsense")
         assert ask(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from support.gate import gate
+from support.occupied_process import occupied_process
 from support.workers import SHORT_LEASE, found, runs, unacked, worker
 
 
@@ -65,7 +65,7 @@ def test_a_text_that_kills_workers_becomes_a_dead_letter(server, app, events):
 
 def test_running_requests_of_a_killed_worker_are_retried_isolated(server, app, events):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             results = send(
                 "马云一。。。。。", "马云二。。。。。", "!wait:it"
             )  # of one length, so that they share a batch

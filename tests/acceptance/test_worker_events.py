@@ -5,7 +5,7 @@ import signal
 
 from celery.events.state import State
 
-from support.gate import gate
+from support.occupied_process import occupied_process
 from support.workers import SHORT_LEASE, worker
 
 RECEIVED, STARTED, RETRIED = "task-received", "task-started", "task-retried"
@@ -37,7 +37,7 @@ def as_flower_sees(events):
 
 def test_final_events_describe_the_batch(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             good, bad = send(alike("马云"), alike("!raise:x"))
         for task_id, kind in ((good.id, SUCCEEDED), (bad.id, FAILED)):
             *_, end = ended(events, task_id)
@@ -63,7 +63,7 @@ def test_a_request_that_was_revoked_or_expired_in_the_queue_has_a_task_name(serv
 
 def test_requests_of_a_killed_process_are_retried(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             poison, neighbour = send(alike("!die:x"), alike("马云"))
         seen = ended(events, neighbour.id)
         assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
@@ -94,7 +94,7 @@ def test_a_request_that_another_worker_took_over_is_pending_there(server, app, e
 
 def test_a_request_of_a_batch_over_its_time_limit_is_retried(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
             (quick,) = send(alike("马云"))
         seen = ended(events, quick.id)

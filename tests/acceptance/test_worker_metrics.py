@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from hanner import Client
-from support.gate import gate
+from support.occupied_process import occupied_process
 from support.ports import free_port
 from support.scrapes import scrape, scrape_until
 from support.workers import found, worker
@@ -37,7 +37,7 @@ def test_batches_and_texts_are_counted(server, app, events, port):
         before = scrape(at)
         assert outcomes(before) == {}
         assert before.value("hanner_model_info", model="fake@00000000", engine="onnx", queue="hanner") == 1
-        with gate(app, server, events) as send:  # the gate's own text of 6 characters is a batch of one
+        with occupied_process(app, server, events) as send:  # the gate's own text of 6 characters is a batch of one
             results = send("马云一一一一一", "马云一一一一一", "马云一")
         assert [found(result) for result in results] == [1, 1, 1]
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
@@ -62,7 +62,7 @@ def test_every_outcome_is_counted_once(server, app, events, port):
     """Requests of killed processes are counted by the parent."""
     at = f"127.0.0.1:{port}"
     with worker(server.url, "-c", "1", env=env(port)) as running:
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             good, poison, once = send(*(text.ljust(20, "。") for text in ("马云一", "!die:x", "!die-once:y")))
             (revoked,) = send("马云二")
             app.control.revoke(revoked.id)
@@ -99,7 +99,7 @@ def test_the_state_of_the_queue_is_exported(server, app, events, port):
     at = f"127.0.0.1:{port}"
     with (
         worker(server.url, "-c", "1", env=env(port, HANNER_MAX_QUEUE="70")),
-        gate(app, server, events) as send,
+        occupied_process(app, server, events) as send,
     ):
         send("马云一", "马云二")
         page = scrape_until(at, lambda page: page.value("hanner_worker_requests_waiting") == 2)

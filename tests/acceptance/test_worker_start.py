@@ -10,7 +10,7 @@ import pytest
 from celery.app.utils import find_app
 
 from hanner.settings import Settings
-from support.fake_worker import make
+from support.scripted_worker import make
 from support.servers import redis_server
 from support.workers import TESTS, foreign_app, worker
 
@@ -27,7 +27,7 @@ def start_fails(*options, app="hanner_worker", **variables):
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
 def test_other_pools_are_rejected(pool):
-    (message,) = start_fails("--pool", pool, app="support.fake_worker")
+    (message,) = start_fails("--pool", pool, app="support.scripted_worker")
     assert "needs Celery's prefork pool" in message
 
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from support.gate import gate
+from support.occupied_process import occupied_process
 from support.servers import redis_server
 from support.workers import SHORT_LEASE, Events, foreign_app, found, runs, unacked, worker
 
@@ -41,7 +41,7 @@ def names_of_queue(client):
 
 def test_every_request_of_a_killed_process_is_answered(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             results = send(*map(alike, ("马云一", "马云二", "!die-once:x")))
         assert [found(result) for result in results] == [1, 1, 0]
         assert server.client.llen("deaths") == 1
@@ -55,7 +55,7 @@ def test_every_request_of_a_killed_process_is_answered(server, app, events):
 
 def test_a_text_that_kills_three_processes_becomes_a_dead_letter_and_the_others_are_answered(server, app, events):
     with worker(server.url, "-c", "1") as running:
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             one, poison, two = send(*map(alike, ("马云一", "!die:x", "马云二")))
         assert (found(one), found(two), error_of(poison)) == (1, 1, "WorkerLost")
         assert server.client.llen("deaths") == 3
@@ -73,7 +73,7 @@ def test_a_text_that_kills_three_processes_becomes_a_dead_letter_and_the_others_
 
 def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             victim, neighbour = send(alike("!wait:victim"), alike("马云一"))
         assert server.client.blpop(["waiting"], timeout=30)
         events.wait_for(lambda e: "task-started" in e.of(neighbour.id))
@@ -85,7 +85,7 @@ def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
 
 def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             (slow,) = send(alike("!wait:slow"), time_limit=1)
             (quick,) = send(alike("马云一"))
         assert found(quick) == 1
@@ -99,7 +99,7 @@ def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
 
 def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
     with worker(server.url, "-c", "1"):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
             (quick,) = send(alike("马云一"))
         assert found(quick) == 1
@@ -171,7 +171,7 @@ def test_after_a_lost_connection_all_is_answered_and_nothing_runs_twice(server, 
 def test_a_restart_of_redis_loses_nothing():
     with redis_server(persistent=True) as server, foreign_app(server.url) as app:
         with worker(server.url, "-c", "1") as running:
-            with Events(app) as events, gate(app, server, events) as send:
+            with Events(app) as events, occupied_process(app, server, events) as send:
                 waiting = send("马云一", "马云二", "马云三")
                 (busy,) = send("!wait:second")
                 server.client.rpush("gate", 1)
@@ -192,7 +192,7 @@ def test_a_restart_of_redis_loses_nothing():
 
 def test_pool_restart_keeps_queued_requests(server, app, events):
     with worker(server.url, "-c", "1", env={"FAKE_RESTARTS": "1"}):
-        with gate(app, server, events) as send:
+        with occupied_process(app, server, events) as send:
             (waiting,) = send("马云一")
             tell(app.control.pool_restart)
         assert found(waiting) == 1
@@ -201,8 +201,8 @@ def test_pool_restart_keeps_queued_requests(server, app, events):
 def test_a_pool_that_grows_and_shrinks_is_used(server, app, events):
     with worker(server.url, "-c", "1"):
         tell(app.control.pool_grow, 1)
-        with gate(app, server, events, "one"):
-            with gate(app, server, events, "two"):
+        with occupied_process(app, server, events, "one"):
+            with occupied_process(app, server, events, "two"):
                 waiting = app.send_task("hanner.extract", ["马云一"])
                 events.wait_for(lambda e: "task-received" in e.of(waiting.id))
                 assert "task-started" not in events.of(waiting.id)

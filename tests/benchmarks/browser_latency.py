@@ -13,7 +13,7 @@ import argparse
 import statistics
 
 from hanner.cli.local_stack import run_stack
-from support.page import Desk, chromium, gateway
+from support.page import NerPage, chromium, gateway
 
 BEFORE = "昨天的发布会上，记者见到了"
 NAME = "马云"
@@ -69,7 +69,7 @@ def main() -> None:
         gateway(stack.settings.broker_url) as address,
         chromium() as browser,
     ):
-        desk = Desk(browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-GB")).open(address)
+        desk = NerPage(browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-GB")).open(address)
         desk.page.evaluate("() => performance.setResourceTimingBufferSize(10_000)")
         times = [highlight(desk) for _ in range(rounds + 3)][3:]  # the first ones are a warm-up
         requests = [float(entry) for entry in desk.page.evaluate(REQUESTS)][-rounds:]
@@ -87,7 +87,7 @@ REQUESTS = """() => performance.getEntriesByType('resource')
     .map((entry) => entry.duration)"""
 
 
-def highlight(desk: Desk) -> float:
+def highlight(desk: NerPage) -> float:
     """Type a sentence that ends with a name; return the milliseconds from the last key to the highlight."""
     desk.fill("")
     desk.text.press_sequentially(BEFORE + NAME[:-1], delay=30)

@@ -21,9 +21,9 @@ from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.metrics import MetricsObserver
-from support.fake_worker import find
+from support.fakes.recogniser import FakeRecogniser
 from support.ports import free_port
-from support.pretended import Recogniser
+from support.scripted_worker import find
 from support.servers import redis_server
 from support.workers import worker
 
@@ -80,4 +80,5 @@ def main():
 if __name__ == "__main__":
     main()
 elif os.environ.get("HANNER_BROKER_URL"):
-    app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("fake", lambda texts: map(find, texts)))
+    fake = FakeRecogniser("fake", lambda texts: map(find, texts))
+    app = make_worker_app(Settings.from_env(), load=lambda settings: fake)

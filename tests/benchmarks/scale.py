@@ -1,6 +1,6 @@
 """Measure how many workers one Redis can serve: 1 to 64 stub workers, real requests, CPU time of Redis.
 
-    PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/scaling.svg] [--json FILE]
+    PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/how-to/scaling.svg] [--json FILE]
 
 On a machine with few cores, the client and the stubs are the bottleneck, not Redis. So the benchmark measures the CPU
 time that Redis needs per text (`INFO cpu`). Its inverse is the limit of a Redis with a core of its own. That limit is
@@ -170,8 +170,8 @@ def redis_usage(client):
 def measure_parent(rate, seconds):
     """Return the microseconds of CPU time per text of the parent of a real worker."""
     with redis_server() as server:
-        env = {"SLEEPY_RATE": str(rate)}
-        with worker(server.url, "-c", "1", app="support.sleepy_worker", env=env, ready=False) as running:
+        env = {"SLOW_WORKER_RATE": str(rate)}
+        with worker(server.url, "-c", "1", app="support.slow_worker", env=env, ready=False) as running:
             asyncio.run(load(server.url, 1, rate, 1, 0.1))
             process = psutil.Process(running.process.pid)
             before = process.cpu_times()

@@ -7,7 +7,7 @@ or, with your own environments,
     PYTHONPATH=tests python tests/benchmarks/throughput_base.py [TEXTS.jsonl] [--texts 128] [--rounds 5] [--core 0]
         [--modelscope PYTHON] [--openvino PYTHON] [--least 40] [--only NAME …]
 
-TEXTS.jsonl has an object with `text` on each line; MSRA's are what the figures in docs/engine.md are from. Without it
+TEXTS.jsonl has an object with `text` on each line (MSRA's for the figures in docs/explanation/engine.md). Without it
 the built-in sentences are used. Each variant is a process (throughput_variants.py) in the environment it needs, bound
 to the same core, with one thread. Variants alternate, one run per round, so that noise affects all equally; slow
 variants get fewer texts, with evenly distributed lengths. Time is CPU time, which other load on the machine affects

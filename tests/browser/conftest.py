@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from support.page import Desk, announce_worker, by_heart, chromium, find_chromium, gateway, missing
+from support.page import NerPage, announce_worker, answer_from_names, chromium, find_chromium, gateway, skip_or_fail
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 
@@ -12,9 +12,9 @@ from support.stub_worker import StubWorker
 @pytest.fixture(scope="session")
 def browser():
     if importlib.util.find_spec("playwright") is None:
-        missing("Playwright is not installed; `make test-browser` installs it")
+        skip_or_fail("Playwright is not installed; `make test-browser` installs it")
     if find_chromium() is None:
-        missing("no Chromium is installed; `make test-browser` installs Debian's")
+        skip_or_fail("no Chromium is installed; `make test-browser` installs Debian's")
     with chromium() as running:
         yield running
 
@@ -37,7 +37,7 @@ def queue(redis):
 def worker(queue):
     """A stub worker that finds NAMES."""
     with StubWorker(queue.url) as stub:
-        stub.behaviour = by_heart
+        stub.behaviour = answer_from_names
         yield stub
 
 
@@ -55,7 +55,7 @@ def new_desk(browser):
 
     def make(address, **context):
         options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **context}
-        desk = Desk(browser.new_context(**options).new_page())
+        desk = NerPage(browser.new_context(**options).new_page())
         desks.append(desk)
         return desk.open(address)
 

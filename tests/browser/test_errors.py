@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.page import announce_worker, by_heart, forget_worker, gateway
+from support.page import announce_worker, answer_from_names, gateway, remove_worker
 from support.ports import free_port
 from support.servers import redis_server
 from support.stub_worker import StubWorker, failed
@@ -35,7 +35,7 @@ def test_invalid_text(desk):
 
 
 def test_stopped_worker(queue, new_desk):
-    forget_worker(queue.client)
+    remove_worker(queue.client)
     with gateway(queue.url, timeout=1.5) as address:
         desk = new_desk(address)
         desk.page.wait_for_selector(".status-workers[data-state='down']")
@@ -44,7 +44,7 @@ def test_stopped_worker(queue, new_desk):
         assert "no worker is running" in desk.wait_for_notice("timed_out_no_worker")
         announce_worker(queue.client)
         with StubWorker(queue.url) as stub:
-            stub.behaviour = by_heart
+            stub.behaviour = answer_from_names
             desk.wait_for_highlights(1)  # retried when the status bar sees the worker
             desk.page.wait_for_selector(".status-workers[data-state='up']")
             assert not desk.notice.is_visible()
@@ -117,7 +117,7 @@ def test_model_failure_can_be_retried(desk, worker):
     desk.fill("马云")
     desk.page.wait_for_selector("#notice:not([hidden])")
     assert desk.notice.get_attribute("data-code") == "model_failed"
-    worker.behaviour = by_heart
+    worker.behaviour = answer_from_names
     desk.notice.get_by_role("button", name="Try again").click()
     desk.wait_for_highlights(1)
 

@@ -1,5 +1,5 @@
-"""Faults under load: a producer with a ledger, workers, a fault plan with a seed, and a count of what became of it all.
+"""Fault injection under load: a client sends texts, a seeded plan breaks things, and an audit counts the outcomes.
 
-`make chaos` runs every plan, and `PYTHONPATH=tests python -m chaos --help` says how to run one. The figures stand in
-docs/reliability.md.
+`make chaos` runs every plan. `PYTHONPATH=tests python -m chaos --help` shows how to run one of them. The results are in
+docs/explanation/reliability.md.
 """

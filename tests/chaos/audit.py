@@ -1,33 +1,33 @@
-"""Where every accepted text is when a run is over: answered, set aside, still in Redis, or nowhere."""
+"""Counts where every accepted text is at the end of a run: answered, failed, still in Redis, or lost."""
 
 import json
 from dataclasses import dataclass, field
 
-from chaos.observer import PREFIX
+from chaos.announcements import PREFIX
 
 QUEUE = "hanner"
 DEAD = f"hanner:{QUEUE}:dead"
-SAMPLE = 5
+MAX_EXAMPLES = 5
 
 
 @dataclass
 class Audit:
-    """The count of one run.
+    """The counts of one run.
 
     Attributes:
-        sent: accepted texts.
-        answered: callers who got the right entities.
-        dead: texts in the dead-letter list.
-        failed: callers who got a named error, by code.
-        wrong: callers who got another text's entities.
-        left: texts without an end that Redis still has, in the queue or unacknowledged.
-        lost: texts of which nothing is left, neither an end nor a message.
-        exempt: such texts that nobody promised to keep; see Entry.exempt.
-        hung: callers who wait although the end of their text is stored.
-        twice: texts whose end was announced more than once, or whose caller was told more than once.
-        deaths: the most processes that died under one dead letter.
-        repeated: texts that the model was given more than once.
-        examples: a few of the lost and hung.
+        sent: Accepted texts.
+        answered: Callers that got the right entities.
+        dead: Texts in the dead-letter list.
+        failed: Callers that got a named error, by code.
+        wrong: Callers that got the entities of another text.
+        unanswered: Texts without an outcome that are still in Redis, queued or in flight.
+        lost: Texts without an outcome that are not in Redis either.
+        allowed_losses: Lost texts that no guarantee covers; see SentText.may_be_lost.
+        hung: Callers that still wait although the result is stored.
+        duplicates: Texts whose result was announced more than once, or whose caller got more than one outcome.
+        deaths: The highest number of process deaths of one dead letter.
+        repeated: Texts that the model got more than once.
+        examples: A few of the lost and hung texts.
     """
 
     sent: int = 0
@@ -35,49 +35,49 @@ class Audit:
     dead: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     wrong: int = 0
-    left: int = 0
+    unanswered: int = 0
     lost: int = 0
-    exempt: int = 0
+    allowed_losses: int = 0
     hung: int = 0
-    twice: int = 0
+    duplicates: int = 0
     deaths: int = 0
     repeated: int = 0
     examples: list[str] = field(default_factory=list)
 
 
-def audit(client, ledger, announced, begun):
-    """Count. `client` is a redis client that decodes; the system is at rest or its workers are dead."""
-    entries = list(ledger.entries.values())
-    counted = Audit(sent=len(entries))
-    outcomes = ledger.outcomes()
-    counted.answered = outcomes.pop("answered", 0)
-    counted.wrong = outcomes.pop("wrong", 0)
-    counted.failed = dict(outcomes)
-    ids = {entry.task_id for entry in entries}
+def audit(client, log, announced, starts):
+    """Return the counts. The system must be idle or its workers dead. `client` is a redis client that decodes."""
+    texts = list(log.texts.values())
+    counts = Audit(sent=len(texts))
+    outcomes = log.outcomes()
+    counts.answered = outcomes.pop("answered", 0)
+    counts.wrong = outcomes.pop("wrong", 0)
+    counts.failed = dict(outcomes)
+    ids = {text.task_id for text in texts}
     letters = [json.loads(letter) for task_id, letter in client.hgetall(DEAD).items() if task_id in ids]
-    counted.dead = len(letters)
-    counted.deaths = max((letter.get("crashes", 0) for letter in letters), default=0)
-    counted.twice = sum(e.tellings > 1 or (announced[e.task_id] > 1 and not e.rewound) for e in entries)
-    counted.repeated = sum(len(begun[entry.serial]) > 1 for entry in entries)
-    waiting = held(client)
-    for entry in list(ledger.open.values()):
-        if client.exists(f"{PREFIX}{entry.task_id}"):
-            counted.hung += 1
-        elif entry.task_id in waiting:
-            counted.left += 1
+    counts.dead = len(letters)
+    counts.deaths = max((letter.get("crashes", 0) for letter in letters), default=0)
+    counts.duplicates = sum(t.callbacks > 1 or (announced[t.task_id] > 1 and not t.may_repeat) for t in texts)
+    counts.repeated = sum(len(starts[text.serial]) > 1 for text in texts)
+    in_redis = messages_in_redis(client)
+    for text in list(log.pending.values()):
+        if client.exists(f"{PREFIX}{text.task_id}"):
+            counts.hung += 1
+        elif text.task_id in in_redis:
+            counts.unanswered += 1
             continue
-        elif entry.exempt:
-            counted.exempt += 1
+        elif text.may_be_lost:
+            counts.allowed_losses += 1
             continue
         else:
-            counted.lost += 1
-        if len(counted.examples) < SAMPLE:
-            counted.examples.append(f"{entry.serial} {entry.task_id} began {len(begun[entry.serial])} times")
-    return counted
+            counts.lost += 1
+        if len(counts.examples) < MAX_EXAMPLES:
+            counts.examples.append(f"{text.serial} {text.task_id} started {len(starts[text.serial])} times")
+    return counts
 
 
-def held(client):
-    """Return the ids of all task messages that Redis has, whatever list or hash they are in."""
+def messages_in_redis(client):
+    """Return the ids of all task messages in Redis, in any list or hash."""
     found = set()
     for key in client.scan_iter(count=1000):
         kind = client.type(key)
@@ -92,7 +92,7 @@ def held(client):
 
 
 def task_id(value):
-    """Return the task id of a message as the queue, or one of the unacknowledged hashes, has it; None if it is none."""
+    """Return the task id of a message in the queue or in an unacknowledged hash; None if `value` is not a message."""
     try:
         message = json.loads(value)
     except ValueError:

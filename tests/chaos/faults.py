@@ -1,4 +1,4 @@
-"""What breaks while texts flow. Each fault gets the run, draws every choice from its seed, and mends what it broke."""
+"""Faults. Each function gets the run, draws its choices from the run's seed, and repairs what it broke."""
 
 import signal
 import threading
@@ -6,204 +6,204 @@ import time
 
 import redis
 
-from chaos import clocks
+from chaos.redis_servers import LIBFAKETIME
 
-BEYOND = 12.0
-"""Seconds that are longer than a worker's lease."""
-REPLICATION = 1.0
-"""Seconds by which a replica may be behind; here it is milliseconds."""
+LONGER_THAN_LEASE = 12.0
+"""Seconds; a worker's lease is 5."""
+REPLICATION_LAG = 1.0
+"""Seconds that a replica may be behind. On one machine it is milliseconds."""
 
 
 def none(run):
-    """Break nothing; the texts do."""
+    """Break nothing: the commands in the texts do."""
     run.faults = len(run.producer.commands)
 
 
-def parents(run):
-    for _ in run.spread(run.count(200)):
+def kill_parents(run):
+    for _ in run.schedule(run.count(200)):
         run.kill_parent()
 
 
-def pool(run):
-    for _ in run.spread(run.count(200)):
+def kill_pool_processes(run):
+    for _ in run.schedule(run.count(200)):
         run.kill_pool_process()
 
 
-def kills(run):
+def kill_both(run):
     half = run.count(500)
     order = [run.kill_parent] * half + [run.kill_pool_process] * half
     run.random.shuffle(order)
-    for number in run.spread(2 * half):
+    for number in run.schedule(2 * half):
         order[number]()
 
 
-def rolling(run):
-    for _ in run.spread(run.count(20)):
-        roll(run)
+def rolling_restart(run):
+    for _ in run.schedule(run.count(20)):
+        replace_worker(run)
 
 
-def roll(run):
-    """Start a worker, wait until it works, end another by SIGTERM; its exit status must be 0."""
-    run.fleet.wait_ready(run.fleet.start())
-    leaving = run.fleet.ready()[0]
-    run.fleet.leave(leaving)
-    leaving.signal(signal.SIGTERM)
-    expect_end(run, leaving)
+def replace_worker(run):
+    """Start a worker, wait until it is ready, and stop another with SIGTERM. Its exit status must be 0."""
+    run.workers.wait_ready(run.workers.start())
+    stopping = run.workers.ready()[0]
+    run.workers.remove(stopping)
+    stopping.signal(signal.SIGTERM)
+    expect_exit(run, stopping)
 
 
-def expect_end(run, leaving):
-    """Wait until a worker that was told to has ended, by itself and well."""
+def expect_exit(run, stopping):
+    """Wait until a worker exits by itself, with status 0."""
     try:
-        status = run.fleet.wait_end(leaving, 30)
+        status = run.workers.wait_exit(stopping, 30)
     except TimeoutError:
-        run.unmeant.append(f"{leaving.name} did not end within 30 s of SIGTERM")
+        run.unexpected.append(f"{stopping.name} did not exit within 30 s of SIGTERM")
     else:
         if status != 0:
-            run.unmeant.append(f"{leaving.name} ended with {status} after SIGTERM")
+            run.unexpected.append(f"{stopping.name} exited with {status} after SIGTERM")
 
 
-def stop_while_away(run):
-    """End a worker by SIGTERM while there is no Redis."""
-    for _ in run.spread(run.count(5)):
-        run.fleet.wait_ready(run.fleet.start())
-        leaving = run.fleet.ready()[0]
+def stop_without_redis(run):
+    """Stop a worker with SIGTERM while Redis is down."""
+    for _ in run.schedule(run.count(5)):
+        run.workers.wait_ready(run.workers.start())
+        stopping = run.workers.ready()[0]
         run.redis.kill()
         run.pause(run.random.uniform(0, 1))
-        run.fleet.leave(leaving)
-        leaving.signal(signal.SIGTERM)
-        expect_end(run, leaving)
+        run.workers.remove(stopping)
+        stopping.signal(signal.SIGTERM)
+        expect_exit(run, stopping)
         run.redis.start()
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
 def frozen_worker(run):
-    """Freeze a worker and its pool for longer than its lease, and let it go on."""
-    for _ in run.spread(run.count(5)):
+    """Freeze a worker and its pool for longer than its lease, then resume it."""
+    for _ in run.schedule(run.count(5)):
         victim = run.any_worker()
         victim.signal_all(signal.SIGSTOP)
-        run.died(victim)
-        run.pause(BEYOND)
+        run.record_death(victim)
+        run.pause(LONGER_THAN_LEASE)
         victim.signal_all(signal.SIGCONT)
 
 
 def redis_stop(run):
-    for _ in run.spread(run.count(10)):
+    for _ in run.schedule(run.count(10)):
         restart_redis(run, run.redis.terminate)
 
 
 def redis_kill(run):
-    for _ in run.spread(run.count(20)):
+    for _ in run.schedule(run.count(20)):
         restart_redis(run, run.redis.kill)
 
 
-def restart_redis(run, end):
-    end()
+def restart_redis(run, stop):
+    stop()
     run.pause(run.random.uniform(0, 1))
     run.redis.start()
-    run.recovery.back()
+    run.recovery.add_outage_end()
 
 
 def redis_freeze(run):
-    for _ in run.spread(run.count(2)):
+    for _ in run.schedule(run.count(2)):
         run.redis.freeze()
         run.pause(10)
         run.redis.thaw()
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
-def client_kill(run):
-    for _ in run.spread(run.count(100)):
-        cut_connections(run)
+def kill_connections(run):
+    for _ in run.schedule(run.count(100)):
+        kill_all_connections(run)
 
 
-def cut_connections(run):
+def kill_all_connections(run):
     for kind in ("normal", "pubsub"):
         run.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-    run.recovery.back()
+    run.recovery.add_outage_end()
 
 
-def resets(run):
-    for _ in run.spread(run.count(100)):
+def reset_connections(run):
+    for _ in run.schedule(run.count(100)):
         run.redis.reset()
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
 def failover(run):
-    """Let sentinels swap master and replica after the replica has caught up."""
-    for _ in run.spread(run.count(5)):
+    """Make the sentinel swap master and replica after the replica has caught up."""
+    for _ in run.schedule(run.count(5)):
         run.redis.failover(coordinated=True)
-        run.recovery.back()
+        run.recovery.add_outage_end()
         run.redis.wait_replicas()
 
 
 def master_lost(run):
-    """Kill the master; what it had not yet replicated is gone, and nobody promised otherwise."""
+    """Kill the master. What it had not replicated is lost; no guarantee covers it."""
     unsafe = 0
-    for _ in run.spread(run.count(5)):
-        moment = time.monotonic() - REPLICATION
+    for _ in run.schedule(run.count(5)):
+        moment = time.monotonic() - REPLICATION_LAG
         run.redis.kill_master()
-        unsafe += run.exempt(since=moment)
-        run.recovery.back()
+        unsafe += run.allow_loss(since=moment)
+        run.recovery.add_outage_end()
         run.redis.wait_replicas()
-    run.notes.append(f"{unsafe} texts were accepted in the last {REPLICATION:g} s before a kill")
+    run.notes.append(f"{unsafe} texts were accepted in the last {REPLICATION_LAG:g} s before a kill")
 
 
 def clock_jumps(run):
-    """Turn Redis' clock by an hour, to and fro."""
-    if clocks.LIBRARY is None:
+    """Shift Redis' clock by an hour and back."""
+    if LIBFAKETIME is None:
         run.notes.append("not run: libfaketime is not installed")
         return
-    for number in run.spread(run.count(10)):
-        run.redis.turn(0 if number % 2 else run.random.choice([3600, -3600]))
-        run.recovery.back()
-    run.redis.turn(0)
+    for number in run.schedule(run.count(10)):
+        run.redis.shift_clock(0 if number % 2 else run.random.choice([3600, -3600]))
+        run.recovery.add_outage_end()
+    run.redis.shift_clock(0)
 
 
 def script_flush(run):
-    for _ in run.spread(run.count(100)):
+    for _ in run.schedule(run.count(100)):
         run.client.script_flush()
 
 
 def loading(run):
-    """Restart with so many keys, and so slowly read, that LOADING lasts for seconds."""
+    """Restart Redis with so many keys, loaded so slowly, that it replies LOADING for seconds."""
     with run.client.pipeline(transaction=False) as pipe:
         for number in range(4000):
             pipe.set(f"ballast:{number}", "x")
         pipe.execute()
-    for _ in run.spread(run.count(3)):
+    for _ in run.schedule(run.count(3)):
         run.redis.kill()
         run.redis.start(wait=False, key_load_delay=500, loading_process_events_interval_bytes=1024)
         run.redis.wait()
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
 def readonly(run):
-    """Make it a replica of nobody: it keeps its data and refuses writes."""
-    for _ in run.spread(run.count(5)):
+    """Make Redis a replica of an unreachable master: it keeps its data and refuses writes."""
+    for _ in run.schedule(run.count(5)):
         run.client.replicaof("127.0.0.1", 1)
         run.pause(3)
         run.client.replicaof("NO", "ONE")
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
 def disk_full(run):
-    for _ in run.spread(run.count(5)):
-        run.redis.limit_files(run.redis.log().stat().st_size)
+    for _ in run.schedule(run.count(5)):
+        run.redis.limit_file_size(run.redis.append_only_file().stat().st_size)
         run.pause(5)
-        run.redis.limit_files(-1)
-        run.recovery.back()
+        run.redis.limit_file_size(-1)
+        run.recovery.add_outage_end()
 
 
 def memory_full(run):
-    for _ in run.spread(run.count(5)):
+    for _ in run.schedule(run.count(5)):
         run.client.config_set("maxmemory", 1)
         run.pause(5)
         run.client.config_set("maxmemory", 0)
-        run.recovery.back()
+        run.recovery.add_outage_end()
 
 
-class Fsyncs:
-    """Knows how much of the append-only file is certainly on disk, by WAITAOF; a context manager."""
+class FsyncTracker:
+    """Tracks how much of the append-only file is certainly on disk, with WAITAOF; a context manager."""
 
     def __init__(self, server):
         self._server = server
@@ -230,23 +230,34 @@ class Fsyncs:
 
     def _follow(self, client):
         while not self._stop.is_set():
-            size, moment = self._server.log().stat().st_size, time.monotonic()
+            size, moment = self._server.append_only_file().stat().st_size, time.monotonic()
             client.set("chaos:fsync", size)
             if client.execute_command("WAITAOF", 1, 0, 3000)[0] == 1:
                 self.size, self.moment = size, moment
 
 
 def power_cut(run):
-    """Kill Redis and cut its file back to what was certainly on disk, as if the machine had lost its power."""
+    """Kill Redis and truncate its file to what was certainly on disk, as a power failure would."""
     unsafe = 0
-    for _ in run.spread(run.count(10)):
-        with Fsyncs(run.redis) as fsyncs:
+    for _ in run.schedule(run.count(10)):
+        with FsyncTracker(run.redis) as tracker:
             run.pause(run.random.uniform(1.5, 3))
             run.redis.kill()
-            size, moment = fsyncs.size, fsyncs.moment
-        with run.redis.log().open("r+b") as file:
+            size, moment = tracker.size, tracker.moment
+        with run.redis.append_only_file().open("r+b") as file:
             file.truncate(size)
-        unsafe += run.exempt(since=moment)
+        unsafe += run.allow_loss(since=moment)
         run.redis.start()
-        run.recovery.back()
+        run.recovery.add_outage_end()
     run.notes.append(f"{unsafe} texts were accepted after the last fsync")
+
+
+def mixed(run):
+    """Run every short fault once or more, in an order drawn from the seed: the selection for `make test`."""
+    steps = [run.kill_parent] * 3 + [run.kill_pool_process] * 4
+    steps += [lambda: kill_all_connections(run)] * 3 + [run.client.script_flush] * 2
+    steps += [lambda: restart_redis(run, run.redis.kill), lambda: restart_redis(run, run.redis.terminate)]
+    steps += [lambda: replace_worker(run)]
+    run.random.shuffle(steps)
+    for number in run.schedule(len(steps)):
+        steps[number]()

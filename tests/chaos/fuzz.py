@@ -1,4 +1,4 @@
-"""Messages that are none, between those that are: random bytes, wrong types, deep JSON, huge numbers, wrong headers."""
+"""Malformed messages among valid ones: random bytes, wrong types, deep JSON, huge numbers, wrong headers."""
 
 import base64
 import json
@@ -12,25 +12,25 @@ CHUNK = 250
 
 
 def fault(run):
-    """Push them straight into the queue while texts flow; no process may end."""
-    pools = {worker.pid: {process.pid for process in worker.pool()} for worker in run.fleet.workers}
+    """Push malformed messages directly to the queue while texts are sent. No process may exit."""
+    pools = {worker.pid: {process.pid for process in worker.pool()} for worker in run.workers.workers}
     total = run.count(100_000)
     messages = Fuzzer(run.random)
-    for number in run.spread(-(-total // CHUNK)):
+    for number in run.schedule(-(-total // CHUNK)):
         run.client.lpush(QUEUE, *(messages.next() for _ in range(min(CHUNK, total - number * CHUNK))))
     run.faults = total
     run.producer.allow(run.texts)
-    run.ledger.wait_settled(run.texts, 120)
+    run.log.wait_finished(run.texts, 120)
     if not run.wait_for(lambda: run.client.llen(QUEUE) == 0):
-        run.unmeant.append(f"{run.client.llen(QUEUE)} messages stay in the queue")
-    for worker in run.fleet.workers:
-        gone = pools[worker.pid] - {process.pid for process in worker.pool()}
-        if gone:
-            run.unmeant.append(f"{len(gone)} pool processes of {worker.name} ended")
+        run.unexpected.append(f"{run.client.llen(QUEUE)} messages are left in the queue")
+    for worker in run.workers.workers:
+        exited = pools[worker.pid] - {process.pid for process in worker.pool()}
+        if exited:
+            run.unexpected.append(f"{len(exited)} pool processes of {worker.name} exited")
 
 
 class Fuzzer:
-    """Draws messages; the same `random.Random` gives the same ones."""
+    """Generates messages; the same seed gives the same messages."""
 
     def __init__(self, random_: random.Random):
         self._random = random_

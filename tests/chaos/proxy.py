@@ -1,18 +1,18 @@
-"""A TCP proxy before Redis that resets connections in the middle of what they say."""
+"""A TCP proxy in front of Redis that resets connections in the middle of commands and replies."""
 
 import asyncio
 import socket
 import struct
 import threading
 
-from chaos.redises import RedisProcess
+from chaos.redis_servers import RedisProcess
 
-LINGER_NOT = struct.pack("ii", 1, 0)
-"""A closed socket sends RST at once, and forgets what it had not sent yet."""
+NO_LINGER = struct.pack("ii", 1, 0)
+"""Closing the socket sends RST at once and discards unsent data."""
 
 
 class ProxiedRedis(RedisProcess):
-    """A RedisProcess whose `url` leads through a proxy; `client` goes straight to it."""
+    """A RedisProcess whose `url` is that of the proxy; `client` connects directly."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -43,22 +43,22 @@ class ProxiedRedis(RedisProcess):
 
     async def _serve(self, reader, writer):
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.port)
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             writer.transport.abort()
             return
-        pair = {writer.transport, back.transport}
+        pair = {writer.transport, upstream_writer.transport}
         self._transports |= pair
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer))
         self._transports -= pair
 
     def reset(self):
-        """Reset all connections, on both sides, wherever they are in a command or a reply."""
+        """Reset all connections on both sides, even in the middle of a command or reply."""
         self._loop.call_soon_threadsafe(self._reset)
 
     def _reset(self):
         for transport in list(self._transports):
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             transport.abort()
 
     def close(self):

@@ -1,4 +1,4 @@
-"""One run of a plan: everything that is started for it, and all of it ended."""
+"""Runs one plan: starts Redis, workers and the producer, injects the faults, stops everything and counts."""
 
 import contextlib
 import os
@@ -11,20 +11,20 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaos.announcements import AnnouncementCounter
 from chaos.audit import audit
-from chaos.fleet import Fleet
-from chaos.journal import Journal
-from chaos.ledger import Ledger
-from chaos.observer import Observer
+from chaos.event_log import EventLog
 from chaos.producer import Producer
-from chaos.recovery import Recovery, held_by
+from chaos.recovery import Recovery, in_flight_of
+from chaos.request_log import RequestLog
+from chaos.worker_group import WorkerGroup
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 @dataclass
-class Row:
-    """What the table says of one run."""
+class RunResult:
+    """The result of one run."""
 
     plan: str
     system: str
@@ -34,31 +34,31 @@ class Row:
     recovery: float | None
     seconds: float
     refused: dict
-    unmeant: list = field(default_factory=list)
+    unexpected: list = field(default_factory=list)
     notes: list = field(default_factory=list)
 
     @property
-    def good(self):
-        """Nothing is lost, hung, wrong or told twice, and no process ended that nobody killed."""
+    def passed(self):
+        """Whether no text is lost, hung, wrong or duplicated, and no process exited unexpectedly."""
         a = self.audit
-        whole = a.answered + sum(a.failed.values()) + a.exempt == a.sent
-        return whole and not (a.lost or a.hung or a.wrong or a.left or a.twice or self.unmeant)
+        complete = a.answered + sum(a.failed.values()) + a.allowed_losses == a.sent
+        return complete and not (a.lost or a.hung or a.wrong or a.unanswered or a.duplicates or self.unexpected)
 
 
 class Run:
-    """What a plan's fault has at hand.
+    """One run of a plan, and what its fault uses.
 
     Attributes:
-        redis: the broker; may be killed, frozen and started again.
-        fleet: the workers.
-        producer: sends texts all the while.
-        ledger: what became of them.
-        random: seeded; every choice of a fault comes from it.
-        recovery: where deaths and outages are noted.
-        faults: how many there were.
-        scale: by which counts are multiplied; 1 is what docs/reliability.md reports.
-        notes: what the row is to say besides.
-        unmeant: what processes did that they should not.
+        redis: The broker. A fault may kill, freeze and restart it.
+        workers: The workers.
+        producer: Sends texts during the whole run.
+        log: The texts and their outcomes.
+        random: A seeded generator for all choices of a fault.
+        recovery: Records deaths and outages.
+        faults: The number of faults so far.
+        scale: Factor for counts; docs/explanation/reliability.md reports 1 unless it says otherwise.
+        notes: Remarks for the table.
+        unexpected: Unexpected behaviour of processes.
     """
 
     def __init__(self, plan, system, seed, scale, folder):
@@ -67,128 +67,130 @@ class Run:
         self.recovery = Recovery()
         self.faults = 0
         self.notes = []
-        self.unmeant = []
-        self.ledger = Ledger()
+        self.unexpected = []
+        self.log = RequestLog()
         self.texts = max(200, int(plan.texts * scale))
         self._pause = threading.Event()
-        self._ends = contextlib.ExitStack()
+        self._cleanup = contextlib.ExitStack()
 
     def execute(self):
-        """Start all, let the fault do its work, wait until every caller knows, count."""
+        """Start everything, inject the faults, wait until every caller has its outcome, and count."""
         began = time.monotonic()
-        with self._ends:
+        with self._cleanup:
             self._start()
             commands = [c for c, n in self.plan.commands.items() for _ in range(max(1, round(n * self.scale)))]
-            self.producer = Producer(self.url, self.ledger, self.texts, seed=self.seed, commands=commands)
+            self.producer = Producer(self.url, self.log, self.texts, seed=self.seed, commands=commands)
             with self.producer:
                 self.plan.fault(self)
                 self.producer.allow(self.texts)
                 self._wait_sent()
-                self.ledger.wait_all(self.plan.settle)
-                counted = audit(self.client, self.ledger, self.observer.announced, self.journal.begun)
-                self.unmeant += [f"{worker.name} ended with {worker.status}" for worker in self.fleet.died()]
+                self.log.wait_all(self.plan.settle_timeout)
+                counts = audit(self.client, self.log, self.announcements.counts, self.event_log.starts)
+                self.unexpected += [
+                    f"{worker.name} exited with {worker.status}" for worker in self.workers.unexpected_exits()
+                ]
                 if self.producer.failure is not None:
                     raise self.producer.failure
-            longest = self.recovery.longest(self.ledger, self.journal.begun)
+            longest = self.recovery.longest(self.log, self.event_log.starts)
         seconds = time.monotonic() - began
-        return Row(
+        return RunResult(
             self.plan.name,
             self.system.name,
             self.seed,
             self.faults,
-            counted,
+            counts,
             longest,
             seconds,
-            dict(self.ledger.refused),
-            self.unmeant,
+            dict(self.log.refused),
+            self.unexpected,
             self.notes,
         )
 
     def _wait_sent(self):
-        """Wait until all texts are sent, for as long as there is progress."""
+        """Wait until all texts are sent, as long as there is progress."""
         seen = -1
-        while not self.producer.wait_sent(PATIENCE) and seen < (seen := len(self.ledger.entries)):
+        while not self.producer.wait_sent(TIMEOUT) and seen < (seen := len(self.log.texts)):
             pass
 
     def _start(self):
-        enter = self._ends.enter_context
+        enter = self._cleanup.enter_context
         self.redis = self.plan.redis(self.folder / "redis")
-        self._ends.callback(self.redis.close)
+        self._cleanup.callback(self.redis.close)
         self.redis.start()
         self.url = self.redis.url
-        self.journal = enter(Journal(self.folder / "journal"))
-        self.observer = enter(Observer(lambda: self.redis.port))
-        self.fleet = enter(Fleet(self.system, self.url, self.folder, self.journal, env=self.plan.env))
+        self.event_log = enter(EventLog(self.folder / "events"))
+        self.announcements = enter(AnnouncementCounter(lambda: self.redis.port))
+        self.workers = enter(WorkerGroup(self.system, self.url, self.folder, self.event_log, env=self.plan.env))
         for _ in range(self.plan.workers):
-            self.fleet.start()
-        for worker in list(self.fleet.workers):
-            self.fleet.wait_ready(worker)
+            self.workers.start()
+        for worker in list(self.workers.workers):
+            self.workers.wait_ready(worker)
 
     @property
     def client(self):
-        """A client of the Redis that is the master now."""
+        """A client of the current master."""
         return self.redis.client
 
     def count(self, number):
-        """Return a count of the plan at this run's scale, at least 1."""
+        """Return a count of the plan, scaled, at least 1."""
         return max(1, round(number * self.scale))
 
     def pause(self, seconds):
-        """Let things go their way for a while."""
+        """Wait while the system works."""
         self._pause.wait(seconds)
 
-    def spread(self, count):
-        """Yield 0..count-1 at random moments, spread over the texts so that they flow all the time."""
+    def schedule(self, count):
+        """Yield 0..count-1 at random moments, distributed over the texts so that texts are sent all the time."""
         share = self.texts / count
         for number in range(count):
             self.producer.allow(int((number + 1) * share))
-            # When the system stands still, the next fault comes all the same.
-            self.ledger.wait_settled(int((number + self.random.random()) * share), 20.0)
+            # If the system makes no progress, the next fault is injected after the timeout.
+            self.log.wait_finished(int((number + self.random.random()) * share), 20.0)
             self.pause(self.random.uniform(0, 0.1))
             self.faults += 1
             yield number
 
     def any_worker(self):
-        """Choose one that works; wait until there is one."""
-        if not self.journal.wait_for(lambda _: self.fleet.ready(), PATIENCE):
-            raise TimeoutError("no worker becomes ready")
-        return self.random.choice(self.fleet.ready())
+        """Return a random ready worker; wait until there is one."""
+        if not self.event_log.wait_for(lambda _: self.workers.ready(), TIMEOUT):
+            raise TimeoutError("no worker became ready")
+        return self.random.choice(self.workers.ready())
 
     def kill_parent(self):
         """Kill one worker's parent process, and start another worker."""
         victim = self.any_worker()
         victim.signal(signal.SIGKILL)
-        self.died(victim)
-        self.fleet.leave(victim)
-        self.fleet.start()
+        self.record_death(victim)
+        self.workers.remove(victim)
+        self.workers.start()
 
     def kill_pool_process(self):
-        """Kill one process that infers; its parent starts another."""
+        """Kill one pool process. Its parent starts another."""
         pool = self.any_worker().pool()
         if pool:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.random.choice(pool).pid, signal.SIGKILL)
 
-    def died(self, victim):
-        """Note a worker's death, and what it held."""
-        self.recovery.died(self.serials(held_by(self.client, victim.pid)))
+    def record_death(self, victim):
+        """Record a worker's death, and the texts it had in flight."""
+        self.recovery.add_death(self.serials(in_flight_of(self.client, victim.pid)))
 
-    def exempt(self, since):
-        """Allow to be lost what was accepted after a moment, and to be answered again what was answered after it.
+    def allow_loss(self, since):
+        """Allow texts accepted after this moment to be lost, and results stored after it to be announced again.
 
         Returns:
-            How many were accepted after it.
+            The number of texts accepted after it.
         """
-        entries = list(self.ledger.entries.values())
-        found = [entry for entry in entries if entry.accepted > since]
-        for entry in found:
-            entry.exempt = True
-        for entry in entries:
-            entry.rewound = entry.rewound or entry.ended is None or entry.ended > since
+        texts = list(self.log.texts.values())
+        found = [text for text in texts if text.accepted > since]
+        for text in found:
+            text.may_be_lost = True
+        for text in texts:
+            text.may_repeat = text.may_repeat or text.ended is None or text.ended > since
         return len(found)
 
-    def wait_for(self, condition, timeout=PATIENCE):
-        """Wait until something holds that nobody announces; False when it does not in time."""
+    def wait_for(self, condition, timeout=TIMEOUT):
+        """Poll until a condition is true. Return False after `timeout` seconds."""
         until = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > until:
@@ -197,19 +199,19 @@ class Run:
         return True
 
     def serials(self, ids):
-        """Return the numbers of the texts with these task ids."""
-        return {entry.serial for entry in list(self.ledger.open.values()) if entry.task_id in ids}
+        """Return the serial numbers of the pending texts with these task ids."""
+        return {text.serial for text in list(self.log.pending.values()) if text.task_id in ids}
 
 
 def execute(plan, system, *, seed, scale=1.0, keep=False):
-    """Run one plan against one system; return its row. Its folder stays if it fails, or if `keep`."""
+    """Run one plan against one system and return the result. Keep its logs if it fails or if `keep` is true."""
     folder = tempfile.mkdtemp(prefix=f"chaos-{plan.name}-")
-    row = None
+    result = None
     try:
-        row = Run(plan, system, seed, scale, folder).execute()
+        result = Run(plan, system, seed, scale, folder).execute()
     finally:
-        if keep or row is None or (system.name == "hanner" and not row.good):
+        if keep or result is None or (system.name == "hanner" and not result.passed):
             print(f"logs of {plan.name}: {folder}", flush=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    return row
+    return result

@@ -1,4 +1,4 @@
-"""Rows of a Markdown table."""
+"""Formats results as rows of a Markdown table."""
 
 COLUMNS = [
     "plan",
@@ -9,52 +9,52 @@ COLUMNS = [
     "answered",
     "named error",
     "dead letters",
-    "unacknowledged",
+    "unanswered",
     "lost",
     "hung",
-    "twice",
+    "duplicates",
     "recovery",
     "run",
 ]
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}"
 
 
-def line(row, plan):
-    """Return one line."""
-    a = row.audit
+def line(result, plan):
+    """Return the row of one run."""
+    a = result.audit
     cells = [
-        plan.what,
-        row.system,
-        row.seed,
-        f"{row.faults:,}",
+        plan.description,
+        result.system,
+        result.seed,
+        f"{result.faults:,}",
         f"{a.sent:,}",
         f"{a.answered:,}",
         sum(a.failed.values()),
         a.dead,
-        a.left,
+        a.unanswered,
         a.lost,
         a.hung,
-        a.twice,
-        "-" if row.recovery is None else f"{row.recovery:.1f} s",
-        f"{row.seconds:.0f} s",
+        a.duplicates,
+        "-" if result.recovery is None else f"{result.recovery:.1f} s",
+        f"{result.seconds:.0f} s",
     ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def remarks(row):
-    """Return what is to be said besides."""
-    a = row.audit
+def remarks(result):
+    """Yield the details of a run that have no column."""
+    a = result.audit
     if a.failed:
         yield f"named errors: {a.failed}"
     if a.deaths:
-        yield f"processes that died under one dead letter: at most {a.deaths}"
+        yield f"process deaths per dead letter: at most {a.deaths}"
     if a.wrong:
         yield f"WRONG answers: {a.wrong}"
-    if row.refused:
-        yield f"not accepted, and sent again: {row.refused}"
+    if result.refused:
+        yield f"refused by the client and sent again: {result.refused}"
     if a.repeated:
         yield f"given to the model more than once: {a.repeated}"
     if a.examples:
         yield f"lost or hung, for example: {', '.join(a.examples)}"
-    yield from row.unmeant
-    yield from row.notes
+    yield from result.unexpected
+    yield from result.notes

@@ -2,41 +2,41 @@
 
 import pytest
 
-from chaos.fleet import HANNER
 from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
-from support.servers import need_server
+from chaos.worker_group import HANNER
+from support.servers import require_server
 
-pytestmark = pytest.mark.timeout(600)  # on a machine that others keep busy too
+pytestmark = pytest.mark.timeout(600)  # for busy machines
 
 
 def run(name, scale, seed=1):
-    need_server()
-    row = execute(PLANS[name], HANNER, seed=seed, scale=scale)
-    print("\n".join([HEAD, line(row, PLANS[name]), *remarks(row)]))
-    assert row.good
-    return row
+    require_server()
+    result = execute(PLANS[name], HANNER, seed=seed, scale=scale)
+    print("\n".join([HEAD, line(result, PLANS[name]), *remarks(result)]))
+    assert result.passed
+    return result
 
 
-def test_a_bit_of_everything_loses_nothing():
-    row = run("medley", 1)
-    assert row.audit.failed == {"worker_lost": 1, "model_failed": 1}
-    assert (row.audit.dead, row.audit.deaths) == (2, 3)
+def test_mixed_faults_lose_no_text():
+    result = run("mixed", 1)
+    assert result.audit.failed == {"worker_lost": 1, "model_failed": 1}
+    assert (result.audit.dead, result.audit.deaths) == (2, 3)
 
 
-def test_a_worker_frozen_beyond_its_lease_overwrites_nothing():
-    row = run("frozen-worker", 0.2)
-    assert row.audit.answered == row.audit.sent
+def test_worker_frozen_for_longer_than_its_lease_overwrites_no_result():
+    result = run("frozen-worker", 0.2)
+    assert result.audit.answered == result.audit.sent
 
 
-def test_messages_that_are_none_stop_no_worker():
-    row = run("fuzz", 0.02)
-    assert row.faults == 2000
-    assert row.audit.answered == row.audit.sent
+def test_malformed_messages_stop_no_worker():
+    result = run("fuzz", 0.02)
+    assert result.faults == 2000
+    assert result.audit.answered == result.audit.sent
 
 
 @pytest.mark.parametrize("name", ["disk-full", "readonly"])
-def test_what_redis_refuses_for_a_while_is_done_later(name):
-    row = run(name, 0.2)
-    assert row.audit.answered == row.audit.sent
+def test_writes_that_redis_refuses_are_retried(name):
+    result = run(name, 0.2)
+    assert result.audit.answered == result.audit.sent

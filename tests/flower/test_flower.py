@@ -36,26 +36,26 @@ def test_generated_password_is_printed_once_and_required(server, tmp_path):
         file = tmp_path / "data" / "flower-password"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert len(first.password) >= 24
-        assert first.password in first.said
+        assert first.password in first.first_line
         for path in ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/workers"):
-            assert first.ask(path, password="")[0] == 401
-            assert first.ask(path, password="hanner")[0] == 401
-            assert first.ask(path)[0] == 200
-        assert first.ask("/healthcheck", password="") == (200, "OK")
+            assert first.get(path, password="")[0] == 401
+            assert first.get(path, password="hanner")[0] == 401
+            assert first.get(path)[0] == 200
+        assert first.get("/healthcheck", password="") == (200, "OK")
         assert first.stop() == 0
     with flower(server.url, tmp_path / "data") as second:
         assert second.password == first.password
-        assert second.password not in second.said
+        assert second.password not in second.first_line
 
 
 def test_the_password_of_a_secret_file_and_of_flowers_own_variable(server, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("mine\n")
     with flower(server.url, tmp_path, env={"HANNER_FLOWER_PASSWORD_FILE": str(secret)}) as own:
-        assert own.ask("/tasks", password="mine")[0] == 200
+        assert own.get("/tasks", password="mine")[0] == 200
     with flower(server.url, tmp_path, env={"FLOWER_BASIC_AUTH": "me:too"}) as own:
-        assert own.ask("/tasks", user="me", password="too")[0] == 200
-        assert own.ask("/tasks", user="hanner", password="mine")[0] == 401
+        assert own.get("/tasks", user="me", password="too")[0] == 200
+        assert own.get("/tasks", user="hanner", password="mine")[0] == 401
     assert not (tmp_path / "flower-password").exists()
 
 
@@ -81,7 +81,7 @@ def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
     app.conf.task_send_sent_event = True  # Celery quotes the arguments then
     with flower(server.url, tmp_path) as running:
         with worker(server.url, "-c", "1") as only:
-            running.hears()
+            running.wait_for_workers()
             done = app.send_task("hanner.extract", [SECRET])
             done.get(timeout=30)
             assert only.stop() == 0
@@ -91,7 +91,7 @@ def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
         assert (tasks[waiting.id]["state"], tasks[waiting.id]["args"]) == ("PENDING", None)
         assert tasks[done.id]["args"] == "(<5 characters>)"
         paths = ("/task", "/api/task/info", "/api/task/result")
-        pages = [running.ask(f"{path}/{result.id}")[1] for path in paths for result in (done, waiting)]
+        pages = [running.get(f"{path}/{result.id}")[1] for path in paths for result in (done, waiting)]
         # JSON may escape characters as \\uXXXX, so compare the decoded text.
         assert "秘密" not in json.dumps(tasks, ensure_ascii=False)
         assert not [page for page in pages if "秘密" in page or "\\u79d8" in page]
@@ -100,7 +100,7 @@ def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
 
 def test_events_are_received_again_after_a_restart_of_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1") as only, flower(server.url, tmp_path) as running:
-        running.hears()
+        running.wait_for_workers()
         server.stop(kill=True)
         only.wait_for("Connection to broker lost")
         server.start()
@@ -118,7 +118,7 @@ def test_events_are_received_again_after_a_restart_of_redis(server, app, tmp_pat
 def test_missed_events_are_read_from_redis(server, app, tmp_path):
     with worker(server.url, "-c", "1"):
         with flower(server.url, tmp_path) as before:
-            before.hears()
+            before.wait_for_workers()
             results = [app.send_task("hanner.extract", [text]) for text in ("!wait:gate", "马云", "!raise:x", "撤回")]
             before.wait_for(lambda tasks: len(tasks) == 4)
             assert before.stop() == 0

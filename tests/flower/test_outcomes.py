@@ -10,7 +10,7 @@ import pytest
 from hanner import Client
 from hanner.queue.dead_letters import DeadLetters
 from support.flowers import flower
-from support.page import chromium, find_chromium, missing
+from support.page import chromium, find_chromium, skip_or_fail
 from support.servers import redis_server
 from support.workers import SHORT_LEASE, foreign_app, worker
 
@@ -86,7 +86,7 @@ def results(server, running):
         worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first,
         worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE),
     ):
-        running.hears(2)
+        running.wait_for_workers(2)
         requests = SentRequests(app, ner)
         for _ in range(2):  # both processes are busy
             requests.kinds[ner.submit("!wait:gate").id] = "gate"
@@ -175,7 +175,7 @@ def test_every_task_has_name_worker_and_times_and_no_text(results):
 @pytest.fixture(scope="module")
 def page(running):
     if find_chromium() is None:
-        missing("no Chromium is installed; `make test-flower` installs Debian's")
+        skip_or_fail("no Chromium is installed; `make test-flower` installs Debian's")
     with chromium() as browser:
         secret = {"username": running.user, "password": running.password}
         context = browser.new_context(http_credentials=secret, viewport={"width": 1600, "height": 1000})

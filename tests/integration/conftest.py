@@ -37,7 +37,7 @@ def ner(server):
 
 @pytest.fixture
 def client(server):
-    """A connection of its own, as a worker's."""
+    """A separate connection, such as a worker's."""
     with redis.Redis.from_url(server.url) as client:
         yield client
 

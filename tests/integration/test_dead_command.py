@@ -23,8 +23,8 @@ def dead(server):
     return DeadLetters(server.client, "hanner")
 
 
-def set_aside(server, task_id, *, age=0.0, **options):
-    dead_letters.set_aside(server.client, task_id, at=time.time() - age, **options)
+def add_dead_letter(server, task_id, *, age=0.0, **options):
+    dead_letters.add_dead_letter(server.client, task_id, at=time.time() - age, **options)
 
 
 def lines(capsys):
@@ -36,8 +36,8 @@ def ids(capsys):
 
 
 def test_pipe_gets_one_object_per_line(server, capsys):
-    set_aside(server, "b")
-    set_aside(server, "a", age=100)
+    add_dead_letter(server, "b")
+    add_dead_letter(server, "a", age=100)
     assert run(["dead", "list"]) == 0
     first, second = lines(capsys)
     assert (first["id"], second["id"]) == ("a", "b")
@@ -47,8 +47,8 @@ def test_pipe_gets_one_object_per_line(server, capsys):
 
 def test_terminal_gets_a_table_and_the_count(server, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    set_aside(server, "a", age=7200)
-    set_aside(server, "b")
+    add_dead_letter(server, "a", age=7200)
+    add_dead_letter(server, "b")
     assert run(["dead", "list", "--limit", "1"]) == 0
     out = capsys.readouterr().out
     assert "2 h" in out
@@ -65,8 +65,8 @@ def test_empty_list(capsys, monkeypatch):
 
 
 def test_selection_by_code_and_age(server, capsys):
-    set_aside(server, "old", age=86_400 * 8)
-    set_aside(server, "other", code="model_failed")
+    add_dead_letter(server, "old", age=86_400 * 8)
+    add_dead_letter(server, "other", code="model_failed")
     assert run(["dead", "list", "--older-than", "7d"]) == 0
     assert ids(capsys) == ["old"]
     assert run(["dead", "list", "--code", "model_failed"]) == 0
@@ -76,7 +76,7 @@ def test_selection_by_code_and_age(server, capsys):
 def test_show_prints_the_text_only_on_request(server, capsys):
     with Client() as ner:
         job = ner.submit("马云")
-    set_aside(server, job.id, message=server.client.rpop("hanner"))
+    add_dead_letter(server, job.id, message=server.client.rpop("hanner"))
     assert run(["dead", "show", job.id]) == 0
     out = capsys.readouterr().out
     assert json.loads(out)["argument"] == "(<2 characters>)"
@@ -89,14 +89,14 @@ def test_show_prints_the_text_only_on_request(server, capsys):
 
 @pytest.mark.parametrize("message", ["", "{}", "[]", '{"body": "!"}', '{"body": "W10="}'])
 def test_show_of_an_invalid_message_has_no_argument(server, capsys, message):
-    set_aside(server, "a", message=message)
+    add_dead_letter(server, "a", message=message)
     assert run(["dead", "show", "a", "--text"]) == 0
     assert json.loads(capsys.readouterr().out)["argument"] is None
 
 
 def test_retry(server, dead, capsys):
     for task_id in ("a", "b", "c"):
-        set_aside(server, task_id, message=f'"{task_id}"')
+        add_dead_letter(server, task_id, message=f'"{task_id}"')
     assert run(["dead", "retry", "a"]) == 0
     assert capsys.readouterr().out == "1 request put back into the queue.\n"
     assert run(["dead", "retry", "a", "b"]) == 1
@@ -109,7 +109,7 @@ def test_retry(server, dead, capsys):
 
 
 def test_retry_reports_a_redis_without_memory(server, dead, capsys):
-    set_aside(server, "a")
+    add_dead_letter(server, "a")
     server.client.config_set("maxmemory", "1")
     try:
         assert run(["dead", "retry", "--all"]) == 1
@@ -120,7 +120,7 @@ def test_retry_reports_a_redis_without_memory(server, dead, capsys):
 
 
 def test_purge_by_id_needs_no_confirmation(server, dead, capsys):
-    set_aside(server, "a")
+    add_dead_letter(server, "a")
     assert run(["dead", "purge", "a"]) == 0
     assert capsys.readouterr().out == "1 request deleted.\n"
     assert dead.count() == 0
@@ -128,7 +128,7 @@ def test_purge_by_id_needs_no_confirmation(server, dead, capsys):
 
 def test_purge_of_many_needs_confirmation(server, dead, capsys, monkeypatch):
     for task_id in ("a", "b"):
-        set_aside(server, task_id)
+        add_dead_letter(server, task_id)
     assert run(["dead", "purge", "--all"]) == 2
     assert "add --yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
@@ -140,8 +140,8 @@ def test_purge_of_many_needs_confirmation(server, dead, capsys, monkeypatch):
 
 
 def test_purge_with_yes(server, dead):
-    set_aside(server, "a", age=100)
-    set_aside(server, "b")
+    add_dead_letter(server, "a", age=100)
+    add_dead_letter(server, "b")
     assert run(["dead", "purge", "--older-than", "1min", "--yes"]) == 0
     assert dead.ids() == ["b"]
 
@@ -158,7 +158,7 @@ def test_unreadable_letter_can_be_purged(server, dead, capsys):
 @pytest.mark.parametrize("command", ["retry", "purge"])
 @pytest.mark.parametrize("options", [[], ["a", "--all"], ["a", "--code", "x"], ["--all", "--older-than", "soon"]])
 def test_missing_or_ambiguous_selection_is_rejected(server, dead, capsys, command, options):
-    set_aside(server, "a")
+    add_dead_letter(server, "a")
     assert run(["dead", command, *options]) == 2
     assert dead.count() == 1
 

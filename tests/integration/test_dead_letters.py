@@ -20,8 +20,8 @@ def dead(server):
     return DeadLetters(server.client, "hanner")
 
 
-def set_aside(server, task_id, **options):
-    return dead_letters.set_aside(server.client, task_id, reason=REASON, **options)
+def add_dead_letter(server, task_id, **options):
+    return dead_letters.add_dead_letter(server.client, task_id, reason=REASON, **options)
 
 
 def die(server, ner, text="马云"):
@@ -29,13 +29,13 @@ def die(server, ner, text="马云"):
     job = ner.submit(text)
     message = server.client.rpop("hanner")
     server.client.hset(KEYS.crashes, job.id, 3)
-    set_aside(server, job.id, message=message)
+    add_dead_letter(server, job.id, message=message)
     store(server.client, job.id, failed("WorkerLost", REASON, module="hanner.errors"))
     return job, message
 
 
 def test_stored_letter_is_read_unchanged(server, dead):
-    letter = set_aside(server, "a", message='{"body": "字"}')
+    letter = add_dead_letter(server, "a", message='{"body": "字"}')
     assert dead.get("a") == letter
     assert dead.get("b") is None
     assert dead.count() == 1
@@ -43,7 +43,7 @@ def test_stored_letter_is_read_unchanged(server, dead):
 
 def test_letters_come_oldest_first(server, dead):
     for task_id, at in (("b", 2.0), ("c", 3.0), ("a", 1.0)):
-        set_aside(server, task_id, at=at)
+        add_dead_letter(server, task_id, at=at)
     assert [letter.id for letter in dead.letters()] == ["a", "b", "c"]
     assert dead.ids(before=2.0) == ["a", "b"]
 
@@ -94,14 +94,14 @@ def test_retry_at_the_memory_limit_keeps_the_letter(server, ner, dead):
 
 def test_purge_counts_existing_letters(server, dead):
     for number in range(KEYS_PER_COMMAND + 1):
-        set_aside(server, str(number))
+        add_dead_letter(server, str(number))
     assert dead.purge(["0", "0", "unknown"]) == 1
     assert dead.purge(dead.ids()) == KEYS_PER_COMMAND
     assert dead.count() == len(dead.ids()) == 0
 
 
 def test_queues_have_separate_letters(server, dead):
-    set_aside(server, "a")
+    add_dead_letter(server, "a")
     assert DeadLetters(server.client, "other").count() == 0
 
 
@@ -112,6 +112,6 @@ def test_invalid_letter_is_an_error(server, dead):
 
 
 def test_client_without_decoding_reads_the_same(server):
-    letter = set_aside(server, "a", message='{"body": "字"}')
+    letter = add_dead_letter(server, "a", message='{"body": "字"}')
     with redis.Redis.from_url(server.url) as raw:
         assert list(DeadLetters(raw, "hanner").letters()) == [letter]

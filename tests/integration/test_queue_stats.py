@@ -7,7 +7,7 @@ import pytest
 from hanner import AsyncClient, Backlog
 from hanner.queue.keys import QueueKeys
 from hanner.queue.stats import SAMPLE_SIZE
-from support.dead_letters import set_aside
+from support.dead_letters import add_dead_letter
 
 KEYS = QueueKeys("hanner")
 STATE = {
@@ -113,7 +113,7 @@ def test_worker_without_a_hash_is_listed(ner, server):
 
 
 def test_dead_letters_are_counted(ner, server):
-    set_aside(server.client, "a")
+    add_dead_letter(server.client, "a")
     assert ner.backlog().dead == 1
 
 

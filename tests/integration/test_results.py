@@ -287,9 +287,9 @@ def test_with_a_cache_a_text_is_inferred_once_and_its_entry_is_written_after_the
     assert ran == [["甲", "乙"], ["丙"]]
     assert (first.stats["repeated"], first.stats["cached"]) == (1, 0)
     assert (second.stats["repeated"], second.stats["cached"]) == (0, 1)
-    assert len(backend.client.keys("hanner-cache-*")) == 3
+    assert len(backend.client.keys("hanner:cache:*")) == 3
 
 
 def test_without_a_cache_nothing_is_kept(app, backend):
     batch(make_context(app, nothing), "甲").run()
-    assert not backend.client.keys("hanner-cache-*")
+    assert not backend.client.keys("hanner:cache:*")

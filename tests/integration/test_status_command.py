@@ -13,7 +13,7 @@ import pytest
 from hanner import Client
 from hanner.cli.app import run
 from hanner.queue.keys import QueueKeys
-from support.dead_letters import set_aside
+from support.dead_letters import add_dead_letter
 
 KEYS = QueueKeys("hanner")
 HANNER = [sys.executable, "-u", "-c", "from hanner.cli import main; main()"]
@@ -32,7 +32,7 @@ def busy(server):
     state = {"host": "box", "pid": 7, "processes": 2, "model": "hanner-small@01234567", "started": now - 7260}
     measured = {"texts": 900, "rate": 40.5, "batch_texts": 16.2, "latency_ms": 31.5, "unacked": 5}
     server.client.hset(KEYS.worker("w"), mapping=state | measured)
-    set_aside(server.client, "a")
+    add_dead_letter(server.client, "a")
     with Client() as ner:
         ner.submit("马云")
         ner.submit_many(["马云"] * 80)

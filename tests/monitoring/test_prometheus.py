@@ -1,6 +1,6 @@
-"""A real Prometheus over a real worker and a real gateway: every panel has data, every rule can be evaluated.
+"""With a real Prometheus, worker and gateway, every panel has data and every rule can be evaluated.
 
-`make test-monitoring` runs this; without promtool and prometheus it is skipped.
+Run by `make test-monitoring`; skipped without promtool and prometheus.
 """
 
 import subprocess
@@ -8,21 +8,23 @@ import threading
 from contextlib import contextmanager
 
 from support.gateways import gateway
-from support.monitoring import CONFIG, alerts, need, panel_queries, prometheus, until
+from support.monitoring import CONFIG, alerts, panel_queries, prometheus, require_program, wait_until
 from support.ports import free_port
 from support.servers import redis_server
 from support.workers import worker
 
 
-def test_the_configuration_is_valid():
+def test_configuration_is_valid():
     assert (
-        subprocess.run([need("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False).returncode
+        subprocess.run(
+            [require_program("promtool"), "check", "config", CONFIG.name], cwd=CONFIG.parent, check=False
+        ).returncode
         == 0
     )
 
 
-def test_alerts_fire_when_they_should():
-    command = [need("promtool"), "test", "rules", "alerts.test.yml"]
+def test_alerts_fire_as_expected():
+    command = [require_program("promtool"), "test", "rules", "alerts.test.yml"]
     assert subprocess.run(command, cwd=CONFIG.parent, check=False).returncode == 0
 
 
@@ -47,8 +49,8 @@ def traffic(site):
         thread.join(30)
 
 
-def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
-    need("prometheus")
+def test_every_panel_has_data_and_every_rule_is_healthy(tmp_path, tiny_package):
+    require_program("prometheus")
     port = free_port()
     env = {"HANNER_METRICS_PORT": str(port), "HANNER_MODEL": str(tiny_package)}
     with (
@@ -61,8 +63,10 @@ def test_every_panel_has_data_and_every_rule_works(tmp_path, tiny_package):
         traffic(site),
     ):
         for title, query in panel_queries():
-            until(lambda query=query: running.values(query), why=lambda title=title, query=query: f"{title}: {query}")
-        (group,) = until(
+            wait_until(
+                lambda query=query: running.values(query), why=lambda title=title, query=query: f"{title}: {query}"
+            )
+        (group,) = wait_until(
             lambda: [g for g in running.get("/api/v1/rules")["groups"] if all(r["health"] == "ok" for r in g["rules"])]
         )
         assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in alerts()]

@@ -1,4 +1,4 @@
-"""The stack, brought up once from a fresh clone and taken away in the end with all that it left."""
+"""Start the stack once from a fresh clone, and remove it with all its data at the end."""
 
 import os
 

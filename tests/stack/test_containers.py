@@ -1,4 +1,4 @@
-"""What the containers may do: who they are, what they can write, where they listen, how large they are."""
+"""Users, writable folders, ports and sizes of the containers."""
 
 import ipaddress
 import json
@@ -19,11 +19,11 @@ WRITABLE = {
 }
 LISTENING = {"redis": {6379}, "worker": {9808}, "gateway": {8000}, "flower": {5555}}
 LIMIT_MB = {"worker": 300, "gateway": 120}
-"""Above the base image."""
+"""Added to the base image."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_nobody_is_root_or_may_become_it(stack, service):
+def test_container_runs_without_root_and_capabilities(stack, service):
     status = dict(
         line.split(":\t", 1) for line in stack.execute(service, "cat", "/proc/1/status").splitlines() if ":\t" in line
     )
@@ -34,9 +34,9 @@ def test_nobody_is_root_or_may_become_it(stack, service):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_only_these_folders_can_be_written(stack, service):
+def test_only_these_folders_are_writable(stack, service):
     mounts = stack.execute(service, "sh", "-c", "cut -d' ' -f2 /proc/mounts").split()
-    # A folder of the root file system cannot be written whoever owns it; what is mounted into it may be.
+    # The root file system is read-only; folders mounted into it may be writable.
     tried = sorted({"/", "/etc", "/opt", "/usr", "/var", "/home", "/root", "/run", *mounts})
     script = 'for f in "$@"; do [ -d "$f" ] && t=$(mktemp "$f/XXXXXX" 2>/dev/null) && rm "$t" && echo "$f"; done; true'
     written = set(stack.execute(service, "sh", "-c", script, "sh", *tried).split())
@@ -45,22 +45,22 @@ def test_only_these_folders_can_be_written(stack, service):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_everything_has_its_limits(stack, service):
-    (told,) = stack.inspect(service)[:1]
-    host = told["HostConfig"]
+def test_container_has_limits(stack, service):
+    (info,) = stack.inspect(service)[:1]
+    host = info["HostConfig"]
     assert host["ReadonlyRootfs"] is True
     assert host["Memory"] > 0
     assert host["PidsLimit"] > 0
     assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
-    assert told["Config"]["Healthcheck"]["Test"]
+    assert info["Config"]["Healthcheck"]["Test"]
     assert not host["Privileged"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_it_listens_where_it_should(stack, service):
-    (told,) = stack.inspect(service)[:1]
-    bound = [place for places in told["NetworkSettings"]["Ports"].values() for place in places or []]
+def test_container_listens_only_on_its_port(stack, service):
+    (info,) = stack.inspect(service)[:1]
+    bound = [place for places in info["NetworkSettings"]["Ports"].values() for place in places or []]
     assert {place["HostIp"] for place in bound} <= {"127.0.0.1"}
     tables = stack.execute(service, "sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").splitlines()
     rows = [line.split() for line in tables if not line.lstrip().startswith("sl")]
@@ -70,12 +70,12 @@ def test_it_listens_where_it_should(stack, service):
 
 
 def is_loopback(address):
-    """Tell of an address as /proc/net writes it: words of four bytes in the machine's order."""
+    """Return whether an address in the format of /proc/net (words of four bytes in native order) is loopback."""
     words = [bytes.fromhex(address[n : n + 8])[::-1] for n in range(0, len(address), 8)]
     return ipaddress.ip_address(b"".join(words)).is_loopback
 
 
-def test_what_is_open_on_this_machine_is_open_to_it_alone(stack):
+def test_published_ports_are_on_loopback(stack):
     ports = {stack.ports[name] for name in ("gateway", "flower", "redis")}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     listening = [row[1].split(":") for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) in ports]
@@ -83,14 +83,14 @@ def test_what_is_open_on_this_machine_is_open_to_it_alone(stack):
     assert all(is_loopback(address) for address, _ in listening)
 
 
-def test_redis_and_workers_cannot_reach_the_world(stack):
+def test_redis_and_workers_are_in_an_internal_network(stack):
     networks = run("docker", "network", "inspect", f"{stack.project}_back").stdout
     assert json.loads(networks)[0]["Internal"] is True
     assert set(stack.inspect("worker")[0]["NetworkSettings"]["Networks"]) == {f"{stack.project}_back"}
 
 
 @pytest.mark.parametrize("service", LIMIT_MB)
-def test_the_image_is_small(stack, service):
+def test_image_is_small(stack, service):
     base = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
     image = stack.inspect(service)[0]["Image"]
     sizes = [json.loads(run("docker", "image", "inspect", name).stdout)[0]["Size"] for name in (image, base)]
@@ -100,6 +100,6 @@ def test_the_image_is_small(stack, service):
 
 
 @pytest.mark.parametrize("service", ["worker", "gateway", "flower"])
-def test_nothing_of_torch_or_pip_is_in_it(stack, service):
+def test_image_contains_neither_torch_nor_pip(stack, service):
     program = "import importlib.util as u; print([n for n in ('torch', 'transformers', 'pip') if u.find_spec(n)])"
     assert stack.execute(service, "python", "-c", program).strip() == "[]"

@@ -1,4 +1,4 @@
-"""What the stack outlives: a worker killed under load, Redis restarted, a worker told to stop."""
+"""No text is lost when a worker is killed or stopped, or Redis is killed or restarted, under load."""
 
 import itertools
 import threading
@@ -21,14 +21,14 @@ def two_workers(stack):
 
 
 def under_load(stack, fault):
-    """Stream texts through the client, let `fault` happen in the middle, and return every document."""
+    """Stream texts with the client, run `fault` in the middle, and return all documents."""
     happened = threading.Event()
     problems = []
 
-    def happen():
+    def run_fault():
         try:
             fault()
-        except BaseException as error:  # noqa: BLE001 - told to the test below
+        except BaseException as error:  # noqa: BLE001 - asserted below
             problems.append(error)
         finally:
             happened.set()
@@ -39,7 +39,7 @@ def under_load(stack, fault):
                 return
             yield f"第{number}次，马云在杭州发表演讲。"
 
-    documents, thread = [], threading.Thread(target=happen)
+    documents, thread = [], threading.Thread(target=run_fault)
     with Client(stack.broker_url(), timeout=120) as ner:
         for document in ner.stream(texts()):
             documents.append(document)
@@ -59,18 +59,18 @@ def assert_nothing_is_lost(documents):
     ]
 
 
-def test_a_worker_container_killed_under_load_loses_nothing(stack, two_workers):
+def test_killed_worker_loses_no_text(stack, two_workers):
     documents = under_load(stack, lambda: run("docker", "kill", two_workers[0]))
     assert_nothing_is_lost(documents)
 
 
-def test_redis_restarted_under_load_loses_nothing(stack):
+def test_restarted_redis_loses_no_text(stack):
     documents = under_load(stack, lambda: stack.compose("restart", "redis"))
     assert_nothing_is_lost(documents)
     stack.wait_healthy("redis", "worker", "gateway", "flower")
 
 
-def test_redis_killed_under_load_loses_nothing(stack):
+def test_killed_redis_loses_no_text(stack):
     redis = stack.container("redis")
 
     def fault():
@@ -81,13 +81,13 @@ def test_redis_killed_under_load_loses_nothing(stack):
     stack.wait_healthy("redis", "worker", "gateway", "flower")
 
 
-def test_a_worker_told_to_stop_ends_by_itself(stack, two_workers):
+def test_stopped_worker_exits_with_0_and_loses_no_text(stack, two_workers):
     documents = under_load(stack, lambda: run("docker", "stop", "--time", "60", two_workers[0]))
     assert_nothing_is_lost(documents)
     assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", two_workers[0]).stdout.strip() == "0"
 
 
-def test_a_worker_whose_processes_hang_is_unhealthy(stack):
+def test_worker_with_hanging_processes_is_unhealthy(stack):
     worker = stack.container("worker")
     frozen = "import os, signal, sys; [os.kill(int(p), getattr(signal, sys.argv[1])) for p in pool]"
     pool = (

@@ -1,4 +1,4 @@
-"""The files of the stack, without an engine: what linters and Compose say of them."""
+"""Linters and Compose accept the files of the stack; no engine needed."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ FILES = (("compose.yaml",), ("compose.yaml", "redis-port.yaml"))
 
 @pytest.mark.parametrize("files", FILES, ids=" and ".join)
 @pytest.mark.parametrize("compose", compose_commands(), ids=" ".join)
-def test_compose_takes_the_files(compose, files):
+def test_compose_accepts_the_files(compose, files):
     arguments = [part for name in files for part in ("-f", str(ROOT / "compose" / name))]
     done = run(*compose, *arguments, "--profile", "monitoring", "config")
     assert "WARN" not in done.stderr.upper()
@@ -22,21 +22,21 @@ def test_compose_takes_the_files(compose, files):
 
 
 @pytest.mark.parametrize("compose", compose_commands(), ids=" ".join)
-def test_the_example_of_settings_is_what_holds_without_it(compose, tmp_path):
-    """Every line of .env.example, with its # taken away, names something that compose.yaml reads, with its default."""
+def test_env_example_contains_the_defaults(compose, tmp_path):
+    """Every uncommented line of .env.example is a variable of compose.yaml with its default."""
     example = [line[1:] for line in (ROOT / "compose/.env.example").read_text().splitlines() if line[1:2].isupper()]
     settings = dict(line.split("=", 1) for line in example if line.split("=", 1)[0].isupper() or "_" in line)
     defaults = {name: value for name, value in settings.items() if not value.startswith("/models")}
     del defaults["COMPOSE_PROJECT_NAME"]
     files = ["-f", str(ROOT / "compose/compose.yaml"), "-f", str(ROOT / "compose/redis-port.yaml")]
-    shown = [
+    configs = [
         run(*compose, *files, "--profile", "monitoring", "config", env={"PATH": os.environ["PATH"], **given}).stdout
         for given in ({}, defaults)
     ]
-    assert shown[0] == shown[1]
+    assert configs[0] == configs[1]
 
 
-def test_hadolint_finds_nothing():
+def test_hadolint_reports_nothing():
     hadolint = Path(sys.executable).with_name("hadolint")
     command = [hadolint, "--failure-threshold", "info", ROOT / "compose/Dockerfile"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The profile `monitoring`: Prometheus finds every worker and gateway; Grafana has its dashboard."""
+"""The profile `monitoring`: Prometheus discovers every worker and gateway, and Grafana has the dashboard."""
 
 import json
 import os
@@ -11,19 +11,19 @@ import yaml
 
 from support.docker_stack import ROOT, get
 
-PATIENCE = 90
-"""Seconds until Prometheus must have found everyone: it looks every ten, and scrapes every fifteen."""
+TIMEOUT = 90
+"""Seconds until Prometheus must have discovered all targets: it looks them up every 10 s and scrapes every 15 s."""
 
 
 def image_of(service):
-    """Return the image that compose.yaml names for a service, and skip where it cannot be had."""
+    """Return the image of a service in compose.yaml. Skip the test if it cannot be pulled."""
     declared = yaml.safe_load((ROOT / "compose/compose.yaml").read_text())["services"][service]["image"]
     variable, _, default = declared.strip("${}").partition(":-")
     image = os.environ.get(variable, default)
     for command in (("docker", "image", "inspect", image), ("docker", "pull", "--quiet", image)):
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return image
-    pytest.skip(f"the image {image} is not to be had here")
+    pytest.skip(f"the image {image} is not available here")
 
 
 @pytest.fixture
@@ -34,27 +34,27 @@ def prometheus(stack):
     return stack
 
 
-def asked(stack, query):
-    told = json.loads(get(stack.url("prometheus", f"/api/v1/query?{urllib.parse.urlencode({'query': query})}")))
-    return {one["metric"]["job"]: float(one["value"][1]) for one in told["data"]["result"]}
+def query(stack, expression):
+    answer = json.loads(get(stack.url("prometheus", f"/api/v1/query?{urllib.parse.urlencode({'query': expression})}")))
+    return {one["metric"]["job"]: float(one["value"][1]) for one in answer["data"]["result"]}
 
 
-def test_prometheus_finds_workers_and_gateways(prometheus):
-    wanted = {"hanner-worker": 1, "hanner-gateway": 1, "prometheus": 1}
+def test_prometheus_discovers_workers_and_gateways(prometheus):
+    expected = {"hanner-worker": 1, "hanner-gateway": 1, "prometheus": 1}
     began = time.monotonic()
-    while (found := asked(prometheus, "sum by (job) (up)")) != wanted and time.monotonic() - began < PATIENCE:
-        time.sleep(1)  # Prometheus tells nobody when it has scraped
-    assert found == wanted
+    while (found := query(prometheus, "sum by (job) (up)")) != expected and time.monotonic() - began < TIMEOUT:
+        time.sleep(1)  # Prometheus has no notification of scrapes
+    assert found == expected
 
 
-def test_prometheus_is_as_locked_down_as_the_rest(prometheus):
+def test_prometheus_is_hardened(prometheus):
     status = prometheus.execute("prometheus", "cat", "/proc/1/status")
     assert "CapEff:\t0000000000000000" in status
     assert "Uid:\t65534\t65534\t65534\t65534" in status
     assert prometheus.inspect("prometheus")[0]["HostConfig"]["ReadonlyRootfs"] is True
 
 
-def test_grafana_has_its_dashboard(stack):
+def test_grafana_has_the_dashboard(stack):
     image_of("grafana")
     stack.compose("up", "--detach", "grafana")
     stack.wait_healthy("grafana")

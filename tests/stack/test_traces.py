@@ -1,4 +1,4 @@
-"""Traces leave the stack for a collector on its network, if one is named."""
+"""The stack sends traces to a collector in its network, if it is configured."""
 
 import json
 import time
@@ -26,24 +26,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.HTTPServer(("", 4318), Handler).serve_forever()
 """
-"""Prints service, trace and name of each span. It runs in the gateway's image, which has OTLP's messages."""
+"""Prints service, trace and name of each span. It runs in the gateway's image, which contains OTLP's messages."""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPANS = {("hanner-gateway", "POST /api/v1/ner"), ("hanner-worker", "process hanner"), ("hanner-worker", "hanner batch")}
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @pytest.fixture
 def collector(stack):
-    """The name of a container that is `collector` in the network `back`; the stack sends its traces there."""
+    """Run a collector in the network `back`, to which the stack sends its traces; yield its container's name."""
     name = f"{stack.project}-collector"
-    place = ("--network", f"{stack.project}_back", "--network-alias", "collector")
+    network = ("--network", f"{stack.project}_back", "--network-alias", "collector")
     run(
         "docker",
         "run",
         "--detach",
         "--name",
         name,
-        *place,
+        *network,
         stack.inspect("gateway")[0]["Image"],
         "python",
         "-c",
@@ -59,7 +59,7 @@ def collector(stack):
         stack.wait_healthy("redis", "worker", "gateway", "flower")
 
 
-def test_one_trace_leads_from_the_call_to_the_batch(stack, collector):
+def test_one_trace_connects_the_call_and_the_batch(stack, collector):
     request = urllib.request.Request(
         stack.url("gateway", "/api/v1/ner"),
         json.dumps({"text": "马云在杭州阿里巴巴总部发表演讲"}).encode(),
@@ -68,8 +68,8 @@ def test_one_trace_leads_from_the_call_to_the_batch(stack, collector):
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
     began, found = time.monotonic(), set()
-    while found != SPANS and time.monotonic() - began < PATIENCE:
+    while found != SPANS and time.monotonic() - began < TIMEOUT:
         rows = [line.split(" ", 2) for line in run("docker", "logs", collector).stdout.splitlines()]
         found = {(service, name) for service, trace, name in rows if trace == TRACE}
-        time.sleep(0.5)  # spans leave every five seconds, and Docker tells nobody of a container's lines
+        time.sleep(0.5)  # spans are sent every five seconds, and Docker has no notification of log lines
     assert found == SPANS

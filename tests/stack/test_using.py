@@ -1,4 +1,4 @@
-"""What a user does with the stack: the page, the curl line, the client, Flower, one worker more."""
+"""What a user does with the stack: the page, the curl line, the client, Flower."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ TEXT = "马云在杭州阿里巴巴总部发表演讲"
 METRICS = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
 
 
-def test_the_curl_line_of_the_readme(stack):
+def test_curl_line_of_the_readme_works(stack):
     done = subprocess.run(
         [
             *("curl", "--fail", "--silent", stack.url("gateway", "/api/v1/ner")),
@@ -27,17 +27,17 @@ def test_the_curl_line_of_the_readme(stack):
     assert {"text": "马云", "type": "PER"}.items() <= found[0].items()
 
 
-def test_the_page_is_there(stack):
+def test_page_is_served(stack):
     assert "<html" in get(stack.url("gateway", "/"))
     assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
 
 
-def test_a_program_outside_uses_the_client(stack):
+def test_program_outside_the_stack_uses_the_client(stack):
     with Client(stack.broker_url(), timeout=60) as ner:
         assert ner.extract(TEXT)[0].text == "马云"
 
 
-def test_redis_asks_everyone_who_they_are(stack):
+def test_redis_requires_authentication(stack):
     port = str(stack.ports["redis"])
     assert "NOAUTH" in answer_of_redis(port, b"LLEN hanner\r\n")
     assert "WRONGPASS" in answer_of_redis(port, b"AUTH default x\r\n")
@@ -53,7 +53,7 @@ def answer_of_redis(port, lines):
     ).stdout.decode()
 
 
-def test_users_of_redis_may_not_destroy_it(stack):
+def test_redis_users_cannot_run_dangerous_commands(stack):
     url = stack.broker_url()
     with Client(url) as ner:
         ner.extract(TEXT)
@@ -70,8 +70,8 @@ for command in ("FLUSHALL", "CONFIG GET dir", "SHUTDOWN", "KEYS *", "ACL LIST", 
     assert len(refused) == 6, refused
 
 
-def refusals_and_woken(stack):
-    """Return how often Redis has refused a command to a user, and how often a worker has ended a wait of its own."""
+def denials_and_unblocks(stack):
+    """Return how often Redis denied a command to a user, and how often a worker unblocked its own client."""
     program = """
 import json, redis
 client = redis.Redis.from_url(open("/run/secrets/hanner/broker-url").read().strip(), decode_responses=True)
@@ -79,12 +79,12 @@ print(json.dumps([client.info(section) for section in ("errorstats", "commandsta
 """
     errors, commands = json.loads(stack.execute("worker", "python", "-c", program))
     counts = (errors.get("errorstat_NOPERM", {}), "count"), (commands.get("cmdstat_client|unblock", {}), "calls")
-    return [told.get(name, 0) for told, name in counts]
+    return [section.get(name, 0) for section, name in counts]
 
 
-def test_nothing_that_the_stack_does_is_refused(stack):
-    """The worker is idle before each lone bulk text, so it has to end its wait."""
-    refused, woken = refusals_and_woken(stack)
+def test_no_command_of_the_stack_is_denied(stack):
+    """The worker is idle before each single bulk text, so it has to unblock its client."""
+    denied, unblocked = denials_and_unblocks(stack)
     with Client(stack.broker_url(), timeout=60) as ner:
         for _ in range(3):
             assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
@@ -96,26 +96,26 @@ def test_nothing_that_the_stack_does_is_refused(stack):
         assert get(stack.url("gateway", path))
     stack.execute("worker", "hanner", "probe", "--timeout", "20")
     assert "hanner_worker_queue_wait_seconds" in stack.execute("worker", "python", "-c", METRICS)
-    now = refusals_and_woken(stack)
-    assert now[0] == refused
-    assert now[1] > woken
+    now = denials_and_unblocks(stack)
+    assert now[0] == denied
+    assert now[1] > unblocked
 
 
-def test_readiness_is_told_behind_a_bulk_backlog(stack):
-    """A gateway that has just started remembers no answer, so /readyz must ask a worker that has much to do."""
+def test_gateway_is_ready_behind_a_bulk_backlog(stack):
+    """A restarted gateway remembers no answer, so /readyz must ask a busy worker."""
     with Client(stack.broker_url(), timeout=60, max_queue=0) as ner:
         jobs = [ner.submit_many([f"第{n}次，{TEXT * 8}{m}。" for m in range(250)]) for n in range(240)]
         try:
             stack.compose("restart", "gateway")
             stack.wait_healthy("gateway", "worker")
             assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
-            assert ner.backlog().bulk + ner.backlog().unacked > 0  # a worker holds up to a few hundred requests
+            assert ner.backlog().bulk + ner.backlog().unacked > 0  # a worker prefetches up to a few hundred requests
         finally:
             for job in jobs:
                 job.revoke()
 
 
-def test_flower_lists_the_request_and_asks_for_a_password(stack):
+def test_flower_lists_the_request_and_requires_a_password(stack):
     with Client(stack.broker_url(), timeout=60) as ner:
         job = ner.submit(TEXT)
         job.result()
@@ -124,12 +124,12 @@ def test_flower_lists_the_request_and_asks_for_a_password(stack):
         get(url)
     refused.value.close()
     auth = ("hanner", stack.execute("flower", "cat", "/run/secrets/hanner/password").strip())
-    told = json.loads(get(url, auth))
-    assert (told["name"], told["state"]) == ("hanner.extract", "SUCCESS")
-    assert TEXT not in json.dumps(told, ensure_ascii=False)
+    task = json.loads(get(url, auth))
+    assert (task["name"], task["state"]) == ("hanner.extract", "SUCCESS")
+    assert TEXT not in json.dumps(task, ensure_ascii=False)
 
 
-def test_no_password_is_told_in_logs_or_in_what_docker_shows(stack):
+def test_no_password_appears_in_logs_or_docker_inspect(stack):
     secrets = [
         stack.execute("worker", "cat", "/run/secrets/hanner/broker-url").strip().split(":")[2].partition("@")[0],
         stack.execute("flower", "cat", "/run/secrets/hanner/password").strip(),
@@ -141,7 +141,7 @@ def test_no_password_is_told_in_logs_or_in_what_docker_shows(stack):
         assert secret not in shown
 
 
-def test_passwords_outlive_another_start(stack):
+def test_passwords_survive_a_second_start(stack):
     before = stack.broker_url()
     stack.compose("up", "--detach", "init")
     run("docker", "wait", stack.compose("ps", "-aq", "init").split()[0])

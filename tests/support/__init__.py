@@ -1,1 +1,1 @@
-"""Helpers that tests of several rings share: `from support.packages import write_tiny_package`."""
+"""Helpers shared by several test folders: `from support.packages import write_tiny_package`."""

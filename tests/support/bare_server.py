@@ -1,4 +1,4 @@
-"""A server with options of a test's own, and a master with its replica and a sentinel that watches both."""
+"""Redis servers with custom options: a single one, and a master with a replica and a sentinel."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from support.ports import free_port
 
 
 class BareServer:
-    """A server process. `client` waits for it when it starts or restarts."""
+    """A server process. `client` retries while the server starts or restarts."""
 
     def __init__(self, folder, *options, port=None):
         self.folder = folder
@@ -31,7 +31,7 @@ class BareServer:
         self.start()
 
     def start(self, *more):
-        """Start, or start again; does not wait until it has loaded its data."""
+        """Start or restart the server without waiting until it has loaded its data."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         with (self.folder / f"{self.port}.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -63,7 +63,7 @@ class BareServer:
 
 
 class Sentinel(BareServer):
-    """Watches a master by the name of mymaster, alone."""
+    """A sentinel that monitors a master under the name mymaster, with a quorum of 1."""
 
     def __init__(self, folder, master):
         self._file = folder / "sentinel.conf"
@@ -81,7 +81,7 @@ class Sentinel(BareServer):
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def master(self):
-        """The port of whom it takes for the master."""
+        """Return the port of the server that it considers the master."""
         return int(self.client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster")[1])
 
 
@@ -96,7 +96,7 @@ def bare_server(folder, *options):
 
 @contextmanager
 def watched_pair(folder):
-    """Yield a master, its replica in step with it, and a sentinel that knows both."""
+    """Yield a master, a replica that is in sync, and a sentinel that knows both."""
     with ExitStack() as stack:
         master = stack.enter_context(bare_server(folder))
         replica = stack.enter_context(bare_server(folder, "--replicaof", f"127.0.0.1 {master.port}"))

@@ -1,4 +1,4 @@
-"""What results.json holds, in small: one row where there are several, round numbers."""
+"""A small sample of results.json: one row per table and round numbers."""
 
 MACHINE = {
     "processor": "Some CPU",

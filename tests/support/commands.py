@@ -1,4 +1,4 @@
-"""The `hanner` command as a subprocess that is watched: it is killed when the test ends, or hangs."""
+"""Run the `hanner` command as a subprocess; it is killed when the test ends or after a timeout."""
 
 import os
 import subprocess
@@ -7,12 +7,12 @@ import threading
 from contextlib import contextmanager
 
 PATIENCE = 120
-"""Seconds until a command that hangs is killed."""
+"""Seconds after which a command is killed."""
 
 
 @contextmanager
 def command(*arguments, env=None, patience=PATIENCE):
-    """Start `hanner` with `arguments` and yield the process; stdout has what it says on both."""
+    """Start `hanner` with `arguments` and yield the process. Its stdout includes stderr."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", "from hanner.cli import main; main()", *arguments],
         stdout=subprocess.PIPE,

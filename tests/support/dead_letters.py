@@ -1,4 +1,4 @@
-"""Sets requests aside as a worker does."""
+"""Writes dead letters to Redis as a worker does."""
 
 import json
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from hanner.queue.dead_letters import DeadLetter
 from hanner.queue.keys import QueueKeys
 
 
-def set_aside(client, task_id, *, code="worker_lost", reason="its process died", at=1000.0, message="{}"):
+def add_dead_letter(client, task_id, *, code="worker_lost", reason="its process died", at=1000.0, message="{}"):
     letter = DeadLetter(task_id, "hanner.extract", code, reason, 3, at, message)
     keys = QueueKeys("hanner")
     client.hset(keys.dead, task_id, json.dumps(asdict(letter)))

@@ -1,4 +1,4 @@
-"""The real `hanner flower` as a subprocess, and what its API says."""
+"""Run the real `hanner flower` as a subprocess and query its API."""
 
 import base64
 import json
@@ -15,25 +15,25 @@ from support.ports import free_port
 
 PATIENCE = 60
 LONGEST = 900
-"""Seconds after which a Flower is killed: one lives through all tests of a module."""
+"""Seconds after which Flower is killed. One process serves all tests of a module."""
 READY = re.compile(r"Flower: (\S+)/(?:  user (\S+), password (?:(\S+) \(kept in (.+)\)|in (.+)))?")
 
 
 class Flower:
-    """A Flower that runs.
+    """A running Flower.
 
     Attributes:
-        url: Its address, without a slash at the end.
-        user: Who may log in; None if it is not by hanner's password.
-        password: With what.
-        said: The line with which it started.
+        url: Its address, without a trailing slash.
+        user: The user name; None if hanner did not set a password.
+        password: The password of `user`.
+        first_line: The first line of its output.
     """
 
     def __init__(self, process):
         self._process = process
-        self.said = process.stdout.readline()
-        found = READY.fullmatch(self.said.strip())
-        assert found, self.said + process.stdout.read()
+        self.first_line = process.stdout.readline()
+        found = READY.fullmatch(self.first_line.strip())
+        assert found, self.first_line + process.stdout.read()
         self.url, self.user = found[1], found[2]
         file = found[4] or found[5]
         self.password = Path(file).read_text(encoding="utf-8").strip() if file else None
@@ -41,8 +41,8 @@ class Flower:
         self._reader = threading.Thread(target=lambda: self.lines.extend(process.stdout), daemon=True)
         self._reader.start()
 
-    def ask(self, path, *, user=None, password=None):
-        """Return status and body of a request with the password; an empty one sends none."""
+    def get(self, path, *, user=None, password=None):
+        """Return status and body of a GET request. It sends the password unless `password` is empty."""
         request = urllib.request.Request(self.url + path)
         password = self.password if password is None else password
         if password:
@@ -56,27 +56,27 @@ class Flower:
                 return error.code, error.read().decode()
 
     def tasks(self):
-        """Return all that it knows, by task id."""
-        status, body = self.ask("/api/tasks")
+        """Return all tasks that Flower knows, by task id."""
+        status, body = self.get("/api/tasks")
         assert status == 200, body
         return json.loads(body)
 
     def wait_for(self, condition):
-        """Ask until what it knows fulfils a condition; return what it knows."""
+        """Poll the tasks until a condition holds, and return them."""
         deadline = time.monotonic() + PATIENCE
         while not condition(tasks := self.tasks()):
             assert time.monotonic() < deadline, f"{len(tasks)} tasks\n" + "".join(self.lines)
         return tasks
 
-    def hears(self, workers=1):
-        """Return when it has heard of so many workers: then it hears of requests, too."""
+    def wait_for_workers(self, workers=1):
+        """Wait until Flower has received events of this many workers; from then on it receives those of requests."""
         deadline = time.monotonic() + PATIENCE
-        while self.ask("/metrics")[1].count("flower_worker_online{") < workers:
+        while self.get("/metrics")[1].count("flower_worker_online{") < workers:
             assert time.monotonic() < deadline, "".join(self.lines)
         return self
 
     def stop(self):
-        """SIGTERM; return the exit status."""
+        """Send SIGTERM and return the exit status."""
         self._process.terminate()
         status = self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
@@ -85,7 +85,7 @@ class Flower:
 
 @contextmanager
 def flower(url, data, *arguments, env=None):
-    """Run Flower over the Redis at `url`, its files in the folder `data`."""
+    """Run Flower for the Redis at `url`, with its files in the folder `data`."""
     options = ("--broker", url, "--data", str(data), "--port", str(free_port()), *arguments)
     with command("flower", *options, env=env, patience=LONGEST) as process:
         yield Flower(process)

@@ -1,4 +1,4 @@
-"""A real gateway: uvicorn in a thread, on a free port."""
+"""Run a real gateway: uvicorn in a thread, on a free port."""
 
 import threading
 from contextlib import contextmanager
@@ -24,11 +24,11 @@ class _Server(uvicorn.Server):
 
 
 class Gateway:
-    """What a test has of it.
+    """A running gateway.
 
     Attributes:
-        http: A client for it.
-        port: Its port.
+        http: An HTTP client with its base URL.
+        port: The port it listens on.
         app: The ASGI app.
     """
 
@@ -43,7 +43,7 @@ class Gateway:
         return self.http.get(f"/api/v1/jobs/{job_id}", params=parameters)
 
     def events(self, job_id):
-        """Return (event, data) of a job until it ends."""
+        """Return the (event, data) pairs of a job until it ends."""
         found, event = [], None
         with self.http.stream("GET", f"/api/v1/jobs/{job_id}/events") as response:
             assert response.headers["content-type"].startswith("text/event-stream")
@@ -58,7 +58,7 @@ class Gateway:
 
 @contextmanager
 def gateway(url, *, provider=None, **overrides):
-    """Run a gateway with these settings until the block ends; what runs then is cut off."""
+    """Run a gateway with these settings until the block ends. Requests that still run then are cancelled."""
     app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}), provider)
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=0)
     server = _Server(config)

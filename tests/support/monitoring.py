@@ -1,4 +1,4 @@
-"""What compose/prometheus and compose/grafana ask Prometheus for, and a Prometheus of our own to ask."""
+"""The queries in compose/prometheus and compose/grafana, and a Prometheus to run them with."""
 
 import json
 import re
@@ -24,12 +24,12 @@ VARIABLES = {"$__rate_interval": "10s", "$queue": ".*", "$instance": ".*"}
 
 
 def panels():
-    """Return the panels of the dashboard, without the rows."""
+    """Return the panels of the dashboard without its row headings."""
     return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
 
 
 def panel_queries():
-    """Return (title, query) of all panels, with values for Grafana's variables."""
+    """Return (title, query) of all panels, with Grafana's variables replaced by values."""
     queries = [(panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]]
     for name, value in VARIABLES.items():
         queries = [(title, query.replace(name, value)) for title, query in queries]
@@ -37,12 +37,12 @@ def panel_queries():
 
 
 def alerts():
-    """Return the rules."""
+    """Return the alerting rules."""
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
-def need(program):
-    """Return where a program is; without it, say how to get it and skip."""
+def require_program(program):
+    """Return the path of a program. Skip the test if it is not installed."""
     found = shutil.which(program)
     if found is None:
         pytest.skip(f"{program} is not installed; on Debian: apt-get install prometheus")
@@ -50,7 +50,7 @@ def need(program):
 
 
 class Prometheus:
-    """A running one."""
+    """A running Prometheus."""
 
     def __init__(self, port):
         self._url = f"http://127.0.0.1:{port}"
@@ -61,18 +61,18 @@ class Prometheus:
             return json.load(response)["data"]
 
     def values(self, query):
-        """Return the numbers that a query gives now; not those that are none."""
+        """Return the current values of a query, without NaN."""
         found = [float(sample["value"][1]) for sample in self.get("/api/v1/query", query=query)["result"]]
         return [value for value in found if value == value]  # noqa: PLR0124 - NaN is not
 
 
 @contextmanager
 def prometheus(folder, targets):
-    """Run Prometheus with compose/'s configuration, but that targets are named, and looked at every second.
+    """Run Prometheus with the configuration of compose/, but with static targets and a scrape interval of one second.
 
     Args:
         folder: An empty folder.
-        targets: From a job's name to the addresses of its targets.
+        targets: Maps a job's name to the addresses of its targets.
     """
     config = yaml.safe_load(CONFIG.read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
@@ -86,14 +86,14 @@ def prometheus(folder, targets):
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
     command = [
-        need("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        require_program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     running = Prometheus(port)
     try:
-        until(lambda: running.get("/api/v1/status/runtimeinfo"), why=(folder / "log").read_text)
+        wait_until(lambda: running.get("/api/v1/status/runtimeinfo"), why=(folder / "log").read_text)
         yield running
     finally:
         process.terminate()
@@ -101,12 +101,12 @@ def prometheus(folder, targets):
         print((folder / "log").read_text())  # noqa: T201 - pytest shows it if the test fails
 
 
-def until(told, *, timeout=60, why=str):
-    """Ask until the answer is true; refusals are answers too."""
+def wait_until(condition, *, timeout=60, why=str):
+    """Call `condition` until it returns something true; an OSError counts as false."""
     deadline = time.monotonic() + timeout
     while True:
         try:
-            if found := told():
+            if found := condition():
                 return found
         except OSError as error:
             found = error

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: the browser, a gateway on a free port, a worker that knows names by heart."""
+"""The page in a real Chromium: the browser, a gateway on a free port, and a stub worker that finds fixed names."""
 
 import os
 import re
@@ -28,26 +28,26 @@ NAMES = {
     "红楼梦": "CW",
     "五百元": "MONEY",
 }
-"""What the worker of these tests finds; two types are not of the usual three, one name is beyond the basic plane."""
+"""Names that the stub worker finds. Two types are not PER, LOC or ORG; one name is outside the basic plane."""
 ANY_NAME = re.compile("|".join(sorted(map(re.escape, NAMES), key=len, reverse=True)))
 PATIENCE_MS = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
-def missing(reason):
-    """Skip on a laptop; fail where CI=true."""
+def skip_or_fail(reason):
+    """Skip the test, or fail it if CI=true."""
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 def find_chromium():
-    """Return the path of a Chromium that is installed, or None."""
+    """Return the path of an installed Chromium, or None."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @contextmanager
 def chromium():
-    """Run a headless Chromium; yield Playwright's browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not everyone who runs tests has it
+    """Run a headless Chromium and yield Playwright's browser."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an optional dependency
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
@@ -58,15 +58,15 @@ def chromium():
 
 
 def found(text):
-    """Return the entities of a text as the worker of these tests finds them."""
+    """Return the entities that the stub worker finds in a text."""
     return [
         {"text": match[0], "type": NAMES[match[0]], "start": match.start(), "end": match.end(), "score": 0.9}
         for match in ANY_NAME.finditer(text)
     ]
 
 
-def by_heart(request):
-    """Answer for StubWorker: the entities of NAMES."""
+def answer_from_names(request):
+    """Return the answer to a request; a `behaviour` of StubWorker."""
     argument = request["argument"]
     if request["task"] == EXTRACT:
         return success({"entities": found(argument), "model": MODEL})
@@ -75,37 +75,37 @@ def by_heart(request):
 
 @contextmanager
 def gateway(url, *, port=None, **settings):
-    """Serve the real gateway over a Redis, on a thread; yield its address."""
+    """Run the real gateway in a thread and yield its address."""
     port = port or free_port()
     config = uvicorn.Config(
         make_app(Settings(broker_url=url, **settings)),
         port=port,
         log_level="warning",
-        timeout_graceful_shutdown=1,  # streams of events are open as long as the page is
+        timeout_graceful_shutdown=1,  # event streams stay open as long as the page
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        reach(port, thread)
+        wait_until_listening(port, thread)
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.should_exit = True
         thread.join(20)
 
 
-def reach(port, thread):
-    """Return when something listens on the port."""
+def wait_until_listening(port, thread):
+    """Wait until the gateway accepts connections."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and thread.is_alive():
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-    raise AssertionError("the gateway does not listen")
+    raise AssertionError("the gateway does not accept connections")
 
 
 def announce_worker(client, queue="hanner", **fields):
-    """Write into Redis what a worker says of itself, its lease good for a minute."""
+    """Write the status of a worker to Redis, with a lease of one minute."""
     seconds, _ = client.time()
     described = {
         "host": "test",
@@ -124,14 +124,14 @@ def announce_worker(client, queue="hanner", **fields):
     client.zadd(f"hanner:{queue}:leases", {"test": seconds * 1000 + 60_000})
 
 
-def forget_worker(client, queue="hanner"):
-    """Take back what `announce_worker` wrote: no worker runs."""
+def remove_worker(client, queue="hanner"):
+    """Remove what `announce_worker` wrote."""
     client.zrem(f"hanner:{queue}:leases", "test")
     client.delete(f"hanner:{queue}:worker:test")
 
 
-class Desk:
-    """One open page, and what a user does with it and sees."""
+class NerPage:
+    """A page object: one open page, with the actions and the view of a user."""
 
     def __init__(self, page):
         self.page = page
@@ -143,9 +143,9 @@ class Desk:
         self.card = page.locator("#card")
         self.problems = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", self._note)
+        page.on("console", self._record_error)
 
-    def _note(self, message):
+    def _record_error(self, message):
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.problems.append(message.text)
 
@@ -155,7 +155,7 @@ class Desk:
         return self
 
     def fill(self, text):
-        """Put a text in as by pasting; Playwright's own way takes seconds for hundreds of lines."""
+        """Enter a text as if it was pasted. Playwright's own method takes seconds for hundreds of lines."""
         if text.count("\n") < 20:
             self.text.fill(text)
         else:
@@ -164,7 +164,7 @@ class Desk:
             )
 
     def highlighted(self):
-        """Return what is highlighted, as (words, slot) in the text's order."""
+        """Return the highlights as (words, slot), in the order of the text."""
         return [
             tuple(pair)
             for pair in self.entities.evaluate_all(
@@ -183,7 +183,7 @@ class Desk:
         return self.page.locator(f"#filter [data-type='{kind}']")
 
     def overlay_text(self):
-        """Return the text as it is seen."""
+        """Return the displayed text."""
         return self.page.locator("#overlay").evaluate(
             "o => [...o.querySelectorAll('.chunk')].map(c => c.textContent).join('')"
         )

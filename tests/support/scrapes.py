@@ -1,4 +1,4 @@
-"""What a /metrics page says, read as Prometheus does."""
+"""Read a /metrics page as Prometheus does."""
 
 import time
 import urllib.request
@@ -8,11 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 class Scrape:
-    """One reading.
+    """One scrape of a /metrics page.
 
     Attributes:
-        text: As it was served.
-        samples: From (name, labels as sorted pairs) to value.
+        text: The page as it was served.
+        samples: Maps (name, labels as sorted pairs) to the value.
     """
 
     def __init__(self, text):
@@ -31,7 +31,7 @@ class Scrape:
         return {name for name, _ in self.samples}
 
     def table(self, prefixes):
-        """Return rows of Markdown, one for each metric of ours; histograms without the suffixes of their series."""
+        """Return one Markdown table row per metric whose name starts with a prefix; histograms without suffixes."""
         rows = []
         for family in sorted(self._families, key=lambda family: family.name):
             if family.name.startswith(prefixes) and not family.name.endswith("_created"):
@@ -42,16 +42,16 @@ class Scrape:
 
 
 def scrape(address):
-    """Read http://ADDRESS/metrics."""
+    """Scrape http://ADDRESS/metrics."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as response:
         return Scrape(response.read().decode())
 
 
-def scrape_until(address, told, timeout=20):
-    """Read until `told` is true of what is read, and return that."""
+def scrape_until(address, condition, timeout=20):
+    """Scrape until a condition holds for the scrape, and return the scrape."""
     deadline = time.monotonic() + timeout
     while True:
         found = scrape(address)
-        if told(found):
+        if condition(found):
             return found
         assert time.monotonic() < deadline, found.text

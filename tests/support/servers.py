@@ -1,4 +1,4 @@
-"""A real Redis for tests: `with redis_server() as server:`. It is hanner's own embedded server."""
+"""Run a real Redis for tests: `with redis_server() as server:`. It is hanner's own embedded server."""
 
 import os
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from hanner.errors import HannerError
 
 
 class Server:
-    """A server that can be stopped, or killed, and started again on the same port with its data."""
+    """A server that can be stopped or killed, and restarted on the same port with its data."""
 
     def __init__(self):
         self._embedded = EmbeddedServer().start()
@@ -22,8 +22,8 @@ class Server:
         self.client = redis.Redis.from_url(
             self.url,
             decode_responses=True,
-            socket_timeout=None,  # a BLPOP may take as long as it says
-            retry=Retry(ConstantBackoff(0.02), 500),  # it outlives a restart
+            socket_timeout=None,  # a BLPOP may take longer
+            retry=Retry(ConstantBackoff(0.02), 500),  # keeps working after a restart
             retry_on_error=[redis.ConnectionError],
         )
 
@@ -39,8 +39,8 @@ class Server:
         self._embedded.close()
 
 
-def need_server():
-    """Without a server to run, skip on a laptop and fail where CI=true."""
+def require_server():
+    """Skip the test if no Redis server is installed, or fail it if CI=true."""
     try:
         find_server()
     except HannerError as error:
@@ -49,11 +49,11 @@ def need_server():
 
 @contextmanager
 def redis_server(*, persistent=True):
-    """Run a server on a free port; see `need_server`.
+    """Run a server on a free port; see `require_server`.
 
-    It always writes what it is told to disk; `persistent` says that a test depends on it.
+    It always persists its data; `persistent` documents that the test depends on that.
     """
-    need_server()
+    require_server()
     server = Server()
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Spans that are kept in memory, and a collector that spans are sent to over HTTP."""
+"""A tracer provider that keeps spans in memory, and an OTLP collector over HTTP."""
 
 import gzip
 import threading
@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
-def kept():
-    """Return a provider, and where its ended spans are."""
+def in_memory_provider():
+    """Return a tracer provider and the exporter that holds its finished spans."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -20,14 +20,14 @@ def kept():
 
 
 class Collector:
-    """What was sent to it: (service, span) as OTLP's protobuf has them."""
+    """Collects (service, span) pairs, with spans as OTLP's protobuf messages."""
 
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}"
         self.spans = []
         self._changed = threading.Condition()
 
-    def take(self, body):
+    def add(self, body):
         request = ExportTraceServiceRequest.FromString(body)
         with self._changed:
             for resource in request.resource_spans:
@@ -48,7 +48,7 @@ def collector():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            taking.take(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+            running.add(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -57,11 +57,11 @@ def collector():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        taking = Collector(server.server_port)
+        running = Collector(server.server_port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield taking
+            yield running
         finally:
             server.shutdown()
             thread.join(10)

@@ -1,4 +1,4 @@
-"""A worker that is no worker: a thread that pops hanner's queue and writes results as Celery does, with plain redis."""
+"""A stub worker: a thread that pops messages from hanner's queue and stores results as Celery does, with redis-py."""
 
 import base64
 import json
@@ -11,20 +11,21 @@ MODEL = "stub@00000000"
 
 
 class StubWorker:
-    """Finds 马云 in texts. Holds its answers back while `held`; answers otherwise when `behaviour` says so.
+    """Finds 马云 in texts. `hold` delays its answers and `behaviour` replaces them.
 
     Attributes:
-        requests: What has been taken from the queue: list, id, task, argument, headers, routing_key.
-        behaviour: From a request to a meta (a dict), bytes to be stored as they are, or None for the usual answer.
+        requests: The received requests: list, id, task, argument, headers, routing_key.
+        behaviour: Takes a request and returns a result document (a dict), bytes to store unchanged, or None for the
+            default answer.
     """
 
     def __init__(self, url, queue="hanner"):
-        self._client = redis.Redis.from_url(url, client_name="stub", socket_timeout=None)  # BRPOP waits
+        self._client = redis.Redis.from_url(url, client_name="stub", socket_timeout=None)  # BRPOP blocks
         self._queue = queue
         self._stop = f"{queue}-stop"
         self._changed = threading.Condition()
-        self._held = deque()
-        self._holding = False
+        self._delayed = deque()
+        self._delaying = False
         self.requests = []
         self.behaviour = lambda request: None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -39,19 +40,19 @@ class StubWorker:
             self._thread.join(10)
 
     def hold(self):
-        """Answer no more until `release`."""
+        """Delay all answers until `release`."""
         with self._changed:
-            self._holding = True
+            self._delaying = True
 
     def release(self):
-        """Answer what was held back, and everything that comes."""
+        """Send the delayed answers, and answer at once from now on."""
         with self._changed:
-            self._holding = False
-            while self._held:
-                self._answer(self._held.popleft())
+            self._delaying = False
+            while self._delayed:
+                self._answer(self._delayed.popleft())
 
     def wait_for(self, count, timeout=10):
-        """Return the requests when there are at least so many."""
+        """Wait until at least `count` requests were received, and return them."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, timeout), self.requests
             return list(self.requests)
@@ -64,8 +65,8 @@ class StubWorker:
             with self._changed:
                 request = decoded(message) | {"list": queue.decode()}
                 self.requests.append(request)
-                if self._holding:
-                    self._held.append(request)
+                if self._delaying:
+                    self._delayed.append(request)
                 else:
                     self._answer(request)
                 self._changed.notify_all()
@@ -76,7 +77,7 @@ class StubWorker:
 
 
 def decoded(message):
-    """Return what matters of a message of Celery's, protocol 2."""
+    """Return the parts of a Celery message (protocol 2) that tests check."""
     message = json.loads(message)
     (argument,), kwargs, embed = json.loads(base64.b64decode(message["body"]))
     assert kwargs == {}
@@ -92,7 +93,7 @@ def decoded(message):
 
 
 def usual(argument):
-    """Return the result for a text or for a list of texts."""
+    """Return the default result for a text or a list of texts."""
     if isinstance(argument, str):
         return {"entities": people(argument), "model": MODEL}
     return {"documents": [{"entities": people(text)} for text in argument], "model": MODEL}

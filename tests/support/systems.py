@@ -1,11 +1,11 @@
-"""Queue workers that run the same task: hanner's own, and those it is compared with."""
+"""Queue workers that run the same task: hanner's, plain Celery's and celery-batches'."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 BATCHES_PYTHON = Path(__file__).parents[2] / ".venv-batches" / "bin" / "python"
-"""celery-batches needs a Celery older than hanner's: `make .venv-batches/bin/celery` makes its environment."""
+"""celery-batches needs an older Celery than hanner: `make .venv-batches/bin/celery` creates its environment."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class System:
     """A queue worker under test.
 
     Attributes:
-        name: what tables call it.
-        app: the module of its Celery app.
-        imports: modules that it imports before the app, to be there sooner.
-        python: the Python that runs it.
+        name: Its name in tables.
+        app: The module of its Celery app.
+        imports: Modules to import before the app, so that it starts faster.
+        python: The Python interpreter that runs it.
     """
 
     name: str
@@ -26,7 +26,7 @@ class System:
 
 
 def hanner(app):
-    """Return hanner's worker, with the model that a module of the tests gives it."""
+    """Return hanner's worker with the app in this module of the tests."""
     return System("hanner", app, ("hanner_worker.app", "hanner_worker.batching.strategy"))
 
 

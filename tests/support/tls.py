@@ -1,4 +1,4 @@
-"""A Redis that speaks TLS: a server that can, where one is installed, else one behind what ends TLS for it."""
+"""Run a Redis with TLS: a server that supports it if one is installed, else a plain server behind a TLS proxy."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ PASSWORD = "hush"
 
 @dataclass(frozen=True)
 class TlsServer:
-    """Where it is, and the certificate that vouches for it, which is its own."""
+    """Address and self-signed certificate of a running server."""
 
     port: int
     certificate: Path
@@ -33,12 +33,12 @@ class TlsServer:
 
     @property
     def bare_url(self):
-        """Without a word on who is trusted: then the system's authorities are, who do not know this server."""
+        """The URL without a CA file: the system's authorities are used, which did not sign the certificate."""
         return f"rediss://:{self.password}@127.0.0.1:{self.port}/0"
 
 
 def make_certificate(folder):
-    """Write cert.pem and key.pem for 127.0.0.1."""
+    """Write cert.pem and key.pem for 127.0.0.1 and return their paths."""
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=redis"
     names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
@@ -48,22 +48,22 @@ def make_certificate(folder):
 
 @contextlib.contextmanager
 def tls_server(folder):
-    """Run it. HANNER_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
+    """Run a server. HANNER_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
     certificate, key = make_certificate(folder)
-    wanted = os.environ.get("HANNER_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
-    if wanted:
-        with _native(wanted, folder, certificate, key) as server:
+    program = os.environ.get("HANNER_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+    if program:
+        with _native(program, folder, certificate, key) as server:
             if server is not None:
                 yield server
                 return
-    with redis_server() as plain, _Terminator(plain.port, certificate, key) as terminator:
+    with redis_server() as plain, _TlsProxy(plain.port, certificate, key) as proxy:
         plain.client.config_set("requirepass", PASSWORD)
-        yield TlsServer(terminator.port, certificate, PASSWORD)
+        yield TlsServer(proxy.port, certificate, PASSWORD)
 
 
 @contextlib.contextmanager
 def _native(program, folder, certificate, key):
-    """Run a server with TLS alone; yield None if it was built without."""
+    """Run a server with TLS only. Yield None if it was built without TLS."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -85,8 +85,8 @@ def _native(program, folder, certificate, key):
         processes.stop(process, timeout=10)
 
 
-class _Terminator:
-    """Ends TLS in front of a port, one thread per connection."""
+class _TlsProxy:
+    """Terminates TLS in front of a port, with one thread per connection."""
 
     def __init__(self, port, certificate, key):
         self._upstream = port
@@ -126,14 +126,14 @@ class _Terminator:
                 self._open.discard(one)
                 self._open.add(near)
                 with socket.create_connection(("127.0.0.1", self._upstream)) as far:
-                    _pass_on(near, far)
+                    _forward(near, far)
                 self._open.discard(near)
-        except OSError:  # whoever called did not like the certificate, or hung up
+        except OSError:  # the client rejected the certificate or disconnected
             self._open.discard(one)
             one.close()
 
 
-def _pass_on(near, far):
+def _forward(near, far):
     while True:
         if not near.pending():
             readable, _, _ = select.select([near, far], [], [])

@@ -1,4 +1,4 @@
-"""The real `celery … worker` as a subprocess, and a foreign Celery app that talks to it without hanner's client."""
+"""Run the real `celery … worker` as a subprocess, and use it from a Celery app without hanner's client."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from celery import Celery
 
 TESTS = Path(__file__).parents[1]
 SHORT_LEASE = {"HANNER_LEASE": "1"}
-"""Environment of a worker whose silence is noticed soon."""
+"""Environment of a worker whose lease expires quickly."""
 
 
 class Worker:
-    """A running worker; its output is read all the time and can be waited on."""
+    """A running worker. A thread reads its output, so that tests can wait for a line."""
 
     command = ()
-    """What starts it; Celery with the app when empty."""
+    """The command that starts it; empty: Celery with the app."""
 
-    def __init__(self, url, *options, app="support.fake_worker", env=None):
+    def __init__(self, url, *options, app="support.scripted_worker", env=None):
         self.lines = []
         self._changed = threading.Condition()
         environment = {
@@ -57,15 +57,15 @@ class Worker:
         return "\n".join(self.lines)
 
     def wait_for(self, what, timeout=30, times=1):
-        def said():
+        def seen():
             return sum(what in line for line in self.lines) >= times or "<end>" in self.lines
 
         with self._changed:
-            assert self._changed.wait_for(said, timeout), f"no {what!r} in:\n{self.output}"
+            assert self._changed.wait_for(seen, timeout), f"no {what!r} in:\n{self.output}"
             assert sum(what in line for line in self.lines) >= times, f"ended without {what!r}:\n{self.output}"
 
     def stop(self, timeout=30):
-        """Warm shutdown; return the exit status."""
+        """Shut down warmly and return the exit status."""
         self.process.terminate()
         return self.wait(timeout)
 
@@ -87,7 +87,7 @@ class Worker:
 
 @contextmanager
 def worker(url, *options, ready=True, **kwargs):
-    """Run a worker until it is ready, and kill it at the end if the test did not stop it."""
+    """Start a worker and wait until it is ready; kill it at the end unless the test stopped it."""
     running = Worker(url, *options, **kwargs)
     try:
         if ready:
@@ -100,7 +100,7 @@ def worker(url, *options, ready=True, **kwargs):
 
 @contextmanager
 def foreign_app(url):
-    """Yield a Celery app as anyone would write it, knowing of hanner nothing but names."""
+    """Yield a plain Celery app that knows only the names of hanner's tasks and queue."""
     app = Celery("foreign", broker=url, backend=url, set_as_current=False)
     app.conf.update(task_routes={"*": {"queue": "hanner"}}, result_expires=600)
     try:
@@ -108,23 +108,23 @@ def foreign_app(url):
     finally:
         consumer = app.backend.result_consumer
         consumer.stop()
-        consumer._pubsub = None  # results outlive the server, and would look for it when they are collected
+        consumer._pubsub = None  # results would connect to the stopped server when they are collected
         app.backend.client.close()
         app.close()
 
 
 class Events:
-    """Collects the worker's events on a thread."""
+    """Collects the worker's events in a thread."""
 
     def __init__(self, app):
         self.seen = []
         self._changed = threading.Condition()
         self._connection = app.connection_for_read()
-        self._receiver = app.events.Receiver(self._connection, handlers={"*": self._take})
+        self._receiver = app.events.Receiver(self._connection, handlers={"*": self._add})
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def _take(self, event):
+    def _add(self, event):
         with self._changed:
             self.seen.append(event)
             self._changed.notify_all()
@@ -152,7 +152,7 @@ class Events:
         return [event["type"] for event in self.seen if event.get("uuid") == task_id]
 
     def wait_for(self, condition, timeout=15):
-        """Wait until a condition holds, and return what it gave."""
+        """Wait until a condition holds, and return its value."""
         with self._changed:
             found = self._changed.wait_for(lambda: condition(self), timeout)
             assert found, [(e["type"], e.get("uuid")) for e in self.seen]
@@ -160,7 +160,7 @@ class Events:
 
 
 def runs(client):
-    """Lengths of the texts of every run of the model so far."""
+    """Return the text lengths of each run of the model so far."""
     return [json.loads(run) for run in client.lrange("runs", 0, -1)]
 
 
@@ -170,5 +170,5 @@ def unacked(client):
 
 
 def found(result):
-    """Wait for a result and return how many entities it has."""
+    """Wait for a result and return its number of entities."""
     return len(result.get(timeout=30)["entities"])

@@ -5,7 +5,7 @@ import os
 from benchmarks.queues import noop
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
-from support.pretended import Recogniser
+from support.fakes.recogniser import FakeRecogniser
 
-app = make_worker_app(Settings.from_env(), load=lambda settings: Recogniser("noop", noop.run))
+app = make_worker_app(Settings.from_env(), load=lambda settings: FakeRecogniser("noop", noop.run))
 app.conf.worker_send_task_events = os.environ["BENCH_EVENTS"] == "1"

@@ -1,5 +1,5 @@
-"""What hanner is compared with: the same task, the same pretended model, no line of hanner's.
+"""Workers that hanner is compared with: the same task and the same fake model, without hanner's code.
 
-The variable STOCK_MODEL names the model: a module with `run(texts)`, which returns every text's entities, and
-`ready()`, which is called when the worker consumes.
+The variable STOCK_MODEL names the model: a module with `run(texts)`, which returns the entities of each text, and
+`ready()`, which is called when the worker starts to consume.
 """

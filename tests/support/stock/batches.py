@@ -1,4 +1,4 @@
-"""celery-batches with late acknowledgement, as its documentation has it: `celery -A support.stock.batches worker`."""
+"""celery-batches with late acknowledgement, as in its documentation: `celery -A support.stock.batches worker`."""
 
 import os
 
@@ -9,7 +9,7 @@ from support.stock import model
 
 url = os.environ["HANNER_BROKER_URL"]
 app = Celery("batches", broker=url, backend=url)
-# It must be allowed to hold more than a batch; hanner's worker fetches four per process.
+# It has to prefetch more than one batch. hanner's worker fetches four per process.
 app.conf.update(task_default_queue="hanner", task_acks_late=True, worker_prefetch_multiplier=128)
 
 

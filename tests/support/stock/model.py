@@ -1,4 +1,4 @@
-"""The pretended model of a stock worker."""
+"""The fake model of a stock worker."""
 
 import importlib
 import os

@@ -9,7 +9,7 @@ import pytest
 from hanner import Document
 from hanner.cli.formats import FormatName, Record, brat, default_format, line_format
 from hanner.cli.formats.conll import bio
-from support.records import EMOJI, PEOPLE, SHARP, entity, records
+from support.sample_records import EMOJI, PEOPLE, SHARP, entity, records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
 

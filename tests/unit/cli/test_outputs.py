@@ -11,7 +11,7 @@ from hanner.cli.errors import UsageError
 from hanner.cli.formats import FormatName, line_format
 from hanner.cli.io import outputs
 from hanner.cli.io.outputs import BratFolder, DocBinFile, LineFile
-from support.records import records
+from support.sample_records import records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
 

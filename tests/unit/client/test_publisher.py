@@ -24,12 +24,12 @@ from hanner.transport.publisher import (
     Publisher,
     QueueLimitError,
 )
-from support.pretended_redis import PretendedRedis
+from support.fakes.redis import FakeRedis
 
 
 @pytest.fixture
 def redis():
-    return PretendedRedis()
+    return FakeRedis()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.execution.batch import RequestResult
 from hanner_worker.observability.hooks import BatchRecord
 from hanner_worker.observability.tracing import TracingObserver
-from support.spans import kept
+from support.spans import in_memory_provider
 
 SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-11111111111111111111111111111111-2222222222222222-01"
@@ -28,7 +28,7 @@ def request(name, traceparent=None, **headers):
 
 
 def spans_of(*requests, results=None, **more):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     results = results or [RequestResult(Outcome.OK)] * len(requests)
     results = () if more.get("loss") else results
     record = BatchRecord(7, requests, 1000.0, [0.25] * len(requests), 0.5, results, **more)
@@ -105,7 +105,7 @@ def headers_sent():
 
 def test_current_trace_context_is_sent_in_the_message():
     assert "traceparent" not in headers_sent()
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with provider.get_tracer("test").start_as_current_span("call") as span:
         sent = headers_sent()["traceparent"]
     assert ids(sent) == (span.context.trace_id, span.context.span_id)
@@ -133,7 +133,7 @@ def test_traces_need_a_named_collector():
 
 
 def test_spans_are_created_only_between_start_and_stop():
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     observer = TracingObserver("mine", "m@00000000", lambda: provider)
     record = BatchRecord(1, [request("a", SENT)], 1000.0, [0.1], 0.5, [RequestResult(Outcome.OK)])
     observer.on_batch(record)  # ignored before the start

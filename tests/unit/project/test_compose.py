@@ -1,4 +1,4 @@
-"""The files of the stack that need no engine to be judged: passwords, settings, pins."""
+"""Passwords, settings and pins of the stack: the parts that can be tested without a Docker engine."""
 
 import hashlib
 import importlib.util
@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "compose"
 PINS = COMPOSE / "requirements"
 FOLDERS = ("redis", "worker", "gateway", "flower", "app", "grafana")
-ELSEWHERE = {"broker_url", "metrics_host", "metrics_port", "flower_password_file"}
-"""Settings that the stack itself sets."""
+FIXED = {"broker_url", "metrics_host", "metrics_port", "flower_password_file"}
+"""Settings that compose.yaml sets itself."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_each_service_has_a_password_that_redis_knows_by_its_digest(make, root):
+def test_redis_knows_the_password_of_each_service_as_a_digest(make, root):
     make(root, {})
     users = (root / "redis" / "users.acl").read_text()
     assert users.startswith("user default off ")
@@ -53,7 +53,7 @@ def test_each_service_has_a_password_that_redis_knows_by_its_digest(make, root):
     assert len(passwords) == 4
 
 
-def test_passwords_are_kept_and_the_list_of_users_is_written_anew(make, root):
+def test_second_run_keeps_passwords_and_rewrites_the_user_list(make, root):
     make(root, {})
     before = {path: path.read_text() for path in root.rglob("*") if path.is_file()}
     (root / "redis" / "users.acl").chmod(0o640)
@@ -62,23 +62,23 @@ def test_passwords_are_kept_and_the_list_of_users_is_written_anew(make, root):
     assert {path: path.read_text() for path in root.rglob("*") if path.is_file()} == before
 
 
-def test_a_password_of_ones_own(make, root):
+def test_passwords_can_be_set_by_variables(make, root):
     make(root, {})
     make(root, {"FLOWER_PASSWORD": "mine", "GRAFANA_PASSWORD": "too"})
     assert (root / "flower" / "password").read_text() == "mine\n"
     assert (root / "grafana" / "admin-password").read_text() == "too\n"
 
 
-def test_only_owner_and_group_may_read(make, root):
+def test_only_owner_and_group_can_read_secrets(make, root):
     make(root, {})
     modes = {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_file()}
     assert modes == {0o440}
 
 
-def test_every_setting_can_be_set_for_the_stack():
+def test_stack_has_every_setting():
     compose = (COMPOSE / "compose.yaml").read_text()
     example = (COMPOSE / ".env.example").read_text()
-    for name in Settings.model_fields.keys() - ELSEWHERE:
+    for name in Settings.model_fields.keys() - FIXED:
         assert f"{variable(name)}: ${{{variable(name)}:-}}" in compose, f"add {variable(name)} to compose.yaml"
         assert f"#{variable(name)}=" in example, f"add {variable(name)} to .env.example"
 
@@ -99,7 +99,7 @@ def test_every_service_is_locked_down():
             assert service["stop_grace_period"], name
 
 
-def test_every_image_has_a_tag_that_says_which():
+def test_every_image_has_a_version_tag():
     text = (COMPOSE / "compose.yaml").read_text() + (COMPOSE / "Dockerfile").read_text()
     images = re.findall(r"(?:image: \$\{\w+:-|ARG PYTHON_IMAGE=)([^}\n]+)", text)
     assert len(images) >= 7
@@ -108,14 +108,14 @@ def test_every_image_has_a_tag_that_says_which():
 
 
 def pinned(path):
-    """Return version and hashes of each package that a file pins."""
+    """Return version and hashes of each pinned package."""
     text = path.read_text().replace("\\\n", " ")
     rows = [line.split() for line in text.splitlines() if line and line[0] not in " #"]
     return {row[0].partition("==")[0]: (row[0].partition("==")[2], frozenset(row[1:])) for row in rows}
 
 
 @pytest.mark.parametrize("name", ["worker", "gateway", "flower", "models"])
-def test_what_an_image_installs_is_pinned_as_the_lock_says(name):
+def test_pins_of_an_image_match_the_lock(name):
     lock, pins = pinned(ROOT / "requirements.lock"), pinned(PINS / f"{name}.txt")
     assert pins.items() <= lock.items()
     assert all(version and hashes for version, hashes in pins.values())
@@ -128,6 +128,6 @@ def test_what_an_image_installs_is_pinned_as_the_lock_says(name):
         assert wanted.specifier.contains(version), f"{line}: run make lock"
 
 
-def test_pins_name_no_place_to_get_them_from():
+def test_pins_contain_no_package_index():
     for path in [ROOT / "requirements.lock", *PINS.glob("*.txt")]:
         assert not re.search(r"://|--(extra-)?index-url|--find-links", path.read_text()), path

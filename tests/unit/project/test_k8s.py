@@ -1,4 +1,4 @@
-"""The manifests in compose/k8s: valid, hardened, and about the same lists and endpoints as the code."""
+"""The manifests in compose/k8s are valid, hardened, and use the lists and endpoints of the code."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ DOCUMENTS = [
     for document in yaml.safe_load_all((FOLDER / name).read_text("utf-8"))
 ]
 FOREIGN = {"ScaledObject", "TriggerAuthentication"}
-"""Kinds of KEDA's, of which the schemas of Kubernetes know nothing."""
+"""Kinds of KEDA, which Kubernetes' schemas do not contain."""
 TRIGGERS = {
     "redis": (
         {"listName", "listLength", "activationListLength", "databaseIndex", "enableTLS"},
@@ -32,7 +32,7 @@ TRIGGERS = {
         {"url", "valueLocation", "targetValue"},
     ),
 }
-"""Of the fields that KEDA's documentation has for a trigger: those used here, and those it needs."""
+"""Fields of KEDA's triggers: those used here, and those required."""
 
 
 def one(kind, name):
@@ -46,7 +46,7 @@ def container(name):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: f"{d['kind']}-{d['metadata']['name']}")
-def test_each_document_is_what_kubernetes_takes(document):
+def test_document_is_valid(document):
     if document["kind"] in FOREIGN:
         assert document["apiVersion"] == "keda.sh/v1alpha1"
     else:
@@ -54,7 +54,7 @@ def test_each_document_is_what_kubernetes_takes(document):
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
-def test_kustomize_puts_them_together():
+def test_kustomize_renders_all_documents():
     command = ["kubectl", "kustomize", str(FOLDER)]
     rendered = list(yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     assert len(rendered) == len(DOCUMENTS) + 1  # the settings
@@ -62,7 +62,7 @@ def test_kustomize_puts_them_together():
 
 
 @pytest.mark.parametrize("name", ["hanner-worker", "hanner-gateway"])
-def test_containers_can_do_no_more_than_they_must(name):
+def test_containers_are_hardened(name):
     pod, has = one("Deployment", name)["spec"]["template"]["spec"], container(name)
     assert pod["securityContext"]["runAsNonRoot"]
     assert not pod["automountServiceAccountToken"]
@@ -77,7 +77,7 @@ def test_containers_can_do_no_more_than_they_must(name):
     assert one("PodDisruptionBudget", name)["spec"]["selector"] == one("Deployment", name)["spec"]["selector"]
 
 
-def test_secrets_stand_in_no_file():
+def test_no_manifest_contains_a_secret():
     assert not [document for document in DOCUMENTS if document["kind"] == "Secret"]
     for name in ("hanner-worker", "hanner-gateway"):
         secret = {e["name"] for e in container(name)["env"] if "secretKeyRef" in e.get("valueFrom", {})}
@@ -85,43 +85,43 @@ def test_secrets_stand_in_no_file():
         assert all("value" not in e for e in container(name)["env"] if e["name"] in secret)
 
 
-def test_the_settings_are_ours():
+def test_settings_exist():
     (generated,) = KUSTOMIZATION["configMapGenerator"]
     names = {literal.partition("=")[0] for literal in generated["literals"]}
     assert names <= {variable(name) for name in Settings.model_fields}
 
 
-def test_triggers_have_the_fields_that_keda_knows():
+def test_triggers_use_fields_that_keda_knows():
     for trigger in one("ScaledObject", "hanner-worker")["spec"]["triggers"]:
         known, needed = TRIGGERS[trigger["type"]]
         assert needed <= trigger["metadata"].keys() <= known
-        assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA takes strings alone
+        assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA accepts strings only
 
 
-def test_triggers_see_both_lists_and_what_is_in_flight():
+def test_triggers_measure_both_lists_and_unacknowledged_requests():
     spec = one("ScaledObject", "hanner-worker")["spec"]
     by_name = {trigger["name"]: trigger for trigger in spec["triggers"]}
     keys = QueueKeys("hanner")
     assert by_name["interactive"]["metadata"]["listName"] == keys.queue
     assert by_name["bulk"]["metadata"]["listName"] == keys.bulk
-    told = by_name["in-flight"]["metadata"]
+    metadata = by_name["in-flight"]["metadata"]
     path = "/api/v1/status"
-    assert told["url"].endswith(path)
+    assert metadata["url"].endswith(path)
     document = json.loads(OPENAPI.read_text("utf-8"))
     answer = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     assert answer == "#/components/schemas/Status"
-    place = document["components"]["schemas"]["Status"]
-    for name in told["valueLocation"].split("."):
-        place = place["properties"][name]
-        place = document["components"]["schemas"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
-    assert place["type"] == "integer"
+    node = document["components"]["schemas"]["Status"]
+    for name in metadata["valueLocation"].split("."):
+        node = node["properties"][name]
+        node = document["components"]["schemas"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    assert node["type"] == "integer"
     assert spec["scaleTargetRef"]["name"] == "hanner-worker"
-    assert "replicas" not in one("Deployment", "hanner-worker")["spec"]  # or each `apply` would undo what KEDA set
+    assert "replicas" not in one("Deployment", "hanner-worker")["spec"]  # `apply` would reset KEDA's number
     secret = one("TriggerAuthentication", "hanner-redis")["spec"]["secretTargetRef"]
     assert {each["parameter"] for each in secret} == {"address", "username", "password"}
 
 
-def test_the_service_and_the_policies_lead_to_pods_that_are_there():
+def test_service_and_policies_select_existing_pods():
     labels = [
         one("Deployment", n)["spec"]["template"]["metadata"]["labels"] for n in ("hanner-worker", "hanner-gateway")
     ]

@@ -2,7 +2,7 @@
 
 The graph has inputs `input_ids` and `attention_mask`, both int64 [rows, length], and output `logits`, float32
 [rows, length, labels]. A session has no threads of its own, so it still works after a fork, and forked processes share
-its weights. docs/engine.md has the measurements behind each option.
+its weights. docs/explanation/engine.md has the measurements behind each option.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from hanner_worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "hanner-cache-"
+PREFIX = "hanner:cache:"
 FORMAT = "1"
 """Increase it when the same model finds other entities in the same text than before."""
 

@@ -1,4 +1,4 @@
-"""What all pretended models have in common: they have what the worker asks of a recogniser, and count as one does."""
+"""A fake model: it has the attributes that the worker reads from a recogniser, and returns what a function finds."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -7,18 +7,20 @@ from hanner.contract import Entity
 
 
 @dataclass(frozen=True)
-class Stats:
+class FakeRunStats:
+    """The part of RunStats that the worker reads."""
+
     windows: int
     tokens: int
     padded_tokens: int
 
 
-class Recogniser:
-    """A recogniser that finds what a function says.
+class FakeRecogniser:
+    """A recogniser without a model.
 
     Args:
-        name: Its name; its id is NAME@00000000.
-        find: From texts to one list per text, of entities or of their fields.
+        name: The model's name; its id is NAME@00000000.
+        find: Takes texts and returns one list per text, of the fields of its entities.
     """
 
     batch_texts, batch_tokens = 32, 2048
@@ -34,4 +36,4 @@ class Recogniser:
 
     def run(self, texts):
         found = [[Entity(**fields) for fields in entities] for entities in self._find(texts)]
-        return found, Stats(len(texts), sum(map(len, texts)), max(map(len, texts)) * len(texts))
+        return found, FakeRunStats(len(texts), sum(map(len, texts)), max(map(len, texts)) * len(texts))

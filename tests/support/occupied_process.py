@@ -1,11 +1,11 @@
-"""Holds the only process of a worker busy, so that what a test sends meanwhile leaves as one batch."""
+"""Occupies the only pool process of a worker, so that the texts sent meanwhile run as one batch."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
-def gate(app, server, events, name="gate"):
-    """Occupy a process, and let it go in the end. Yields a function that sends and waits until all is received."""
+def occupied_process(app, server, events, name="gate"):
+    """Occupy the process until the block ends. Yield a function that sends texts and waits until all are received."""
     blocker = app.send_task("hanner.extract", [f"!wait:{name}"])
     assert server.client.blpop(["waiting"], timeout=30)
 

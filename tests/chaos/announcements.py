@@ -1,4 +1,4 @@
-"""Counts how often each result is announced: once is right."""
+"""Counts how often each result is announced. Exactly once is correct."""
 
 import contextlib
 import json
@@ -10,17 +10,21 @@ import redis
 PREFIX = "celery-task-meta-"
 
 
-class Observer:
-    """Listens to all announcements of results on a thread; what passes while Redis is away it does not hear.
+class AnnouncementCounter:
+    """Subscribes to all results in a thread. It misses what is published while it is disconnected.
 
-    `port` says where the server is now.
+    Args:
+        port: Returns the server's current port.
+
+    Attributes:
+        counts: Number of announcements per task id.
     """
 
     def __init__(self, port):
         self._port = port
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.announced = Counter()
+        self.counts = Counter()
 
     def __enter__(self):
         self._thread.start()
@@ -43,4 +47,4 @@ class Observer:
             if message and message["type"] == "pmessage":
                 task_id = message["channel"].decode().removeprefix(PREFIX)
                 if json.loads(message["data"])["status"] in ("SUCCESS", "FAILURE", "REVOKED"):
-                    self.announced[task_id] += 1
+                    self.counts[task_id] += 1

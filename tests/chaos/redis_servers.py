@@ -1,4 +1,4 @@
-"""A Redis to be broken: killed, frozen, cut off from its disk, with its clock turned."""
+"""Redis servers that a plan can break: kill, freeze, cut off from the disk, or give a wrong clock."""
 
 import contextlib
 import os
@@ -16,13 +16,15 @@ from hanner.cli.local_redis import find_server
 from hanner.utils import processes
 from support.ports import free_port
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
+LIBFAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+"""On Debian: apt-get install libfaketime. None: not installed."""
 
 
 class RedisProcess:
-    """A server with append-only persistence on a free port; `options` are of redis.conf.
+    """A server with append-only persistence on a free port. `options` are settings of redis.conf.
 
-    SIGXFSZ is ignored, so that a limit on file size is to the server what a full disk is.
+    The server ignores SIGXFSZ, so that a limit on file size looks like a full disk.
     """
 
     def __init__(self, folder, *, port=None, env=None, sentinel=False, **options):
@@ -38,14 +40,14 @@ class RedisProcess:
         self.client = redis.Redis(
             port=self.port,
             decode_responses=True,
-            encoding_errors="replace",  # fuzzed messages are no text
+            encoding_errors="replace",  # fuzzed messages may not be valid UTF-8
             socket_timeout=60,
             retry=Retry(ConstantBackoff(0.02), 1500),
             retry_on_error=[redis.ConnectionError, redis.exceptions.BusyLoadingError],
         )
 
     def start(self, *, wait=True, **options):
-        """Start it, or start it again with its data; `wait` until it answers and is not loading."""
+        """Start or restart the server; `wait` until it answers and has loaded its data."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "daemonize": "no"}
         settings |= {} if self._sentinel else self._options
         settings |= {name.replace("_", "-"): value for name, value in options.items()}
@@ -59,7 +61,7 @@ class RedisProcess:
         return self
 
     def wait(self):
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         with contextlib.closing(redis.Redis(port=self.port, socket_timeout=1.0)) as client:
             while time.monotonic() < until:
                 with contextlib.suppress(redis.RedisError):
@@ -68,16 +70,16 @@ class RedisProcess:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(0.02)
                     break
-        raise RuntimeError(f"no server: {processes.last_lines(self.folder / 'server.log')}")
+        raise RuntimeError(f"the server did not start: {processes.last_lines(self.folder / 'server.log')}")
 
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def terminate(self):
-        """End it as `systemctl stop` does: all is written."""
+        """Stop the server as `systemctl stop` does: it writes its data first."""
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -85,13 +87,13 @@ class RedisProcess:
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
 
-    def limit_files(self, bytes_):
-        """Let no file grow beyond so many bytes: the disk is full. -1 lifts the limit."""
+    def limit_file_size(self, bytes_):
+        """Simulate a full disk: no file can grow beyond this size. -1 removes the limit."""
         _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (bytes_, hard))
 
-    def log(self):
-        """Return the append-only file that is being written."""
+    def append_only_file(self):
+        """Return the path of the append-only file that is being written."""
         files = sorted((self.folder / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
         return files[-1]
 
@@ -100,4 +102,26 @@ class RedisProcess:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.thaw()
-            processes.stop(self.process, timeout=PATIENCE)
+            processes.stop(self.process, timeout=TIMEOUT)
+
+
+class ShiftedClockRedis(RedisProcess):
+    """A RedisProcess whose wall clock can be shifted, if libfaketime is installed."""
+
+    def __init__(self, folder):
+        self._clock = Path(folder) / "clock"
+        super().__init__(folder, env=self._environment() if LIBFAKETIME else {})
+        self.shift_clock(0)
+
+    def _environment(self):
+        return {
+            "LD_PRELOAD": str(LIBFAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_RESET": "1",
+        }
+
+    def shift_clock(self, seconds):
+        """Set the difference between the server's clock and the real time."""
+        self._clock.write_text(f"{seconds:+d}", "ascii")

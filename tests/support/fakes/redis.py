@@ -1,10 +1,20 @@
-"""A list in memory behind a connection like redis-py's, which fails when told to and waits when told to."""
+"""A fake Redis that holds one list in memory, behind redis-py's connection interface. It fails or blocks on demand."""
 
 import threading
 
 
-class PretendedRedis:
-    """Makes connections to a list. `replies` has what happens next: an error, or None to work."""
+class FakeRedis:
+    """Creates connections to one list.
+
+    Attributes:
+        queue: The list.
+        commands: Names of the commands received so far.
+        opened: Number of connections opened so far.
+        replies: For each of the next commands: an error to raise, or None to execute the command.
+        refused: For each of the next connections: an error to raise, or None to accept it.
+        gate: Commands wait until it is set; it is set at first.
+        entered: Set when a command arrives.
+    """
 
     def __init__(self):
         self.queue = []
@@ -17,10 +27,10 @@ class PretendedRedis:
         self.entered = threading.Event()
 
     def connect(self):
-        return PretendedConnection(self)
+        return FakeConnection(self)
 
 
-class PretendedConnection:
+class FakeConnection:
     def __init__(self, redis):
         self._redis = redis
         self._open = False
@@ -50,6 +60,6 @@ class PretendedConnection:
             redis.queue += arguments[1:]
             return len(redis.queue)
         _, _, _, limit, *messages = arguments
-        taken = max(0, min(len(messages), limit - len(redis.queue)))
-        redis.queue += messages[:taken]
-        return [taken, len(redis.queue)]
+        accepted = max(0, min(len(messages), limit - len(redis.queue)))
+        redis.queue += messages[:accepted]
+        return [accepted, len(redis.queue)]

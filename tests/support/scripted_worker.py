@@ -1,8 +1,8 @@
-"""The real worker with a pretended model: `celery -A support.fake_worker worker`. What texts say decides what happens.
+"""The real worker with a fake model that obeys commands in the texts: `celery -A support.scripted_worker worker`.
 
-`马云` is found as PER wherever it stands. `!raise` fails the model, `!die` kills the process, `!die-once:NAME` only the
-first time, `!die-until:NAME` until there is a key NAME, `!wait:NAME` blocks until something is pushed to the list
-NAME. Each run is noted in the list `runs`, and its process in `runners`.
+The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
+only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
+to the list NAME. Each run is appended to the list `runs`, and the id of its process to `runners`.
 """
 
 import json
@@ -15,21 +15,21 @@ from redis.retry import Retry
 
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
-from support.pretended import Recogniser
+from support.fakes.recogniser import FakeRecogniser
 
 
-class FakeRecogniser(Recogniser):
+class ScriptedRecogniser(FakeRecogniser):
     def __init__(self, url):
-        super().__init__("fake", self._obeying)
+        super().__init__("fake", self._find_entities)
         self._url = url
 
-    def _obeying(self, texts):
-        if not self._url.startswith("sentinel:"):  # a moving master is the test then, and nothing is noted
-            self._note(texts)
+    def _find_entities(self, texts):
+        if not self._url.startswith("sentinel:"):  # those tests move the master, and read no records
+            self._execute(texts)
         return map(find, texts)
 
-    def _note(self, texts):
-        # A model does not care whether Redis is there, so this one waits for it.
+    def _execute(self, texts):
+        # A real model works without Redis, so this one retries until Redis is reachable.
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
         with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
             with client.pipeline() as pipe:
@@ -37,9 +37,9 @@ class FakeRecogniser(Recogniser):
                 pipe.rpush("runners", os.getpid())
                 pipe.execute()
             for text in texts:
-                self._obey(text, client)
+                self._execute_command(text, client)
 
-    def _obey(self, text, client):
+    def _execute_command(self, text, client):
         command, _, name = text.partition(":")
         if command == "!raise":
             raise ValueError(text)
@@ -58,7 +58,7 @@ def find(text):
 
 
 def make(settings):
-    app = make_worker_app(settings, load=lambda settings: FakeRecogniser(settings.broker_url))
+    app = make_worker_app(settings, load=lambda settings: ScriptedRecogniser(settings.broker_url))
     options = json.loads(os.environ.get("FAKE_TRANSPORT", "{}"))
     app.conf.broker_transport_options = app.conf.broker_transport_options | options
     app.conf.worker_pool_restarts = bool(os.environ.get("FAKE_RESTARTS"))

@@ -1,10 +1,10 @@
-"""Forks workers from a process that has imported everything: a worker in 50 ms, where the command takes seconds.
+"""A fork server: forks Celery workers from a process with all imports done, in 50 ms instead of seconds.
 
-    python -m chaos.nursery MODULE…
+    python -m support.forkserver MODULE…
 
-A line `start LOGFILE ARGUMENT…` on its input forks one and is answered by `started PID`; `ended PID STATUS` tells its
-end. The workers run what the command `celery` runs, each in a session of its own, and end with the nursery. The Celery
-app is made in the worker.
+A line `start LOGFILE ARGUMENT…` (separated by tabs) on stdin forks a worker; the server prints `started PID`, and
+`exited PID STATUS` when the worker exits. Each worker runs the `celery` command in its own session and is killed when
+the server exits. The Celery app is created in the worker.
 """
 
 import ctypes
@@ -30,25 +30,25 @@ COMMON = (
 def main():
     for module in [*COMMON, *sys.argv[1:]]:
         importlib.import_module(module)
-    wakeup, bell = os.pipe()
-    for end in (wakeup, bell):
+    wakeup_read, wakeup_write = os.pipe()
+    for end in (wakeup_read, wakeup_write):
         os.set_blocking(end, False)
-    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        selector.register(wakeup, selectors.EVENT_READ)
-        say("ready")
+        selector.register(wakeup_read, selectors.EVENT_READ)
+        write("ready")
         while True:
             for key, _ in selector.select():
                 if key.fileobj is not sys.stdin:
-                    os.read(wakeup, 4096)
+                    os.read(wakeup_read, 4096)
                 elif not (line := sys.stdin.buffer.raw.read(65536)):
                     return
                 else:
                     for request in line.decode().splitlines():
                         _, log, *arguments = request.split("\t")
-                        say(f"started {fork(log, arguments)}")
+                        write(f"started {fork(log, arguments)}")
             reap()
 
 
@@ -60,22 +60,22 @@ def reap():
             return
         if pid == 0:
             return
-        say(f"ended {pid} {os.waitstatus_to_exitcode(status)}")
+        write(f"exited {pid} {os.waitstatus_to_exitcode(status)}")
 
 
-def say(line):
+def write(line):
     os.write(1, f"{line}\n".encode())
 
 
 def fork(log, arguments):
-    nursery = os.getpid()
+    server = os.getpid()
     if pid := os.fork():
         return pid
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != nursery:
+    if os.getppid() != server:
         os._exit(1)
     with Path(log).open("ab", buffering=0) as file, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -85,8 +85,8 @@ def fork(log, arguments):
     status = 1
     try:
         status = command.main() or 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(bool(end.code))
+    except SystemExit as exit_:
+        status = exit_.code if isinstance(exit_.code, int) else int(bool(exit_.code))
     finally:
         os._exit(status)
     return None

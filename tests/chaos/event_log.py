@@ -1,23 +1,23 @@
-"""What workers note while they run (see stub.py), read as it is written."""
+"""Reads the file to which workers append events (see fake_model.py), while they write it."""
 
 import threading
 import time
 from collections import defaultdict
 
 
-class Journal:
-    """Follows the file on a thread.
+class EventLog:
+    """Follows the file in a thread.
 
     Attributes:
-        begun: per text number, the moments at which a process began with it.
-        ready: ids of the workers that said they are.
-        runs: how often the model was run, and on how many texts in all.
+        starts: Per text number, the times at which a process started with it.
+        ready: Maps the ids of ready workers to the time at which they became ready.
+        runs: Number of runs of the model.
     """
 
     def __init__(self, path):
         self.path = path
         self.path.touch()
-        self.begun = defaultdict(list)
+        self.starts = defaultdict(list)
         self.ready = {}
         self.runs = 0
         self._changed = threading.Condition()
@@ -38,28 +38,28 @@ class Journal:
             while not self._stop.is_set():
                 data = file.read()
                 if not data:
-                    self._stop.wait(0.01)  # the kernel tells of no growth without help from outside Python
+                    self._stop.wait(0.01)  # the standard library has no notification of growing files
                     continue
                 *lines, rest = (rest + data).split(b"\n")
                 with self._changed:
                     for line in lines:
-                        self._take(line.split())
+                        self._add(line.split())
                     self._changed.notify_all()
 
-    def _take(self, words):
-        moment, what, pid, *values = words
-        if what == b"ready":
+    def _add(self, words):
+        moment, event, pid, *values = words
+        if event == b"ready":
             self.ready[int(pid)] = float(moment)
         else:
             self.runs += 1
             for serial in values:
-                self.begun[int(serial)].append(float(moment))
+                self.starts[int(serial)].append(float(moment))
 
     def wait_for(self, condition, timeout):
-        """Wait until `condition(self)` holds; False when it does not in time."""
+        """Wait until `condition(self)` is true. Return False after `timeout` seconds."""
         until = time.monotonic() + timeout
         with self._changed:
-            # Other things than lines may make it hold, such as a worker's end.
+            # The condition may depend on more than this file, such as the exit of a worker: so it is polled.
             while not condition(self):
                 if (left := until - time.monotonic()) <= 0:
                     return False

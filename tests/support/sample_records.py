@@ -1,4 +1,4 @@
-"""Records as formats get them: the kinds of texts and answers that break writers."""
+"""Sample records for output formats: texts and answers that are difficult to write."""
 
 from hanner import Document, Entity, Failure
 from hanner.cli.formats import Record

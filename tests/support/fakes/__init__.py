@@ -1,0 +1,1 @@
+"""Fakes: in-memory stand-ins for the model and for Redis."""
