@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from support.gateways import gateway
-from support.spans import collector, kept
+from support.spans import collector, in_memory_provider
 from support.workers import TESTS, found, worker
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -22,7 +22,7 @@ def env(receiver):
 
 
 def test_one_trace_from_the_call_to_the_batch(server, receiver):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with worker(server.url, "-c", "1", env=env(receiver)), gateway(server.url, provider=provider) as site:
         answer = site.http.post("/api/v1/ner", json={"text": "马云在杭州"}, headers={"traceparent": CALLER})
         assert answer.status_code == 200
@@ -45,7 +45,7 @@ def test_one_trace_from_the_call_to_the_batch(server, receiver):
 
 
 def test_requests_of_one_batch_are_linked_from_it(server, app, events, receiver):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with worker(server.url, "-c", "1", env=env(receiver)) as running, gateway(server.url, provider=provider) as site:
         blocker = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -71,7 +71,7 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, receiver)
 
 
 def test_chunks_of_a_job_belong_to_the_trace_of_its_call(server, receiver):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with worker(server.url, "-c", "1", env=env(receiver)), gateway(server.url, provider=provider) as site:
         answer = site.http.post("/api/v1/jobs", json={"texts": ["马云"] * 40}, headers={"traceparent": CALLER})
         assert site.events(answer.json()["id"])[-1][0] == "end"
@@ -83,7 +83,7 @@ def test_chunks_of_a_job_belong_to_the_trace_of_its_call(server, receiver):
 
 
 def test_errors_are_traced_and_probes_are_not(server):
-    provider, exporter = kept()
+    provider, exporter = in_memory_provider()
     with gateway(server.url, provider=provider, timeout=0.2) as site:
         for path in ("/healthz", "/metrics", "/docs"):
             assert site.http.get(path).status_code == 200
