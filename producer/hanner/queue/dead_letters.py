@@ -15,7 +15,7 @@ from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys, as_text, batched, result_key
 from hanner.utils.lua import load_script
 
-RETRY: Final = load_script(__package__, "retry_dead_letter")
+RETRY: Final = load_script("hanner.queue", "retry_dead_letter")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class DeadLetters:
         for letter in self.letters(ids):
             queue = letter.list if letter.list in keys.lists else keys.queue
             names = [keys.dead, keys.dead_index, keys.crashes, result_key(letter.id), queue]
-            retried += int(RETRY(self._redis, names, [letter.id, letter.message]))
+            retried += int(RETRY(names, [letter.id, letter.message], self._redis))
         return retried
 
     def purge(self, ids: Iterable[str]) -> int:

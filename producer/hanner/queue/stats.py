@@ -17,7 +17,7 @@ from hanner.utils.lua import load_script
 
 SAMPLE_SIZE: Final = 16
 """Messages per list whose headers are read to estimate the number of texts in all waiting requests."""
-BACKLOG: Final = load_script(__package__, "backlog")
+BACKLOG: Final = load_script("hanner.queue", "backlog")
 
 
 def _number(value: Any) -> Any:
@@ -108,7 +108,7 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
     keys = QueueKeys(queue)
     names = [keys.dead, keys.leases, *keys.lists]
     first_bulk_list = names.index(keys.bulk) + 1
-    now, depths, oldest, samples, dead, workers = BACKLOG(redis, names, [keys.worker(""), SAMPLE_SIZE, first_bulk_list])
+    now, depths, oldest, samples, dead, workers = BACKLOG(names, [keys.worker(""), SAMPLE_SIZE, first_bulk_list], redis)
     texts = [_estimate_texts(depth, sample) for depth, sample in zip(depths, samples, strict=True)]
     states = sorted((_worker_state(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
     ages = [_oldest_age(float(now), messages) for messages in oldest]

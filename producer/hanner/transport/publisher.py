@@ -39,7 +39,7 @@ LENGTH_VALID_FOR: Final = 1.0
 """Seconds for which the queue's length, known from the last reply, is used to skip the check in Redis."""
 ALWAYS_CHECKED_BELOW: Final = 1000
 """Smaller limits than this are always checked in Redis."""
-PUBLISH: Final = load_script(__package__, "publish")
+PUBLISH: Final = load_script("hanner.transport", "publish")
 TRANSIENT_REPLIES: Final = ("UNBLOCKED", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN")
 """Error replies that are worth a retry, besides those that redis-py has classes for."""
 
@@ -288,7 +288,7 @@ class Publisher:
         try:
             return self._execute("EVALSHA", PUBLISH.sha, 1, self._queue, self._limit, *messages)
         except NoScriptError:  # Redis restarted, or SCRIPT FLUSH
-            return self._execute("EVAL", PUBLISH.source, 1, self._queue, self._limit, *messages)
+            return self._execute("EVAL", PUBLISH.script, 1, self._queue, self._limit, *messages)
 
     def _execute(self, *command: Any) -> Any:
         self._connection.send_command(*command)

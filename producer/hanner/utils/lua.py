@@ -3,39 +3,19 @@
 A file starts with named locals for KEYS and ARGV, and says what it returns.
 """
 
-import hashlib
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+
+from redis.commands.core import Script
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script.
+def load_script(package: str, *names: str) -> Script:
+    """Return the script in the files `NAME.lua` of a package, joined in this order.
 
-    Attributes:
-        source: Its text, for EVAL.
-        sha: SHA-1 of the source, for EVALSHA on a raw connection or in a pipeline.
-    """
-
-    source: str
-    sha: str
-
-    def __call__(self, client: Any, keys: Sequence[Any], args: Sequence[Any]) -> Any:
-        """Run the script with a client of redis-py, and load it first if Redis does not have it.
-
-        Errors of redis-py pass through. With an asyncio client the result is awaitable.
-        """
-        return client.register_script(self.source)(keys=keys, args=args)
-
-
-def load_script(package: str | None, name: str) -> Script:
-    """Return the script in the file `name`.lua of a package.
+    It is redis-py's Script without a client: call it as `script(keys, args, client)`, or send its `sha` and `script`
+    with EVALSHA and EVAL on a raw connection.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    content = pkgutil.get_data(package or "", f"{name}.lua")
-    assert content is not None
-    return Script(content.decode(), hashlib.sha1(content, usedforsecurity=False).hexdigest())
+    files = [pkgutil.get_data(package, f"{name}.lua") or b"" for name in names]
+    return Script(None, b"".join(files))  # type: ignore[arg-type]  # a script in bytes needs no client's encoding

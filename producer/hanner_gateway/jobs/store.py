@@ -64,7 +64,7 @@ class JobStore:
         self._ttl = ttl
         self._max_jobs = max_jobs
         self._create, self._claim, self._renew, self._complete_chunk, self._delete = (
-            self._redis.register_script(load_script(SCRIPTS, name).source)
+            self._redis.register_script(load_script(SCRIPTS, name).script)
             for name in ("create", "claim", "renew", "complete_chunk", "delete")
         )
         self._unfinished = f"{self._prefix}s"
