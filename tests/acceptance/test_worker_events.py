@@ -6,15 +6,10 @@ import signal
 from celery.events.state import State
 
 from support.occupied_process import occupied_process
-from support.workers import SHORT_LEASE, worker
+from support.workers import SHORT_LEASE, pad_text, worker
 
 RECEIVED, STARTED, RETRIED = "task-received", "task-started", "task-retried"
 FAILED, REVOKED, SUCCEEDED = "task-failed", "task-revoked", "task-succeeded"
-
-
-def alike(text):
-    """Return texts of one length, which share a batch."""
-    return text.ljust(20, "，")
 
 
 def ended(events, task_id):
@@ -38,7 +33,7 @@ def as_flower_sees(events):
 def test_final_events_describe_the_batch(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            good, bad = send(alike("马云"), alike("!raise:x"))
+            good, bad = send(pad_text("马云"), pad_text("!raise:x"))
         for task_id, kind in ((good.id, SUCCEEDED), (bad.id, FAILED)):
             *_, end = ended(events, task_id)
             assert end["type"] == kind
@@ -64,7 +59,7 @@ def test_a_request_that_was_revoked_or_expired_in_the_queue_has_a_task_name(serv
 def test_requests_of_a_killed_process_are_retried(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            poison, neighbour = send(alike("!die:x"), alike("马云"))
+            poison, neighbour = send(pad_text("!die:x"), pad_text("马云"))
         seen = ended(events, neighbour.id)
         assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
         assert "process died" in seen[2]["exception"]
@@ -95,8 +90,8 @@ def test_a_request_that_another_worker_took_over_is_pending_there(server, app, e
 def test_a_request_of_a_batch_over_its_time_limit_is_retried(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
-            (quick,) = send(alike("马云"))
+            (slow,) = send(pad_text("!wait:slow"), soft_time_limit=1)
+            (quick,) = send(pad_text("马云"))
         seen = ended(events, quick.id)
         assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
         assert "time limit" in seen[2]["exception"]

@@ -8,12 +8,7 @@ import pytest
 
 from support.occupied_process import occupied_process
 from support.servers import redis_server
-from support.workers import SHORT_LEASE, Events, foreign_app, found, runs, unacked, worker
-
-
-def alike(text):
-    """Return the text at the length of all texts here, so that they share a batch."""
-    return text.ljust(20, "。")
+from support.workers import SHORT_LEASE, Events, foreign_app, found, pad_text, runs, unacked, worker
 
 
 def nothing_is_left(client):
@@ -42,7 +37,7 @@ def names_of_queue(client):
 def test_every_request_of_a_killed_process_is_answered(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            results = send(*map(alike, ("马云一", "马云二", "!die-once:x")))
+            results = send(*map(pad_text, ("马云一", "马云二", "!die-once:x")))
         assert [found(result) for result in results] == [1, 1, 0]
         assert server.client.llen("deaths") == 1
         # Each is tried again by itself.
@@ -56,7 +51,7 @@ def test_every_request_of_a_killed_process_is_answered(server, app, events):
 def test_a_text_that_kills_three_processes_becomes_a_dead_letter_and_the_others_are_answered(server, app, events):
     with worker(server.url, "-c", "1") as running:
         with occupied_process(app, server, events) as send:
-            one, poison, two = send(*map(alike, ("马云一", "!die:x", "马云二")))
+            one, poison, two = send(*map(pad_text, ("马云一", "!die:x", "马云二")))
         assert (found(one), found(two), error_of(poison)) == (1, 1, "WorkerLost")
         assert server.client.llen("deaths") == 3
         events.wait_for(lambda e: "task-failed" in e.of(poison.id))
@@ -74,7 +69,7 @@ def test_a_text_that_kills_three_processes_becomes_a_dead_letter_and_the_others_
 def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            victim, neighbour = send(alike("!wait:victim"), alike("马云一"))
+            victim, neighbour = send(pad_text("!wait:victim"), pad_text("马云一"))
         assert server.client.blpop(["waiting"], timeout=30)
         events.wait_for(lambda e: "task-started" in e.of(neighbour.id))
         app.control.revoke(victim.id, terminate=True)
@@ -86,8 +81,8 @@ def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
 def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            (slow,) = send(alike("!wait:slow"), time_limit=1)
-            (quick,) = send(alike("马云一"))
+            (slow,) = send(pad_text("!wait:slow"), time_limit=1)
+            (quick,) = send(pad_text("马云一"))
         assert found(quick) == 1
         assert error_of(slow) == "TimedOut"
         assert [len(run) for run in runs(server.client)] == [1, 2, 1, 1, 1]
@@ -100,8 +95,8 @@ def test_a_hard_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
 def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
-            (slow,) = send(alike("!wait:slow"), soft_time_limit=1)
-            (quick,) = send(alike("马云一"))
+            (slow,) = send(pad_text("!wait:slow"), soft_time_limit=1)
+            (quick,) = send(pad_text("马云一"))
         assert found(quick) == 1
         assert error_of(slow) == "SoftTimeLimitExceeded"
 

@@ -97,8 +97,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def _on_heartbeat(self, result: HeartbeatResult) -> None:
         for observer in self.hanner_observers:
-            observer.on_requeue("lease_lapsed", result.requeued)
-            observer.on_requeue("held_too_long", result.overdue)
+            observer.on_requeue("lease_expired", result.requeued)
+            observer.on_requeue("unacked_too_long", result.overdue)
 
     def _get_status(self) -> dict[str, Any]:
         return {

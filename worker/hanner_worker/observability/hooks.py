@@ -61,4 +61,4 @@ class Observer:
         """Record requests that the parent completed itself."""
 
     def on_requeue(self, reason: str, requests: int) -> None:
-        """Record requests that were requeued: lease_lapsed, held_too_long, connection_lost."""
+        """Record requests that were requeued: lease_expired, unacked_too_long, connection_lost."""

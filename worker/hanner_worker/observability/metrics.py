@@ -37,7 +37,7 @@ OUTCOMES: Final = (
 )
 DEAD_LETTER_CODES: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST, INTERNAL_ERROR)
 LOSS_REASONS: Final = ("process_died", "time_limit", "terminated")
-REDELIVERY_REASONS: Final = (*LOSS_REASONS, "not_stored", "lease_lapsed", "held_too_long", "connection_lost")
+REDELIVERY_REASONS: Final = (*LOSS_REASONS, "not_stored", "lease_expired", "unacked_too_long", "connection_lost")
 STAGES: Final = ("tokenise", "infer", "decode")
 
 # Upper bounds of the histograms' buckets; times are in seconds.
