@@ -62,10 +62,10 @@ def test_the_doctor_finds_no_problem(server, worker, tiny_package):
     findings = json.loads(result.stdout)
     assert [finding for finding in findings if finding["level"] == "fail"] == []
     assert result.returncode == 0, result.stdout
-    found = {finding["subject"]: finding["found"] for finding in findings}
+    found = {finding["subject"]: finding["message"] for finding in findings}
     assert found["worker"].startswith("hanner-")
     assert "tiny" in found["worker"]
-    assert re.fullmatch(r"a first text was answered in \d+ ms", found["answer"])
+    assert re.fullmatch(r"a test text was answered in \d+ ms", found["result"])
     assert {"Python", "extras", "variables", "settings", "processor", "model", "engine", "TLS", "Redis"} <= found.keys()
     assert {"eviction", "memory", "persistence", "clock", "queue"} <= found.keys()
 
@@ -78,8 +78,8 @@ def test_the_doctor_finds_wrong_settings_and_missing_workers(server, worker, tin
     assert {len(row) for row in rows} == {4}
     grave = {row[1]: row for row in rows if row[0] != "ok"}
     assert grave["variables"][3] == "did you mean HANNER_TIMEOUT?"
-    assert grave["workers"][2] == "none works on queue 'nobodys'"
-    assert grave["answer"][0] == "fail"
+    assert grave["workers"][2] == "no worker serves queue 'nobodys'"
+    assert grave["result"][0] == "fail"
 
 
 def test_the_doctor_reports_an_unreachable_redis(server):

@@ -73,9 +73,9 @@ def test_routes_are_used_without_a_check(server):
 def test_model_is_known_after_its_first_worker(server, ner):
     with pytest.raises(UnknownModel):
         ner.queue_of("late")
-    ledger = make_inflight(queue="hanner.late")
-    ledger.renew(server.client, {})
-    ledger.leave(server.client)
+    inflight = make_inflight(queue="hanner.late")
+    inflight.heartbeat(server.client, {})
+    inflight.deregister(server.client)
     with Client(server.url) as fresh:
         assert fresh.queue_of("late") == "hanner.late"
     assert ner.queue_of("late") == "hanner.late"
