@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import psutil
 import pytest
 
 from support.occupied_process import occupied_process
@@ -117,6 +118,18 @@ def test_requests_of_a_killed_worker_are_answered_by_the_next(server, app, event
         assert (found(running), found(waiting)) == (0, 1)
         assert second.stop() == 0
     assert nothing_is_left(server.client)
+
+
+def test_pool_processes_that_die_at_the_same_moment_are_replaced(server, app):
+    with worker(server.url, "-c", "3") as running:
+        assert found(app.send_task("hanner.extract", ["马云一"])) == 1  # the event loop runs
+        for _ in range(5):
+            parent = psutil.Process(running.process.pid)
+            parent.suspend()  # so that it gets all exits in one turn of its event loop
+            for child in parent.children():
+                child.kill()
+            parent.resume()
+            assert found(app.send_task("hanner.extract", ["马云一"])) == 1
 
 
 def test_a_warm_shutdown_finishes_running_batches_and_requeues_the_rest(server, app, events):

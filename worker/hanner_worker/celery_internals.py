@@ -18,9 +18,8 @@ INTERNALS: Final = {
     "celery.worker.consumer.mingle:Mingle": "send_hello",
     "celery.backends.redis:RedisBackend": "_create_client connparams client expires failure_expires",
     "celery.concurrency.prefork:TaskPool": "_pool num_processes",
-    "celery.concurrency.asynpool:AsynPool": "_event_process_exit",
-    "billiard.process:BaseProcess": "_popen",
-    "billiard.popen_fork:Popen": "poll",
+    "celery.concurrency.asynpool:AsynPool": "_event_process_exit _sentinel_poll",
+    "billiard.process:BaseProcess": "exitcode",
     "kombu.connection:Connection": "_default_channel default_channel",
     # batching/dispatcher.py, observability/collectors.py
     "billiard.pool:ApplyResult": "_write_to _accepted _job _cache",

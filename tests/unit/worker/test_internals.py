@@ -42,11 +42,11 @@ def load(owner):
 def has(owner, name):
     """Return whether a module or class has a name, or a class or one of its bases assigns it to an instance.
 
-    Celery's boot steps assign to their consumer, which they call `c`.
+    Celery's boot steps assign to their consumer, which they call `c`, and its pool to a process, `proc`.
     """
     if hasattr(owner, name) or not inspect.isclass(owner):
         return hasattr(owner, name)
-    return any(re.search(rf"\b(self|c)\.{name}\b[^=\n]*=[^=]", source_of(base)) for base in owner.__mro__)
+    return any(re.search(rf"\b(self|c|proc)\.{name}\b[^=\n]*=[^=]", source_of(base)) for base in owner.__mro__)
 
 
 @cache

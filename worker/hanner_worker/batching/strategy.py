@@ -4,6 +4,8 @@ Rate limits are ignored: they would keep single requests out of batches, and a w
 """
 
 import logging
+import select
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +33,9 @@ PREFORK_ONLY = (
 
 RETRY_REASON = "its process or worker died; it is tried again"
 """Reason in the task-retried event of a request that was started before and is delivered again."""
+
+EXIT_TIMEOUT = 0.1
+"""Seconds in which a process that has closed its pipes exits; it takes less than a millisecond."""
 
 Handler = Callable[[Any, Any, Any, Any, Any], None]
 
@@ -205,12 +210,19 @@ def patch_exit_detection(pool: Any) -> None:
 
     A process that exits closes its pipe to the parent just before it can be waited for. The parent wakes in between,
     finds that no process has exited, and only checks again when its timer expires.
+
+    If several processes exit at once, the first event replaces all of them. A new process can get the file descriptor
+    of one whose event is still to come in this turn of the event loop; that event says nothing about the new process.
     """
     processes = pool._pool  # noqa: SLF001 - the pool of processes inside Celery's
 
     def on_exit(hub: Any, process: Any) -> None:
-        if process._popen is not None:  # noqa: SLF001
-            process._popen.poll(0)  # noqa: SLF001 - this waits for less than a millisecond
+        sentinel = process._sentinel_poll  # noqa: SLF001
+        if sentinel is None or not select.select([sentinel], [], [], 0)[0]:
+            return
+        deadline = time.monotonic() + EXIT_TIMEOUT
+        while process.exitcode is None and time.monotonic() < deadline:
+            time.sleep(0.0005)
         type(processes)._event_process_exit(processes, hub, process)  # noqa: SLF001
 
     processes._event_process_exit = on_exit  # noqa: SLF001
