@@ -32,7 +32,7 @@ class Reconciler:
     """Finds tasks that have ended without an event.
 
     Args:
-        read_results: Returns what is stored as the results of task ids, None where there is nothing.
+        read_results: Returns the stored results of task ids, None for each that has no result.
     """
 
     def __init__(self, read_results: ReadResults) -> None:

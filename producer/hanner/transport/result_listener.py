@@ -123,7 +123,7 @@ class ResultListener:
                 self._pipe.wake()
         self._fail_all(HannerError("the client was closed while it waited for this result; use Client.job(id) again"))
         if thread is not None and thread is not threading.current_thread():
-            # It notices within one network timeout; it is a daemon, so nobody has to wait longer.
+            # The thread ends within one network timeout. It is a daemon, so the program may exit before that.
             thread.join(timeout=1.0)
 
     def _wake(self) -> None:
@@ -232,7 +232,7 @@ class ResultListener:
         """Read all keys again.
 
         Raises:
-            ConnectionError: the connection does not deliver what it should.
+            ConnectionError: the connection does not deliver results or confirmations.
         """
         with self._lock:
             ids = set(self._futures)

@@ -65,14 +65,14 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         super().on_close()
 
     def stop(self) -> None:
-        """Accept no new work, and requeue at once what no process works on."""
+        """Accept no new work, and requeue at once the requests that no process works on."""
         super().stop()
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
             dispatcher.requeue_pending()
 
     def shutdown(self) -> None:
-        """Send the last events, close the connection, requeue what is left, and end the lease."""
+        """Send the last events, close the connection, requeue the remaining requests, and end the lease."""
         with suppress(*self.connection_errors, *self.channel_errors):
             self._flush_events()
         super().shutdown()

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 MAX_CRASHES = 3
 """A request becomes a dead letter when this many processes died while they worked on it."""
 CALLER = re.compile(r"[!-~]{1,128}")
-"""A request id that may be logged: printable and short, because anybody may send one."""
+"""A request id that may be logged: printable and short, because any client may send one."""
 CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
@@ -30,7 +30,7 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     Attributes:
         arrived: when it was received, by the dispatcher's clock.
-        size: what it will cost the model.
+        size: its estimated cost for the model.
         crashes: processes that died while they worked on it.
         isolated: it must not share a batch any more.
         batch_fields: fields of its events about the batch that it is in, or was in last; see `assign_batch`.
@@ -170,7 +170,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             duplicate.message.channel = channel
 
     def switch_to_duplicate(self) -> bool:
-        """Continue as a duplicate, because this message is fenced; return False if there is none."""
+        """Continue as a duplicate, because this message is fenced; return False if it has no duplicate."""
         self.mark_acknowledged()
         if not self._duplicates:
             return False
@@ -224,7 +224,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.reject(requeue=True)
 
     def dead_letter(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
-        """End it as a dead letter: processes died of it too often."""
+        """End it as a dead letter: too many processes died while they worked on it."""
         payload = self.payload
         has_canvas = payload.canvas is not None
         try:
