@@ -20,9 +20,9 @@ KINDS = {
     "many": 100,  # requests of several texts
     "odd": 40,  # no text at all
     "raise": 60,  # the model fails on it: a dead letter
-    "die": 3,  # processes die of it, three times: a dead letter
-    "die-until": 3,  # the same, and retried by an operator when the cause is removed
-    "die-once": 8,  # one process dies of it
+    "die": 3,  # kills its process, three times: a dead letter
+    "die-until": 3,  # the same, but an operator retries it when the cause is removed
+    "die-once": 8,  # kills its process once
     "revoked": 110,
     "expired": 110,
 }
