@@ -178,7 +178,7 @@ class Job(Generic[T]):
         return self._waiter.done()
 
     def revoke(self) -> None:
-        """Ask the workers not to start the request; `result` raises Revoked once a worker has discarded it.
+        """Revoke the request, so that no worker starts it; `result` raises Revoked once a worker has discarded it.
 
         Raises:
             BrokerUnreachable: Redis is unreachable.

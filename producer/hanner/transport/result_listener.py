@@ -248,7 +248,7 @@ class ResultListener:
         return {task_id for task_id, payload in payloads.items() if self._resolve(task_id, payload)}
 
     def _resolve(self, task_id: str, payload: Any) -> bool:
-        """Resolve the futures of a task; return False if there are none or the task is not done."""
+        """Resolve the futures of a task; return False if nothing waits for it or it is not done."""
         result: Meta | HannerError | None
         try:
             result = parse_meta(payload)

@@ -416,7 +416,7 @@ class SentinelTransport(Transport):
 def install() -> None:
     """Make kombu use these transports in this process.
 
-    They are registered by scheme, not with Celery's `broker_transport`: kombu forgets that when it fails over to
+    They are registered by scheme, not with Celery's `broker_transport`: kombu loses that when it fails over to
     another URL.
     """
     TRANSPORT_ALIASES.update(
