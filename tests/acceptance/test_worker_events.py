@@ -38,7 +38,7 @@ def test_final_events_describe_the_batch(server, app, events):
             *_, end = ended(events, task_id)
             assert end["type"] == kind
             assert (end["batch_size"], end["characters"]) == (2, 20)
-            assert end["batch"] == 2  # the gate was the first
+            assert end["batch"] == 2  # batch 1 occupied the process
             assert end["waited_ms"] > 0
             assert "20 characters, batch 2 with 2 requests, waited " in end["result"]
 

@@ -124,7 +124,7 @@ def hanging(server, requests, app):
 
 def test_every_state_is_what_the_client_sees(results, server):
     states, kinds, tasks = results
-    assert len(states) == TOTAL + 4  # and the two gates, and the two that hang
+    assert len(states) == TOTAL + 4  # and the two that occupy the processes, and the two that never end
     assert {task_id: tasks[task_id]["state"] for task_id in states} == states
     counted = Counter((kinds[task_id], state) for task_id, state in states.items())
     assert counted == {

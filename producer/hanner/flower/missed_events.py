@@ -1,4 +1,4 @@
-"""Reconciles Flower with Redis: events may be lost, results are not. Pure: the caller passes in how to read results.
+"""Reconciles Flower with Redis: events may be lost, results are not. Pure: the caller reads the results.
 
 Events are lost when a worker is killed, or when Flower is down or too slow. For tasks without an event for a while, the
 result is read from Redis, and the missed event is made from it.

@@ -26,8 +26,8 @@ from hanner_worker.observability.setup import Service, setup
 from hanner_worker.observability.throughput import Throughput
 
 MINGLE_TIMEOUT = 0.25
-"""Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of the start; a
-parent that never blocks on its processes answers in milliseconds."""
+"""Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of its start. The
+parents of hanner's workers never block on their processes, so they answer in milliseconds."""
 RECONNECT_PAUSE = 1.0
 """Seconds to wait before a reconnect if the last one was less than that ago."""
 

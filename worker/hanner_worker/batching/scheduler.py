@@ -241,9 +241,9 @@ def _sort_key(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
 class PriorityScheduler:
     """The queued requests, interactive and bulk, which share no batch.
 
-    An interactive request waits for no more bulk batches than run already. Only if interactive requests alone exceed
-    what the processes can do, so that BULK_EVERY of their batches were sent in a row, a bulk batch is next. So at least
-    one batch in nine is a bulk batch, and bulk requests do not starve.
+    An interactive request waits only for the bulk batches that run already. If BULK_EVERY interactive batches were sent
+    in a row while bulk requests were queued, the next batch is a bulk batch. So at least one batch in nine is a bulk
+    batch, and bulk requests do not starve.
     """
 
     limits: BatchLimits
