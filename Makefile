@@ -35,11 +35,12 @@ up: $(DEMO) ## start Redis and a worker, and run until Ctrl-C
 test: $(DEV) ## run all tests: unit, integration, acceptance, short fault injection
 	$(BIN)/pytest
 
-check: $(DEV) ## run the linter, the type checker and the import rules
+check: $(DEV) ## run the linters of code and wording, the type checker and the import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/wording.py
 
 format: $(DEV) ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix

@@ -244,7 +244,7 @@ class RequestSender:
             callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
 
         Returns:
-            What waits for its result, and a function that cancels it: False if it is being sent or has been sent.
+            The waiter for its result, and a function that cancels it: False if it is being sent or has been sent.
         """
         task_id, message = self._build(request, expires)
 
@@ -267,7 +267,7 @@ class RequestSender:
         return task_id, message
 
     def waiter(self, task_id: str, *, many: bool) -> ResultWaiter[Any]:
-        """Return what waits for the result of a request sent earlier."""
+        """Return a waiter for the result of a request sent earlier."""
         return ResultWaiter(self.connection, task_id, parse_documents if many else parse_entities, sent_now=False)
 
     def revoke_quietly(self, waiters: Iterable[ResultWaiter[Any] | None]) -> None:

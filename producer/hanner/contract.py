@@ -59,7 +59,7 @@ class Entity(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why a text has no entities: a code of ErrorCode, and a message that says what to do."""
+    """Why a text has no entities: a code of ErrorCode, and a message with the next step."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -78,7 +78,7 @@ class Document(BaseModel):
 
     @property
     def text(self) -> str | None:
-        """The text as sent. The client knows it; results do not contain it, so it may be None."""
+        """The text as sent. Results do not contain it: the client adds it, else it is None."""
         return self._text
 
     def with_text(self, text: str) -> Self:

@@ -15,7 +15,7 @@ REPLACEMENTS = {"\r": "&#13;", "\n": "&#10;", "\0": "\ufffd"}
 
 
 class EntityLike(Protocol):
-    """What is rendered of an entity; `hanner.contract.Entity` has it."""
+    """The attributes of an entity that are rendered; `hanner.contract.Entity` has them."""
 
     @property
     def text(self) -> str: ...  # noqa: D102

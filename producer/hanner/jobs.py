@@ -1,4 +1,4 @@
-"""Jobs: requests that have been sent. `Job` is public; `ResultWaiter` is what the clients and streams wait with."""
+"""Jobs: requests that have been sent. `Job` is public; Clients and streams wait with `ResultWaiter`."""
 
 import contextlib
 import enum
@@ -98,7 +98,7 @@ class ResultWaiter(Generic[T]):
         self._connection.revoke(self.id)
 
     def subscribe(self) -> None:
-        """Receive the result as soon as it is stored, before anybody waits for it."""
+        """Receive the result as soon as it is stored, before a caller waits for it."""
         if self._meta is None and not self._subscribed:
             listener = self._connection.listener
             self._subscribed.append((listener.fork_count, listener.subscribe(self.id)))
@@ -178,7 +178,7 @@ class Job(Generic[T]):
         return self._waiter.done()
 
     def revoke(self) -> None:
-        """Ask the workers not to start the request; `result` raises Revoked once a worker has discarded it.
+        """Revoke the request, so that no worker starts it; `result` raises Revoked once a worker has discarded it.
 
         Raises:
             BrokerUnreachable: Redis is unreachable.

@@ -84,7 +84,7 @@ class Stream:
 
 
 class _SentChunk:
-    """A chunk that was sent, and what waits for its result: None if it had no valid text to send."""
+    """A chunk that was sent, and the waiter for its result: None if it had no valid text to send."""
 
     def __init__(self, chunk: Chunk, waiter: ResultWaiter[list[Document]] | None) -> None:
         self.chunk = chunk

@@ -19,7 +19,7 @@ async def extract(request: Request, text: str, model: str | None = None) -> list
 
     Raises:
         ClientDisconnect: the client has disconnected.
-        HannerError: the subclass that says why there is no result.
+        HannerError: the subclass names the reason.
     """
     with metrics.count_texts([text]) as count:
         entities = await _run_while_connected(request, get_state(request).client.extract(text, model=model))
@@ -32,7 +32,7 @@ async def extract_many(request: Request, texts: list[str], model: str | None = N
 
     Raises:
         ClientDisconnect: the client has disconnected.
-        HannerError: the subclass that says why there is no result.
+        HannerError: the subclass names the reason.
     """
     with metrics.count_texts(texts) as count:
         documents = await _run_while_connected(request, get_state(request).client.extract_many(texts, model=model))

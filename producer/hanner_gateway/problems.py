@@ -51,7 +51,7 @@ HTTP_CODES: Mapping[int, str] = {
 
 
 class Problem(BaseModel):
-    """A problem as defined by RFC 9457; `code` is for programs, `detail` says what to do."""
+    """A problem as defined by RFC 9457; `code` is for programs, `detail` is a sentence with the next step."""
 
     type: str = "about:blank"
     title: str
@@ -67,7 +67,7 @@ class ProblemError(Exception):
 
     Args:
         status: HTTP status.
-        detail: A sentence that says what to do.
+        detail: A sentence with the next step.
         code: Machine-readable reason; the status's default if None.
         headers: Headers of the response.
     """

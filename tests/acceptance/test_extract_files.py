@@ -51,21 +51,21 @@ def test_killed_run_is_resumed_to_the_same_file(name, broker, worker, texts, tmp
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     worker.release()
-    size, asked = cut.stat().st_size, len(worker.requests)
+    size, requested = cut.stat().st_size, len(worker.requests)
     with cut.open("ab") as file:
         file.write(b'{"text": "torn')
     assert run("-f", texts, "-o", cut, "--resume", *form, broker=broker)[0] == 0
-    resumed = len(worker.requests) - asked
+    resumed = len(worker.requests) - requested
     assert run("-f", texts, "-o", whole, *form, broker=broker)[0] == 0
     assert size < whole.stat().st_size
-    assert resumed < len(worker.requests) - asked - resumed  # it did not start from the beginning
+    assert resumed < len(worker.requests) - requested - resumed  # it did not start from the beginning
     assert cut.read_bytes() == whole.read_bytes()
 
 
 def test_resume_leaves_a_finished_file_unchanged(broker, worker, texts, tmp_path):
     out = tmp_path / "out.jsonl"
     assert run("-f", texts, "-o", out, broker=broker)[0] == 0
-    before, asked = out.read_bytes(), len(worker.requests)
+    before, requested = out.read_bytes(), len(worker.requests)
     assert before.count(b"\n") == LINES
     assert json.loads(before.split(b"\n")[5]) == {
         "text": "第5行，马云",
@@ -73,7 +73,7 @@ def test_resume_leaves_a_finished_file_unchanged(broker, worker, texts, tmp_path
         "entities": [{"text": "马云", "type": "PER", "start": 4, "end": 6, "score": 0.9}],
     }
     assert run("-f", texts, "-o", out, "--resume", broker=broker)[0] == 0
-    assert (out.read_bytes(), len(worker.requests)) == (before, asked)
+    assert (out.read_bytes(), len(worker.requests)) == (before, requested)
 
 
 def test_conflicting_options_are_rejected(broker, worker, tmp_path):

@@ -11,7 +11,7 @@ from support.workers import found, runs, worker
 
 BULK = "hanner.bulk"
 TEXT = "马云" * 40
-"""Longer than any bulk text, so that its batch is known by it."""
+"""Longer than any bulk text, so that it identifies its batch."""
 
 
 def runners(client):
@@ -19,7 +19,7 @@ def runners(client):
 
 
 def batches_before(client, start):
-    """Return how many batches the process that answered TEXT began after the first `start` runs and before its own."""
+    """Return how many batches the process that answered TEXT started after the first `start` runs and before TEXT."""
     own = [n for n, run in enumerate(runs(client)) if len(TEXT) in run]
     assert len(own) == 1
     by = runners(client)
@@ -28,9 +28,9 @@ def batches_before(client, start):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bulk_job_delays_an_interactive_request_by_at_most_one_batch_per_process(server, workers):
-    """A job of 16,000 texts waits, 40 in a batch. A text is in the batch after those that run, or in the next one.
+    """16,000 bulk texts wait, 40 in a batch. A text is in the batch after the running ones, or in the next one.
 
-    Batches of the job go on only when they are let, so that all that run when the text is sent have been noted.
+    Each batch of the job blocks until it is released, so that the batches that run when the text is sent are known.
     """
     processes = 2 * workers
     texts = ["!wait:step", *(chr(ord("一") + n) * 3 for n in range(39))]
@@ -56,7 +56,7 @@ def test_a_bulk_job_delays_an_interactive_request_by_at_most_one_batch_per_proce
 
 
 def test_a_worker_full_of_bulk_requests_still_fetches_an_interactive_one(server, app, events):
-    """Its process is busy and its prefetch count of bulk is reached; the interactive request is the next to run."""
+    """Its process is busy and its prefetch count of bulk is reached. The interactive request runs next."""
     with worker(server.url, "-c", "1"):
         stuck = app.send_task("hanner.extract", ["!wait:gate"], queue=BULK)
         assert server.client.blpop(["waiting"], timeout=30)

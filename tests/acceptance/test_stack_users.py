@@ -54,7 +54,7 @@ def test_worker_without_client_unblock_warns_once_and_works(server, urls):
     with worker(urls["worker"], "-c", "1") as running, Client(urls["app"], timeout=30) as ner:
         for _ in range(3):
             assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
-        running.wait_for("may not run CLIENT UNBLOCK")
+        running.wait_for("no permission for CLIENT UNBLOCK")
         assert ner.extract(TEXT)[0].text == "马云"
         assert running.stop() == 0
     assert [line for line in running.lines if "UNBLOCK" in line][1:] == []

@@ -38,7 +38,7 @@ def events(app):
         yield events
 
 
-def ask(app, *args, task="hanner.extract", **kwargs):
+def call(app, *args, task="hanner.extract", **kwargs):
     return app.send_task(task, args, kwargs).get(timeout=20)
 
 
@@ -49,21 +49,21 @@ def error_of(result):
 
 
 def test_entities_are_returned(app):
-    assert ask(app, "马云在杭州") == {"entities": MA_YUN, "model": "fake@00000000"}
-    assert ask(app, text="马云") == {"entities": MA_YUN, "model": "fake@00000000"}
-    assert ask(app, "  ")["entities"] == []
+    assert call(app, "马云在杭州") == {"entities": MA_YUN, "model": "fake@00000000"}
+    assert call(app, text="马云") == {"entities": MA_YUN, "model": "fake@00000000"}
+    assert call(app, "  ")["entities"] == []
 
 
 def test_many_texts_are_answered_in_order_and_an_invalid_one_has_an_error(app):
-    documents = ask(app, ["马云", 7, "", "!raise", "\ud800"], task="hanner.extract_many")["documents"]
+    documents = call(app, ["马云", 7, "", "!raise", "\ud800"], task="hanner.extract_many")["documents"]
     assert documents[0] == {"entities": MA_YUN}
     assert documents[2] == {"entities": []}
     assert [documents[n]["error"]["code"] for n in (1, 3, 4)] == ["invalid_text", "model_failed", "invalid_text"]
-    assert ask(app, texts=["马云"], task="hanner.extract_many")["documents"] == [{"entities": MA_YUN}]
+    assert call(app, texts=["马云"], task="hanner.extract_many")["documents"] == [{"entities": MA_YUN}]
 
 
 @pytest.mark.parametrize(
-    ("task", "args", "kwargs", "said"),
+    ("task", "args", "kwargs", "expected"),
     [
         ("hanner.extract", [7], {}, "must be a string, not int"),
         ("hanner.extract", [], {}, "takes one argument, text"),
@@ -76,10 +76,10 @@ def test_many_texts_are_answered_in_order_and_an_invalid_one_has_an_error(app):
         ("hanner.extract_many", ["字"], {}, "must be a list of strings"),
     ],
 )
-def test_an_invalid_request_gets_the_named_error(app, task, args, kwargs, said):
+def test_an_invalid_request_gets_the_named_error(app, task, args, kwargs, expected):
     name, message = error_of(app.send_task(task, args, kwargs))
     assert name == "InvalidText"
-    assert said in message
+    assert expected in message
 
 
 def test_other_requests_of_a_batch_with_invalid_ones_are_answered(app, server, events):
@@ -105,7 +105,7 @@ def test_a_message_that_is_not_a_request_is_refused_and_does_not_stop_the_worker
         )  # fmt: skip
     for number in range(4):
         assert error_of(app.AsyncResult(f"odd-{number}"))[0] == "InvalidText"
-    assert ask(app, "马云")["entities"] == MA_YUN
+    assert call(app, "马云")["entities"] == MA_YUN
     assert "hidden" not in running.output
 
 
@@ -123,7 +123,7 @@ def test_each_request_has_its_own_events_without_text(app, server, events, runni
     assert seen["task-received"]["args"] == "(<5 characters>)"
     assert seen["task-succeeded"]["result"].startswith("<1 entities, 5 characters, batch ")
     assert seen["task-succeeded"]["runtime"] > 0
-    # JSON may hide characters as \uXXXX: look at what it says, not at how it is written.
+    # JSON may escape characters as \uXXXX, which would hide the text from this check.
     assert "秘密" not in json.dumps(events.seen, ensure_ascii=False, default=str)
     assert "秘密" not in running.output
 
@@ -186,7 +186,7 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
         (expired,) = send("马云过期", expires=0.2)
         app.control.revoke(revoked.id, reply=True, timeout=2)
         with pytest.raises(NoResultError):
-            expired.get(timeout=0.3)  # its time passes while it waits
+            expired.get(timeout=0.3)  # it expires while it is queued
         before = len(runs(server.client))
     assert kept.get(timeout=20)["entities"] == MA_YUN
     assert error_of(revoked)[0] == "TaskRevokedError"
@@ -197,18 +197,18 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
 
 
 def test_a_single_text_is_sent_at_once_and_everything_is_acknowledged(app, server, events):
-    """By structure: it was in a batch of its own, and waited only for its turn of the event loop."""
+    """Shown by the batch, not by time: it has one request, which waited only for one turn of the event loop."""
     result = app.send_task("hanner.extract", ["马云"])
     result.get(timeout=20)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     (succeeded,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
     assert " with 1 request, waited " in succeeded["result"]
-    ask(app, "马云")  # a later one: the earlier one's acknowledgement is through
+    call(app, "马云")  # when this one is answered, the first one is acknowledged
     assert server.client.hlen("unacked") <= 1
 
 
 def test_a_thousand_mixed_texts_share_batches(app, server, events):
-    texts = [chr(0x4E00 + n) * (1 + (n * 7919) % 510) for n in range(1000)]  # all different: equals are inferred once
+    texts = [chr(0x4E00 + n) * (1 + (n * 7919) % 510) for n in range(1000)]  # all different
     with occupied_process(app, server, events):
         results = [app.send_task("hanner.extract", [text]) for text in texts]
         done = len(runs(server.client))
@@ -238,13 +238,13 @@ def test_each_batch_sends_one_event_without_text(app, server, events):
         one, _ = send(SECRET, SECRET + "二")
     pair = batch_of(events, one)
     assert pair["requests"] == 2
-    texts = app.send_task("hanner.extract_many", [[SECRET, "马云", 7]])  # not before: it would join their batch
+    texts = app.send_task("hanner.extract_many", [[SECRET, "马云", 7]])  # sent later, so that it is not in their batch
     assert batch_of(events, texts)["texts"] == 3
-    told = [event for event in events.seen if event["type"] == "hanner-batch"]
+    batches = [event for event in events.seen if event["type"] == "hanner-batch"]
     assert (pair["texts"], pair["windows"], pair["tokens"], pair["padded_tokens"]) == (2, 2, 11, 12)
     assert pair["model"] == "fake@00000000"
     assert 0 <= pair["waited_ms"] < 60_000
     assert pair["total_ms"] > 0
     assert {"tokenise_ms", "infer_ms", "decode_ms"} <= pair.keys()
-    assert len({event["batch"] for event in told}) == len(told)
-    assert "秘密" not in json.dumps(told, ensure_ascii=False, default=str)
+    assert len({event["batch"] for event in batches}) == len(batches)
+    assert "秘密" not in json.dumps(batches, ensure_ascii=False, default=str)

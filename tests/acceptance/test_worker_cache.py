@@ -5,16 +5,16 @@ from support.workers import Events, runs, worker
 ON = {"HANNER_CACHE_TTL": "60"}
 
 
-def ask(app, *texts):
+def count_entities(app, *texts):
     documents = app.send_task("hanner.extract_many", [list(texts)]).get(timeout=30)["documents"]
     return [len(document["entities"]) for document in documents]
 
 
 def test_a_text_is_inferred_once_and_hits_are_reported(server, app):
     with Events(app) as events, worker(server.url, "-c", "2", env=ON) as running:
-        assert ask(app, "马云一", "马云一", "没有人") == [1, 1, 0]
+        assert count_entities(app, "马云一", "马云一", "没有人") == [1, 1, 0]
         events.wait_for(lambda e: any(event["type"] == "hanner-batch" for event in e.seen))
-        assert ask(app, "没有人", "马云一", "马云二") == [0, 1, 1]
+        assert count_entities(app, "没有人", "马云一", "马云二") == [0, 1, 1]
         assert runs(server.client) == [[3, 3], [3]]
         running.wait_for("2 cached")
         events.wait_for(lambda e: sum(event["type"] == "hanner-batch" for event in e.seen) == 2)
@@ -27,7 +27,7 @@ def test_a_text_is_inferred_once_and_hits_are_reported(server, app):
 def test_the_cache_outlives_the_worker_and_contains_no_text(server, app):
     for _ in range(2):
         with worker(server.url, "-c", "1", env=ON) as running:
-            assert ask(app, "马云的秘密") == [1]
+            assert count_entities(app, "马云的秘密") == [1]
             assert running.stop() == 0
     assert runs(server.client) == [[5]]
     (key,) = server.client.keys("hanner:cache:*")
@@ -36,16 +36,16 @@ def test_the_cache_outlives_the_worker_and_contains_no_text(server, app):
 
 def test_the_cache_is_off_by_default(server, app):
     with worker(server.url, "-c", "1"):
-        assert ask(app, "马云一") == ask(app, "马云一") == [1]
+        assert count_entities(app, "马云一") == count_entities(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]
     assert not server.client.keys("hanner:cache:*")
 
 
 def test_a_damaged_cache_entry_does_not_fail_a_request(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
-        assert ask(app, "马云一") == [1]
+        assert count_entities(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
         (key,) = server.client.keys("hanner:cache:*")
         server.client.set(key, "nonsense")
-        assert ask(app, "马云一") == [1]
+        assert count_entities(app, "马云一") == [1]
     assert runs(server.client) == [[3], [3]]

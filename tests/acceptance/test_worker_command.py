@@ -71,15 +71,15 @@ def test_the_doctor_finds_no_problem(server, worker, tiny_package):
 
 
 def test_the_doctor_finds_wrong_settings_and_missing_workers(server, worker, tiny_package):
-    wrong = {"HANNER_MODEL": str(tiny_package), "HANNER_QUEUE": "nobodys", "HANNER_TIMEOUTS": "5"}
+    wrong = {"HANNER_MODEL": str(tiny_package), "HANNER_QUEUE": "unserved", "HANNER_TIMEOUTS": "5"}
     result = hanner("doctor", "--timeout", "0.3", server=server, **wrong)
     assert result.returncode == 1
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert {len(row) for row in rows} == {4}
-    grave = {row[1]: row for row in rows if row[0] != "ok"}
-    assert grave["variables"][3] == "did you mean HANNER_TIMEOUT?"
-    assert grave["workers"][2] == "no worker serves queue 'nobodys'"
-    assert grave["result"][0] == "fail"
+    problems = {row[1]: row for row in rows if row[0] != "ok"}
+    assert problems["variables"][3] == "did you mean HANNER_TIMEOUT?"
+    assert problems["workers"][2] == "no worker serves queue 'unserved'"
+    assert problems["result"][0] == "fail"
 
 
 def test_the_doctor_reports_an_unreachable_redis(server):

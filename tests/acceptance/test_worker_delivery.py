@@ -33,7 +33,7 @@ def test_requests_of_a_killed_worker_are_taken_over_by_another(server, app, even
         for _ in blocked:
             assert server.client.blpop(["waiting"], timeout=30)
         waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(20)]
-        # What cannot be shared between the two stays in the queue until one is idle.
+        # A message that cannot be divided between the two stays in the queue until one of them is idle.
         events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in waiting) >= 19)
         signal_all(first, signal.SIGKILL)
         first.wait()
@@ -83,26 +83,26 @@ def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
         result = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
         while not any(client["cmd"] == "blpop" for client in server.client.client_list()):
-            pass  # its model does not wait yet
+            pass  # its model does not block yet
         signal_all(first, signal.SIGSTOP)
         with worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE) as second:
-            assert server.client.blpop(["waiting"], timeout=30)  # it has taken over
+            assert server.client.blpop(["waiting"], timeout=30)  # it has taken over the request
             (tag,) = unacked(server.client)
-            server.client.lpush("gate", 1)  # for the frozen one, which waits in front
+            server.client.lpush("gate", 1)  # for the frozen worker, which blocked first
             signal_all(first, signal.SIGCONT)
             first.wait_for("belong to another worker")
             assert not server.client.exists(f"celery-task-meta-{result.id}")
             assert unacked(server.client) == [tag]
             server.client.lpush("gate", 1)
             assert found(result) == 0
-            # Both go on.
+            # Both workers continue.
             more = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(50)]
             assert [found(one) for one in more] == [1] * 50
             assert (first.stop(), second.stop()) == (0, 0)
     assert not unacked(server.client)
 
 
-def test_sigterm_requeues_at_once_what_does_not_run(server, app, events):
+def test_sigterm_requeues_at_once_the_requests_that_do_not_run(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
         assert server.client.blpop(["waiting"], timeout=30)
@@ -112,7 +112,7 @@ def test_sigterm_requeues_at_once_what_does_not_run(server, app, events):
             events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
         running.process.terminate()
         with worker(server.url, "-c", "1", "-n", "two") as second:
-            # The first still runs its batch.
+            # The first worker still runs its batch.
             assert [found(result) for result in waiting] == [1] * 5
             assert running.process.poll() is None
             server.client.rpush("gate", 1)
@@ -146,7 +146,7 @@ def test_processes_of_a_killed_parent_exit(server, app):
         assert not alive
 
 
-def test_a_redis_that_lost_its_scripts_gets_them_again(server, app):
+def test_flushed_scripts_are_sent_again(server, app):
     with worker(server.url, "-c", "1"):
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         server.client.script_flush()
@@ -204,7 +204,7 @@ def enveloped(task_id, body, **headers):
     ).encode()
 
 
-def test_no_message_ends_the_worker(server, app):
+def test_no_message_stops_the_worker(server, app):
     deep = b"[" * 900 + b"]" * 900
     hostile = [
         *HOSTILE,
@@ -224,7 +224,7 @@ def test_no_message_ends_the_worker(server, app):
             results.append(app.send_task("hanner.extract", ["马云"]))
         assert [found(result) for result in results] == [1] * len(results)
         while unacked(server.client) or server.client.exists("hanner"):
-            pass  # some of them are tried once more, alone
+            pass  # some of them are retried alone
         assert running.stop() == 0
     assert "Connection to broker lost" not in running.output
 

@@ -1,4 +1,4 @@
-"""Events of a request, which Flower shows: they are right whatever happens to it."""
+"""Events of a request, which Flower shows, are correct for every outcome."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_final_events_describe_the_batch(server, app, events):
             *_, end = ended(events, task_id)
             assert end["type"] == kind
             assert (end["batch_size"], end["characters"]) == (2, 20)
-            assert end["batch"] == 2  # the gate was the first
+            assert end["batch"] == 2  # batch 1 occupied the process
             assert end["waited_ms"] > 0
             assert "20 characters, batch 2 with 2 requests, waited " in end["result"]
 
@@ -63,7 +63,7 @@ def test_requests_of_a_killed_process_are_retried(server, app, events):
         seen = ended(events, neighbour.id)
         assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, SUCCEEDED]
         assert "process died" in seen[2]["exception"]
-        assert as_flower_sees(seen[:3])[neighbour.id].state == "RETRY"  # it waits again
+        assert as_flower_sees(seen[:3])[neighbour.id].state == "RETRY"  # it is queued again
         seen = ended(events, poison.id)
         assert types(seen) == [RECEIVED, STARTED, RETRIED, STARTED, RETRIED, STARTED, FAILED]
         assert [event["retries"] for event in seen if event["type"] == RETRIED] == [1, 2]
@@ -78,7 +78,7 @@ def test_a_request_that_another_worker_took_over_is_pending_there(server, app, e
         events.wait_for(lambda e: STARTED in e.of(result.id))
         assert server.client.blpop(["waiting"], timeout=30)
         with worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE):
-            os.killpg(first.process.pid, signal.SIGKILL)  # its processes too
+            os.killpg(first.process.pid, signal.SIGKILL)  # with its processes
             first.wait()
             server.client.rpush("first", 1)
             seen = ended(events, result.id)

@@ -37,7 +37,7 @@ def test_batches_and_texts_are_counted(server, app, events, port):
         before = scrape(at)
         assert outcomes(before) == {}
         assert before.value("hanner_model_info", model="fake@00000000", engine="onnx", queue="hanner") == 1
-        with occupied_process(app, server, events) as send:  # the gate's own text of 6 characters is a batch of one
+        with occupied_process(app, server, events) as send:  # the text that occupies the process is a batch of one
             results = send("马云一一一一一", "马云一一一一一", "马云一")
         assert [found(result) for result in results] == [1, 1, 1]
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
@@ -76,20 +76,20 @@ def test_every_outcome_is_counted_once(server, app, events, port):
         assert document[1]["error"]["code"] == "invalid_text"
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
         assert outcomes(page) == {
-            "ok": 4,  # the gate's, good, once, the two texts together
+            "ok": 4,  # the text that occupies the process, `good`, `once`, and the request with two texts
             "worker_lost": 1,
             "model_failed": 1,
             "invalid_text": 1,
             "revoked": 1,
             "expired": 1,
         }
-        assert page.value("hanner_worker_texts_failed_total") == 3  # the model's, the 17, and the 3
+        assert page.value("hanner_worker_texts_failed_total") == 3  # "!raise", 17 and 3
         deaths = server.client.llen("deaths")
         assert page.value("hanner_worker_batches_lost_total", reason="process_died") == deaths == 4
         assert page.value("hanner_worker_dead_letters_total", code="worker_lost") == 1
         assert page.value("hanner_worker_dead_letters_total", code="model_failed") == 1
         assert page.value("hanner_queue_dead_letters", queue="hanner") == server.client.hlen("hanner:hanner:dead") == 2
-        # The first batch that died had three requests, each retried; then the poison again, and the other one.
+        # Three requests of the first lost batch, then `poison` again before its dead letter, and `once`.
         assert page.value("hanner_worker_redeliveries_total", reason="process_died") == 5
         assert "马云" not in page.text
         assert "!die" not in page.text

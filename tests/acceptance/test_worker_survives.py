@@ -22,13 +22,13 @@ def error_of(result):
     return type(caught.value).__name__
 
 
-def tell(command, *args):
+def send_control(command, *args):
     """Send a remote control command until the worker replies."""
     for _ in range(30):
         if answered := command(*args, reply=True, limit=1, timeout=1):
             assert "ok" in next(iter(answered[0].values()))
             return
-    pytest.fail("the worker does not hear")
+    pytest.fail("no reply to the remote control command")
 
 
 def names_of_queue(client):
@@ -41,11 +41,11 @@ def test_every_request_of_a_killed_process_is_answered(server, app, events):
             results = send(*map(pad_text, ("马云一", "马云二", "!die-once:x")))
         assert [found(result) for result in results] == [1, 1, 0]
         assert server.client.llen("deaths") == 1
-        # Each is tried again by itself.
+        # Each request is retried alone.
         assert [len(run) for run in runs(server.client)] == [1, 3, 1, 1, 1]
         events.wait_for(lambda e: e.of(results[0].id).count("task-started") == 2)
         started = [e for e in events.seen if e["type"] == "task-started" and e["uuid"] == results[0].id]
-        # Noticed when it died, not when Celery's timer looked for the dead, which it does every five seconds.
+        # The exit is detected at once, and not by Celery's timer, which checks every five seconds.
         assert started[1]["local_received"] - started[0]["local_received"] < 4
 
 
@@ -155,7 +155,7 @@ def cut(server, known):
             server.client.client_kill_filter(_id=connection["id"])
 
 
-def test_after_a_lost_connection_all_is_answered_and_nothing_runs_twice(server, app, events):
+def test_after_a_lost_connection_all_texts_are_answered_and_none_runs_twice(server, app, events):
     known = {connection["id"] for connection in server.client.client_list()}
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
@@ -167,7 +167,7 @@ def test_after_a_lost_connection_all_is_answered_and_nothing_runs_twice(server, 
         running.wait_for("Connected to", times=2)
         events.wait_for(lambda e: e.of(waiting.id).count("task-received") == 2)
         server.client.rpush("gate", 1)
-        with foreign_app(server.url) as fresh:  # Celery's own client does not always hear again after its cut
+        with foreign_app(server.url) as fresh:  # Celery's own client may miss results after its cut
             assert [found(fresh.AsyncResult(result.id)) for result in (busy, waiting)] == [0, 1]
             assert runs(server.client) == [[len("!wait:gate")], [3]]
             after = [fresh.send_task("hanner.extract", ["马云二"]) for _ in range(4)]
@@ -192,7 +192,7 @@ def test_a_restart_of_redis_loses_nothing():
             server.start()
             running.wait_for("Connected to", times=2)
             server.client.rpush("second", 1)
-            with foreign_app(server.url) as fresh:  # Celery's own client does not always hear again after a restart
+            with foreign_app(server.url) as fresh:  # Celery's own client may miss results after a restart
                 assert [found(fresh.AsyncResult(each.id)) for each in [busy, *waiting, *more]] == [0, *[1] * 6]
             assert running.stop() == 0
         assert nothing_is_left(server.client)
@@ -202,18 +202,18 @@ def test_pool_restart_keeps_queued_requests(server, app, events):
     with worker(server.url, "-c", "1", env={"FAKE_RESTARTS": "1"}):
         with occupied_process(app, server, events) as send:
             (waiting,) = send("马云一")
-            tell(app.control.pool_restart)
+            send_control(app.control.pool_restart)
         assert found(waiting) == 1
 
 
 def test_a_pool_that_grows_and_shrinks_is_used(server, app, events):
     with worker(server.url, "-c", "1"):
-        tell(app.control.pool_grow, 1)
+        send_control(app.control.pool_grow, 1)
         with occupied_process(app, server, events, "one"):
             with occupied_process(app, server, events, "two"):
                 waiting = app.send_task("hanner.extract", ["马云一"])
                 events.wait_for(lambda e: "task-received" in e.of(waiting.id))
                 assert "task-started" not in events.of(waiting.id)
             assert found(waiting) == 1
-        tell(app.control.pool_shrink, 1)
+        send_control(app.control.pool_shrink, 1)
         assert found(app.send_task("hanner.extract", ["马云二"])) == 1

@@ -4,8 +4,8 @@
         [--epochs N] [--learning-rate R] [--blend SHARE]
 
 DATA is a folder with weibo.train.jsonl, weibo.dev.jsonl and msra.dev.jsonl. For each method and seed, sentences are
-sampled from the training file, `hanner model finetune` runs with its defaults and `--hold-out 0` (dev files are not
-used for choosing weights), and the INT8 package is evaluated. weibo.dev has 167 names, so one name is 0.006 of F1:
+sampled from the training file, `hanner model finetune` runs with its defaults and `--hold-out 0`, and the INT8 package
+is evaluated. Dev files are not used for choosing weights. weibo.dev has 167 names, so one name is 0.006 of F1:
 compare the means over the seeds. msra.dev shows what the model forgets about news. Seconds are wall-clock time and CPU
 time of the whole command: reading, training, quantising, verifying. Needs `hanner[models]`.
 """

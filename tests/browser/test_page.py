@@ -241,14 +241,14 @@ def test_axe_finds_no_violation(request, viewport, state):
 def test_no_request_to_other_hosts(worker, site, browser):
     context = browser.new_context()
     page = context.new_page()
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(site)
     page.wait_for_selector("html[data-ready]")
     page.locator("#text").fill("马云")
     page.wait_for_selector("#overlay .entity")
-    assert asked
-    assert all(url.startswith(site) for url in asked)
+    assert urls
+    assert all(url.startswith(site) for url in urls)
     policy = page.evaluate("async () => (await fetch('/')).headers.get('content-security-policy')")
     assert "unsafe" not in policy
     cached = page.evaluate("async () => (await fetch('/static/js/main.js')).headers.get('cache-control')")

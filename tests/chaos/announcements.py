@@ -11,7 +11,7 @@ PREFIX = "celery-task-meta-"
 
 
 class AnnouncementCounter:
-    """Subscribes to all results in a thread. It misses what is published while it is disconnected.
+    """Subscribes to all results in a thread. It misses results that are published while it is disconnected.
 
     Args:
         port: Returns the server's current port.

@@ -15,7 +15,7 @@ REPLICATION_LAG = 1.0
 
 
 def none(run):
-    """Break nothing: the commands in the texts do."""
+    """Inject nothing: the commands in the texts are the faults."""
     run.faults = len(run.producer.commands)
 
 
@@ -137,7 +137,7 @@ def failover(run):
 
 
 def master_lost(run):
-    """Kill the master. What it had not replicated is lost; no guarantee covers it."""
+    """Kill the master. Writes that it had not replicated are lost; no guarantee covers them."""
     unsafe = 0
     for _ in run.schedule(run.count(5)):
         moment = time.monotonic() - REPLICATION_LAG
@@ -237,7 +237,7 @@ class FsyncTracker:
 
 
 def power_cut(run):
-    """Kill Redis and truncate its file to what was certainly on disk, as a power failure would."""
+    """Kill Redis and truncate its file to the part that was certainly on disk, as a power failure would."""
     unsafe = 0
     for _ in run.schedule(run.count(10)):
         with FsyncTracker(run.redis) as tracker:

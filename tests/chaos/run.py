@@ -46,7 +46,7 @@ class RunResult:
 
 
 class Run:
-    """One run of a plan, and what its fault uses.
+    """One run of a plan, and the objects that its fault uses.
 
     Attributes:
         redis: The broker. A fault may kill, freeze and restart it.
@@ -56,7 +56,7 @@ class Run:
         random: A seeded generator for all choices of a fault.
         recovery: Records deaths and outages.
         faults: The number of faults so far.
-        scale: Factor for counts; docs/explanation/reliability.md reports 1 unless it says otherwise.
+        scale: Factor for counts; docs/explanation/reliability.md has results of factor 1, unless noted.
         notes: Remarks for the table.
         unexpected: Unexpected behaviour of processes.
     """

@@ -107,12 +107,12 @@ def test_events_are_received_again_after_a_restart_of_redis(server, app, tmp_pat
         only.wait_for("Connected to", times=2)
         sent = []
 
-        def heard(tasks):
-            if not sent or sent[-1].ready():  # what it missed it cannot list, so it gets another one
+        def has_received(tasks):
+            if not sent or sent[-1].ready():  # Flower cannot list a task that it has missed: send another one
                 sent.append(app.send_task("hanner.extract", ["马云"]))
             return any(tasks.get(result.id, {}).get("state") == "SUCCESS" for result in sent)
 
-        running.wait_for(heard)
+        running.wait_for(has_received)
 
 
 def test_missed_events_are_read_from_redis(server, app, tmp_path):
@@ -129,7 +129,7 @@ def test_missed_events_are_read_from_redis(server, app, tmp_path):
             result.get(timeout=30, propagate=False)
             states.append(result.state)
         assert states == ["SUCCESS", "SUCCESS", "FAILURE", "REVOKED"]
-        with flower(server.url, tmp_path) as after:  # it remembers four that wait or run
+        with flower(server.url, tmp_path) as after:  # its database has four unfinished tasks
             tasks = after.wait_for(
                 lambda tasks: [tasks.get(result.id, {}).get("state") for result in results] == states
             )

@@ -20,9 +20,9 @@ KINDS = {
     "many": 100,  # requests of several texts
     "odd": 40,  # no text at all
     "raise": 60,  # the model fails on it: a dead letter
-    "die": 3,  # processes die of it, three times: a dead letter
-    "die-until": 3,  # the same, and retried by an operator when the cause is removed
-    "die-once": 8,  # one process dies of it
+    "die": 3,  # kills its process, three times: a dead letter
+    "die-until": 3,  # the same, but an operator retries it when the cause is removed
+    "die-once": 8,  # kills its process once
     "revoked": 110,
     "expired": 110,
 }
@@ -124,7 +124,7 @@ def hanging(server, requests, app):
 
 def test_every_state_is_what_the_client_sees(results, server):
     states, kinds, tasks = results
-    assert len(states) == TOTAL + 4  # and the two gates, and the two that hang
+    assert len(states) == TOTAL + 4  # and the two that occupy the processes, and the two that never end
     assert {task_id: tasks[task_id]["state"] for task_id in states} == states
     counted = Counter((kinds[task_id], state) for task_id, state in states.items())
     assert counted == {

@@ -157,16 +157,16 @@ def test_stream_keeps_order_and_window(server, worker, kind, window):
 
 def test_stream_yields_results_while_an_async_source_is_idle(server, worker):
     async def body(ner):
-        asked = asyncio.Event()
+        requested = asyncio.Event()
 
         async def source():
             yield "马云"
-            await asked.wait()
+            await requested.wait()
             yield "云马云"
 
         stream = ner.stream(source())
         assert (await anext(stream)).entities[0].start == 0
-        asked.set()
+        requested.set()
         assert (await anext(stream)).entities[0].start == 1
         with pytest.raises(StopAsyncIteration):
             await anext(stream)

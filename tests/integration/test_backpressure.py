@@ -114,7 +114,7 @@ def test_stream_raises_after_the_timeout_without_progress(server):
         list(client.stream(["马云"]))
 
 
-def test_asyncio_stream_waits_and_raises_likewise(server):
+def test_asyncio_stream_waits_and_raises_like_the_blocking_one(server):
     async def body():
         async with AsyncClient(server.url, max_queue=3, timeout=10) as client:
             with pytest.raises(QueueFull):

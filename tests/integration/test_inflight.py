@@ -65,7 +65,7 @@ def test_an_empty_queue_gives_no_messages_and_no_lease(client, inflight):
     assert not client.keys("*")
 
 
-def test_a_server_that_forgot_the_script_gets_it_again(client, inflight):
+def test_a_flushed_script_is_sent_again(client, inflight):
     push(client, "a", "b")
     assert fetch(client, inflight, 1).messages
     client.script_flush()

@@ -43,16 +43,16 @@ def test_unknown_model_is_rejected(ner, server, verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_asyncio_client_behaves_the_same(server, news, verb):
-    async def ask(ner, model):
+    async def extract_with(ner, model):
         if verb == "stream":
             return [document async for document in ner.stream(["一"], model=model)]
         return await VERBS[verb](ner, model=model)
 
     async def body():
         async with AsyncClient(server.url, timeout=10) as ner:
-            await ask(ner, "news")
+            await extract_with(ner, "news")
             with pytest.raises(UnknownModel):
-                await ask(ner, "nwes")
+                await extract_with(ner, "nwes")
 
     asyncio.run(body())
     (request,) = news.wait_for(1)

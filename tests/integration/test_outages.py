@@ -23,7 +23,7 @@ CALLS = {
 
 
 @contextmanager
-def silent_server():
+def unresponsive_server():
     """Run a server that accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
         yield listening.getsockname()[1]
@@ -42,9 +42,9 @@ def test_absent_redis_is_reported_at_once(call):
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_silent_redis_is_reported_in_time(call):
+def test_unresponsive_redis_is_reported_in_time(call):
     began = time.monotonic()
-    with silent_server() as port, Client(f"redis://127.0.0.1:{port}/0", connect_timeout=0.5) as ner:
+    with unresponsive_server() as port, Client(f"redis://127.0.0.1:{port}/0", connect_timeout=0.5) as ner:
         with pytest.raises(BrokerUnreachable):
             call(ner)
         assert time.monotonic() - began < 1.5
@@ -63,7 +63,7 @@ def test_frozen_redis_is_reported_in_time(server):
 
 def test_wrong_password_is_reported(server):
     with (
-        Client(server.url.replace("redis://", "redis://nobody:secret@")) as ner,
+        Client(server.url.replace("redis://", "redis://unknown:secret@")) as ner,
         pytest.raises(BrokerUnreachable) as caught,
     ):
         ner.submit("马云")

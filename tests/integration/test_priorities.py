@@ -1,4 +1,4 @@
-"""Interactive and bulk: where requests wait, what a worker takes of both, and where it puts them back."""
+"""Interactive and bulk: the lists of requests, the fetches of a worker, and the lists that messages are requeued to."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ def ids(fetched):
     return [raw.decode().removeprefix("message of ") for _, raw in fetched.messages]
 
 
-def both(most, most_bulk, *, idle=True, round_up=True):
-    return FetchRequest(KEYS.interactive_lists, most, round_up), FetchRequest(KEYS.bulk_lists, most_bulk, idle)
+def both(count, bulk_count, *, idle=True, round_up=True):
+    return FetchRequest(KEYS.interactive_lists, count, round_up), FetchRequest(KEYS.bulk_lists, bulk_count, idle)
 
 
 def test_interactive_messages_are_fetched_first(client, inflight):
@@ -43,7 +43,7 @@ def test_each_kind_is_shared_among_workers_separately(client, inflight):
         one.heartbeat(client, {})
     push(client, *(f"b{n}" for n in range(8)), queue=BULK)
     push(client, "text")
-    # Busy with bulk: of bulk it leaves what cannot be shared, but who else would come for the text?
+    # Busy with bulk: it rounds its share of bulk down, but fetches the text, because no other worker would.
     assert ids(fetch_kinds(client, inflight, *both(100, 100, idle=False))) == ["text", "b0", "b1", "b2", "b3"]
     push(client, "text")
     assert ids(fetch_kinds(client, inflight, *both(100, 0, idle=False, round_up=False))) == []
@@ -84,7 +84,7 @@ def test_a_retried_dead_letter_is_queued_in_the_list_it_came_from(client, backen
         for (tag, _), task in zip(fetched, ("t1", "b1"), strict=True)
     ]
     inflight.complete(backend, completions)
-    assert {(told["id"], told["list"]) for told in letters(client, KEYS)} == {("t1", "hanner"), ("b1", BULK)}
+    assert {(stored["id"], stored["list"]) for stored in letters(client, KEYS)} == {("t1", "hanner"), ("b1", BULK)}
     dead = DeadLetters(client, "hanner")
     assert dead.retry(dead.ids()) == 2
     assert (queued(client), queued(client, BULK)) == (["t1"], ["b1"])

@@ -6,12 +6,12 @@ import sys
 import threading
 from contextlib import contextmanager
 
-PATIENCE = 120
+MAX_SECONDS = 120
 """Seconds after which a command is killed."""
 
 
 @contextmanager
-def command(*arguments, env=None, patience=PATIENCE):
+def command(*arguments, env=None, timeout=MAX_SECONDS):
     """Start `hanner` with `arguments` and yield the process. Its stdout includes stderr."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", "from hanner.cli import main; main()", *arguments],
@@ -21,7 +21,7 @@ def command(*arguments, env=None, patience=PATIENCE):
         encoding="utf-8",
         env={**os.environ, **(env or {})},
     )
-    watchdog = threading.Timer(patience, process.kill)
+    watchdog = threading.Timer(timeout, process.kill)
     watchdog.start()
     try:
         yield process

@@ -13,8 +13,9 @@ from pathlib import Path
 from support.commands import command
 from support.ports import free_port
 
-PATIENCE = 60
-LONGEST = 900
+TIMEOUT = 60
+"""Seconds for one request, one condition, or the exit."""
+MAX_SECONDS = 900
 """Seconds after which Flower is killed. One process serves all tests of a module."""
 READY = re.compile(r"Flower: (\S+)/(?:  user (\S+), password (?:(\S+) \(kept in (.+)\)|in (.+)))?")
 
@@ -49,7 +50,7 @@ class Flower:
             secret = base64.b64encode(f"{user or self.user}:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {secret}")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -63,14 +64,14 @@ class Flower:
 
     def wait_for(self, condition):
         """Poll the tasks until a condition holds, and return them."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not condition(tasks := self.tasks()):
             assert time.monotonic() < deadline, f"{len(tasks)} tasks\n" + "".join(self.lines)
         return tasks
 
     def wait_for_workers(self, workers=1):
         """Wait until Flower has received events of this many workers; from then on it receives those of requests."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.get("/metrics")[1].count("flower_worker_online{") < workers:
             assert time.monotonic() < deadline, "".join(self.lines)
         return self
@@ -78,8 +79,8 @@ class Flower:
     def stop(self):
         """Send SIGTERM and return the exit status."""
         self._process.terminate()
-        status = self._process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        status = self._process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
         return status
 
 
@@ -87,5 +88,5 @@ class Flower:
 def flower(url, data, *arguments, env=None):
     """Run Flower for the Redis at `url`, with its files in the folder `data`."""
     options = ("--broker", url, "--data", str(data), "--port", str(free_port()), *arguments)
-    with command("flower", *options, env=env, patience=LONGEST) as process:
+    with command("flower", *options, env=env, timeout=MAX_SECONDS) as process:
         yield Flower(process)

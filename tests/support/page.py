@@ -30,7 +30,7 @@ NAMES = {
 }
 """Names that the stub worker finds. Two types are not PER, LOC or ORG; one name is outside the basic plane."""
 ANY_NAME = re.compile("|".join(sorted(map(re.escape, NAMES), key=len, reverse=True)))
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -135,7 +135,7 @@ class NerPage:
 
     def __init__(self, page):
         self.page = page
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         self.text = page.locator("#text")
         self.entities = page.locator("#overlay .entity")
         self.items = page.locator("#entity-list .item")

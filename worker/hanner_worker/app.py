@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PREFETCHED_BATCHES = 4
-"""Full batches per process that a worker fetches: one runs, the next ones are formed by length from the others."""
+"""Full batches per process that a worker prefetches: one runs, the others are grouped by length into the next ones."""
 
 LoadModel = Callable[[Settings], "Recogniser"]
 
@@ -51,7 +51,7 @@ def load_model(settings: Settings) -> "Recogniser":
 
 
 class BatchedTask(Task):  # type: ignore[misc]
-    """A task whose requests are processed in batches; called without our worker, it runs on its own."""
+    """A task whose requests are processed in batches; without hanner's worker, each request runs alone."""
 
     abstract = True
     Strategy = "hanner_worker.batching.strategy:start"
@@ -128,7 +128,7 @@ class ModelLoader:
             # Celery's tracer, which runs chains and chords, logs results.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
         self._load_or_exit()
-        _ = self._app.backend  # create it before the fork, so that the first batch of a process does not pay for it
+        _ = self._app.backend  # create it before the fork, because creating it would delay the first batch of a process
         batch_texts = get_context().settings.batch_texts
         if batch_texts != self._settings.batch_texts:  # the engine prefers another batch size
             sender.prefetch_multiplier = batch_texts * PREFETCHED_BATCHES

@@ -19,7 +19,7 @@ from hanner.utils.packaging import install_hint
 
 REQUIRED_MODULES = ("numpy", "onnxruntime", "tokenizers", "safetensors")
 POLL_INTERVAL = 0.05
-"""Seconds between two questions whether a probe has finished."""
+"""Seconds between two polls of a probe's state."""
 
 
 def worker(  # noqa: PLR0913 - options are typer's parameters

@@ -1,4 +1,4 @@
-"""What a worker's parent opens once and its pool processes inherit: the model, the settings, the in-flight store.
+"""The context of a worker, opened by the parent and inherited by its pool processes: model, settings, in-flight store.
 
 Plain data. Pool processes get it by the fork; a process that was not forked opens its own (app.py).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # numpy, which only a worker has
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What every process of a worker needs.
+    """The objects that every process of a worker needs.
 
     Attributes:
         recogniser: the open model.
@@ -53,7 +53,7 @@ _context: WorkerContext | None = None
 
 def set_context(context: WorkerContext) -> None:
     """Set the context of this process and of all that are forked from it."""
-    global _context  # noqa: PLW0603 - one per process is what it is for
+    global _context  # noqa: PLW0603 - one per process
     _context = context
 
 

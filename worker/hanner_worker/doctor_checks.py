@@ -43,7 +43,7 @@ def checks(settings: Settings) -> Iterator[CheckResult]:
         load(settings.model or None, settings=settings)
         yield ok("engine", f"{settings.engine} loads and runs the model, {perf_counter() - started:.1f} s")
     except (HannerError, ImportError) as error:
-        yield fail("engine", str(error), "unset HANNER_ENGINE, or install what it needs")
+        yield fail("engine", str(error), "unset HANNER_ENGINE, or install the packages that it needs")
 
 
 def processor(machine: str, cpuinfo: str) -> CheckResult:
@@ -51,7 +51,7 @@ def processor(machine: str, cpuinfo: str) -> CheckResult:
 
     Args:
         machine: kind of machine, from `platform.machine`.
-        cpuinfo: content of /proc/cpuinfo; empty if there is none.
+        cpuinfo: content of /proc/cpuinfo; empty if it does not exist.
     """
     lines = [line.partition(":") for line in cpuinfo.splitlines()]
     flags = {flag for key, _, value in lines if key.strip() in {"flags", "Features"} for flag in value.split()}

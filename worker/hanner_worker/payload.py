@@ -41,7 +41,7 @@ class TaskPayload(NamedTuple):
         """Return each text with its error, or with None if it is valid.
 
         Args:
-            max_chars: most code points in a text.
+            max_chars: maximum number of code points in a text.
 
         Raises:
             InvalidText: the request as a whole is invalid.

@@ -42,7 +42,7 @@ class AsyncJob(Generic[T]):
         return await self._sender.run_in_thread(self._waiter.done)
 
     async def revoke(self) -> None:
-        """Ask the workers not to start the request; see `Job.revoke`."""
+        """Revoke the request, so that no worker starts it; see `Job.revoke`."""
         await self._sender.run_in_thread(self._waiter.revoke)
 
 

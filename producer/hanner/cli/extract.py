@@ -166,7 +166,7 @@ class ExtractRun:
 
         Raises:
             UsageError: the output was made from another input.
-            HannerError: the run cannot continue; what was written stays.
+            HannerError: the run cannot continue; the output that was written is kept.
             typer.Exit: the run was interrupted.
         """
         began = time.monotonic()
@@ -221,7 +221,7 @@ class ExtractRun:
         self._written += 1
 
     def _resume_hint(self) -> str:
-        """Return what was written and how to continue, for a run that ends early."""
+        """Return the number of texts written and how to continue, for a run that ends early."""
         if self._path is None or not self._written:
             return ""
         count = self._output.existing + self._written

@@ -108,7 +108,7 @@ def run_stack(
         **overrides: Settings of the worker by name; None counts as not given.
 
     Raises:
-        HannerError: a process does not start; the message says which and why.
+        HannerError: a process does not start; the message names it and the reason.
     """
     _require_worker_packages()
     for name in foreign_celery_variables(os.environ):

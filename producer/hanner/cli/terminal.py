@@ -45,7 +45,7 @@ def table(*headings: str, right: Iterable[str] = ()) -> "Table":
 
 
 def highlight(text: str, entities: Sequence[Entity], *, colour: bool) -> "Text":
-    """Return the text with its entities marked: `[马云 PER]`. The label repeats in words what the colour says."""
+    """Return the text with its entities marked: `[马云 PER]`. The label repeats the meaning of the colour."""
     from rich.text import Text  # noqa: PLC0415
 
     marked = Text()

@@ -1,6 +1,6 @@
 """Celery's events as Flower receives them: with hanner's own fields, and without texts. Runs in Flower's thread.
 
-Subclasses Flower's event consumer, which is Celery's with additions. Reaches into Celery's class of tasks.
+Subclasses Flower's event consumer, which extends Celery's, and changes Celery's class of tasks.
 """
 
 import logging

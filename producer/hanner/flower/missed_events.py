@@ -1,4 +1,4 @@
-"""Reconciles Flower with Redis: events may be lost, results are not. Pure: the caller passes in how to read results.
+"""Reconciles Flower with Redis: events may be lost, results are not. Pure: the caller reads the results.
 
 Events are lost when a worker is killed, or when Flower is down or too slow. For tasks without an event for a while, the
 result is read from Redis, and the missed event is made from it.
@@ -32,7 +32,7 @@ class Reconciler:
     """Finds tasks that have ended without an event.
 
     Args:
-        read_results: Returns what is stored as the results of task ids, None where there is nothing.
+        read_results: Returns the stored results of task ids, None for each that has no result.
     """
 
     def __init__(self, read_results: ReadResults) -> None:

@@ -90,7 +90,7 @@ class DeadLetters:
         return [as_text(task_id) for task_id in found]
 
     def get(self, task_id: str) -> DeadLetter | None:
-        """Return a dead letter, or None if there is none with this id."""
+        """Return the dead letter with this id, or None if it does not exist."""
         payload = self._redis.hget(self._keys.dead, task_id)
         return None if payload is None else DeadLetter.load(task_id, payload)
 

@@ -11,7 +11,7 @@ from itertools import islice
 BULK = ".bulk"
 """Suffix of the name of a queue's bulk list."""
 SEPARATOR = "\x06\x16"
-"""What kombu puts between a queue's name and a priority step; the steps are 3, 6 and 9, and 0 is the highest."""
+"""kombu's separator of a queue's name and a priority step; the steps are 3, 6 and 9, and 0 is the highest."""
 QUEUES = "hanner:queues"
 """Set: all queues that a worker has ever served. It distinguishes a model without workers from a misspelt name."""
 RESULT_PREFIX = "celery-task-meta-"

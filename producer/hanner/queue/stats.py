@@ -173,7 +173,7 @@ def _texts_and_time(headers_part: bytes | str) -> tuple[int, float]:
         part = headers_part if isinstance(headers_part, bytes) else headers_part.encode()
         header = json.loads(b"{" + part)["headers"].get(HEADER) or {}
         return max(1, int(header.get("texts", 1))), float(header.get("sent_at", 0))
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):  # anybody may send
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):  # any client may send
         return 1, 0.0
 
 

@@ -32,7 +32,7 @@ REVOKE_CONNECTIONS = 4
 BACKLOG_VALID_FOR = 1.0
 """Seconds for which the backlog of a full queue is reused in errors."""
 BROKER_ERRORS = (OperationalError, RedisError, LimitExceeded, OSError)
-"""What the libraries raise when Redis is unreachable, does not answer, or refuses a command."""
+"""Errors that the libraries raise when Redis is unreachable, does not answer, or refuses a command."""
 
 
 class BrokerConnection:
@@ -142,7 +142,7 @@ class BrokerConnection:
         self._redis.connection_pool.disconnect()
 
     def is_transient(self, error: HannerError) -> bool:
-        """Return whether a failed request is worth a retry: the queue is full, or Redis was reachable before."""
+        """Return whether a failed request can be retried: the queue is full, or Redis was reachable before."""
         return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._broker.ever_connected)
 
     def timeout_error(self, seconds: float | None) -> HannerError:

@@ -41,7 +41,7 @@ ALWAYS_CHECKED_BELOW: Final = 1000
 """Smaller limits than this are always checked in Redis."""
 PUBLISH: Final = load_script("hanner.transport", "publish")
 TRANSIENT_REPLIES: Final = ("UNBLOCKED", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "CLUSTERDOWN")
-"""Error replies that are worth a retry, besides those that redis-py has classes for."""
+"""Error replies that are retried, in addition to those that redis-py has classes for."""
 
 
 class QueueLimitError(Exception):

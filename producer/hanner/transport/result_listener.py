@@ -123,7 +123,7 @@ class ResultListener:
                 self._pipe.wake()
         self._fail_all(HannerError("the client was closed while it waited for this result; use Client.job(id) again"))
         if thread is not None and thread is not threading.current_thread():
-            # It notices within one network timeout; it is a daemon, so nobody has to wait longer.
+            # The thread ends within one network timeout. It is a daemon, so the program may exit before that.
             thread.join(timeout=1.0)
 
     def _wake(self) -> None:
@@ -232,7 +232,7 @@ class ResultListener:
         """Read all keys again.
 
         Raises:
-            ConnectionError: the connection does not deliver what it should.
+            ConnectionError: the connection does not deliver results or confirmations.
         """
         with self._lock:
             ids = set(self._futures)
@@ -248,7 +248,7 @@ class ResultListener:
         return {task_id for task_id, payload in payloads.items() if self._resolve(task_id, payload)}
 
     def _resolve(self, task_id: str, payload: Any) -> bool:
-        """Resolve the futures of a task; return False if there are none or the task is not done."""
+        """Resolve the futures of a task; return False if nothing waits for it or it is not done."""
         result: Meta | HannerError | None
         try:
             result = parse_meta(payload)

@@ -14,7 +14,7 @@ FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 """Celery's states of a task that is done."""
 
 Meta = Mapping[str, Any]
-"""What Celery stores for a task: status, result and more."""
+"""The object that Celery stores for a task: status, result and more."""
 Result = TypeVar("Result", bound=BaseModel)
 
 _HANNER_ERRORS = {cls.__name__: cls for cls in errors.CLASSES.values()}

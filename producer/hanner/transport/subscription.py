@@ -1,4 +1,4 @@
-"""What the result listener waits on: a pub/sub connection to Redis, and a pipe through which other threads wake it."""
+"""The objects that the result listener waits for: a pub/sub connection to Redis, and a pipe for wake-ups by threads."""
 
 import contextlib
 import selectors

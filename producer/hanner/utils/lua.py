@@ -1,6 +1,6 @@
 """Lua scripts that run inside Redis: one .lua file per script, loaded once at import.
 
-A file starts with named locals for KEYS and ARGV, and says what it returns.
+A file starts with named locals for KEYS and ARGV, and describes its reply.
 """
 
 import pkgutil

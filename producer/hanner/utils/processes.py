@@ -1,4 +1,4 @@
-"""What hanner's commands need of this machine: child processes, a free port, a folder for data.
+"""Helpers of hanner's commands for this machine: child processes, a free port, a folder for data.
 
 Children end with their parent, however it ends, and a terminal's Ctrl-C does not reach them.
 """

@@ -33,7 +33,7 @@ def inject_context(headers: MutableMapping[str, Any]) -> None:
 
 
 def current_traceparent() -> str:
-    """Return the current trace context as a `traceparent`, for `attach_traceparent`; empty if there is none."""
+    """Return the current trace context as a `traceparent`, for `attach_traceparent`; empty outside a trace."""
     headers: dict[str, str] = {}
     inject_context(headers)
     return headers.get("traceparent", "")

@@ -56,7 +56,7 @@ class JobRunner:
         self._wakeup.set()
 
     async def run(self) -> None:
-        """Claim jobs and work on them; when cancelled, revoke what is in the queue and release the jobs."""
+        """Claim jobs and work on them; when cancelled, revoke the queued chunks and release the jobs."""
         try:
             while True:
                 await self._job_slots.acquire()

@@ -38,7 +38,7 @@ class Claim:
         owner: Identifies this claim; a later claim of the same job has another owner.
         options: The options of the job's request.
         request_id: The id of the request that created the job.
-        traceparent: The trace of that request; empty if there is none.
+        traceparent: The trace of that request; empty if it was not traced.
     """
 
     id: str
@@ -122,7 +122,7 @@ class JobStore:
         return ProblemError(429, detail, code="too_many_jobs", headers={"Retry-After": "10"})
 
     async def claim(self) -> Claim | None:
-        """Claim a job that no process works on; return None if there is none."""
+        """Return a job that no process works on, claimed for this process; None if no job can be claimed."""
         owner = uuid.uuid4().hex
         found = await self._claim(keys=[self._unfinished], args=[self._prefix, owner, LEASE_MS])
         if not found:

@@ -1,7 +1,7 @@
 """Routes that answer with entities: POST /api/v1/ner, and POST / in the format of Hugging Face.
 
-`huggingface_hub.InferenceClient` works against POST /. Its aggregation strategies say how tokens are merged into
-entities. Here the CRF decides that, so all strategies but `none` give the same result.
+`huggingface_hub.InferenceClient` works against POST /. Its aggregation strategies determine how tokens are
+merged into entities. Here the CRF does that, so all strategies except `none` give the same result.
 """
 
 from collections.abc import Iterable

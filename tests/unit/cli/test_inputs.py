@@ -1,4 +1,4 @@
-"""Inputs of `hanner extract`: every line keeps its place, whatever it contains."""
+"""Inputs of `hanner extract`: every line keeps its place, also an invalid one."""
 
 import io
 import sys

@@ -90,14 +90,14 @@ def test_utf8_takes_half_the_bytes(theirs):
 
 
 def test_signal_receivers_are_called_and_may_add_headers():
-    heard = []
+    received = []
 
     def before(sender, headers, body, routing_key, properties, **_):
         headers["trace"] = "abc"
-        heard.append((sender, headers["id"], routing_key))
+        received.append((sender, headers["id"], routing_key))
 
     def after(sender, headers, **_):
-        heard.append((sender, headers["trace"]))
+        received.append((sender, headers["trace"]))
 
     before_task_publish.connect(before)
     after_task_publish.connect(after)
@@ -108,4 +108,4 @@ def test_signal_receivers_are_called_and_may_add_headers():
     finally:
         before_task_publish.disconnect(before)
         after_task_publish.disconnect(after)
-    assert heard == [("hanner.extract", ID, "hanner"), ("hanner.extract", "abc")]
+    assert received == [("hanner.extract", ID, "hanner"), ("hanner.extract", "abc")]

@@ -1,4 +1,4 @@
-"""What a user sees of clients and jobs with the tab key."""
+"""The public attributes of clients and jobs, which a user sees with the tab key."""
 
 import pytest
 

@@ -202,7 +202,7 @@ def test_redis_that_was_reached_before_is_retried(redis, make):
     publisher = make(timeout=60)
     publisher.publish(b"a")
     redis.replies = [ConnectionError("reset")]
-    redis.refused = [ConnectionError("refused"), OSError("unreachable"), TimeoutError("silent")]
+    redis.refused = [ConnectionError("refused"), OSError("unreachable"), TimeoutError("no reply")]
     publisher.publish(b"b")
     assert redis.queue == [b"a", b"b"]
 

@@ -37,7 +37,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_redis_knows_the_password_of_each_service_as_a_digest(make, root):
+def test_user_list_has_a_digest_of_each_password(make, root):
     make(root, {})
     users = (root / "redis" / "users.acl").read_text()
     assert users.startswith("user default off ")

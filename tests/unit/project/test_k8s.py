@@ -91,7 +91,7 @@ def test_settings_exist():
     assert names <= {variable(name) for name in Settings.model_fields}
 
 
-def test_triggers_use_fields_that_keda_knows():
+def test_triggers_use_fields_of_keda():
     for trigger in one("ScaledObject", "hanner-worker")["spec"]["triggers"]:
         known, needed = TRIGGERS[trigger["type"]]
         assert needed <= trigger["metadata"].keys() <= known

@@ -1,4 +1,4 @@
-"""From requests to results: every request has a result of its own, whatever the others of its batch are."""
+"""From requests to results: every request has its own result, which does not depend on the others of its batch."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Stats:
 
 
 class Model:
-    """Finds the whole text; fails on `bad`, and loses a text of `lost`."""
+    """Finds the whole text as an entity; fails on `bad`, and returns too few results for `lost`."""
 
     def __init__(self):
         self.runs = []
@@ -24,7 +24,7 @@ class Model:
     def run(self, texts):
         self.runs.append(texts)
         if "bad" in texts:
-            raise ValueError(f"it said {texts}")
+            raise ValueError(f"the texts: {texts}")
         if "stop" in texts:
             raise TimeoutError
         found = [[Entity(text=t, type="ORG", start=0, end=len(t), score=0.5)] if t else [] for t in texts]
@@ -141,9 +141,9 @@ def test_summaries_contain_the_text_only_if_it_may_be_logged(model, caplog):
     assert "秘密" in answers(model, one("秘密"), log_text=True)[0][0].summary
     assert "秘密" not in repr(one("秘密"))
     answers(model, one("bad"))
-    assert "it said [" not in caplog.text
+    assert "the texts: [" not in caplog.text
     answers(model, one("bad"), log_text=True)
-    assert "it said [" in caplog.text
+    assert "the texts: [" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The cache of entities: what it stores and returns, and that its errors do not fail a request."""
+"""The cache of entities: its entries, and that its errors do not fail a request."""
 
 import fakeredis
 import pytest

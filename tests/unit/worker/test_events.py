@@ -11,7 +11,7 @@ from hanner_worker.batching.events import BUFFERED_GROUPS, BufferedEventDispatch
 
 
 class Producer:
-    """Keeps what is published; raises while `failing`."""
+    """Stores published messages; raises while `failing`."""
 
     def __init__(self):
         self.published = []
@@ -59,7 +59,7 @@ def test_buffered_events_are_one_message_per_group(make):
     for kind in ("task-received", "task-started", "hanner-batch", "task-succeeded"):
         dispatcher.send(kind, uuid="1")
     assert dispatcher.producer.published == []
-    assert dispatcher.flushes == [1]  # one flush is asked for, not one per event
+    assert dispatcher.flushes == [1]  # one flush is scheduled, not one per event
     dispatcher.flush()
     assert types(dispatcher.producer.published) == [
         ("task.multi", ["task-received", "task-started", "task-succeeded"]),

@@ -1,4 +1,4 @@
-"""A request redacts its text, whatever sent it, and acknowledges its duplicates."""
+"""A request redacts its text, from any sender, and acknowledges its duplicates."""
 
 from types import SimpleNamespace
 

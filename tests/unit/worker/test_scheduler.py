@@ -108,7 +108,7 @@ def test_a_request_over_the_limits_is_a_batch_of_its_own():
 def test_short_windows_of_a_request_do_not_count_as_padding():
     scheduler = BatchScheduler(LIMITS)
     for key in "ab":
-        scheduler.add(QueuedRequest(key, 2, 20, 0.0))  # say a text of 20 and one of 10
+        scheduler.add(QueuedRequest(key, 2, 20, 0.0))  # for example a text of 20 and one of 10
     assert len(scheduler.take(0.0)) == 2
 
 

@@ -100,8 +100,8 @@ class Crf:
     ) -> Floats:
         """Return the probability of each span under the CRF: its tokens have the path's labels, and it is maximal.
 
-        This is the sum over all label paths of the row that agree with `paths` on the span and in which neither the
-        label before the span nor the label after it belongs to the same entity.
+        This is the sum over all label paths of the row that agree with `paths` on the span. The labels before and after
+        the span must not belong to the same entity.
 
         Args:
             emissions: float [rows, time, labels]; values beyond a row's length are never read.

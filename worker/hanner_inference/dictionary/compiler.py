@@ -1,7 +1,7 @@
 """Compile a dictionary into the file that all processes map. Reads and writes files, and starts a subprocess.
 
-Compilation runs as `python -m hanner_inference.dictionary.compiler SOURCE TARGET`, so that the worker's event loop does
-not wait for it and its memory (about 300 bytes per term) is released when it exits.
+Compilation runs as `python -m hanner_inference.dictionary.compiler SOURCE TARGET`. So the worker's event loop does not
+wait for it, and its memory (about 300 bytes per term) is released when it exits.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""Engines: what runs the encoder of a model."""
+"""Engines, which run the encoder of a model."""

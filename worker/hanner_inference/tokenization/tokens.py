@@ -19,7 +19,7 @@ _PIECES = re.compile(
     re.DOTALL,
 )
 """Pieces of a text that are encoded one at a time, because `tokenizers` needs about 700 bytes per character: 70 MB for
-the longest text. Pieces end between punctuation or a space and a plain character, where words end in any case."""
+the longest text. Pieces end between punctuation or a space and a plain character, where a word always ends."""
 
 _CHARACTER_CACHE_SIZE = 32_768
 """Characters whose tokens are cached: more than any language uses."""

@@ -1,4 +1,4 @@
-"""What the commands share: the console for their output, and exits with an error message."""
+"""Helpers of all commands: the console for their output, and exits with an error message."""
 
 import sys
 from typing import NoReturn

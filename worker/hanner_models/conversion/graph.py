@@ -162,7 +162,7 @@ class _Writer:
         return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
 
     def _mask(self) -> str:
-        """Compute what is added to attention scores [rows, 1, length, length]: 0 for tokens, _MASKED for padding.
+        """Compute the mask [rows, 1, length, length] for attention scores: it adds 0 for tokens, _MASKED for padding.
 
         One row would suffice, but expanding it once is cheaper than broadcasting it in each layer's Add.
         """

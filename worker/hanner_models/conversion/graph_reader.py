@@ -24,7 +24,7 @@ _SOURCES = {
 """The input tensor of each linear layer, both relative to the encoder layer."""
 
 
-class UnsupportedGraph(ValueError):  # noqa: N818 - its name says what is wrong
+class UnsupportedGraph(ValueError):  # noqa: N818 - its name describes the error
     """The graph was not written by graph.build."""
 
 

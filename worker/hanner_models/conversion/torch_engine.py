@@ -1,8 +1,8 @@
 """The PyTorch engine, `HANNER_ENGINE=torch`: dynamic INT8 on a CPU, BF16 on a GPU. Imports torch.
 
 On a CPU it follows PyTorch's tutorials: transformers' BertModel, `quantize_dynamic` on its Linear layers, one thread.
-It is the reference that the default engine is measured against. Activations have one scale per batch, so **a text's
-scores depend on the rest of its batch**, which is not so with the default engine. Each process needs about 200 MB more.
+It is the reference that the default engine is measured against. Activations have one scale per batch. So, unlike with
+the default engine, **a text's scores depend on the rest of its batch**. Each process needs about 200 MB more.
 
 With CUDA, the same network runs on the GPU in BF16, in batches 32 times as large. CUDA does not survive a fork, so the
 parent process of a worker never initialises it: a pool process moves the weights to the GPU at its first batch. One or

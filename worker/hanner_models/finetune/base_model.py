@@ -38,7 +38,7 @@ def open_base_model(base: str | Path) -> FinetuneBase:
 
     Raises:
         ModelPackageError: the package is damaged.
-        ConversionError: the folder has no model that can be fine-tuned; the message says what is wrong.
+        ConversionError: the folder has no model that can be fine-tuned; the message names the reason.
     """
     if str(base) == DEFAULT:
         return _from_package(open_package())

@@ -33,7 +33,7 @@ class FinetuneRun:
         out: folder of the package to create.
         options: of the training.
         dev: file of labelled sentences for choosing the best weights, and for the evaluation before and after.
-        hold_out: share of the data that is used as `dev` if there is none; 0 for no choice and no evaluation.
+        hold_out: share of the data that is used as `dev` if no file is given; 0 for no choice and no evaluation.
         name: of the model; by default that of the folder.
         scheme: of quantisation, see `convert`.
         force: write the package even if INT8 differs too much from FP32.
@@ -61,7 +61,7 @@ class FinetuneRun:
             progress: called with a short description of each step.
 
         Raises:
-            HannerError: a file, an option or the base cannot be used; the message says what to do.
+            HannerError: a file, an option or the base cannot be used; the message has the next step.
         """
         check_output(self.out)
         base = open_base_model(self.base)

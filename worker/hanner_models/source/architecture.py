@@ -21,7 +21,7 @@ BIGRAM_TABLE, BIGRAM_PROJECTION = "embeddings.bigrams.table.weight", "embeddings
 
 @dataclass(frozen=True, slots=True)
 class EncoderShape:
-    """The properties of an encoder that its weights do not tell.
+    """The properties of an encoder that do not follow from its weights.
 
     Attributes:
         layers: number of transformer layers.

@@ -27,7 +27,7 @@ class NamePools:
     pools: Mapping[str, Sequence[Sequence[str]]]
 
     def choose(self, kind: str, rng: random.Random) -> str | None:
-        """Return a name of this type, or None if there is none."""
+        """Return a name of this type, or None if the pools have no such name."""
         pools = [pool for pool in self.pools.get(kind, ()) if pool]
         return rng.choice(rng.choice(pools)) if pools else None
 

@@ -26,8 +26,8 @@ from hanner_worker.observability.setup import Service, setup
 from hanner_worker.observability.throughput import Throughput
 
 MINGLE_TIMEOUT = 0.25
-"""Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of the start; a
-parent that never blocks on its processes answers in milliseconds."""
+"""Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of its start. The
+parents of hanner's workers never block on their processes, so they answer in milliseconds."""
 RECONNECT_PAUSE = 1.0
 """Seconds to wait before a reconnect if the last one was less than that ago."""
 
@@ -65,14 +65,14 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         super().on_close()
 
     def stop(self) -> None:
-        """Accept no new work, and requeue at once what no process works on."""
+        """Accept no new work, and requeue at once the requests that no process works on."""
         super().stop()
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
             dispatcher.requeue_pending()
 
     def shutdown(self) -> None:
-        """Send the last events, close the connection, requeue what is left, and end the lease."""
+        """Send the last events, close the connection, requeue the remaining requests, and end the lease."""
         with suppress(*self.connection_errors, *self.channel_errors):
             self._flush_events()
         super().shutdown()

@@ -123,7 +123,7 @@ class Dispatcher:
             run.mark_accepted()
 
     def requeue_pending(self) -> None:
-        """Requeue all that no process works on, because the worker stops. What fails here is done at its end."""
+        """Requeue all requests that no process works on, because the worker stops. If it fails, `shutdown` does it."""
         self._scheduler.clear()
         running = {request.id for run in self._runs for request in run.requests}
         for request in [request for request in self._requests.values() if request.id not in running]:
@@ -209,7 +209,7 @@ class Dispatcher:
                 request.requeue()
 
     def _on_send_error(self, requests: list[BatchRequest], error: Exception) -> None:
-        """Refuse the request that cannot be sent to a process; to find it, all of its batch are tried again alone."""
+        """Refuse the request that cannot be sent to a process; to find it, retry all of its batch alone."""
         if len(requests) > 1:
             for request in requests:
                 self.retry(request, "its batch could not be sent to a process", isolated=True)
@@ -273,12 +273,12 @@ class Dispatcher:
     def on_fenced(self, request: BatchRequest) -> None:
         """Drop a request that this worker no longer owns, unless it has fetched a duplicate of its message."""
         if request.switch_to_duplicate():
-            self.retry(request, "another worker had taken it over", isolated=False)
+            self.retry(request, "another worker took it over", isolated=False)
         else:
             self._drop(request)
 
     def on_crash(self, requests: Sequence[BatchRequest], error: HannerError) -> None:
-        """Retry each request of a lost batch alone; those that too many processes died of become dead letters."""
+        """Retry each request of a lost batch alone; those with too many crashes become dead letters."""
         self._count_crashes(requests)
         for request in requests:
             if self.get(request.id) is not request or request.id in self._scheduler:

@@ -17,7 +17,7 @@ from hanner.utils.json import dumps
 EVENT_FLUSH_INTERVAL = 0.05
 """Seconds between flushes of the buffer."""
 MAX_BUFFERED = 2000
-"""Most events in one message; if there are more within EVENT_FLUSH_INTERVAL they are flushed at once."""
+"""Maximum number of events in one message; more within EVENT_FLUSH_INTERVAL are flushed at once."""
 BUFFERED_GROUPS = frozenset({"task", "hanner"})
 """Groups of events that are buffered, by the prefix of their types; those about workers are sent at once."""
 

@@ -69,7 +69,7 @@ NO_CANVAS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def decode_body(message: Any) -> Any:
-    """Return a message's body, decoded as kombu does; kombu's search for special types is skipped if there are none.
+    """Return a message's body, decoded as kombu does; kombu's search for special types is skipped without any.
 
     Raises:
         Exception: what kombu raises, or a ValueError.

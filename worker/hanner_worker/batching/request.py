@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 MAX_CRASHES = 3
 """A request becomes a dead letter when this many processes died while they worked on it."""
 CALLER = re.compile(r"[!-~]{1,128}")
-"""A request id that may be logged: printable and short, because anybody may send one."""
+"""A request id that may be logged: printable and short, because any client may send one."""
 CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
@@ -30,7 +30,7 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     Attributes:
         arrived: when it was received, by the dispatcher's clock.
-        size: what it will cost the model.
+        size: its estimated cost for the model.
         crashes: processes that died while they worked on it.
         isolated: it must not share a batch any more.
         batch_fields: fields of its events about the batch that it is in, or was in last; see `assign_batch`.
@@ -148,7 +148,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         self._duplicates.append(duplicate)
 
     def acknowledge(self) -> None:
-        """Acknowledge it and its duplicates.
+        """Acknowledge the request and its duplicates.
 
         If the connection is lost nothing is sent: the message is delivered again, and its stored result is found.
         """
@@ -170,7 +170,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             duplicate.message.channel = channel
 
     def switch_to_duplicate(self) -> bool:
-        """Continue as a duplicate, because this message is fenced; return False if there is none."""
+        """Continue as a duplicate, because this message is fenced; return False if it has no duplicate."""
         self.mark_acknowledged()
         if not self._duplicates:
             return False
@@ -184,7 +184,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             self._duplicates.pop().acknowledge()
 
     def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Celery's signature
-        """Reject it; its duplicates are acknowledged, because one message is enough to run it again."""
+        """Reject the request; its duplicates are acknowledged, because one message is enough to run it again."""
         if not self.message.channel.closed:
             super().reject(requeue=requeue)
         self._acknowledge_duplicates()
@@ -197,7 +197,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         state.active_requests.discard(self)
 
     def send_retry_event(self, reason: str) -> None:
-        """Send task-retried, because it waits again after it was started; else monitors show it as running."""
+        """Send task-retried, because the request is queued again; otherwise monitors show it as running."""
         self.send_event("task-retried", exception=reason, traceback="", retries=self.retries)
 
     def drop(self) -> None:
@@ -205,13 +205,13 @@ class BatchRequest(Request):  # type: ignore[misc]
         state.task_ready(self)
 
     def succeeded(self, summary: str, runtime: float) -> None:
-        """Acknowledge it and send task-succeeded: its result is stored. `runtime` is in seconds."""
+        """Acknowledge the request and send task-succeeded: its result is stored. `runtime` is in seconds."""
         state.task_ready(self, successful=True)
         self.acknowledge()
         self.send_event("task-succeeded", result=self._event_result(summary), runtime=runtime)
 
     def failed(self, error: str) -> None:
-        """Acknowledge it and send task-failed: its error is stored. `error` contains no text."""
+        """Acknowledge the request and send task-failed: its error is stored. `error` contains no text."""
         state.task_ready(self)
         self.acknowledge()
         result = self._event_result(f"failed, {self.size.characters} characters")
@@ -219,12 +219,12 @@ class BatchRequest(Request):  # type: ignore[misc]
         logger.warning("%s[%s] failed: %s", self.name, self.id, error)
 
     def requeue(self) -> None:
-        """Put it back into the queue: it has not ended."""
+        """Put the request back into the queue: it has not ended."""
         state.task_ready(self)
         self.reject(requeue=True)
 
     def dead_letter(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
-        """End it as a dead letter: processes died of it too often."""
+        """End the request as a dead letter: too many processes died while they worked on it."""
         payload = self.payload
         has_canvas = payload.canvas is not None
         try:
@@ -246,7 +246,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             self.failed(repr(error))
 
     def refuse(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
-        """End it because it cannot be sent to a process; its callbacks cannot be trusted, and do not run."""
+        """End a request that cannot be sent to a process; its callbacks cannot be trusted, and do not run."""
         try:
             complete(Completion(TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag), Outcome.FAILED, error))
         finally:

@@ -20,7 +20,7 @@ BULK_EVERY = 8
 
 
 class Size(NamedTuple):
-    """What a request costs the model.
+    """The cost of a request for the model.
 
     Attributes:
         texts: texts, valid or not.
@@ -38,8 +38,8 @@ class Size(NamedTuple):
 def estimate_size(texts: Iterable[object], max_length: int) -> Size:
     """Return the size of a request, estimated: one token per character, windows of `max_length` tokens.
 
-    Chinese has one token per character and Latin words have fewer, so the estimate is an upper bound. What is not a
-    string counts as an empty text: it is refused later and costs the model nothing.
+    Chinese has one token per character and Latin words have fewer, so the estimate is an upper bound. Other values
+    than strings count as empty texts: they are refused later and cost the model nothing.
 
     Args:
         texts: the texts of one request.
@@ -65,7 +65,7 @@ class QueuedRequest(NamedTuple):
         rows: windows of text, at least 1.
         longest: tokens of the longest window, at least 1.
         arrived: when it was received, in seconds of the caller's clock.
-        isolated: it must not share a batch, because a process may have died of it.
+        isolated: it must not share a batch, because it may have crashed a process.
         bulk: it has the lower priority.
     """
 
@@ -90,9 +90,9 @@ class BatchLimits:
     """Limits of one batch.
 
     Attributes:
-        tokens: most tokens after padding: longest x rows.
-        rows: most windows.
-        padding: largest share of the tokens that may be padding, 0 to 1.
+        tokens: maximum number of tokens with padding: longest x rows.
+        rows: maximum number of windows.
+        padding: maximum share of padding in the tokens, 0 to 1.
         max_wait: seconds for which the oldest request may be overtaken.
     """
 
@@ -241,9 +241,9 @@ def _sort_key(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
 class PriorityScheduler:
     """The queued requests, interactive and bulk, which share no batch.
 
-    An interactive request waits for no more bulk batches than run already. Only if interactive requests alone exceed
-    what the processes can do, so that BULK_EVERY of their batches were sent in a row, a bulk batch is next. So at least
-    one batch in nine is a bulk batch, and bulk requests do not starve.
+    An interactive request waits only for the bulk batches that run already. If BULK_EVERY interactive batches were sent
+    in a row while bulk requests were queued, the next batch is a bulk batch. So at least one batch in nine is a bulk
+    batch, and bulk requests do not starve.
     """
 
     limits: BatchLimits

@@ -31,7 +31,7 @@ PREFORK_ONLY = (
     "hanner's worker needs Celery's prefork pool and event loop; start it without --pool, or with --pool prefork"
 )
 
-RETRY_REASON = "its process or worker died; it is tried again"
+RETRY_REASON = "its process or worker died; it is retried"
 """Reason in the task-retried event of a request that was started before and is delivered again."""
 
 EXIT_TIMEOUT = 0.1
@@ -65,7 +65,7 @@ def _dispatcher(consumer: Any) -> Dispatcher:
 def make_message_handler(consumer: Any, celery_handler: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return the handler of the consumer's messages; it passes those of batched tasks directly to their strategy.
 
-    Celery's handler makes two promises for each message, to acknowledge and to reject it, which ours rarely need.
+    Celery's handler creates two promises per message, to acknowledge and to reject it, which ours rarely need.
     """
     strategies, call_soon, callbacks = consumer.strategies, consumer.call_soon_ack, consumer.on_task_message
 
@@ -166,12 +166,12 @@ class Strategy:
         )
 
     def _schedule_eta(self, request: BatchRequest) -> bool:
-        """Set a timer that queues a request at its ETA; return False if it is to be queued now."""
+        """Set a timer that queues a request at its ETA; return False if it has to be queued now."""
         try:
             zone = {} if request.utc else {"default_timezone": self._app.timezone}
             eta: float = to_timestamp(timezone.to_system(request.eta) if request.utc else request.eta, **zone)  # type: ignore[no-untyped-call]
         except (OverflowError, ValueError):
-            return False  # no time that a clock can show
+            return False  # outside the range of the system's clock
         self._consumer.qos.increment_eventually()  # it does not count against the prefetch count while it waits
         request._eta_timer_entry = self._consumer.timer.call_at(  # noqa: SLF001 - Celery cancels it there
             eta, self._on_eta, (request,), priority=6

@@ -46,7 +46,7 @@ BULK = "BULK"
 
 
 class PollState(Enum):
-    """What the channel's own connection does."""
+    """The state of the channel's own connection."""
 
     IDLE = auto()
     """No reply is pending."""
@@ -58,14 +58,14 @@ class PollState(Enum):
 
 @dataclass(slots=True)
 class Poll:
-    """The polls of a channel: the pending one, and what the next one depends on.
+    """The polls of a channel: the pending one, and the conditions of the next one.
 
     Attributes:
         state: what the connection does.
         requests: the fetches of the pending poll.
         keys: keys of the pending FETCH.
         args: arguments of the pending FETCH.
-        may_have_more: the last fetch moved all it asked for of one kind.
+        may_have_more: the last fetch moved as many messages of one kind as it requested.
         last_list: the list of the last message.
         refused_until: when Redis may be polled again after it refused.
         next_at: when to poll again while no process is idle.
@@ -119,7 +119,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             self._stop_polling()
 
     def _stop_polling(self) -> None:
-        """End the pending poll now, so that it fetches none of the requeued messages. What it fetched is in flight."""
+        """End the pending poll now, so that it fetches none of the requeued messages. Fetched ones stay in flight."""
         with suppress(RedisError, OSError):
             if self._polling.state is PollState.WAITING:
                 with self.conn_or_acquire() as client:
@@ -137,14 +137,14 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             self._on_refusal(error)
 
     def _fetch_requests(self, *, idle: bool) -> list[FetchRequest]:
-        """Return what there is room for, interactive messages first."""
+        """Return one fetch for each kind of message that there is room for, interactive messages first."""
         queues = self._queue_cycle.consume(len(self.active_queues))
         requests = []
         for bulk, room in zip((False, True), self.qos.free_slots(), strict=True):
             of_kind = [queue for queue in queues if self.inflight.keys.is_bulk(queue) is bulk]
             lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in of_kind]
             if lists and room != 0:
-                # While bulk work lasts no worker is idle, so none would come for the last interactive message.
+                # If bulk work keeps all workers busy, no idle worker would fetch the last interactive message.
                 round_up = idle or (not bulk and self.qos.has_bulk)
                 requests.append(FetchRequest(lists, MAX_FETCH if room is None else min(room, MAX_FETCH), round_up))
         return requests
@@ -181,7 +181,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     @property
     def blocked_client_id(self) -> int | None:
-        """Redis' id of the connection that waits for a message, if it does."""
+        """Redis' id of the connection that waits for a message, if it waits; else None."""
         return self._polling.client_id if self._polling.state is PollState.WAITING else None
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -279,7 +279,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         self.qos.ack(tag)
 
     def close(self) -> None:
-        """Close the channel and its connections. A pending poll is cut off; what it fetches is requeued later."""
+        """Close the channel and its connections. The messages that a pending poll fetches are requeued later."""
         if self._polling.state is not PollState.IDLE:
             self._polling.state = PollState.IDLE
             with suppress(RedisError, OSError):
@@ -303,9 +303,9 @@ class BulkWaiter:
     """Waits on the bulk list with a connection of its own, and ends the channel's wait when something arrives there.
 
     Attributes:
-        list: the list to wait on; None for none.
+        list: the list to wait for; None if it does not wait.
         waiting: BLMOVE was sent and not answered yet.
-        denied: the Redis user may not run CLIENT UNBLOCK, so there is no use in waiting.
+        denied: the Redis user is not permitted to run CLIENT UNBLOCK, so waiting would be useless.
     """
 
     def __init__(self, channel: ReliableChannel) -> None:
@@ -353,7 +353,7 @@ class BulkWaiter:
             except NoPermissionError:
                 self.denied = True
                 logger.warning(
-                    "the Redis user may not run CLIENT UNBLOCK, so single bulk requests wait up to a second; "
+                    "the Redis user has no permission for CLIENT UNBLOCK, so single bulk requests wait up to a second; "
                     "allow it with the rule +client|unblock"
                 )
 
@@ -416,7 +416,7 @@ class SentinelTransport(Transport):
 def install() -> None:
     """Make kombu use these transports in this process.
 
-    They are registered by scheme, not with Celery's `broker_transport`: kombu forgets that when it fails over to
+    They are registered by scheme, not with Celery's `broker_transport`: kombu loses that when it fails over to
     another URL.
     """
     TRANSPORT_ALIASES.update(

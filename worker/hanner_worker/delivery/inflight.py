@@ -26,11 +26,11 @@ from hanner_worker.payload import TaskPayload
 logger = logging.getLogger(__name__)
 
 MAX_FETCH = 1000
-"""Most messages of a kind that one fetch moves."""
+"""Maximum number of messages of one kind in a fetch."""
 CRASH_TTL = 86_400
 """Seconds after the last crash for which crashes are remembered."""
 RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0)
-"""Seconds between tries to store results: a Redis that restarts is back within them."""
+"""Seconds between attempts to store results: together longer than a restart of Redis takes."""
 
 
 class Outcome(StrEnum):
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     FENCED = "FENCED"
     """The worker no longer owns it: it is in the queue again, or another worker has it. No events are sent about it."""
     RETRY_ISOLATED = "RETRY_ISOLATED"
-    """The soft time limit of its batch passed; it is tried again, alone."""
+    """The soft time limit of its batch passed; it is retried alone."""
     NOT_STORED = "NOT_STORED"
     """Its result could not be stored; it goes back to the queue."""
 
@@ -74,11 +74,11 @@ class Completion(NamedTuple):
 
 
 class FetchRequest(NamedTuple):
-    """How many messages of one kind a worker wants.
+    """The messages of one kind that a fetch requests.
 
     Attributes:
         lists: the lists of Redis that have them; the first one is emptied first.
-        max_messages: most messages; MAX_FETCH is the limit.
+        max_messages: maximum number of messages, at most MAX_FETCH.
         round_up: round the worker's share up, because a process is idle or no other worker will fetch the rest soon.
     """
 
@@ -88,7 +88,7 @@ class FetchRequest(NamedTuple):
 
 
 class FetchResult(NamedTuple):
-    """What one fetch moved from the queue.
+    """The messages that one fetch moved from the queue.
 
     Attributes:
         crashed_tasks: tasks of the queue that have a crash count; mostly 0.
@@ -100,7 +100,7 @@ class FetchResult(NamedTuple):
 
 
 class HeartbeatResult(NamedTuple):
-    """What a heartbeat did.
+    """The result of a heartbeat.
 
     Attributes:
         expired_workers: workers whose lease had expired.
@@ -137,11 +137,11 @@ class InFlightStore:
             self.renew_worker_id()
 
     def __json__(self) -> str:
-        """Return what `celery inspect stats` shows of it, because it is one of the transport's options."""
+        """Return the value that `celery inspect stats` shows for this transport option."""
         return self.worker_id
 
     def renew_worker_id(self) -> None:
-        """Give this process a worker id of its own; a worker does so once, when it starts."""
+        """Set a new worker id; a worker calls this when it starts."""
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
     @property
@@ -159,10 +159,10 @@ class InFlightStore:
         keys = [self.keys.leases, unacked, claimed_at, self.keys.crashes]
         args: list[Any] = [self.worker_id, int(self.lease * 1000), self._last_number]
         for request in requests:
-            most = min(request.max_messages, MAX_FETCH)
+            count = min(request.max_messages, MAX_FETCH)
             keys += request.lists
-            args += [len(request.lists), most, "up" if request.round_up else "down"]
-            self._last_number += most  # a number is never used again, even if the reply is lost
+            args += [len(request.lists), count, "up" if request.round_up else "down"]
+            self._last_number += count  # a number is never used again, even if the reply is lost
         return keys, args
 
     @staticmethod
@@ -183,10 +183,10 @@ class InFlightStore:
     def start(self, backend: Any, requests: Sequence[TaskPayload]) -> list[tuple[Outcome, str]]:
         """Record that a process works on requests from now on.
 
-        If Redis is unreachable all may be worked on: `complete` finds out whether the worker still owns them.
+        If Redis is unreachable, all of them may run: `complete` checks later whether the worker still owns them.
 
         Returns:
-            For each: OK, FENCED or ALREADY_ANSWERED, and Celery's state of the stored result, empty if there is none.
+            For each: OK, FENCED or ALREADY_ANSWERED, and Celery's state of the stored result, empty without one.
         """
         _, claimed_at, running = self._own_keys
         task_ids = [request.id for request in requests]
@@ -208,12 +208,12 @@ class InFlightStore:
     ) -> list[Outcome]:
         """Store and announce results and acknowledge their messages, of those requests that the worker still owns.
 
-        It is idempotent, so it is retried for as long as RETRY_DELAYS together. The first answer to a task is kept.
+        It is idempotent, so it is retried after each of RETRY_DELAYS. The first answer to a task is kept.
 
         Args:
             backend: the app's Redis backend: its keys, encoding, expiry and client are used.
             completions: how the requests ended.
-            sleep: waits between tries.
+            sleep: waits between attempts.
 
         Returns:
             For each its outcome; ALREADY_ANSWERED if an earlier result was kept, FENCED if nothing was stored because
@@ -259,7 +259,7 @@ class InFlightStore:
         scripts.ACK([*self._own_keys, self.keys.crashes], args, client)
 
     def requeue(self, client: Any, keep: Iterable[str] = ()) -> int:
-        """Requeue all unacknowledged messages but those with the tags of `keep`; return how many.
+        """Requeue all unacknowledged messages except those with the tags in `keep`; return how many.
 
         Raises:
             RedisError: Redis is unreachable, or refused.

@@ -1,4 +1,4 @@
-"""The unacknowledged messages of a channel, in memory: what kombu asks about them. Overrides kombu's internals."""
+"""The unacknowledged messages of a channel, in memory, for kombu. Overrides kombu's internals."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress

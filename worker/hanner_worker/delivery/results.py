@@ -27,7 +27,7 @@ def encode_result(backend: Any, request: TaskPayload, result: Any, done: str) ->
         {
             "status": state,
             "result": backend.encode_result(result, state),
-            "traceback": None,  # it would show lines of this code to the caller, and mean nothing there
+            "traceback": None,  # it would show code of the worker to the caller
             "children": [],
             "date_done": done,
             **({"group_id": request.group} if request.group else {}),
@@ -43,7 +43,7 @@ def decode_state(backend: Any, document: bytes) -> str:
     """Return Celery's state of a stored result."""
     try:
         return str(backend.decode(document).get("status"))
-    except Exception:  # noqa: BLE001 - anybody may write there
+    except Exception:  # noqa: BLE001 - any client may write there
         return UNREADABLE
 
 

@@ -1,6 +1,6 @@
 """One batch in a pool process: validate it, run the model on all texts, store the results, report to the parent.
 
-The parent learns no text. Each distinct text of a batch is inferred once.
+Reports to the parent contain no text. Each distinct text of a batch is inferred once.
 """
 
 import logging
@@ -35,13 +35,13 @@ INTERNAL_ERROR = "internal_error"
 """Code of an error that has none in the contract."""
 
 Finding = list[Entity] | HannerError
-"""What was found in one text: its entities, or its error."""
+"""The entities of one text, or its error."""
 Validated = list[tuple[Any, InvalidText | None]] | InvalidText
 """A request's texts with their errors, or the error of the whole request."""
 
 
 class RequestResult(NamedTuple):
-    """What the parent learns of one request.
+    """The outcome of one request, for the parent.
 
     Attributes:
         outcome: how it ended, or why it has not.
@@ -55,12 +55,12 @@ class RequestResult(NamedTuple):
 
 
 class BatchReport(NamedTuple):
-    """What the parent learns of a batch.
+    """The report on a batch, for the parent.
 
     Attributes:
         results: one per request, in order.
         runtime: seconds from the start until all results were stored.
-        stats: what the model's runs cost; see BatchInference.answer.
+        stats: the cost of the model's runs; see BatchInference.answer.
     """
 
     results: list[RequestResult]
@@ -113,7 +113,7 @@ def run_task(payload: TaskPayload) -> dict[str, Any]:
 
 
 def make_inference(context: WorkerContext, cache: EntityCache | None = None) -> "BatchInference":
-    """Return what answers requests with the context's model."""
+    """Return an object that answers requests with the context's model."""
     settings = context.settings
     return BatchInference(
         context.recogniser, context.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), cache
@@ -214,7 +214,7 @@ class Batch:
         return not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal)
 
     def _on_soft_time_limit(self, error: SoftTimeLimitExceeded) -> None:
-        """End the requests that have not ended: one that was alone has failed, others are tried again alone."""
+        """End the requests that have not ended: one that was alone has failed, others are retried alone."""
         if len(self._payloads) > 1:
             self._results = [result or RequestResult(Outcome.RETRY_ISOLATED) for result in self._results]
         elif self._results[0] is None:
@@ -228,7 +228,7 @@ class BatchInference:
     Attributes:
         recogniser: the open model.
         model: NAME@DIGEST8, as results carry it.
-        max_chars: most code points in a text.
+        max_chars: maximum number of code points in a text.
         log_text: texts and entities may be logged.
         fatal_errors: errors of the recogniser that are not about a text, and are raised.
         cache: entities of texts that were inferred before, if there is a cache.
@@ -271,7 +271,7 @@ class BatchInference:
             return error
 
     def _find(self, texts: list[str], stats: Counter[str]) -> Mapping[str, Finding]:
-        """Return what is found in each text, by text; a text that is cached or occurs twice is not inferred again."""
+        """Return entities or error by text; a text that is cached or occurs twice is not inferred again."""
         distinct = list(dict.fromkeys(texts))
         cached = {} if self.cache is None else dict(self.cache.get(distinct))
         new = [text for text in distinct if text not in cached]
@@ -290,7 +290,7 @@ class BatchInference:
                 raise ModelFailed(f"{len(texts)} texts went in and {len(entities)} came out")  # noqa: TRY301
         except self.fatal_errors:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other texts are to be answered
+        except Exception as error:  # noqa: BLE001 - the other texts must be answered
             self._log_failure(error, len(texts))
             if len(texts) == 1:
                 return [ModelFailed()]

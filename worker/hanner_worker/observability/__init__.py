@@ -1,1 +1,1 @@
-"""Metrics and traces of a worker. Only the parent observes: it learns of every batch, including those that crashed."""
+"""Metrics and traces of a worker. Only the parent records them: it handles every batch, also crashed ones."""

@@ -1,6 +1,6 @@
-"""What observers of batches receive: metrics and traces implement `Observer`. Pure.
+"""The interface of observers of batches, which metrics and traces implement, and the record that they receive. Pure.
 
-Observers are called in the worker's parent, which learns of every batch, also of one whose process died.
+Observers are called in the worker's parent, which handles every batch, also one whose process died.
 """
 
 from collections.abc import Mapping, Sequence

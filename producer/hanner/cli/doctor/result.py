@@ -19,9 +19,9 @@ class CheckResult:
 
     Attributes:
         level: Its severity.
-        subject: What was checked, in one or two words.
-        message: What was found.
-        fix: What to do; empty if nothing has to be done.
+        subject: The subject of the check, in one or two words.
+        message: The finding.
+        fix: The next step; empty if none is necessary.
     """
 
     level: Level

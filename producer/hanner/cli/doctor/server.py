@@ -101,7 +101,7 @@ def _check_memory(info: Mapping[str, Any]) -> CheckResult:
 
 def _check_persistence(info: Mapping[str, Any]) -> CheckResult:
     if not info.get("aof_enabled"):
-        fix = "CONFIG SET appendonly yes; otherwise a restart of Redis loses what came after its last snapshot"
+        fix = "CONFIG SET appendonly yes; otherwise a restart of Redis loses all data since its last snapshot"
         return warn("persistence", "appendonly no", fix)
     if info.get("aof_last_write_status", "ok") != "ok":
         return fail("persistence", "the last write of the append-only file failed", "free space on the server's disk")

@@ -1,5 +1,5 @@
 -- Claim a job whose lease has expired or was never taken.
--- Return its id, options, request id and traceparent, or nil if there is none.
+-- Return its id, options, request id and traceparent, or nil if no job can be claimed.
 local unfinished = KEYS[1]
 local prefix = ARGV[1]
 local owner = ARGV[2]

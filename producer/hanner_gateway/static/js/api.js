@@ -8,7 +8,7 @@ const TIMEOUT_MS = 60_000; // longer than the gateway's own timeout; for a serve
 export class ApiError extends Error {
   /**
    * @param {string} code an error code of hanner, a code that only HTTP has, or `offline`
-   * @param {string} detail the server's message, empty if there is none
+   * @param {string} detail the server's message; empty if it sent no message
    * @param {number | null} retryAfter seconds to wait before a retry, as the server asked
    */
   constructor(code, detail = "", retryAfter = null) {

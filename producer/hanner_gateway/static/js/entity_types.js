@@ -1,5 +1,5 @@
 /**
- * The look of an entity type: a slot of the style sheet (colour and underline), a shape, and a name. Colour is never the
+ * The appearance of an entity type: a slot of the style sheet (colour and underline), a shape, and a name. Colour is never the
  * only difference. Unknown types of other models get the next free slot.
  */
 import { language } from "./i18n.js";

@@ -1,4 +1,4 @@
-/** The notice: what is wrong, when it is retried, and a button for what the user can do. */
+/** The notice: the problem, the time of the next retry, and a button for the user's next step. */
 import { element } from "./dom.js";
 import { t } from "./i18n.js";
 import { MESSAGES } from "./messages.js";
@@ -47,7 +47,7 @@ export class Notice {
         "div",
         { class: "notice-words" },
         element("p", { role: "alert" }, t(known)),
-        detail ? element("p", { class: "notice-detail" }, t("serverSays", { detail })) : null,
+        detail ? element("p", { class: "notice-detail" }, t("serverMessage", { detail })) : null,
         this.count,
       ),
       code === "no_worker"

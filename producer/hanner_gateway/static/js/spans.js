@@ -50,7 +50,7 @@ export function shifted(entities, edit) {
 }
 
 /**
- * Return the index of the first entity that ends after `position`; entities.length if there is none.
+ * Return the index of the first entity that ends after `position`; entities.length if no entity does.
  * @param {Entity[]} entities sorted, not overlapping
  * @param {number} position
  */

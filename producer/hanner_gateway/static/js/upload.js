@@ -143,7 +143,7 @@ export class FileUpload {
 
   showMessage(key, values, wrong = false, detail = "") {
     this.lastMessage = [key, values, wrong, detail];
-    this.message.textContent = t(key, values) + (detail ? ` ${t("serverSays", { detail })}` : "");
+    this.message.textContent = t(key, values) + (detail ? ` ${t("serverMessage", { detail })}` : "");
     this.message.classList.toggle("wrong", wrong);
   }
 

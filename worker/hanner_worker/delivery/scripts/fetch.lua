@@ -1,8 +1,8 @@
 -- Move messages from the queue to the worker's unacknowledged messages. A worker fetches at most its share of each
--- kind, because the other workers want some too.
+-- kind, so that the other workers get theirs.
 --
 -- KEYS[5...]: the lists, those of the first kind first.
--- ARGV[4...]: for each kind: how many lists it has, the most messages to fetch, and 'up' or 'down', which is how the
+-- ARGV[4...]: for each kind: how many lists it has, the maximum number of messages, and 'up' or 'down', which is how the
 --   worker's share is rounded.
 -- Returns: how many tasks have a crash count; and tag, message, tag, message...
 local leases_key, unacked_key, claimed_at_key, crashes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

@@ -1,8 +1,7 @@
 -- Record that a process works on messages from now on.
 --
 -- KEYS[3...]: the keys of the results. ARGV: the tags, then the task ids, one of each per result key.
--- Returns: for each message 'OK', or 'FENCED' if the worker no longer owns it; and for each the stored result, if there
---   is one.
+-- Returns: for each message 'OK', or 'FENCED' if the worker no longer owns it; and for each the stored result or nil.
 local claimed_at_key, running_key = KEYS[1], KEYS[2]
 local count = #KEYS - 2
 local claims = redis.call('ZMSCORE', claimed_at_key, unpack(ARGV, 1, count))
