@@ -16,7 +16,7 @@ WORDS = {
         "many": "through the queue, `extract_many`",
         "memory": "memory of the worker at full load",
         "cold": "from start to first answer",
-        "idle": "- One short text on an idle system takes {queue:.1f} ms; {added:.1f} ms of them are the queue. "
+        "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
         "At 80 % load, p99 is {p99:.0f} ms.",
         "beside": "- The same engine in other servers, bundled model, texts/s: {others}; "
         "hanner in the same run: {hanner}.",
@@ -24,18 +24,18 @@ WORDS = {
         "hanner in the same run: {hanner}, {times:.0f} times as many.",
     },
     "zh": {
-        "machine": "括号内为相对于仅引擎的比例。{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
+        "machine": "括号内为与引擎单独运行之比。{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
         "[全部数据](docs/benchmarks.md)。\n",
         "default": "自带模型",
         "base": "BERT-base 规模",
-        "alone": "仅引擎，文本/秒",
+        "alone": "引擎单独运行，文本/秒",
         "one": "经队列，每个请求一条文本",
         "many": "经队列，`extract_many`",
         "memory": "满载时 worker 的内存",
         "cold": "从启动到第一个答案",
         "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "- 同一引擎放在其他服务器中，自带模型，文本/秒：{others}；同一次测量中 hanner 为 {hanner}。",
+        "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；同一次测量中 hanner 为 {hanner}。",
         "slow": "- ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
         "hanner {hanner} 条，是其 {times:.0f} 倍。",
     },
