@@ -68,8 +68,8 @@ assert entities.to_dict("records") == [{"row": 0, "text": "马云", "type": "PER
 
 def test_every_guide_with_code_is_tested():
     guides = {path for path in HOWTO.glob("*.md") if python_blocks(path)}
-    tested = {HOWTO / f"{name}.md" for name in DRIVERS.keys() | {"spacy"}} | {ROOT / name for name in RUN_WITH_STACK}
-    assert guides <= tested
+    run_here = {HOWTO / f"{name}.md" for name in DRIVERS.keys() | {"spacy"}}
+    assert guides - {ROOT / name for name in RUN_WITH_STACK} == run_here
 
 
 @pytest.mark.parametrize("name", DRIVERS)
