@@ -1,32 +1,32 @@
-"""Run the Python blocks and curl lines of both READMEs unchanged, with a real stack and the bundled model."""
+"""Run the Python blocks and curl lines of READMEs, tutorial and guides, with a real stack and the bundled model."""
 
 import json
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from hanner.cli import demo_texts
 from hanner.cli.gateway_process import ListenAddress
 from hanner.cli.local_stack import run_stack
+from hanner.contract import EXAMPLE_TEXT
+from support.markdown import ROOT, RUN_WITH_STACK, curl_lines, python_blocks
 
-ROOT = Path(__file__).parents[2]
 DEFAULT_URL = "redis://localhost:6379/0"
-BLOCKS = [
-    pytest.param(code, id=f"{name}-{number}")
-    for name in ("README.md", "README.zh.md")
-    for number, code in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL))
-]
+GATEWAY_URL = "http://localhost:8000"
 
 
-CURL = [
-    pytest.param(line, id=name)
-    for name in ("README.md", "README.zh.md")
-    for line in re.findall(r"^curl .*$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
-]
+def examples(read):
+    return [
+        pytest.param(example, id=f"{name}-{number}")
+        for name in RUN_WITH_STACK
+        for number, example in enumerate(read(ROOT / name))
+    ]
+
+
+BLOCKS = examples(python_blocks)
+CURL = examples(curl_lines)
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +41,35 @@ def url(stack):
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_python_block_runs(code, url):
-    environment = os.environ | {"HANNER_BROKER_URL": url}
-    code = code.replace(DEFAULT_URL, url)
+def test_python_block_runs(code, url, tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code.replace(DEFAULT_URL, url)],
+        env=os.environ | {"HANNER_BROKER_URL": url},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    if "entity.text" in code:
+    if "entity.text, entity.type, entity.start" in code:
         assert ended.stdout.splitlines()[0].startswith("马云 PER 0 2 ")
 
 
 @pytest.mark.parametrize("line", CURL)
 def test_curl_line_runs(line, stack):
-    line = line.replace("http://localhost:8000", stack.gateway.url)
-    ended = subprocess.run(line, shell=True, capture_output=True, timeout=60, check=True)
-    entities = json.loads(ended.stdout)["entities"]
-    assert tuple((e["text"], e["type"], e["start"], e["end"]) for e in entities) == demo_texts.EXPECTED
+    assert GATEWAY_URL in line
+    command = line.replace(GATEWAY_URL, stack.gateway.url).replace("curl ", "curl --fail-with-body ", 1)
+    ended = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=True)
+    answer = json.loads(ended.stdout)
+    if EXAMPLE_TEXT in line:
+        assert tuple((e["text"], e["type"], e["start"], e["end"]) for e in answer["entities"]) == demo_texts.EXPECTED
 
 
-def test_readmes_have_code():
-    assert len(CURL) == 2
-    assert len(BLOCKS) >= 6
+def test_every_page_has_code():
+    assert all(python_blocks(ROOT / name) or curl_lines(ROOT / name) for name in RUN_WITH_STACK)
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_readme_has_a_program_and_a_request(name):
+    assert [len(python_blocks(ROOT / name)), len(curl_lines(ROOT / name))] == [1, 1]

@@ -15,6 +15,7 @@ from hanner.cli import local_redis
 from hanner.cli.local_redis import EmbeddedServer, find_server
 from hanner.utils import processes
 from hanner.utils.packaging import install_hint
+from support.ports import free_port
 
 
 def test_server_answers_keeps_data_and_ends(tmp_path):
@@ -53,6 +54,24 @@ def test_folder_is_locked_for_one_server(tmp_path):
 def test_port_in_use_is_reported(tmp_path):
     with EmbeddedServer() as first, pytest.raises(HannerError, match="Address already in use"):
         EmbeddedServer(tmp_path, port=first.port).start()
+
+
+def test_preferred_port_is_used_if_it_is_free():
+    port = free_port()
+    with EmbeddedServer(preferred_port=port) as server:
+        assert server.port == port
+        with EmbeddedServer(preferred_port=port) as second:
+            assert second.port not in {port, 0}
+            assert redis.Redis(port=second.port).ping()
+
+
+def test_port_that_another_program_binds_first_is_replaced(monkeypatch):
+    with EmbeddedServer() as first:
+        ports = iter([first.port, free_port()])
+        monkeypatch.setattr(processes, "find_port", lambda *_: next(ports))
+        with EmbeddedServer() as second:
+            assert second.port != first.port
+            assert redis.Redis(port=second.port).ping()
 
 
 def test_missing_server_is_reported_with_the_extra(monkeypatch):

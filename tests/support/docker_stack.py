@@ -117,7 +117,7 @@ class DockerStack:
         return f"http://127.0.0.1:{self.ports[service]}{path}"
 
     def broker_url(self):
-        """Return the URL of Redis for programs on this machine, obtained as in the README."""
+        """Return the URL of Redis for programs on this machine, obtained as in docs/how-to/containers.md."""
         url = self.compose("run", "--rm", "--no-deps", "-T", "init", "cat", "/volumes/secrets/app/broker-url").strip()
         return url.replace("@redis:6379", f"@127.0.0.1:{self.ports['redis']}")
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -96,9 +95,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | 
 
 def _find_port(host: str) -> int:
     """Return the default port, or a free one if that is in use."""
-    for port in (DEFAULT_PORT, 0):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    raise HannerError(f"cannot listen on {host}; choose another address with --host")
+    try:
+        return processes.find_port(host, DEFAULT_PORT)
+    except OSError as error:
+        raise HannerError(f"cannot listen on {host} ({error}); choose another address with --host") from None

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -38,16 +37,25 @@ class EmbeddedServer:
     Args:
         folder: The folder for its data; None for a temporary folder, which `close` removes.
         port: Its port; None for a free one.
+        preferred_port: Its port if it is free; ignored if `port` is given.
         timeout: Seconds that it has to start, and to stop.
 
     Attributes:
         folder: The folder with its data.
     """
 
-    def __init__(self, folder: Path | str | None = None, *, port: int | None = None, timeout: float = 20.0) -> None:
+    def __init__(
+        self,
+        folder: Path | str | None = None,
+        *,
+        port: int | None = None,
+        preferred_port: int = 0,
+        timeout: float = 20.0,
+    ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="hanner-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._requested_port = port
+        self._preferred_port = preferred_port
         self._port: int | None = None
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,7 +100,7 @@ class EmbeddedServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         fixed_port = self._port or self._requested_port
         for attempt in range(PORT_ATTEMPTS):
-            self._port = fixed_port or _free_port()
+            self._port = fixed_port or processes.find_port("127.0.0.1", self._preferred_port)
             try:
                 self._start(binary)
             except HannerError:
@@ -185,12 +193,6 @@ def _options(port: int, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
     }
     return [part for name, value in settings.items() for part in (f"--{name}", value)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

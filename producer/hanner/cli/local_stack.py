@@ -95,6 +95,7 @@ def run_stack(
     folder: Path | None = None,
     log: Path | None = None,
     *,
+    redis_port: int = 0,
     listen: ListenAddress | None = None,
     **overrides: Any,
 ) -> Iterator[LocalStack]:
@@ -104,6 +105,7 @@ def run_stack(
         broker: URL of a running Redis; None starts an embedded server.
         folder: Folder for the embedded server's data and for logs; None for a temporary folder.
         log: The worker's log file: None for `worker.log` in the folder, `-` for this terminal.
+        redis_port: Port of the embedded server if it is free; otherwise, and for 0, any free port is used.
         listen: The gateway's address; None starts no gateway.
         **overrides: Settings of the worker by name; None counts as not given.
 
@@ -117,7 +119,7 @@ def run_stack(
     with contextlib.ExitStack() as stack:
         server = None
         if broker is None:
-            server = stack.enter_context(EmbeddedServer(folder))
+            server = stack.enter_context(EmbeddedServer(folder, preferred_port=redis_port))
             broker, folder = server.url, server.folder
         settings = Settings.from_env(broker_url=broker, **given)
         path = None if str(log) == "-" else log or (folder or Path.cwd()) / WORKER_LOG

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -14,14 +16,19 @@ from hanner.cli.gateway_process import ListenAddress
 from hanner.cli.local_stack import LocalStack, StopRequested, handle_stop_signals, run_stack
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
-from hanner.settings import variable
+from hanner.settings import Settings, variable
 from hanner.transport.celery_app import redact_url
+from hanner.utils.packaging import shell_command
 from hanner.utils.processes import data_folder
+
+DEFAULT_URL: Final = str(Settings.model_fields["broker_url"].default)
+"""The Redis that clients use if HANNER_BROKER_URL is not set."""
 
 
 def up(
     broker: Annotated[
-        str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL. Default: start a Redis.")
+        str | None,
+        typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL. Default: start one, on port 6379 if it is free."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder for Redis's data and for logs. Default: ~/.local/share/hanner.")
@@ -49,15 +56,19 @@ def up(
     try:
         with handle_stop_signals():
             print("Starting …", file=sys.stderr, flush=True)
-            with run_stack(broker, folder, log, listen=listen, model=model, concurrency=concurrency) as stack:
-                print(_format_stack(stack), flush=True)
+            redis_port = urlsplit(DEFAULT_URL).port or 0
+            with run_stack(
+                broker, folder, log, redis_port=redis_port, listen=listen, model=model, concurrency=concurrency
+            ) as stack:
+                print(format_stack(stack), flush=True)
                 raise HannerError(stack.wait())
     except StopRequested:
         with contextlib.suppress(OSError):  # the terminal may be closed
             print("Stopped; all processes have ended.", file=sys.stderr)
 
 
-def _format_stack(stack: LocalStack) -> str:
+def format_stack(stack: LocalStack) -> str:
+    """Return the addresses of a running stack, and commands that use it from another terminal."""
     origin = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
     url = redact_url(stack.settings.broker_url)
     return f"""\
@@ -67,17 +78,26 @@ hanner is running.
   worker   {stack.name} (log: {stack.log or "this terminal"})
   model    {stack.model}
 {_format_addresses(stack)}
-Call it from a shell:
+Call it from another terminal:
 
-  hanner extract --broker {url} {EXAMPLE_TEXT}
+{_format_export(stack.settings.broker_url)}  {shell_command("hanner")} extract {EXAMPLE_TEXT}
 {_format_curl(stack)}
-or from Python:
+or from a program, run with {shell_command("python")}:
 
   from hanner import Client
-  with Client("{url}") as ner:
+  with Client() as ner:
       print(ner.extract("{EXAMPLE_TEXT}"))
 
 Press Ctrl-C to stop."""
+
+
+def _format_export(url: str) -> str:
+    """Return the line that sets HANNER_BROKER_URL, or nothing if clients find this Redis without it."""
+    if url.replace("//127.0.0.1", "//localhost") == DEFAULT_URL:
+        return ""
+    redacted = redact_url(url)
+    comment = "" if redacted == url else "  # with the password"
+    return f"  export {variable('broker_url')}={shlex.quote(redacted)}{comment}\n"
 
 
 def _format_addresses(stack: LocalStack) -> str:

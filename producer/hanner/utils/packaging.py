@@ -1,8 +1,12 @@
-"""How hanner was installed on this machine. Reads the metadata of installed distributions on the first call."""
+"""How hanner was installed on this machine, and how to call its commands. Reads installed metadata, and PATH."""
 
+import contextlib
 import json
 import shlex
+import shutil
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +33,21 @@ def install_hint(*extras: str) -> str:
     if repository:
         url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
     return f"pip install {shlex.quote(f'{name}{wanted} @ {url}')}"
+
+
+def shell_command(name: str) -> str:
+    """Return how to call a program of this Python environment in a shell.
+
+    This is its name if PATH finds it, otherwise its path, relative to the working folder if it is inside:
+    `hanner`, `.venv/bin/hanner`, `/home/me/venv/bin/hanner`.
+    """
+    script = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not script.exists() or (found and Path(found).parent.resolve() == script.parent.resolve()):
+        return name
+    with contextlib.suppress(ValueError):
+        script = script.relative_to(Path.cwd())
+    return shlex.quote(str(script))
 
 
 @cache

@@ -29,10 +29,30 @@ def check_port(host: str, port: int) -> None:
         socket.gaierror: the host is not an address of this machine.
         OSError: the port is in use, or binding to it is not permitted.
     """
+    _bind_and_release(host, port)
+
+
+def find_port(host: str, preferred: int = 0) -> int:
+    """Return `preferred` if that port can be bound, otherwise any free port.
+
+    Another program may bind the port before the caller does.
+
+    Raises:
+        OSError: the host is not an address of this machine.
+    """
+    with contextlib.suppress(OSError):
+        return _bind_and_release(host, preferred)
+    return _bind_and_release(host, 0)
+
+
+def _bind_and_release(host: str, port: int) -> int:
+    """Return the port that was bound; 0 binds any free port."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
+        # Without this option, a server's port counts as in use for a minute after the server has exited.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
+        return int(probe.getsockname()[1])
 
 
 def start(

@@ -7,35 +7,36 @@ from benchmarks.end_to_end.report import faster, full_load, number, table
 
 WORDS = {
     "en": {
-        "machine": "{cores} cores of {processor}, {processes} processes; texts of {mean:.0f} characters on average. "
-        "[All figures](docs/benchmarks.md).\n",
+        "machine": "In brackets: share of the engine alone. {processes} processes on {cores} cores of {processor}; "
+        "texts have {mean:.0f} characters on average. [All figures](docs/benchmarks.md).\n",
         "default": "bundled model",
         "base": "BERT-base size",
         "alone": "engine alone, texts/s",
-        "one": "through the queue, one text per task",
+        "one": "through the queue, one text per request",
         "many": "through the queue, `extract_many`",
         "memory": "memory of the worker at full load",
         "cold": "from start to first answer",
-        "idle": "One short text on an idle system takes {queue:.1f} ms, {added:.1f} ms more than in the engine. "
-        "At 80 % load p99 is {p99:.0f} ms.",
-        "beside": "The same engine elsewhere, same run, texts/s of the bundled model: {others}; hanner {hanner}.",
-        "slow": "ModelScope's own pipeline behind Flask, base size: {slow} texts/s; "
-        "hanner {hanner}, {times:.0f} times as many.",
+        "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
+        "At 80 % load, p99 is {p99:.0f} ms.",
+        "beside": "- The same engine in other servers, bundled model, texts/s: {others}; "
+        "hanner in the same run: {hanner}.",
+        "slow": "- ModelScope's own pipeline behind Flask, base size, texts/s: {slow}; "
+        "hanner in the same run: {hanner}, {times:.0f} times as many.",
     },
     "zh": {
-        "machine": "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
+        "machine": "括号内为与引擎单独运行之比。{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
         "[全部数据](docs/benchmarks.md)。\n",
         "default": "自带模型",
         "base": "BERT-base 规模",
-        "alone": "仅引擎，文本/秒",
-        "one": "经队列，每任务一条文本",
+        "alone": "引擎单独运行，文本/秒",
+        "one": "经队列，每个请求一条文本",
         "many": "经队列，`extract_many`",
         "memory": "满载时 worker 的内存",
         "cold": "从启动到第一个答案",
-        "idle": "空闲时一条短文本需 {queue:.1f} 毫秒，比引擎本身多 {added:.1f} 毫秒。"
+        "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "同一引擎、同一次测量，自带模型，文本/秒：{others}；hanner {hanner}。",
-        "slow": "ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
+        "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；同一次测量中 hanner 为 {hanner}。",
+        "slow": "- ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
         "hanner {hanner} 条，是其 {times:.0f} 倍。",
     },
 }

@@ -85,7 +85,9 @@ def test_misspelt_variable_is_reported_with_the_closest_setting():
     assert result.message.startswith("HANNER_BROKER ")
     assert result.fix == "did you mean HANNER_BROKER_URL?"
     assert only_problem(environment.check_variables({"hanner_timeout": "5"})).fix == "did you mean HANNER_TIMEOUT?"
-    assert "README" in only_problem(environment.check_variables({"HANNER_COLOUR_OF_THE_SKY": "x"})).fix
+    assert (
+        "docs/reference/settings.md" in only_problem(environment.check_variables({"HANNER_COLOUR_OF_THE_SKY": "x"})).fix
+    )
     assert "HANNER_BROKER_URL" in only_problem(environment.check_variables({"CELERY_BROKER_URL": "x"})).message
     assert problems(environment.check_variables({"HANNER_TIMEOUT": "5", "HANNER_MODEL": ""})) == []
 

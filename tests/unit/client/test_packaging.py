@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hanner.utils import packaging
-from hanner.utils.packaging import install_hint
+from hanner.utils.packaging import install_hint, shell_command
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,3 +83,38 @@ def test_every_extra_named_in_a_hint_exists():
 def test_importing_the_module_reads_no_metadata():
     code = "import sys, hanner.utils.packaging; print('importlib.metadata' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """A Python environment with the program `tool` in a folder with a space, which is not on PATH."""
+    folder = tmp_path / "my code" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("python", "tool"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return folder
+
+
+def test_program_on_path_is_called_by_its_name(environment, monkeypatch):
+    monkeypatch.setenv("PATH", str(environment))
+    assert shell_command("tool") == "tool"
+
+
+def test_program_outside_path_is_called_by_its_path(environment, monkeypatch):
+    assert shell_command("tool") == f"'{environment}/tool'"
+    monkeypatch.chdir(environment.parent)
+    assert shell_command("tool") == "bin/tool"
+
+
+def test_program_of_the_same_name_elsewhere_is_not_called(environment, tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    (tmp_path / "tool").chmod(0o755)
+    assert shell_command("tool") == f"'{environment}/tool'"
+
+
+def test_program_that_is_not_next_to_python_is_called_by_its_name(environment):
+    (environment / "tool").unlink()
+    assert shell_command("tool") == "tool"

@@ -83,7 +83,11 @@ def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
         similar = difflib.get_close_matches(
             name.upper().removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1
         )
-        fix = f"did you mean {PREFIX}{similar[0]}?" if similar else "unset it; the README lists all settings"
+        fix = (
+            f"did you mean {PREFIX}{similar[0]}?"
+            if similar
+            else "unset it; docs/reference/settings.md lists all settings"
+        )
         yield warn("variables", f"{name} is not a setting of hanner and has no effect", fix)
     for name in sorted(foreign_celery_variables(environ)):
         yield warn("variables", f"{name} is set, and Celery prefers it to HANNER_BROKER_URL", "unset it for hanner")

@@ -1,0 +1,47 @@
+"""The READMEs are short, and say the same in both languages."""
+
+import re
+
+import pytest
+
+from hanner.settings import table
+from support.markdown import ROOT, curl_lines, python_blocks
+
+READMES = ("README.md", "README.zh.md")
+MOST_LINES = 150
+
+
+def text_of(name):
+    return (ROOT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_is_short(name):
+    assert len(text_of(name).splitlines()) <= MOST_LINES
+
+
+def test_both_readmes_have_the_same_code_links_and_figures():
+    english, chinese = READMES
+    assert python_blocks(ROOT / english) == python_blocks(ROOT / chinese)
+    assert curl_lines(ROOT / english) == curl_lines(ROOT / chinese)
+    links = [
+        set(re.findall(r"\((?:docs/|[A-Z])[^)\s]*\)", text_of(name))) - {f"({other})"}
+        for name, other in zip(READMES, READMES[::-1], strict=True)
+    ]
+    assert links[1] - links[0] == {"(docs/zh/guide.md)", "(docs/zh/settings.md)"}
+    assert links[0] <= links[1]
+    scores = [re.findall(r"^\| .* \| (0\.\d+) \|$", text_of(name), re.MULTILINE) for name in READMES]
+    assert scores[0] == scores[1]
+
+
+def test_chinese_settings_table_has_the_same_names_and_defaults():
+    page = text_of("docs/zh/settings.md")
+    rows = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)[1].splitlines()[2:]
+    assert [row.split("|")[1:3] for row in rows] == [row.split("|")[1:3] for row in table().splitlines()[2:]]
+    assert all(re.search("[\u4e00-\u9fff]", row.split("|")[3]) for row in rows)
+
+
+def test_f1_in_the_readme_is_that_of_the_model_card():
+    card = re.search(r"<!-- card: accuracy -->\n(.*?)<!-- /card -->", text_of("docs/default-model.md"), re.DOTALL)[1]
+    of_card = [row.split("|")[5].strip() for row in card.splitlines()[2:]]
+    assert re.findall(r"^\| .* \| (0\.\d+) \|$", text_of("README.md"), re.MULTILINE) == of_card
