@@ -77,7 +77,7 @@ class Document(BaseModel):
 
     @property
     def text(self) -> str | None:
-        """Return the text as sent. The client knows it; results do not contain it, so it may be None."""
+        """Return the text as sent. The client adds it, because results do not contain it; None if it was not added."""
         return self._text
 
     def with_text(self, text: str) -> Self:
