@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _add_chinese(index: Path) -> None:
-    """Let the search cut Chinese sentences into words; Zensical knows one language per site."""
+    """Enable Chinese word segmentation in the search; Zensical's configuration has one language per site."""
     search = json.loads(index.read_text("utf-8"))
     search["config"]["lang"] = ["en", "zh"]
     index.write_text(json.dumps(search, ensure_ascii=False), "utf-8")

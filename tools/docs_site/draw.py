@@ -13,8 +13,9 @@ MODULES = ROOT / "build" / "mermaid"
 DRAW = """
 async ([id, source]) => {
   const size = {useMaxWidth: false, wrappingWidth: 320};
+  const sequence = {...size, actorMargin: 20, width: 120, height: 40, diagramMarginX: 10, mirrorActors: false};
   mermaid.initialize({startOnLoad: false, theme: "neutral", htmlLabels: false, deterministicIds: true, fontSize: 14,
-                      fontFamily: "Arial, Helvetica, sans-serif", flowchart: size, sequence: size, state: size});
+                      fontFamily: "Arial, Helvetica, sans-serif", flowchart: size, state: size, sequence});
   return (await mermaid.render(id, source)).svg;
 }
 """

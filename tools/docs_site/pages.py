@@ -20,14 +20,26 @@ PROJECT = {
 NAVIGATION: Mapping[str, tuple[str, ...]] = {
     "Home": ("index.md",),
     "Tutorial": ("tutorial.md",),
-    "How-to guides": ("how-to/",),
+    "How-to guides": (
+        "how-to/install.md",
+        "how-to/client.md",
+        "how-to/command-line.md",
+        "how-to/http-api.md",
+        "how-to/celery.md",
+        "how-to/django.md",
+        "how-to/fastapi.md",
+        "how-to/flask.md",
+        "how-to/pandas.md",
+        "how-to/spacy.md",
+        "how-to/",
+    ),
     "Reference": ("reference/",),
-    "Explanation": ("explanation/", "default-model.md", "benchmarks.md"),
+    "Explanation": ("explanation/design.md", "explanation/", "default-model.md", "benchmarks.md"),
     "Glossary": ("glossary.md",),
     "中文": ("zh/index.md", "zh/"),
     "Project": ("project/",),
 }
-"""Title of a section → its pages; a folder stands for all its pages that are not listed before, by title."""
+"""Title of a section → its pages, in this order; a folder stands for its other pages, by title."""
 
 
 def pages() -> dict[str, Path]:
