@@ -6,6 +6,7 @@ DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 BROWSER := $(VENV)/.browser
 BENCH := $(VENV)/.bench
+DOCS := $(VENV)/.docs
 MODELSCOPE := .venv-modelscope
 BATCHES := .venv-batches
 SPACY := .venv-spacy
@@ -20,7 +21,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
-	screenshots bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
+	screenshots docs docs-serve reference diagrams bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
 help: ## list all commands
@@ -61,6 +62,18 @@ test-flower: $(BROWSER) ## test Flower with a thousand requests, in a real Chrom
 
 screenshots: $(BROWSER) ## retake the screenshots of the page and of Flower in docs/screenshots
 	PYTHONPATH=tests $(BIN)/python docs/screenshots/take.py
+
+docs: $(DOCS) ## build the documentation site into build/site, and check its links
+	PYTHONPATH=tools $(BIN)/python -m docs_site
+
+docs-serve: $(DOCS) ## serve the documentation site on http://127.0.0.1:8001/
+	PYTHONPATH=tools $(BIN)/python -m docs_site serve
+
+reference: $(DEV) ## write docs/reference again from the code
+	PYTHONPATH=tools $(BIN)/python -m reference
+
+diagrams: $(DOCS) $(BROWSER) ## draw the Mermaid diagrams of the documentation as SVG; needs npm
+	PYTHONPATH=tools $(BIN)/python -m docs_site.draw
 
 bench-page: $(BROWSER) ## measure the latency of the page's highlights; needs an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/browser_latency.py
@@ -154,6 +167,10 @@ $(DEV): pyproject.toml | $(BIN)/python
 
 $(STACK): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[all,dev,stack]'
+	@touch $@
+
+$(DOCS): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	@touch $@
 
 $(BENCH): pyproject.toml | $(BIN)/python

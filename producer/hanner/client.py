@@ -76,7 +76,14 @@ class Client:
     ) -> list[Document]:
         """Return one document per text, in order, with one request of at most 256 texts.
 
-        An invalid text fails alone: its document has an `error`. The arguments are those of `extract`.
+        An invalid text fails alone: its document has an `error`.
+
+        Args:
+            texts: The texts.
+            timeout: Seconds to wait; None waits without limit; `Settings.timeout` when not given. The request expires
+                a minute after that.
+            priority: "interactive" requests are taken before "bulk" requests of any age.
+            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
 
         Raises:
             InvalidText: `texts` is not a list, is empty, or has too many texts.
@@ -121,7 +128,13 @@ class Client:
         priority: PriorityName = "bulk",
         model: str | None = None,
     ) -> Job[list[Document]]:
-        """Send up to 256 texts in one request and return at once. The arguments are those of `submit`.
+        """Send up to 256 texts in one request and return at once.
+
+        Args:
+            texts: The texts; all of them must be valid.
+            expires: Seconds after which workers discard the request; the job then raises Expired.
+            priority: "interactive" requests are taken before "bulk" requests of any age.
+            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
 
         Raises:
             InvalidText: one of the texts is invalid; nothing was sent.
@@ -136,7 +149,12 @@ class Client:
     @overload
     def job(self, task_id: str, *, many: Literal[True]) -> Job[list[Document]]: ...
     def job(self, task_id: str, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
-        """Return the job of an earlier request, also of another process; use `many` for one of `submit_many`."""
+        """Return the job of an earlier request, also of another process.
+
+        Args:
+            task_id: The `id` of the job.
+            many: Whether it is a request of `submit_many`.
+        """
         return Job(self._sender.waiter(task_id, many=many))
 
     def stream(
@@ -178,6 +196,9 @@ class Client:
     def backlog(self, model: str | None = None) -> Backlog:
         """Return the state of the queue, or of a model's queue: waiting requests, and workers.
 
+        Args:
+            model: Name of the model; None uses HANNER_QUEUE.
+
         Raises:
             UnknownModel: no worker has ever served this model.
             BrokerUnreachable: Redis did not answer.
@@ -186,6 +207,9 @@ class Client:
 
     def queue_of(self, model: str | None = None) -> str:
         """Return the queue that a model's requests are sent to.
+
+        Args:
+            model: Name of the model; None uses HANNER_QUEUE.
 
         Raises:
             UnknownModel: no worker has ever served this model, and HANNER_ROUTES does not name it.

@@ -4,7 +4,7 @@ Client and worker import this module, so that they cannot disagree. Its only hea
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -45,17 +45,16 @@ class ErrorCode(StrEnum):
 class Entity(BaseModel):
     """One named entity.
 
-    `start` and `end` count code points of the text as sent; `end` is exclusive: `text == source[start:end]`.
-    `score` is the posterior probability of the span under the model's CRF.
+    `start` and `end` count code points of the text as sent: `text == source[start:end]`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    text: str
-    type: str
-    start: Annotated[int, Field(ge=0)]
-    end: Annotated[int, Field(gt=0)]
-    score: Annotated[float, Field(ge=0, le=1)]
+    text: str = Field(description="The entity as it appears in the text.")
+    type: str = Field(description="Type, such as PER, LOC or ORG.")
+    start: int = Field(ge=0, description="First code point.")
+    end: int = Field(gt=0, description="Code point after the last one.")
+    score: float = Field(ge=0, le=1, description="Posterior probability of the span under the model's CRF.")
 
 
 class Failure(BaseModel):
@@ -63,8 +62,8 @@ class Failure(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    code: str
-    message: str
+    code: str = Field(description="A code of ErrorCode, or of a newer worker.")
+    message: str = Field(description="What went wrong, and what to do next.")
 
 
 class Document(BaseModel):
@@ -72,17 +71,21 @@ class Document(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    entities: tuple[Entity, ...] = ()
-    error: Failure | None = None
+    entities: tuple[Entity, ...] = Field(default=(), description="The entities; empty if the text has an error.")
+    error: Failure | None = Field(default=None, description="Why the text has no entities.")
     _text: str | None = PrivateAttr(None)
 
     @property
     def text(self) -> str | None:
-        """The text as sent. Results do not contain it: the client adds it, else it is None."""
+        """Return the text as sent. The client adds it, because results do not contain it; None if it was not added."""
         return self._text
 
     def with_text(self, text: str) -> Self:
-        """Return a copy with its text. Equality ignores the text."""
+        """Return a copy with its text. Equality ignores the text.
+
+        Args:
+            text: The text.
+        """
         document = self.model_copy()
         document._text = text  # noqa: SLF001 - a copy of this class
         return document

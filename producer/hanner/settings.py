@@ -1,7 +1,6 @@
 """All settings of client, worker and gateway: one frozen object, read from HANNER_* on request, not at import.
 
 HANNER_…_FILE names a file that contains the value, for secrets that are mounted into a container.
-`python -m hanner.settings` prints the README's table.
 """
 
 import os
@@ -106,6 +105,10 @@ class Settings(BaseModel):
 
         An empty variable counts as not set. A variable takes precedence over its file.
 
+        Args:
+            environ: Environment variables.
+            **overrides: Single settings by name, such as `timeout=5`.
+
         Raises:
             InvalidSettings: a variable, or the file it names, is invalid; the message names it.
         """
@@ -135,20 +138,3 @@ def _read(name: str, source: Mapping[str, str]) -> str:
 def variable(name: str) -> str:
     """Return the environment variable of a field: HANNER_BATCH_TEXTS for `batch_texts`."""
     return PREFIX + name.upper()
-
-
-def table() -> str:
-    """Return the settings as the README's Markdown table."""
-    rows = ["| variable | default | what it sets |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        default = int(field.default) if isinstance(field.default, bool) else field.default
-        rows.append(
-            f"| `{variable(name)}` | `{default}` | {field.description} |"
-            if str(default)
-            else f"| `{variable(name)}` | | {field.description} |"
-        )
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())  # noqa: T201

@@ -7,14 +7,19 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import metadata
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from starlette.requests import ClientDisconnect
 
 from hanner.contract import Document
 from hanner.errors import HannerError
+from hanner.queue.metrics import queue_metrics
+from hanner.queue.stats import Backlog
+from hanner.settings import Settings
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own variable."""
@@ -68,6 +73,22 @@ def count_texts(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]],
         CHARACTERS.inc(sum(map(len, texts)))
         if outcome != OK:
             TEXTS.labels(outcome).inc(len(texts))
+
+
+def state_metrics(settings: Settings, backlog: Backlog | None, unfinished: int | None) -> list[Metric]:
+    """Return the metrics that are read for each scrape: version, jobs and queue.
+
+    Args:
+        settings: The gateway's settings.
+        backlog: The state of the queue; None if Redis did not answer.
+        unfinished: Number of unfinished jobs; None if Redis did not answer.
+    """
+    version = GaugeMetricFamily("hanner_build_info", "Always 1; the version of hanner.", labels=["version"])
+    version.add_metric([metadata.version("hanner")], 1)
+    jobs = GaugeMetricFamily("hanner_http_jobs_unfinished", "Unfinished jobs of all gateways.")
+    if unfinished is not None:
+        jobs.add_metric([], unfinished)
+    return [version, jobs, *queue_metrics(settings.queue, settings.max_queue, backlog)]
 
 
 def render(families: Iterable[Metric]) -> bytes:

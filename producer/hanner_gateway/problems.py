@@ -53,13 +53,15 @@ HTTP_CODES: Mapping[int, str] = {
 class Problem(BaseModel):
     """A problem as defined by RFC 9457; `code` is for programs, `detail` is a sentence with the next step."""
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
+    type: str = Field(default="about:blank", description="Always `about:blank`; see `code`.")
+    title: str = Field(description="Name of the HTTP status.")
+    status: int = Field(description="HTTP status.")
+    detail: str = Field(description="What is wrong, and what to do next.")
     code: str = Field(description="One of hanner's error codes, or a code that only HTTP has.")
     request_id: str | None = Field(None, description="Also in the header X-Request-ID and in the logs.")
-    errors: list[dict[str, Any]] | None = Field(None, description="Where the body is invalid, and why.")
+    errors: list[dict[str, Any]] | None = Field(
+        None, description="Each invalid value: `where` it is, and `what` is wrong."
+    )
 
 
 class ProblemError(Exception):

@@ -70,7 +70,7 @@ NerRequest = Annotated[Annotated[OneText, Tag("one")] | Annotated[ManyTexts, Tag
 class Entities(BaseModel):
     """The entities of one text, sorted and not overlapping."""
 
-    entities: list[Entity]
+    entities: list[Entity] = Field(description="The entities.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"entities": EXAMPLE_ENTITIES}]})
 
@@ -78,7 +78,7 @@ class Entities(BaseModel):
 class Documents(BaseModel):
     """One document per text, in order."""
 
-    documents: list[Document]
+    documents: list[Document] = Field(description="The documents.")
 
 
 class JobTexts(Options):
@@ -112,19 +112,21 @@ class JobState(StrEnum):
 
 
 class JobProgress(BaseModel):
-    """Progress of a job: `done` counts processed texts, `failed` those of them that have an error."""
+    """The progress of a job."""
 
-    id: str
-    state: JobState
-    done: int = Field(ge=0)
-    failed: int = Field(ge=0)
-    total: int = Field(ge=1)
+    id: str = Field(description="The job's id.")
+    state: JobState = Field(description="The state of the job.")
+    done: int = Field(ge=0, description="Number of processed texts.")
+    failed: int = Field(ge=0, description="Number of processed texts that have an error.")
+    total: int = Field(ge=1, description="Number of texts.")
 
 
 class JobStatus(JobProgress):
     """A job's progress and, once it is done, its documents in the order of its texts."""
 
-    documents: list[Document] | None = None
+    documents: list[Document] | None = Field(
+        None, description="One document per text, once the job is done; absent if `documents=false`."
+    )
 
 
 class Queue(BaseModel):
@@ -133,16 +135,16 @@ class Queue(BaseModel):
     depth: int = Field(ge=0, description="Messages that no worker has fetched yet.")
     oldest_seconds: float | None = Field(None, description="Age of the oldest of them, if known.")
     bulk: int = Field(0, ge=0, description="How many of them are bulk; workers fetch those after all others.")
-    unacked: int = Field(0, ge=0, description="Messages in flight: fetched by a worker, not answered yet.")
+    unacked: int = Field(0, ge=0, description="Messages in flight: fetched by a worker and not acknowledged.")
 
 
 class Worker(BaseModel):
     """One worker, as it reports itself."""
 
-    host: str
-    pid: int
-    processes: int
-    model: str
+    host: str = Field(description="Host name.")
+    pid: int = Field(description="Process id of the parent process.")
+    processes: int = Field(description="Number of pool processes.")
+    model: str = Field(description="Model id, NAME@DIGEST8.")
     rate: float = Field(description="Texts per second, recently.")
     batch_texts: float = Field(description="Mean texts per batch, recently.")
     latency_ms: float = Field(description="Mean milliseconds from receiving a text to its answer, recently.")
@@ -152,15 +154,15 @@ class Worker(BaseModel):
 class Status(BaseModel):
     """The current state of queue and workers."""
 
-    queue: Queue
-    workers: list[Worker]
+    queue: Queue = Field(description="The queue.")
+    workers: list[Worker] = Field(description="Workers with a valid lease.")
     rate: float = Field(description="Texts per second of all workers together.")
 
 
 class Health(BaseModel):
     """The health of the gateway."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Always `ok`; anything else is a problem response.")
 
 
 class HuggingFaceParameters(BaseModel):
@@ -185,15 +187,15 @@ class HuggingFaceRequest(BaseModel):
     inputs: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
         description="The text, or a list of texts."
     )
-    parameters: HuggingFaceParameters | None = None
+    parameters: HuggingFaceParameters | None = Field(None, description="Parameters of the task.")
 
 
 class HuggingFaceElement(BaseModel):
     """One entity in Hugging Face's format; with `aggregation_strategy: none` one character, labelled in `entity`."""
 
-    entity_group: str | None = None
-    entity: str | None = None
-    score: float
-    word: str
-    start: int
-    end: int
+    entity_group: str | None = Field(None, description="Type of the entity; absent with `none`.")
+    entity: str | None = Field(None, description="Label of the character, such as B-PER; only with `none`.")
+    score: float = Field(description="Posterior probability of the entity.")
+    word: str = Field(description="The entity, or the character, as it appears in the text.")
+    start: int = Field(description="First code point.")
+    end: int = Field(description="Code point after the last one.")

@@ -17,6 +17,7 @@ from support.servers import redis_server
 from support.workers import worker
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "observability.md"
+REFERENCE = DOCS.parents[1] / "reference" / "metrics.md"
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +100,12 @@ def test_worker_and_gateway_share_only_metrics_of_queue_and_version(exported):
     assert all(name.startswith("hanner_queue_") or name == "hanner_build_info" for name in both)
 
 
-def test_documented_tables_match_the_exported_metrics(exported):
+def test_documented_metrics_are_the_exported_ones(exported):
     expected = {
-        "queue": exported["gateway"].table(("hanner_queue_", "hanner_build_info")),
-        "worker": exported["worker"].table(("hanner_worker_", "hanner_model_info")),
-        "gateway": exported["gateway"].table("hanner_http_"),
+        "The queue": exported["gateway"].table(("hanner_queue_", "hanner_build_info")),
+        "A worker": exported["worker"].table(("hanner_worker_", "hanner_model_info")),
+        "A gateway": exported["gateway"].table("hanner_http_"),
     }
-    head = "| metric | kind | labels | what it is |\n| --- | --- | --- | --- |\n"
-    found = dict(re.findall(r"<!-- metrics of the (\w+) -->\n(.*?)\n<!-- /metrics -->", DOCS.read_text(), re.DOTALL))
-    assert found == {part: head + rows for part, rows in expected.items()}
+    sections = re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", REFERENCE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    found = {title: "\n".join(re.findall(r"^\| `hanner_.*$", text, re.MULTILINE)) for title, text in sections}
+    assert found == expected

@@ -37,7 +37,11 @@ class Scrape:
             if family.name.startswith(prefixes) and not family.name.endswith("_created"):
                 labels = sorted({name for sample in family.samples for name in sample.labels} - {"le"})
                 name = f"{family.name}_total" if family.type == "counter" else family.name
-                rows.append(f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |")
+                rows.append(
+                    f"| `{name}` | {family.type} | {', '.join(labels)} | {family.documentation} |".replace(
+                        "|  |", "| |"
+                    )
+                )
         return "\n".join(rows)
 
 

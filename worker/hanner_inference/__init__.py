@@ -7,13 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hanner_inference.dictionary.parser import DictionaryError
     from hanner_inference.loading import load
     from hanner_inference.package import ModelPackage, ModelPackageError, open_package
     from hanner_inference.pipeline import Recogniser, RunStats
 
-__all__ = ["ModelPackage", "ModelPackageError", "Recogniser", "RunStats", "load", "open_package"]
+__all__ = [
+    "DictionaryError",
+    "ModelPackage",
+    "ModelPackageError",
+    "Recogniser",
+    "RunStats",
+    "load",
+    "open_package",
+]
 
 _MODULES = {
+    "DictionaryError": "dictionary.parser",
     "ModelPackage": "package",
     "ModelPackageError": "package",
     "Recogniser": "pipeline",

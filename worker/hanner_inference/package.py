@@ -86,6 +86,9 @@ class ModelPackage:
     def read(self, name: str) -> bytes:
         """Return the content of a file, verified again, so that only verified content is used.
 
+        Args:
+            name: file name, as listed in the manifest.
+
         Raises:
             ModelPackageError: if the file is missing or was changed.
         """
@@ -145,6 +148,9 @@ def bundled_path() -> Path:
 
 def open_package(path: str | Path | None = None) -> ModelPackage:
     """Return the package in `path`, by default the bundled one, after checking all of it but the graph of model.onnx.
+
+    Args:
+        path: folder of the package.
 
     Raises:
         ModelPackageError: if the package is missing, damaged, incomplete, inconsistent, or has another format.

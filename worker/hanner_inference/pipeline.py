@@ -161,6 +161,9 @@ class Recogniser:
     def extract(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text, in order and without overlaps.
 
+        Args:
+            texts: a list of any number of texts.
+
         Raises:
             InvalidText: if a text is not valid; the message contains its index.
             ModelFailed: if the engine fails.
@@ -173,7 +176,10 @@ class Recogniser:
         return self.run(texts)[0]
 
     def run(self, texts: Sequence[str]) -> tuple[list[list[Entity]], RunStats]:
-        """Return the entities of each text, and the cost. Texts must be valid, see `hanner.contract.text_error`.
+        """Return the entities of each text, and the cost. Other than in `extract`, the texts are not validated.
+
+        Args:
+            texts: valid texts, see `hanner.contract.text_error`.
 
         Raises:
             ModelFailed: if the engine fails.

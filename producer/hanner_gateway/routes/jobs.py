@@ -44,10 +44,19 @@ BODY = {
                         "format": "binary",
                         "description": FILE,
                     },
-                    "types": {"type": "array", "items": {"type": "string"}},
-                    "min_score": {"type": "number", "minimum": 0, "maximum": 1},
+                    "types": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": Options.model_fields["types"].description,
+                    },
+                    "min_score": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 1,
+                        "description": Options.model_fields["min_score"].description,
+                    },
                     "offsets": {"$ref": "#/components/schemas/Unit"},
-                    "model": {"type": "string"},
+                    "model": {"type": "string", "description": Options.model_fields["model"].description},
                 },
             },
             "encoding": {"file": {"contentType": "text/plain, application/x-ndjson"}},
@@ -162,7 +171,8 @@ async def _stream_documents(store: JobStore, progress: JobProgress) -> AsyncIter
     response_class=EventSourceResponse,
     responses={
         200: {
-            "description": "Events `progress`, each with a JobProgress, then one event `end` (done or `revoked`).",
+            "description": "Events `progress`, each with `id`, `state`, `done`, `failed` and `total`, then one event "
+            "`end` (done or `revoked`).",
             "content": {"text/event-stream": {}},
         },
         **problem_responses(401, 404, 422, 429, 503),

@@ -1,16 +1,13 @@
 """Routes for operators: /healthz, /readyz, GET /api/v1/status and /metrics."""
 
 import contextlib
-from importlib import metadata
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, Metric
-from prometheus_client.core import GaugeMetricFamily
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner.queue.metrics import queue_metrics
 from hanner_gateway import metrics
 from hanner_gateway.problems import ProblemError, problem_responses
 from hanner_gateway.schemas import Health, Queue, Status, Worker
@@ -57,11 +54,8 @@ async def prometheus(request: Request) -> Response:
 
 async def _read_families(state: State) -> list[Metric]:
     """Return version, jobs and queue; values that need Redis are missing while it is unreachable."""
-    version = GaugeMetricFamily("hanner_build_info", "Always 1; the version that runs.", labels=["version"])
-    version.add_metric([metadata.version("hanner")], 1)
-    jobs = GaugeMetricFamily("hanner_http_jobs_unfinished", "Unfinished jobs of all gateways.")
-    backlog = None
+    backlog, unfinished = None, None
     with contextlib.suppress(HannerError, RedisError, OSError):
         backlog = await state.client.backlog()
-        jobs.add_metric([], await state.jobs.count_unfinished())
-    return [version, jobs, *queue_metrics(state.settings.queue, state.settings.max_queue, backlog)]
+        unfinished = await state.jobs.count_unfinished()
+    return metrics.state_metrics(state.settings, backlog, unfinished)

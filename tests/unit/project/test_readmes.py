@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from hanner.settings import table
 from support.markdown import ROOT, curl_lines, python_blocks
 
 READMES = ("README.md", "README.zh.md")
@@ -32,13 +31,6 @@ def test_both_readmes_have_the_same_code_links_and_figures():
     assert links[0] <= links[1]
     scores = [re.findall(r"^\| .* \| (0\.\d+) \|$", text_of(name), re.MULTILINE) for name in READMES]
     assert scores[0] == scores[1]
-
-
-def test_chinese_settings_table_has_the_same_names_and_defaults():
-    page = text_of("docs/zh/settings.md")
-    rows = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", page, re.DOTALL)[1].splitlines()[2:]
-    assert [row.split("|")[1:3] for row in rows] == [row.split("|")[1:3] for row in table().splitlines()[2:]]
-    assert all(re.search("[\u4e00-\u9fff]", row.split("|")[3]) for row in rows)
 
 
 def test_f1_in_the_readme_is_that_of_the_model_card():

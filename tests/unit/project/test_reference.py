@@ -1,0 +1,160 @@
+"""The pages of docs/reference match the code, and the public names are documented."""
+
+import json
+import re
+
+import pytest
+import typer
+from griffe import DocstringSectionKind as Kind
+from pydantic import BaseModel
+
+import hanner
+import hanner_inference
+from hanner import errors
+from hanner.cli.app import app
+from hanner.contract import ErrorCode
+from hanner.settings import Settings, variable
+from hanner_gateway.openapi import PATH as OPENAPI
+from hanner_worker.observability.metrics import REDELIVERY_REASONS
+from reference import metrics, python_api
+from reference.pages import FOLDER, PAGES
+
+CHINESE_SETTINGS = FOLDER.parent / "zh" / "settings.md"
+OBJECTS = dict(python_api.public_objects())
+REFERS = re.compile(r"see `[\w.]+`|(?i:arguments (and errors )?are those of) `[\w.]+`")
+
+
+def page(name):
+    return (FOLDER / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_up_to_date(name):
+    assert page(name) == PAGES[name](), "run: make reference"
+
+
+def test_every_generated_page_is_compared():
+    assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
+
+
+# Settings
+
+
+def rows(text):
+    return [row.split("|")[1:-1] for row in text.splitlines() if row.startswith("| `HANNER_")]
+
+
+def test_settings_page_has_every_setting_with_a_description():
+    found = rows(page("settings.md"))
+    assert [cells[0].strip(" `") for cells in found] == [variable(name) for name in Settings.model_fields]
+    assert all(cells[2].strip() for cells in found)
+
+
+def test_chinese_settings_have_the_same_names_and_defaults():
+    chinese = rows(CHINESE_SETTINGS.read_text("utf-8"))
+    assert [cells[:2] for cells in chinese] == [cells[:2] for cells in rows(page("settings.md"))]
+    assert all(re.search("[\u4e00-\u9fff]", cells[2]) for cells in chinese)
+
+
+# Errors
+
+
+def test_errors_page_has_every_code_with_its_class_and_what_to_do():
+    for code in ErrorCode:
+        assert f"| [`{code}`](#{code}) | `{errors.CLASSES[code].__name__}` |" in page("errors.md")
+        assert f"\n## {code}\n" in page("errors.md")
+
+
+def test_default_message_of_an_error_is_one_paragraph():
+    for cls in {errors.HannerError, errors.InvalidSettings, *errors.CLASSES.values()}:
+        message = str(cls())
+        assert "\n" not in message
+        assert "Raised" not in message
+        assert cls.__doc__.startswith(message[:20])
+
+
+# Command line
+
+
+def test_command_line_page_has_every_command_and_option():
+    def options(command, path):
+        for name in getattr(command, "list_commands", lambda _: ())(None):
+            yield from options(command.get_command(None, name), f"{path} {name}")
+        if not hasattr(command, "list_commands"):
+            yield path, [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
+
+    found = dict(options(typer.main.get_command(app), "hanner"))
+    assert {"hanner extract", "hanner worker", "hanner gateway", "hanner model convert", "hanner dead list"} <= set(
+        found
+    )
+    sections = dict(re.findall(r"^## (hanner.*?)\n(.*?)(?=^## |\Z)", page("cli.md"), re.MULTILINE | re.DOTALL))
+    assert sections.keys() == found.keys()
+    for path, names in found.items():
+        for name in names:
+            assert name in sections[path] or "completion" in name, (path, name)
+
+
+# HTTP
+
+
+def test_http_page_has_every_route_and_describes_every_field():
+    document = json.loads(OPENAPI.read_text("utf-8"))
+    for path, methods in document["paths"].items():
+        for method in methods:
+            assert re.search(rf"^(## |`){method.upper()} {re.escape(path)}`?$", page("http.md"), re.MULTILINE)
+    for name, schema in document["components"]["schemas"].items():
+        assert f"\n### {name}\n" in page("http.md")
+        for field, content in schema.get("properties", {}).items():
+            assert content.get("description"), (name, field)
+
+
+# Metrics
+
+
+def test_metrics_page_explains_every_reason_of_a_redelivery():
+    assert set(metrics.REASONS) == set(REDELIVERY_REASONS)
+
+
+# Python
+
+
+@pytest.mark.parametrize("package", [hanner, hanner_inference])
+def test_python_page_has_every_public_name(package):
+    assert set(python_api.missing_names()) == set()
+    for name in package.__all__:
+        assert f"\n### `{name}`\n" in page("python.md"), name
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_public_name_has_a_docstring_with_its_parameters(name):
+    found = OBJECTS[name]
+    assert found.docstring, name
+    text = found.docstring.value
+    if not found.is_function:
+        return
+    sections = [
+        section for section in found.docstring.parse("google", warnings=False) if section.kind is Kind.parameters
+    ]
+    documented = {each.name for section in sections for each in section.value}
+    parameters = {each.name for each in found.parameters} - {"self", "cls"}
+    missing = {each for each in parameters if not {each, f"**{each}"} & documented}
+    assert missing == set() or REFERS.search(text)
+
+
+@pytest.mark.parametrize("name", [name for name, found in OBJECTS.items() if found.is_class])
+def test_public_class_describes_its_attributes(name):
+    if name == "Settings":
+        return  # settings.md
+    package = hanner if name in hanner.__all__ else hanner_inference
+    described = python_api.attributes(OBJECTS[name], getattr(package, name))
+    assert [each for each, text in described.items() if not text] == []
+    if issubclass(getattr(package, name), BaseModel):
+        assert described.keys() == getattr(package, name).model_fields.keys()
+
+
+def test_documented_errors_are_public():
+    public = {*hanner.__all__, *hanner_inference.__all__}
+    for name, found in OBJECTS.items():
+        for section in found.docstring.parse("google", warnings=False):
+            if section.kind is Kind.raises:
+                assert {str(each.annotation) for each in section.value} <= public, name
