@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate, share
-from benchmarks.end_to_end.report import faster, full_load, number, table
+from benchmarks.end_to_end.report import MIN_SCALE, faster, full_load, number, table
 
 WORDS = {
     "en": {
-        "machine": "In brackets: share of the engine alone. {processes} processes on {cores} cores of {processor}; "
-        "texts have {mean:.0f} characters on average. [All figures](docs/benchmarks.md).\n",
+        "machine": "The percentage compares the throughput through the queue with the engine alone. The figures are "
+        "medians over the rounds, and the percentages are medians of the ratios. {processes} processes on {cores} "
+        "cores of {processor}; texts have {mean:.0f} characters on average.{short} "
+        "[All figures](docs/benchmarks.md).\n",
+        "short": " The figures are from a short run, {scale:g} of the usual duration, with `{model}`.",
         "default": "bundled model",
         "base": "BERT-base size",
         "alone": "engine alone, texts/s",
@@ -19,13 +22,14 @@ WORDS = {
         "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
         "At 80 % load, p99 is {p99:.0f} ms.",
         "beside": "- The same engine in other servers, bundled model, texts/s: {others}; "
-        "hanner in the same run: {hanner}.",
+        "hanner: {hanner}. In this run all servers took turns; the table is from another run.",
         "slow": "- ModelScope's own pipeline behind Flask, base size, texts/s: {slow}; "
-        "hanner in the same run: {hanner}, {times:.0f} times as many.",
+        "hanner, in turns with it: {hanner}, {times:.0f} times as many.",
     },
     "zh": {
-        "machine": "括号内为与引擎单独运行之比。{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
-        "[全部数据](docs/benchmarks.md)。\n",
+        "machine": "百分比为经队列的吞吐量与引擎单独运行之比；各数据为中位数，百分比为各轮比值的中位数。{processor}，"
+        "{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。{short}[全部数据](docs/benchmarks.md)。\n",
+        "short": "这些数据来自一次短测量，时长为通常的 {scale:g} 倍，模型为 `{model}`。",
         "default": "自带模型",
         "base": "BERT-base 规模",
         "alone": "引擎单独运行，文本/秒",
@@ -35,7 +39,8 @@ WORDS = {
         "cold": "从启动到第一个答案",
         "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；同一次测量中 hanner 为 {hanner}。",
+        "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；hanner 为 {hanner}。"
+        "这次测量中各框架轮流运行；上表来自另一次测量。",
         "slow": "- ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
         "hanner {hanner} 条，是其 {times:.0f} 倍。",
     },
@@ -74,7 +79,9 @@ def main_table(results: Mapping, words: Mapping) -> str:
     if "cold" in results:
         seconds = {row["size"]: row["worker"] for row in results["cold"]["data"]}
         lines.append([words["cold"], *(f"{seconds[row['size']]:.1f} s" for row in rows)])
-    machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"])
+    scale = section.get("scale", 1)
+    short = words["short"].format(scale=scale, model=rows[0]["model"]) if scale < MIN_SCALE else ""
+    machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"], short=short)
     return table(["", *(words[row["size"]] for row in rows)], lines) + "\n" + machine
 
 

@@ -103,6 +103,12 @@ def test_readme_figures_are_inserted_between_marks(language):
     )
 
 
+@pytest.mark.parametrize(("scale", "is_marked"), [(0.35, True), (1.0, False)])
+def test_readme_figures_name_the_scale_of_a_short_run(scale, is_marked):
+    section = small.section([small.throughput_row()], scale=scale)
+    assert ("0.35 of the usual duration" in readme_figures.render({"throughput": section}, "en")) is is_marked
+
+
 def test_page_without_results_is_empty():
     assert render({}).startswith("# Benchmarks")
     assert readme_figures.render({}, "en") == ""
