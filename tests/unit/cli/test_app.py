@@ -120,6 +120,15 @@ def test_invalid_choice_is_reported_without_pydantics_words(capsys):
     assert "Value error" not in message
 
 
+def test_argument_that_is_a_file_is_reported(tmp_path, capsys):
+    path = tmp_path / "texts.txt"
+    path.write_text("马云\n")
+    assert cli_app.run(["extract", "--broker", "redis://127.0.0.1:1/0", str(path), "马云" * 9999]) == 1
+    hint, error = capsys.readouterr().err.splitlines()
+    assert hint == f"hanner: {path} is a file; to read it, use -f"
+    assert "127.0.0.1:1" in error
+
+
 def test_unreadable_file_is_reported(tmp_path, capsys):
     bad = tmp_path / "gbk.txt"
     bad.write_bytes("马云".encode("gbk"))
