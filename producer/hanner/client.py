@@ -56,7 +56,8 @@ class Client:
             timeout: Seconds to wait; None waits without limit; `Settings.timeout` when not given. The request expires
                 a minute after that.
             priority: "interactive" requests are taken before "bulk" requests of any age.
-            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
+            model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
+                HANNER_QUEUE.
 
         Raises:
             InvalidText: the text is invalid; nothing was sent.
@@ -83,7 +84,8 @@ class Client:
             timeout: Seconds to wait; None waits without limit; `Settings.timeout` when not given. The request expires
                 a minute after that.
             priority: "interactive" requests are taken before "bulk" requests of any age.
-            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
+            model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
+                HANNER_QUEUE.
 
         Raises:
             InvalidText: `texts` is not a list, is empty, or has too many texts.
@@ -109,7 +111,8 @@ class Client:
             text: The text.
             expires: Seconds after which workers discard the request; the job then raises Expired.
             priority: "interactive" requests are taken before "bulk" requests of any age.
-            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
+            model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
+                HANNER_QUEUE.
 
         Raises:
             InvalidText: the text is invalid; nothing was sent.
@@ -134,7 +137,8 @@ class Client:
             texts: The texts; all of them must be valid.
             expires: Seconds after which workers discard the request; the job then raises Expired.
             priority: "interactive" requests are taken before "bulk" requests of any age.
-            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
+            model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
+                HANNER_QUEUE.
 
         Raises:
             InvalidText: one of the texts is invalid; nothing was sent.
@@ -180,7 +184,8 @@ class Client:
             window: Maximum number of texts in flight.
             timeout: Seconds to wait for the next document.
             priority: "interactive" requests are taken before "bulk" requests of any age.
-            model: Name of the model; its queue is found in HANNER_ROUTES, or is hanner.MODEL. None uses HANNER_QUEUE.
+            model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
+                HANNER_QUEUE.
 
         Raises:
             InvalidSettings: the window is not positive, or there is no such priority.

@@ -1,4 +1,4 @@
-"""The contract of client and worker: task names, limits, validation, results and error codes. Pure.
+"""The contract of client and worker: task names, limits, validation, results and error codes. No I/O.
 
 Client and worker import this module, so that they cannot disagree. Its only heavy dependency is pydantic.
 """
@@ -139,7 +139,7 @@ def text_error(text: Any, max_chars: int) -> str | None:
     if len(text) > max_chars:
         return (
             f"the text has {len(text):,} characters and the limit is {max_chars:,}; "
-            "split it, or raise HANNER_MAX_TEXT_CHARS on both the client and the worker"
+            "split it, or raise HANNER_MAX_TEXT_CHARS on both the client and the worker, and restart the worker"
         )
     try:
         text.encode()

@@ -1,4 +1,4 @@
-"""HannerError and its subclasses. Each code of the contract maps to one class here. Pure.
+"""HannerError and its subclasses. Each code of the contract maps to one class here. No I/O.
 
 The first paragraph of a class's docstring is its default message: what went wrong, and what to do next.
 """

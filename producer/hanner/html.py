@@ -1,4 +1,4 @@
-"""Render texts and their entities as HTML. Pure.
+"""Render texts and their entities as HTML. No I/O.
 
 All text is escaped. Entity types are written out, so that they do not depend on colour alone.
 """

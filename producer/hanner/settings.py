@@ -3,12 +3,14 @@
 HANNER_…_FILE names a file that contains the value, for secrets that are mounted into a container.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from hanner.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
@@ -119,8 +121,52 @@ class Settings(BaseModel):
             return cls.model_validate(values | overrides)
         except ValidationError as error:
             first = error.errors()[0]
-            name = variable(str(first["loc"][0])) if first["loc"] else "a setting"
-            raise InvalidSettings(f"{name} cannot be used: {first['msg']} (got {first['input']!r})") from None
+            name = str(first["loc"][0])
+            reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else None
+            message = _describe_error(name, first["input"], reason, is_argument=name in overrides)
+            raise InvalidSettings(message) from None
+
+
+_SECRET_SETTINGS = {"api_keys", "broker_url"}
+"""Settings whose values are not shown in errors."""
+_KINDS: dict[object, str] = {bool: "1 or 0", int: "a whole number", float: "a number"}
+_LIMITS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
+
+
+def _describe_error(name: str, value: object, reason: str | None, *, is_argument: bool) -> str:
+    """Return a message that names the setting and its value, the reason, and what to do."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        similar = difflib.get_close_matches(name, Settings.model_fields, 1)
+        hint = f"did you mean {similar[0]!r}?" if similar else "docs/reference/settings.md lists all settings"
+        return f"hanner has no setting {name!r}; {hint}"
+    shown = name if is_argument else variable(name)
+    if name not in _SECRET_SETTINGS:
+        shown += f' is "{value}"' if isinstance(value, str) else f" is {value!r}"
+        shown += ", but"
+    if reason is not None:
+        return f"{shown} {reason}"
+    if field.annotation is str and isinstance(value, str):
+        requirement = "must not be empty"
+    else:
+        requirement = f"must be {_KINDS.get(field.annotation, 'a string')}{_describe_range(field)}"
+    default = "" if name in _SECRET_SETTINGS or field.default == "" else f", {_format_default(field.default)}"
+    change = "omit it" if is_argument else "unset it"
+    return f"{shown} {requirement}; correct it, or {change} for the default{default}"
+
+
+def _format_default(value: Any) -> str:
+    """Return a default as a variable would contain it: 0 for False, 5 for 5.0."""
+    return f"{value:g}" if isinstance(value, bool | float) else str(value)
+
+
+def _describe_range(field: FieldInfo) -> str:
+    """Return a field's range of numbers, such as ` from 1 to 60`; empty if it has none."""
+    limits = {name: getattr(item, name) for item in field.metadata for name in _LIMITS if hasattr(item, name)}
+    if {"ge", "le"} <= limits.keys():
+        return f" from {limits['ge']} to {limits['le']}"
+    words = " and ".join(f"{words} {limits[name]}" for name, words in _LIMITS.items() if name in limits)
+    return f" {words}" if words else ""
 
 
 def _read(name: str, source: Mapping[str, str]) -> str:

@@ -91,11 +91,11 @@ class _SentChunk:
         self.waiter = waiter
 
     def is_ready(self) -> bool:
-        """Return whether `documents` returns at once."""
+        """Return True if `documents` would not block."""
         return self.waiter is None or self.waiter.has_arrived()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the result, at most `seconds`; return whether `documents` returns at once."""
+        """Wait for the result, at most `seconds`; return True if `documents` would not block."""
         return self.waiter is None or self.waiter.wait_for_arrival(seconds)
 
     def documents(self, timeout: Timeout) -> list[Document]:

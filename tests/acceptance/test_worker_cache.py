@@ -45,6 +45,7 @@ def test_a_damaged_cache_entry_does_not_fail_a_request(server, app):
     with worker(server.url, "-c", "1", env=ON) as running:
         assert count_entities(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
+        running.wait_for(" with padding), waited up to ")
         (key,) = server.client.keys("hanner:cache:*")
         server.client.set(key, "nonsense")
         assert count_entities(app, "马云一") == [1]

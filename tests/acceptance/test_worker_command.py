@@ -119,7 +119,10 @@ def test_the_worker_stops_on_sigterm(server, tiny_package):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--broker", "amqp://h"], "HANNER_BROKER_URL cannot be used"), (["--queue", ""], "HANNER_QUEUE cannot be used")],
+    [
+        (["--broker", "amqp://h"], "HANNER_BROKER_URL cannot be used"),
+        (["--queue", ""], 'queue is "", but must not be empty'),
+    ],
 )
 def test_invalid_options_are_reported_in_one_line(arguments, words, server):
     result = hanner("worker", *arguments, server=server)

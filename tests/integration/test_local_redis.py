@@ -45,7 +45,10 @@ def test_temporary_folder_is_removed():
 
 
 def test_folder_is_locked_for_one_server(tmp_path):
-    with EmbeddedServer(tmp_path), pytest.raises(HannerError, match="used by another server"):
+    with (
+        EmbeddedServer(tmp_path),
+        pytest.raises(HannerError, match=r"another `hanner up` uses .*; stop it, or start .* --data"),
+    ):
         EmbeddedServer(tmp_path).start()
     with EmbeddedServer(tmp_path):
         pass

@@ -154,7 +154,7 @@ def test_unknown_priority_is_rejected(ner, server):
 
 
 def test_queue_name_must_not_end_in_bulk():
-    with pytest.raises(InvalidSettings, match=r"HANNER_QUEUE cannot be used: .* end in \.bulk"):
+    with pytest.raises(InvalidSettings, match=r'queue is "hanner\.bulk", but .* end in \.bulk'):
         Client(queue="hanner.bulk")
 
 

@@ -1,4 +1,4 @@
-"""Helpers for Markdown. Pure."""
+"""Helpers for Markdown. No I/O."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Group texts of similar length into batches with little padding. Pure."""
+"""Group texts of similar length into batches with little padding. No I/O."""
 
 from collections.abc import Sequence
 

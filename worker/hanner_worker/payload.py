@@ -1,4 +1,4 @@
-"""The request as it travels from the worker's parent to a pool process, and the check of its arguments. Pure."""
+"""The request as it travels from the worker's parent to a pool process, and the check of its arguments. No I/O."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

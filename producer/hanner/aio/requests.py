@@ -71,7 +71,7 @@ class AsyncRequestSender:
         return waiter
 
     async def send_and_wait(self, request: Request[T], timeout: Timeout) -> T:
-        """Publish a request and wait for its result; this wakes the loop once for both."""
+        """Publish a request and wait for its result. The event loop wakes once instead of twice."""
         bridge = self.loop_bridge()
         answer: asyncio.Future[Any] = bridge.loop.create_future()
 

@@ -67,6 +67,8 @@ def extract(
     if "-" in given:
         given = [text for text in given if text != "-"]
         sources.append(STDIN)
+    for text in filter(_is_file, given):
+        print(f"hanner: {text} is a file; to read it, use -f", file=sys.stderr)
     if not given and not sources:
         raise UsageError("no text was given; pass texts, -f FILE, or - for stdin")
     if (resume or force) and output is None:
@@ -85,6 +87,13 @@ def extract(
         run.run(total, bar=bool(sources) and (output is not None or not is_terminal or form is FormatName.TABLE))
     if run.failed:
         raise typer.Exit(WRONG_USAGE if set(run.failed) == {ErrorCode.INVALID_TEXT} else FAILURE)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than the name of a file can be
+        return False
 
 
 def _open_output(form: FormatName, path: Path | None, *, resume: bool, force: bool, brat_texts: int) -> Output:

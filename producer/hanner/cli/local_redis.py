@@ -203,6 +203,8 @@ def _locked(folder: Path) -> Iterator[int]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield descriptor
     except BlockingIOError:
-        raise HannerError(f"{folder} is used by another server; stop it, or choose another folder") from None
+        raise HannerError(
+            f"another `hanner up` uses the data folder {folder}; stop it, or start this one with --data FOLDER"
+        ) from None
     finally:
         os.close(descriptor)

@@ -21,6 +21,14 @@ LOCAL = "hanner.local"
 class PluginGroup(TyperGroup):
     """A command group with the built-in commands and those of plug-ins."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; remove pydantic's prefix from the message of an invalid option."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
         return sorted({*super().list_commands(ctx), *metadata.entry_points(group=COMMANDS).names})

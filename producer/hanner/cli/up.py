@@ -80,7 +80,7 @@ hanner is running.
 {_format_addresses(stack)}
 Call it from another terminal:
 
-{_format_export(stack.settings.broker_url)}  {shell_command("hanner")} extract {EXAMPLE_TEXT}
+{_format_export(stack)}  {shell_command("hanner")} extract {EXAMPLE_TEXT}
 {_format_curl(stack)}
 or from a program, run with {shell_command("python")}:
 
@@ -91,13 +91,16 @@ or from a program, run with {shell_command("python")}:
 Press Ctrl-C to stop."""
 
 
-def _format_export(url: str) -> str:
-    """Return the line that sets HANNER_BROKER_URL, or nothing if clients find this Redis without it."""
+def _format_export(stack: LocalStack) -> str:
+    """Return the line that sets HANNER_BROKER_URL and its reason, or nothing if clients find this Redis without it."""
+    url = stack.settings.broker_url
     if url.replace("//127.0.0.1", "//localhost") == DEFAULT_URL:
         return ""
     redacted = redact_url(url)
+    port = urlsplit(DEFAULT_URL).port
+    reason = "clients need its address" if stack.server is None else f"port {port} is in use, so set"
     comment = "" if redacted == url else "  # with the password"
-    return f"  export {variable('broker_url')}={shlex.quote(redacted)}{comment}\n"
+    return f"  # {reason}:\n  export {variable('broker_url')}={shlex.quote(redacted)}{comment}\n"
 
 
 def _format_addresses(stack: LocalStack) -> str:

@@ -1,4 +1,4 @@
-"""Names of the Redis keys of a queue: lists, leases, unacknowledged messages, dead letters, results. Pure.
+"""Names of the Redis keys of a queue: lists, leases, unacknowledged messages, dead letters, results. No I/O.
 
 The queue consists of two lists of kombu: NAME for interactive requests and NAME.bulk for bulk requests. Results are
 stored under the keys of Celery's Redis backend. All times are Redis' own, so that the clocks of machines do not matter.

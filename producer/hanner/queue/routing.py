@@ -1,4 +1,4 @@
-"""Routing: which queue a model's requests go to, and which of its two lists. Pure."""
+"""Routing: which queue a model's requests go to, and which of its two lists. No I/O."""
 
 import re
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """The configuration of Celery, for client and worker. Opens no connection and reads no environment variables."""
 
+import re
 import ssl
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -15,6 +16,8 @@ from hanner.settings import Settings
 SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
 DEFAULT_MASTER = "mymaster"
 """Name of the master that sentinels are asked for, unless the URL has `?master_name=…`."""
+_ADDRESS = re.compile(r"(?P<host>[\w.-]*|\[[\da-fA-F:.]+\])(?P<port>:[^/]*)?(?P<database>/[\w.-]*)?")
+"""Host, port and database of an invalid URL, to be shown in an error."""
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -52,11 +55,8 @@ def split_url(url: str) -> tuple[str, str]:
         InvalidSettings: the URL is invalid, or Celery does not support its scheme for both queue and results.
     """
     parts = url.split(";")
-    if not all(map(_is_valid, parts)):
-        raise InvalidSettings(
-            f"HANNER_BROKER_URL cannot be used: {redact_url(url)!r}; "
-            "write redis://HOST:PORT/DB, rediss:// for TLS, sentinel://, or redis+socket:///PATH"
-        )
+    for problem in filter(None, map(_find_problem, parts)):
+        raise InvalidSettings(f"HANNER_BROKER_URL cannot be used: {redact_url(url)!r}; {problem}")
     master = DEFAULT_MASTER
     for number, part in enumerate(parts):
         address, _, query = part.partition("?")
@@ -66,24 +66,64 @@ def split_url(url: str) -> tuple[str, str]:
     return ";".join(parts), master
 
 
-def _is_valid(url: str) -> bool:
+def _find_problem(url: str) -> str | None:
+    """Return how to correct a URL, or None if it is valid."""
     try:
-        scheme, port = urlsplit(url).scheme, urlsplit(url).port
-    except ValueError:  # an impossible port or address
-        return False
-    return scheme in SCHEMES and port != 0
+        parts = urlsplit(url)
+    except ValueError:  # brackets that do not enclose an IPv6 address
+        return "the host must be a name, an IPv4 address, or an IPv6 address in brackets"
+    if parts.scheme not in SCHEMES:
+        return "write redis://HOST:PORT/DB, rediss:// for TLS, sentinel://, or redis+socket:///PATH"
+    if "@" in parts.path + parts.fragment and parts.scheme != "redis+socket":
+        return "write special characters of the password in percent-encoding, such as %2F for /"
+    try:
+        is_valid_port = parts.port != 0
+    except ValueError:
+        is_valid_port = False
+    if not is_valid_port:
+        return "the port must be a number from 1 to 65535, as in redis://localhost:6379/0"
+    if parts.scheme == "redis+socket":
+        database = dict(parse_qsl(parts.query)).get("virtual_host", "")
+        example = "redis+socket:///run/redis.sock?virtual_host=0"
+    else:
+        database, example = parts.path.strip("/"), "redis://localhost:6379/0"
+    if database and not (database.isascii() and database.isdecimal()):
+        return f"the database must be a number, as in {example}"
+    return None
 
 
 def redact_url(url: str) -> str:
     """Return the URL with every password masked, for logs and errors."""
-    return ";".join(_redact_part(part) for part in url.split(";"))
+    parts = url.split(";")
+    if not all("://" in part for part in parts[1:]):  # a semicolon in a password
+        scheme, separator, _ = url.partition("://")
+        return f"{scheme}://**" if separator else "**"
+    return ";".join(map(_redact_part, parts))
 
 
 def _redact_part(url: str) -> str:
+    if "://" not in url:
+        return f"**@{url.rpartition('@')[2]}" if "@" in url else url
     try:
-        return str(sanitize_url(url)) if "://" in url else url
-    except ValueError:  # not a URL, and it may contain a password
-        return url.partition("://")[0] + "://**"
+        parts = urlsplit(url)
+        if "@" not in parts.path + parts.query + parts.fragment:
+            return str(sanitize_url(url))
+    except ValueError:  # an invalid port or host
+        pass
+    return _redact_invalid(url)
+
+
+def _redact_invalid(url: str) -> str:
+    """Return scheme, host, numeric port and database; anything else may be part of a password."""
+    scheme, _, rest = url.partition("://")
+    _, at, address = rest.rpartition("@")
+    match = _ADDRESS.fullmatch(address.partition("?")[0])
+    if match is None:
+        return f"{scheme}://**"
+    port = match["port"] or ""
+    if not port[1:].isdecimal():
+        port = port and ":**"
+    return f"{scheme}://{at and '**@'}{match['host']}{port}{match['database'] or ''}"
 
 
 def _serialization() -> dict[str, Any]:

@@ -139,7 +139,9 @@ class ResultListener:
         try:
             self._run_with_reconnect(pipe)
         except Exception as error:  # otherwise callers would wait for a thread that has ended
-            log.exception("the result listener stopped")
+            log.exception(
+                "the result listener stopped; all waiting calls fail, later calls start it again; report this bug"
+            )
             with self._lock:
                 self._thread = None
             self._fail_all(HannerError(f"waiting for results failed: {error!r}; this is a bug, please report it"))

@@ -1,4 +1,4 @@
-"""JSON encoding and decoding with pydantic's parser: three to five times faster than the standard library. Pure.
+"""JSON encoding and decoding with pydantic's parser: three to five times faster than the standard library. No I/O.
 
 Input that pydantic rejects (lone surrogates, deep nesting) falls back to the standard library, whose errors are raised.
 """

@@ -9,10 +9,10 @@ from redis.commands.core import Script
 
 
 def load_script(package: str, *names: str) -> Script:
-    """Return the script in the files `NAME.lua` of a package, joined in this order.
+    """Return the script in the files `NAME.lua` of a package, joined in the order of `names`.
 
-    It is redis-py's Script without a client: call it as `script(keys, args, client)`, or send its `sha` and `script`
-    with EVALSHA and EVAL on a raw connection.
+    The returned object is a redis-py `Script` that has no client: call it as `script(keys, args, client)`, or send its
+    `sha` and `script` with EVALSHA and EVAL on a raw connection.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -1,4 +1,4 @@
-"""The requirements on the results, and whether they are met. Pure."""
+"""The requirements on the results, and whether they are met. No I/O."""
 
 import statistics
 from dataclasses import dataclass

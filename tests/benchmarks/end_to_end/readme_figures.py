@@ -1,4 +1,4 @@
-"""Render the figures in the READMEs from the results. Pure."""
+"""Render the figures in the READMEs from the results. No I/O."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Render docs/benchmarks.md from the results. Pure."""
+"""Render docs/benchmarks.md from the results. No I/O."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence

@@ -76,7 +76,9 @@ def test_invalid_body_is_rejected_with_the_place_of_the_error(site, body):
 
 def test_invalid_text_returns_422(start):
     site = start(max_text_chars=3)
-    assert "the limit is 3" in assert_problem(site.ner(text="一二三四"), 422, "invalid_text")["detail"]
+    detail = assert_problem(site.ner(text="一二三四"), 422, "invalid_text")["detail"]
+    assert "the limit is 3" in detail
+    assert detail.endswith("on both the client and the worker, and restart the worker")
     response = site.http.post("/api/v1/ner", content=b'{"text": "\\ud800"}', headers=JSON)
     assert "lone surrogate" in assert_problem(response, 422, "invalid_text")["detail"]
 

@@ -110,7 +110,23 @@ def test_exit_codes(capsys):
 def test_invalid_setting_is_reported(monkeypatch, capsys):
     monkeypatch.setenv("HANNER_TIMEOUT", "soon")
     assert cli_app.run(["extract", "马云"]) == 2
-    assert capsys.readouterr().err.startswith("hanner: HANNER_TIMEOUT cannot be used")
+    assert capsys.readouterr().err.startswith("hanner: HANNER_TIMEOUT is ")
+
+
+def test_invalid_choice_is_reported_without_pydantics_words(capsys):
+    assert cli_app.run(["extract", "--format", "xml", "马云"]) == 2
+    message = capsys.readouterr().err
+    assert "'xml' is not one of 'table'" in message
+    assert "Value error" not in message
+
+
+def test_argument_that_is_a_file_is_reported(tmp_path, capsys):
+    path = tmp_path / "texts.txt"
+    path.write_text("马云\n")
+    assert cli_app.run(["extract", "--broker", "redis://127.0.0.1:1/0", str(path), "马云" * 9999]) == 1
+    hint, error = capsys.readouterr().err.splitlines()
+    assert hint == f"hanner: {path} is a file; to read it, use -f"
+    assert "127.0.0.1:1" in error
 
 
 def test_unreadable_file_is_reported(tmp_path, capsys):

@@ -1,12 +1,14 @@
 """What `hanner up` prints about a running stack."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hanner.cli import up
 from hanner.cli.gateway_process import GatewayProcess
+from hanner.cli.local_redis import EmbeddedServer
 from hanner.cli.local_stack import LocalStack
 from hanner.settings import Settings
 
@@ -32,6 +34,13 @@ def test_variable_is_printed_for_another_redis():
     assert "\n  export HANNER_BROKER_URL=redis://127.0.0.1:7000/0\n" in up.format_stack(
         stack("redis://127.0.0.1:7000/0")
     )
+
+
+def test_reason_for_the_variable_is_printed(tmp_path):
+    given = up.format_stack(stack("redis://h:7000/0"))
+    assert "\n  # clients need its address:\n  export HANNER_BROKER_URL=" in given
+    started = up.format_stack(replace(stack("redis://127.0.0.1:7000/0"), server=EmbeddedServer(tmp_path)))
+    assert "\n  # port 6379 is in use, so set:\n  export HANNER_BROKER_URL=" in started
 
 
 def test_password_is_redacted_in_the_variable():

@@ -1,5 +1,6 @@
 """The configuration of Celery."""
 
+import re
 import ssl
 import subprocess
 import sys
@@ -70,13 +71,38 @@ def test_invalid_urls_are_rejected(url):
 
 
 @pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis://localhost:6379/x", "'redis://localhost:6379/x'; the database must be a number, as in redis://"),
+        ("redis://localhost:99999/0", "'redis://localhost:99999/0'; the port must be a number from 1 to 65535"),
+        ("redis://u:secret@h:99999/0", "'redis://**@h:99999/0'; the port must be"),
+        ("redis://:pa/ss@h:1/0", "'redis://**@h:1/0'; write special characters of the password"),
+        ("redis://:12/34@h:1/0", "'redis://**@h:1/0'; write special characters of the password in percent-encoding"),
+        ("sentinel://a:1;sentinel://b:1/x", "'sentinel://a:1/;sentinel://b:1/x'; the database must be a number"),
+        ("redis+socket:///run/r.sock?virtual_host=x", "the database must be a number, as in redis\\+socket://"),
+        ("redis://[h/0", "'redis://\\*\\*'; the host must be a name"),
+    ],
+)
+def test_invalid_part_of_a_url_is_reported(url, message):
+    expected = message if "\\" in message else re.escape(message)
+    with pytest.raises(InvalidSettings, match=f"HANNER_BROKER_URL cannot be used: .*{expected}"):
+        make_celery(Settings(broker_url=url))
+
+
+@pytest.mark.parametrize(
     ("url", "masked"),
     [
         ("redis://h:1/0", "redis://h:1/0"),
         ("redis://:secret@h:1/0", "redis://:**@h:1/0"),
         ("redis://u:secret@h:1/0", "redis://u:**@h:1/0"),
         ("sentinel://:secret@a:1;sentinel://:secret@b:1/0", "sentinel://:**@a:1/;sentinel://:**@b:1/0"),
-        ("redis://u:secret@h:notaport", "redis://**"),
+        ("redis://u:secret@h:notaport", "redis://**@h:**"),
+        ("redis://:secret:6379/0", "redis://:**/0"),
+        ("redis://:a?secret@h/0", "redis://**@h/0"),
+        ("redis://:1/secret@h:1/0", "redis://**@h:1/0"),
+        ("redis://:1;secret@h:1/0", "redis://**"),
+        ("secret;x@h:1/0", "**"),
+        ("u:secret@h:1/0", "**@h:1/0"),
         ("nonsense", "nonsense"),
     ],
 )

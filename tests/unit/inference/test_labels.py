@@ -29,7 +29,7 @@ def test_known_schemes_are_accepted(names):
         (["O", "B-"], "'B' is not O or one of"),
         (["O", "BI-PER"], "'BI-PER' is not O or one of"),
         (["O", "-PER"], "'-PER' is not O or one of"),
-        (["O", "B-PER", "I-PER", "M-PER"], "mix schemes"),
+        (["O", "B-PER", "I-PER", "M-PER"], "the label prefixes .* belong to different schemes; use one of BIO"),
         (["O", "B-PER", "I-LOC"], "type LOC has no label B-LOC"),
     ],
 )

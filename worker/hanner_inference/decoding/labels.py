@@ -1,4 +1,4 @@
-"""The labels of a model and their tagging scheme: BIO, BIOES or BMES, as lenient as conlleval. Pure."""
+"""The labels of a model and their tagging scheme: BIO, BIOES or BMES, as lenient as conlleval. No I/O."""
 
 from collections.abc import Sequence
 
@@ -61,7 +61,10 @@ def _check(names: tuple[str, ...]) -> None:
             )
     prefixes = {prefix for prefix, _, _ in tagged}
     if not any(prefixes <= scheme for scheme in _SCHEMES.values()):
-        raise ValueError(f"the prefixes {', '.join(sorted(prefixes))} mix schemes; use one of {', '.join(_SCHEMES)}")
+        raise ValueError(
+            f"the label prefixes {', '.join(sorted(prefixes))} belong to different schemes; "
+            f"use one of {', '.join(_SCHEMES)}"
+        )
     if headless := {kind for _, _, kind in tagged} - {kind for prefix, _, kind in tagged if prefix == "B"}:
         raise ValueError(f"type {min(headless)} has no label B-{min(headless)}")
     if not tagged:

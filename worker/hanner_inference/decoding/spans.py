@@ -1,4 +1,4 @@
-"""From label scores to spans of tokens, and from spans to entities in the text. Pure.
+"""From label scores to spans of tokens, and from spans to entities in the text. No I/O.
 
 A label path that follows its tagging scheme has exactly one interpretation. For paths that break the scheme, which
 untrained CRFs often produce, the manifest selects a mode: `conll` works like conlleval (a label that cannot continue
@@ -62,7 +62,7 @@ def decode(
 
 
 def span_bounds(paths: Ints, labels: Labels) -> tuple[Ints, Ints, Ints]:
-    """Return row, start and end of every span in label paths [rows, time], -1 beyond a row's length; in order."""
+    """Return row, start and end of every span, in order, in label paths [rows, time] that are padded with -1."""
     inside = labels.inside[paths] & (paths >= 0)
     continued = np.zeros((paths.shape[0], paths.shape[1] + 1), dtype=np.bool_)  # [:, t]: t continues t - 1's entity
     continued[:, 1:-1] = labels.continues[paths[:, :-1], paths[:, 1:]] & inside[:, :-1] & inside[:, 1:]

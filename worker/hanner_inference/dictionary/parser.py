@@ -1,4 +1,4 @@
-"""The text format of a dictionary: UTF-8, one `term TAB type` per line, `term TAB -` for a non-entity. Pure.
+"""The text format of a dictionary: UTF-8, one `term TAB type` per line, `term TAB -` for a non-entity. No I/O.
 
 Blank lines are ignored, and so are lines that start with # and have no TAB. Whitespace around term and type is removed.
 """

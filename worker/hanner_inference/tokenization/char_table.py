@@ -1,4 +1,4 @@
-"""Token ids by character, for characters that a BERT tokenizer always makes a token of their own. Pure.
+"""Token ids by character, for characters that a BERT tokenizer always makes a token of their own. No I/O.
 
 BERT's tokenizer splits a text at every ideograph and punctuation mark before it looks up words. So most of a Chinese
 text can be read from a table of ids, and only the runs between such characters need the tokenizer.

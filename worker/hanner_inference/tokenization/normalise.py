@@ -1,4 +1,4 @@
-"""Normalise a text to the form that the model was trained on, without moving a character. Pure.
+"""Normalise a text to the form that the model was trained on, without moving a character. No I/O.
 
 Every code point becomes exactly one code point, so offsets in the result are offsets in the text as sent.
 """
@@ -18,7 +18,8 @@ _LAST_CASED = 0x1E943
 def normalise(text: str, *, half_width: bool, lowercase: bool) -> str:
     """Return `text` with half-width letters and digits if `half_width`, and in lower case if `lowercase`.
 
-    The result has as many code points as `text`. A capital whose lower-case form has more than one (İ) is not changed.
+    The result has as many code points as `text`. A capital whose lower-case form has more than one code
+    point (İ) is not changed.
     """
     if half_width:
         text = _WIDE.sub(lambda run: run[0].translate(_NARROW), text)

@@ -1,4 +1,4 @@
-"""Split a long text into overlapping windows of the model's maximum length. Pure.
+"""Split a long text into overlapping windows of the model's maximum length. No I/O.
 
 Every token is owned by exactly one window. An entity belongs to the window that owns its first token and may extend
 into the overlap after it, so no entity of up to `overlap` tokens is cut or found twice.

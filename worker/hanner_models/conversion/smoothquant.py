@@ -1,8 +1,8 @@
-"""Smooth outliers in activations before quantisation: SmoothQuant (Xiao et al. 2023), for any INT8 layers.
+"""Smooth outliers in activations before quantisation, for any INT8 layers. This is SmoothQuant (Xiao et al. 2023).
 
 A few channels of a BERT's LayerNorm outputs are many times larger than the others, and one scale for all of them leaves
 few steps for the others. Each channel is divided by a factor, and the rows of the weights that read it are multiplied
-by the factor: the product is the same, and both sides have smaller ranges.
+by the same factor. The product does not change, and both sides have smaller ranges.
 """
 
 from collections.abc import Iterable, Mapping

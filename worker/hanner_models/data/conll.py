@@ -1,6 +1,7 @@
-"""Parse labelled text in columns, as in CoNLL's shared tasks: one token per line, a blank line between sentences. Pure.
+"""Parse labelled text in columns, as in CoNLL's shared tasks: one token per line, a blank line between sentences.
 
-The first column is the token and the last its label: BIO, IOB1, BIOES or BMES, parsed as leniently as by conlleval.
+No I/O. The first column is the token and the last its label: BIO, IOB1, BIOES or BMES, parsed as leniently as by
+conlleval.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Classify errors of a recogniser: wrong types, wrong boundaries, missed and invented entities. Pure."""
+"""Classify errors of a recogniser: wrong types, wrong boundaries, missed and invented entities. No I/O."""
 
 from collections import Counter
 from collections.abc import Iterable

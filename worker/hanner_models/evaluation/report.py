@@ -59,7 +59,7 @@ def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
 
 
 def evaluation_table(result: Evaluation) -> Table:
-    """Return a table of precision, recall and F1 by type, and of seen and unseen entities if distinguished."""
+    """Return the precision, recall and F1 by type, and by seen and unseen entities if the evaluation has them."""
     table = _table("type", "precision", "recall", "F1", "gold", "found")
     groups = [*sorted(result.types.items()), ("all", result.total)]
     if result.known is not None:

@@ -1,4 +1,4 @@
-"""Adapt a tagger's head to the entity types of the data. Known labels keep their weights. Pure."""
+"""Adapt a tagger's head to the entity types of the data. Known labels keep their weights. No I/O."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The options of a fine-tune, and their defaults for each method. Pure."""
+"""The options of a fine-tune, and their defaults for each method. No I/O."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The architectures that can be converted: BERT's encoder, optionally with bigram embeddings. Pure.
+"""The architectures that can be converted: BERT's encoder, optionally with bigram embeddings. No I/O.
 
 The names of the parameters are those of transformers' BertModel, with `linear.*` for the head.
 """

@@ -1,4 +1,4 @@
-"""Source, the trained tagger that a conversion starts from, and the error of reading and converting it."""
+"""Source, the trained tagger that a conversion starts from, and the error raised if reading or converting fails."""
 
 import json
 from dataclasses import dataclass, field

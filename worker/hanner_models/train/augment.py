@@ -1,4 +1,4 @@
-"""Augment labelled sentences so that the model learns names by context and form instead of memorising them. Pure."""
+"""Augment labelled sentences so that the model learns names by context and form instead of memorising them. No I/O."""
 
 import random
 import re

@@ -362,8 +362,8 @@ class BatchRun:
     def mark_accepted(self) -> None:
         """Make the pool count the batch as accepted if it is being sent to a process.
 
-        Else the pool drops it on a lost connection and at a stop, and the process, which runs it anyway, waits for half
-        a minute until its report is read.
+        Otherwise the pool drops the batch if the connection is lost or the worker stops. The process still runs it and
+        then waits 30 s for its report to be read.
         """
         if self._job._write_to is not None:  # noqa: SLF001 - the process, from the first byte on
             self._job._accepted = True  # noqa: SLF001
@@ -456,7 +456,7 @@ class BatchRun:
         batch = self._event_fields(report)
         logger.info(
             "batch %(batch)d: %(requests)d requests, %(texts)d texts (%(repeated)d repeated, %(cached)d cached), "
-            "%(windows)d windows, %(tokens)d tokens, %(padded_tokens)d padded, "
+            "%(windows)d windows, %(tokens)d tokens (%(padded_tokens)d with padding), "
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
@@ -497,7 +497,7 @@ def call_logged(call: Callable[..., Any], *args: Any) -> None:
     try:
         call(*args)
     except Exception:
-        logger.exception("the end of a request in the batch could not be processed")
+        logger.exception("could not send the events of a finished request")
 
 
 def _do_not_sleep(seconds: float) -> None:

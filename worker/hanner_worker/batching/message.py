@@ -1,4 +1,4 @@
-"""Decodes and validates task messages before Celery's code reads them. Pure.
+"""Decodes and validates task messages before Celery's code reads them. No I/O.
 
 Celery does not validate headers, and some of its code runs in the event loop, where an exception ends the worker: the
 message is requeued and ends the next worker. So everything that is used later is validated on arrival.

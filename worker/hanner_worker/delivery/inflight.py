@@ -62,7 +62,7 @@ class Completion(NamedTuple):
         result: a JSON value, or the exception with which the request failed.
         dead_letter: its dead letter without the message; None if it gets none.
         store_result: the result is to be stored; else the message is only acknowledged.
-        replace: the stored state is not an answer, and is overwritten.
+        replace: True to overwrite the stored state, because it is not an answer.
     """
 
     request: TaskPayload

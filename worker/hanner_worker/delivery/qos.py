@@ -52,7 +52,7 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
 
     @property
     def has_bulk(self) -> bool:
-        """Whether bulk messages are in flight; then no process is idle for long, here or in other workers."""
+        """True if bulk messages are in flight. Then no process is idle for long, in this worker or in others."""
         return bool(self._bulk_tags)
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -73,7 +73,7 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
             self._finished_ids.append(str(message.headers.get("id")))
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Requeue a message at the next `flush`, or acknowledge it."""
+        """At the next `flush`, requeue a message, or acknowledge it if `requeue` is False."""
         if requeue:
             self._remove(delivery_tag)
             self._requeued.append(delivery_tag)

@@ -93,7 +93,7 @@ class EntityCache:
 
 
 def make_cache(context: WorkerContext) -> EntityCache | None:
-    """Return a cache for one batch, or None if it is off. A dictionary that was reloaded is used from here on."""
+    """Return a cache for one batch, or None if it is off. After this call, a dictionary that was reloaded is used."""
     digest = ""
     if context.dictionary is not None:
         context.dictionary.refresh()

@@ -1,4 +1,4 @@
-"""The interface of observers of batches, which metrics and traces implement, and the record that they receive. Pure.
+"""The interface of observers of batches, which metrics and traces implement, and the record that they receive. No I/O.
 
 Observers are called in the worker's parent, which handles every batch, also one whose process died.
 """

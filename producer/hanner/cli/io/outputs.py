@@ -52,7 +52,7 @@ class Output(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the output, complete or not."""
+        """Close the output, also if it is incomplete."""
         ...
 
 
