@@ -244,7 +244,8 @@ class RequestSender:
             callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
 
         Returns:
-            The waiter for its result, and a function that cancels it: False if it is being sent or has been sent.
+            The waiter for the result, and a function that cancels the request. The function returns False if it is too
+            late: the request is being sent or was sent.
         """
         task_id, message = self._build(request, expires)
 

@@ -69,7 +69,7 @@ def gateway(
 
 
 def _exit(*_: object) -> NoReturn:
-    """Exit with code 0: after a clean shutdown, uvicorn raises the signal again that stopped it."""
+    """Exit with code 0: after a clean shutdown, uvicorn sends itself the stop signal a second time."""
     raise SystemExit(0)
 
 

@@ -36,7 +36,9 @@ def hanner_about(state: Any) -> dict[str, Any]:
 
 @inspect_command()  # type: ignore[untyped-decorator]
 def hanner_probe(state: Any, *, start: bool = True) -> dict[str, int]:
-    """Return the numbers of the newest started, succeeded and failed probe; for `hanner probe`.
+    """Return the number of the last probe that was started, of the last that succeeded and of the last that failed.
+
+    Probes are numbered from 1. `hanner probe` reads the reply.
 
     A probe runs the model in a pool process of this worker, so it proves that the worker's event loop runs, that it
     receives messages from Redis, and that its processes can run the model. Because probes do not use the queue, a long

@@ -7,10 +7,9 @@ from benchmarks.end_to_end.report import MIN_SCALE, faster, full_load, number, t
 
 WORDS = {
     "en": {
-        "machine": "The percentage compares the throughput through the queue with the engine alone. The figures are "
-        "medians over the rounds, and the percentages are medians of the ratios. {processes} processes on {cores} "
-        "cores of {processor}; texts have {mean:.0f} characters on average.{short} "
-        "[All figures](docs/benchmarks.md).\n",
+        "machine": "The figures are medians over the rounds. Each round gives one ratio of queue to engine; the "
+        "percentage is the median of these ratios. {processes} processes on {cores} cores of {processor}; texts have "
+        "{mean:.0f} characters on average.{short} [All figures](docs/benchmarks.md).\n",
         "short": " The figures are from a short run, {scale:g} of the usual duration, with `{model}`.",
         "default": "bundled model",
         "base": "BERT-base size",
@@ -22,13 +21,15 @@ WORDS = {
         "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
         "At 80 % load, p99 is {p99:.0f} ms.",
         "beside": "- The same engine in other servers, bundled model, texts/s: {others}; "
-        "hanner: {hanner}. In this run all servers took turns; the table is from another run.",
-        "slow": "- ModelScope's own pipeline behind Flask, base size, texts/s: {slow}; "
-        "hanner, in turns with it: {hanner}, {times:.0f} times as many.",
+        "hanner: {hanner}. In this run, all servers took turns. The table is from another run, so hanner's figures "
+        "differ.",
+        "slow": "- At base size, ModelScope's own pipeline behind Flask processes {slow} texts/s; hanner, measured in "
+        "alternation with it, processes {hanner} ({times:.0f} times as many).",
     },
     "zh": {
-        "machine": "百分比为经队列的吞吐量与引擎单独运行之比；各数据为中位数，百分比为各轮比值的中位数。{processor}，"
-        "{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。{short}[全部数据](docs/benchmarks.md)。\n",
+        "machine": "各数据为各轮的中位数。每轮得出经队列与引擎单独运行的吞吐量之比，百分比为这些比值的中位数。"
+        "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
+        "{short}[全部数据](docs/benchmarks.md)。\n",
         "short": "这些数据来自一次短测量，时长为通常的 {scale:g} 倍，模型为 `{model}`。",
         "default": "自带模型",
         "base": "BERT-base 规模",
@@ -40,9 +41,9 @@ WORDS = {
         "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
         "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；hanner 为 {hanner}。"
-        "这次测量中各框架轮流运行；上表来自另一次测量。",
-        "slow": "- ModelScope 自己的 pipeline 加 Flask，BERT-base 规模：每秒 {slow} 条；"
-        "hanner {hanner} 条，是其 {times:.0f} 倍。",
+        "这次测量中各框架轮流运行；上表来自另一次测量，因此 hanner 的数据不同。",
+        "slow": "- BERT-base 规模下，ModelScope 自己的 pipeline 加 Flask 每秒处理 {slow} 条；"
+        "hanner 与其交替测量，每秒处理 {hanner} 条，是其 {times:.0f} 倍。",
     },
 }
 SLOW = "ModelScope + Flask"

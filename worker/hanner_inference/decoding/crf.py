@@ -98,10 +98,11 @@ class Crf:
         ends: Ints,
         continues: NDArray[np.bool_],
     ) -> Floats:
-        """Return the probability of each span under the CRF: its tokens have the path's labels, and it is maximal.
+        """Return the probability of each span under the CRF.
 
-        This is the sum over all label paths of the row that agree with `paths` on the span. The labels before and after
-        the span must not belong to the same entity.
+        It is the probability that the span's tokens have the labels of the path, and that the entity does not extend
+        beyond the span: the sum over all label paths of the row that agree with `paths` on the span, and in which the
+        labels before and after the span do not belong to the same entity.
 
         Args:
             emissions: float [rows, time, labels]; values beyond a row's length are never read.

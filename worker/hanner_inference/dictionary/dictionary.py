@@ -70,7 +70,7 @@ class Dictionary:
 
     @property
     def digest(self) -> str:
-        """Return a digest of content and folding."""
+        """Return a digest of the terms and of the normalisation that was applied to them."""
         return self._matcher.digest
 
     def apply(self, text: str, entities: list[Entity]) -> list[Entity]:

@@ -29,8 +29,8 @@ class BigramEmbedding(nn.Module):
         hidden: width of the encoder.
 
     Attributes:
-        token_dropout: in training, the share of the tokens that the bigrams do not see, so that the encoder also learns
-            to recognise names by their context.
+        token_dropout: in training, the share of tokens that are hidden when bigrams are formed, so that the encoder
+            also learns to recognise names by their context.
     """
 
     def __init__(self, rows: int, width: int, hidden: int) -> None:

@@ -426,7 +426,9 @@ class BatchRun:
             error = error.exc
         live = [request for request in self.requests if not request.cancelled]
         self._dispatcher.remove(request for request in self.requests if request.cancelled)
-        logger.warning("batch %d of %d got no report: %r", self._number, len(self.requests), error)
+        logger.warning(
+            "the process of batch %d (%d requests) ended without a report: %r", self._number, len(self.requests), error
+        )
         if state.should_terminate:  # a cold shutdown: all that is not acknowledged is requeued
             return
         if isinstance(error, Terminated) and len(live) < len(self.requests):

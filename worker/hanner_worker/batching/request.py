@@ -234,7 +234,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             store_result = not has_canvas and self.store_errors
             outcome = complete(Completion(payload, Outcome.FAILED, error, letter, store_result=store_result))
         except Exception:
-            logger.exception("the failure of %s could not be stored; it goes back to the queue", self.humaninfo())
+            logger.exception("the failure of %s could not be stored; the request is requeued", self.humaninfo())
             outcome = Outcome.NOT_STORED
         if outcome is Outcome.NOT_STORED:
             self.requeue()

@@ -100,7 +100,10 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         self.handlers[BULK] = self.bulk_waiter.on_readable
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
-        """Return a client. That of the pool is kept, because making one takes longer than a command."""
+        """Return a Redis client.
+
+        The client of the connection pool is reused, because creating one takes longer than a command.
+        """
         if asynchronous:
             return super()._create_client(asynchronous)
         if self._pooled_client is None or self._pooled_client.connection_pool is not self.pool:

@@ -93,7 +93,7 @@ class EntityCache:
 
 
 def make_cache(context: WorkerContext) -> EntityCache | None:
-    """Return a cache for one batch, or None if it is off. After this call, a dictionary that was reloaded is used."""
+    """Return a cache for one batch, or None if it is off. Also switches to the newest compiled dictionary."""
     digest = ""
     if context.dictionary is not None:
         context.dictionary.refresh()

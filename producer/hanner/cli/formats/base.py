@@ -32,7 +32,8 @@ class Format(ABC):
 
     Attributes:
         header: Whole lines before all records.
-        footer: Whole lines after all records; the first of them is never a line of a record.
+        footer: Whole lines after all records; the first footer line must differ from every line that a record can
+            contain.
         needs_model: Whether records need the model's id.
         encoding_errors: The codec error handler for characters that the output's encoding lacks.
     """

@@ -67,7 +67,7 @@ class StdoutLines:
         self._print(form.header)
 
     def ends_with(self, text: str | None) -> bool:
-        """Return True: stdout has no existing texts."""
+        """Return True: stdout has no earlier texts to compare with."""
         del text
         return True
 
@@ -97,7 +97,7 @@ class StdoutTable:
         self._texts = self._printed = self._failed = 0
 
     def ends_with(self, text: str | None) -> bool:
-        """Return True: stdout has no existing texts."""
+        """Return True: stdout has no earlier texts to compare with."""
         del text
         return True
 
@@ -296,7 +296,7 @@ class DocBinFile:
         self._writer = DocBinWriter()
 
     def ends_with(self, text: str | None) -> bool:
-        """Return True: a .spacy file is never continued."""
+        """Return True: a .spacy file is always written from the start."""
         del text
         return True
 
