@@ -8,9 +8,10 @@ import threading
 from contextlib import contextmanager
 
 from support.gateways import gateway
-from support.monitoring import CONFIG, alerts, panel_queries, prometheus, require_program, wait_until
+from support.monitoring import CONFIG, alerts, panel_queries, prometheus, require_program
 from support.ports import free_port
 from support.servers import redis_server
+from support.waiting import wait_until
 from support.workers import worker
 
 

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from support.ports import free_port
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2] / "compose"
 CONFIG = ROOT / "prometheus" / "prometheus.yml"
@@ -99,15 +99,3 @@ def prometheus(folder, targets):
         process.terminate()
         process.wait(20)
         print((folder / "log").read_text())  # noqa: T201 - pytest shows it if the test fails
-
-
-def wait_until(condition, *, timeout=60, why=str):
-    """Call `condition` until it returns something true; an OSError counts as false."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            if found := condition():
-                return found
-        except OSError as error:
-            found = error
-        assert time.monotonic() < deadline, f"{found} {why()}"
