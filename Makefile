@@ -2,6 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= auto
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist worksteal
+FAST := tests/unit tests/integration
+RINGS := $(FAST) tests/acceptance tests/chaos
+RUNS ?= 5
+LOAD ?= 12
 DEMO := $(VENV)/.demo
 DEV := $(VENV)/.dev
 BROWSER := $(VENV)/.browser
@@ -20,7 +26,7 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+.PHONY: help demo up test test-fast test-slow test-repeat test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
 	screenshots docs docs-serve reference diagrams bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
@@ -33,8 +39,17 @@ demo: $(DEMO) ## send Chinese texts through a real queue and show the entities
 up: $(DEMO) ## start Redis and a worker, and run until Ctrl-C
 	@$(BIN)/hanner up
 
-test: $(DEV) ## run all tests: unit, integration, acceptance, short fault injection
-	$(BIN)/pytest
+test-fast: $(DEV) ## run the tests of single modules and of modules with a real Redis; a minute
+	$(PYTEST) $(FAST)
+
+test: $(DEV) ## run test-fast, the commands with real workers and a short fault injection. TEST_SERVER=PATH chooses the Redis
+	$(PYTEST) $(RINGS)
+
+test-slow: $(DEV) ## run the slow tests: generated HTTP requests, the wheel, the guides, all fault plans in short
+	$(PYTEST) tests/slow
+
+test-repeat: $(DEV) ## run `make test` RUNS=5 times beside LOAD=12 busy loops; LOAD=0 for an idle machine
+	$(BIN)/python tools/repeat_tests.py --runs $(RUNS) --load $(LOAD) -- $(PYTEST) -q $(RINGS)
 
 check: $(DEV) ## run the linters of code and wording, the type checker and the import rules
 	$(BIN)/ruff check

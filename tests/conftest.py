@@ -1,8 +1,38 @@
-"""Fixtures that all test folders share."""
+"""Fixtures and options that all test folders share."""
+
+import os
 
 import pytest
 
+from hanner.errors import HannerError
 from support.packages import write_tiny_package
+from support.reports import shorten_report
+from support.servers import choose_server, server_version
+
+
+def pytest_configure():
+    choose_server()
+
+
+def pytest_report_header():
+    try:
+        name, version = server_version()
+    except HannerError:
+        return "server of the tests: none is installed"
+    return f"server of the tests: {name} {'.'.join(map(str, version))}"
+
+
+def pytest_xdist_auto_num_workers():
+    """More processes than cores, because most tests wait for other processes."""
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "0")) or 2 * len(os.sched_getaffinity(0))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed:
+        shorten_report(report, item.config.rootpath / "build" / "test-logs")
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from chaos.sentinels import SentinelSet
 from hanner import BrokerUnreachable, Client
 from support.gateways import gateway
 from support.servers import require_server
+from support.waiting import wait_until
 from support.workers import SHORT_LEASE, worker
 
 
@@ -33,7 +34,7 @@ def test_planned_failover_under_load_loses_no_text(sentinels):
         sent, moved = [], threading.Event()
 
         def swap():
-            sentinels.failover(coordinated=True)
+            sentinels.failover()
             moved.set()
 
         swapping = threading.Thread(target=swap)
@@ -67,12 +68,10 @@ def test_master_with_min_replicas_to_write_refuses_texts_without_replica(sentine
     with Client(sentinels.url, connect_timeout=1) as ner:
         ner.submit("马云")
         replica.kill()
-        while sentinels.client.info("replication")["connected_slaves"]:
-            pass
+        wait_until(lambda: not sentinels.client.info("replication")["connected_slaves"])
         with pytest.raises(BrokerUnreachable, match=r"NOREPLICAS|Not enough good replicas"):
             ner.submit("马云")
         assert sentinels.client.llen("hanner") == 1
         replica.start()
-        while not sentinels.client.info("replication").get("min_slaves_good_slaves"):
-            pass
+        wait_until(lambda: sentinels.client.info("replication").get("min_slaves_good_slaves"))
         ner.submit("马云")

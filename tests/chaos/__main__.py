@@ -13,6 +13,7 @@ from chaos.plans import PLANS
 from chaos.run import execute
 from chaos.table import HEAD, line, remarks
 from chaos.worker_group import HANNER
+from support.servers import choose_server
 from support.systems import CELERY, CELERY_BATCHES
 
 SYSTEMS = {system.name: system for system in (HANNER, CELERY, CELERY_BATCHES)}
@@ -26,6 +27,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the plan's texts and faults")
     parser.add_argument("--keep", action="store_true", help="keep the logs even if the run passes")
     options = parser.parse_args()
+    choose_server()
     for name in options.plans:
         if name not in PLANS:
             parser.error(f"unknown plan {name!r}; choose from {', '.join(PLANS)}")

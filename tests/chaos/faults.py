@@ -131,7 +131,7 @@ def reset_connections(run):
 def failover(run):
     """Make the sentinel swap master and replica after the replica has caught up."""
     for _ in run.schedule(run.count(5)):
-        run.redis.failover(coordinated=True)
+        run.redis.failover()
         run.recovery.add_outage_end()
         run.redis.wait_replicas()
 

@@ -4,8 +4,6 @@ import contextlib
 import os
 import resource
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import redis
@@ -15,6 +13,7 @@ from redis.retry import Retry
 from hanner.cli.local_redis import find_server
 from hanner.utils import processes
 from support.ports import free_port
+from support.waiting import wait_until
 
 TIMEOUT = 30.0
 LIBFAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
@@ -61,16 +60,16 @@ class RedisProcess:
         return self
 
     def wait(self):
-        until = time.monotonic() + TIMEOUT
+        def log():
+            return processes.last_lines(self.folder / "server.log")
+
         with contextlib.closing(redis.Redis(port=self.port, socket_timeout=1.0)) as client:
-            while time.monotonic() < until:
-                with contextlib.suppress(redis.RedisError):
-                    client.ping()
-                    return
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(0.02)
-                    break
-        raise RuntimeError(f"the server did not start: {processes.last_lines(self.folder / 'server.log')}")
+
+            def answers():
+                assert self.process.poll() is None, f"the server did not start: {log()}"
+                return client.ping()
+
+            wait_until(answers, why=log, ignore=redis.RedisError)
 
     def kill(self):
         self.process.kill()

@@ -1,12 +1,13 @@
 """A master, a replica and a sentinel, with the interface of a RedisProcess."""
 
-import time
 from pathlib import Path
 
 import redis
 
-from chaos.redis_servers import TIMEOUT, RedisProcess
+from chaos.redis_servers import RedisProcess
 from support.ports import free_port
+from support.servers import server_version
+from support.waiting import DEADLINE, wait_until
 
 NAME = "mymaster"
 
@@ -26,9 +27,7 @@ class SentinelSet:
             server.start()
         first, second = self.servers
         second.client.replicaof("127.0.0.1", first.port)
-        until = time.monotonic() + TIMEOUT
-        while second.client.info("replication")["master_link_status"] != "up" and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_until(lambda: second.client.info("replication")["master_link_status"] == "up")
         conf = self._sentinel.folder / "sentinel.conf"
         lines = [
             f"sentinel monitor {NAME} 127.0.0.1 {first.port} 1",
@@ -43,13 +42,12 @@ class SentinelSet:
 
     def wait_replicas(self):
         """Wait until the sentinel knows a replica that could be promoted."""
-        until = time.monotonic() + TIMEOUT
-        while time.monotonic() < until:
+
+        def healthy():
             replicas = self._sentinel.client.sentinel_slaves(NAME)
-            if any(not r["is_odown"] and not r["is_sdown"] and r["master-link-status"] == "ok" for r in replicas):
-                return
-            time.sleep(0.1)
-        raise RuntimeError("the sentinel does not know a healthy replica")
+            return any(not r["is_odown"] and not r["is_sdown"] and r["master-link-status"] == "ok" for r in replicas)
+
+        wait_until(healthy, why=lambda: "the sentinel does not know a healthy replica")
 
     @property
     def port(self):
@@ -64,11 +62,26 @@ class SentinelSet:
     def client(self):
         return self.master.client
 
-    def failover(self, *, coordinated):
-        """Swap master and replica. `coordinated` makes the replica catch up first (Valkey 9)."""
-        before = self.port
-        self._sentinel.client.execute_command("SENTINEL", "FAILOVER", NAME, *(["COORDINATED"] if coordinated else []))
+    def failover(self):
+        """Swap master and replica after the replica has caught up, so that no write is lost.
+
+        Valkey 9 has a command for it. Earlier versions and Redis need a pause of all writes during the swap.
+        """
+        before, failover = self.port, ("SENTINEL", "FAILOVER", NAME)
+        name, version = server_version()
+        if name == "Valkey" and version >= (9,):
+            self._sentinel.client.execute_command(*failover, "COORDINATED")
+            self._wait_for_new_master(before)
+            return
+        master = self.master
+        replica = next(server for server in self.servers if server is not master)
+        master.client.execute_command("CLIENT", "PAUSE", int(DEADLINE * 1000), "WRITE")
+        offset = master.client.info("replication")["master_repl_offset"]
+        wait_until(lambda: replica.client.info("replication")["slave_repl_offset"] >= offset)
+        self._sentinel.client.execute_command(*failover)
         self._wait_for_new_master(before)
+        wait_until(lambda: master.client.info("replication")["role"] == "slave")
+        master.client.execute_command("CLIENT", "UNPAUSE")
 
     def kill_master(self):
         """Kill the master, wait until the replica is promoted, and restart the old master as its replica."""
@@ -78,16 +91,11 @@ class SentinelSet:
         dead.start(wait=False)
 
     def _wait_for_new_master(self, before):
-        until = time.monotonic() + TIMEOUT
-        while time.monotonic() < until:
-            if self.port != before:
-                try:
-                    if self.client.info("replication")["role"] == "master":
-                        return
-                except redis.RedisError:
-                    pass
-            time.sleep(0.05)
-        raise RuntimeError("the sentinel did not promote the replica")
+        wait_until(
+            lambda: self.port != before and self.client.info("replication")["role"] == "master",
+            why=lambda: "the sentinel did not promote the replica",
+            ignore=redis.RedisError,
+        )
 
     def close(self):
         self._sentinel.close()

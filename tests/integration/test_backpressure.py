@@ -8,6 +8,7 @@ import pytest
 from hanner import AsyncClient, Client, QueueFull
 from hanner.queue.keys import QueueKeys
 from support.stub_worker import StubWorker
+from support.waiting import wait_until
 
 KEYS = QueueKeys("hanner")
 
@@ -162,5 +163,4 @@ def wait_for_retries(server, times=3):
         return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
 
     before = pushes()
-    while pushes() < before + times:
-        pass
+    wait_until(lambda: pushes() >= before + times)

@@ -6,6 +6,7 @@ import redis
 from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.delivery.scripts import FETCH
 from support.inflight import claim, completed, fetch, letters, make_inflight, payload, push, queued
+from support.waiting import wait_until
 
 RESULT = "celery-task-meta-{}".format
 
@@ -86,8 +87,7 @@ def test_messages_are_requeued_to_the_lists_they_came_from_in_their_order(client
 def test_thousands_of_messages_are_fetched_and_requeued(client, inflight):
     ids = [str(n) for n in range(9000)]
     push(client, *ids)
-    while fetch(client, inflight).messages:
-        pass
+    wait_until(lambda: not fetch(client, inflight).messages)
     assert len(unacked(client, inflight)) == 9000
     assert inflight.requeue(client) == 9000
     assert queued(client) == ids

@@ -5,6 +5,7 @@ import json
 
 from hanner import AsyncClient, Client
 from support.stub_worker import success
+from support.waiting import wait_until
 
 JOBS = 10_000
 ANSWER = json.dumps(success({"entities": [], "model": "m@0"}))
@@ -50,8 +51,7 @@ def test_blocking_client_awaits_ten_thousand_jobs_on_one_connection(server):
         jobs = [ner.job(task_id) for task_id in ids]
         for job in jobs:
             job._waiter.subscribe()
-        while subscriptions(server) != [JOBS + 1]:
-            pass
+        wait_until(lambda: subscriptions(server) == [JOBS + 1])
         assert len(connections(server)) <= 2  # the second one opens with the first read
         store_all(server, ids)
         assert [job.result() for job in jobs] == [[]] * JOBS
@@ -82,8 +82,7 @@ def test_stored_results_are_read_without_a_subscription(server, worker):
     with Client(server.url, timeout=60) as ner:
         jobs = [ner.submit("马云") for _ in range(20)]
         worker.wait_for(20)
-        while not jobs[-1].done():
-            pass
+        wait_until(jobs[-1].done)
         server.client.config_resetstat()
         again = [ner.job(job.id) for job in jobs]
         assert [job.result()[0].text for job in again] == ["马云"] * 20

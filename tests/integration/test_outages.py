@@ -1,7 +1,6 @@
 """Calls that wait, and calls that send, while Redis is unreachable."""
 
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -10,7 +9,10 @@ import pytest
 from hanner import BrokerUnreachable, Client, QueueFull, TimedOut
 from support.servers import redis_server
 from support.stub_worker import StubWorker, store, success
+from support.waiting import wait_until
 
+LONG = 3600
+"""A `timeout` with which a test fails unless `connect_timeout` ends the call."""
 ANSWER = success({"entities": [], "model": "m@0"})
 CALLS = {
     "extract": lambda ner: ner.extract("马云"),
@@ -33,31 +35,30 @@ def unresponsive_server():
 def test_absent_redis_is_reported_at_once(call):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    began = time.monotonic()
-    with Client(f"redis://:secret@127.0.0.1:{port}/0", connect_timeout=1.0) as ner:
-        with pytest.raises(BrokerUnreachable, match=f"redis://:\\*\\*@127.0.0.1:{port}/0") as caught:
-            call(ner)
-        assert time.monotonic() - began < 2.0
+    with (
+        Client(f"redis://:secret@127.0.0.1:{port}/0", timeout=LONG, connect_timeout=1.0) as ner,
+        pytest.raises(BrokerUnreachable, match=f"redis://:\\*\\*@127.0.0.1:{port}/0") as caught,
+    ):
+        call(ner)
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_unresponsive_redis_is_reported_in_time(call):
-    began = time.monotonic()
-    with unresponsive_server() as port, Client(f"redis://127.0.0.1:{port}/0", connect_timeout=0.5) as ner:
-        with pytest.raises(BrokerUnreachable):
-            call(ner)
-        assert time.monotonic() - began < 1.5
+    with (
+        unresponsive_server() as port,
+        Client(f"redis://127.0.0.1:{port}/0", timeout=LONG, connect_timeout=0.5) as ner,
+        pytest.raises(BrokerUnreachable),
+    ):
+        call(ner)
 
 
 def test_frozen_redis_is_reported_in_time(server):
-    with Client(server.url, connect_timeout=0.5) as ner:
+    with Client(server.url, timeout=LONG, connect_timeout=0.5) as ner:
         ner.submit("马云")
-        server.client.execute_command("CLIENT", "PAUSE", "2000", "ALL")
-        began = time.monotonic()
+        server.client.execute_command("CLIENT", "PAUSE", "20000", "WRITE")
         with pytest.raises(BrokerUnreachable):
             ner.submit("马云")
-        assert time.monotonic() - began < 1.5
     server.client.execute_command("CLIENT", "UNPAUSE")
 
 
@@ -75,8 +76,7 @@ def test_killed_subscription_is_replaced(ner, worker, server):
     job = ner.submit("马云")
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(job.result)
-        while not server.client.pubsub_channels("celery-task-meta-*"):
-            pass
+        wait_until(lambda: server.client.pubsub_channels("celery-task-meta-*"))
         assert server.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 1
         worker.release()
         assert waiting.result(5)[0].text == "马云"
@@ -95,8 +95,7 @@ def test_restart_of_redis_loses_no_result():
         jobs = [ner.submit("马云") for _ in range(10)]
         with ThreadPoolExecutor(10) as threads:
             waiting = [threads.submit(job.result) for job in jobs]
-            while len(server.client.pubsub_channels("celery-task-meta-*")) < 10:
-                pass
+            wait_until(lambda: len(server.client.pubsub_channels("celery-task-meta-*")) == 10)
             server.stop(kill=True)
             server.start()
             with StubWorker(server.url) as worker:

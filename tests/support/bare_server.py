@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from hanner.cli.local_redis import find_server
 from support.ports import free_port
+from support.waiting import wait_until
 
 
 class BareServer:
@@ -100,10 +101,8 @@ def watched_pair(folder):
     with ExitStack() as stack:
         master = stack.enter_context(bare_server(folder))
         replica = stack.enter_context(bare_server(folder, "--replicaof", f"127.0.0.1 {master.port}"))
-        while replica.client.info("replication").get("master_link_status") != "up":
-            pass
+        wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up")
         sentinel = Sentinel(folder, master)
         stack.callback(sentinel.close)
-        while sentinel.client.sentinel_masters()["mymaster"]["num-slaves"] < 1:
-            pass
+        wait_until(lambda: sentinel.client.sentinel_masters()["mymaster"]["num-slaves"] >= 1)
         yield master, replica, sentinel

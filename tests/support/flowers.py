@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from support.commands import command
 from support.ports import free_port
+from support.waiting import wait_until
 
 TIMEOUT = 60
 """Seconds for one request, one condition, or the exit."""
@@ -64,16 +64,23 @@ class Flower:
 
     def wait_for(self, condition):
         """Poll the tasks until a condition holds, and return them."""
-        deadline = time.monotonic() + TIMEOUT
-        while not condition(tasks := self.tasks()):
-            assert time.monotonic() < deadline, f"{len(tasks)} tasks\n" + "".join(self.lines)
+        tasks = {}
+
+        def holds():
+            nonlocal tasks
+            tasks = self.tasks()
+            return condition(tasks)
+
+        wait_until(holds, TIMEOUT, why=lambda: f"{len(tasks)} tasks\n" + "".join(self.lines))
         return tasks
 
     def wait_for_workers(self, workers=1):
         """Wait until Flower has received events of this many workers; from then on it receives those of requests."""
-        deadline = time.monotonic() + TIMEOUT
-        while self.get("/metrics")[1].count("flower_worker_online{") < workers:
-            assert time.monotonic() < deadline, "".join(self.lines)
+        wait_until(
+            lambda: self.get("/metrics")[1].count("flower_worker_online{") >= workers,
+            TIMEOUT,
+            why=lambda: "".join(self.lines),
+        )
         return self
 
     def stop(self):

@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -16,6 +15,7 @@ from hanner.settings import Settings
 from hanner_gateway.app import make_app
 from support.ports import free_port
 from support.stub_worker import MODEL, success
+from support.waiting import wait_until
 
 NAMES = {
     "马云": "PER",
@@ -96,12 +96,13 @@ def gateway(url, *, port=None, **settings):
 
 def wait_until_listening(port, thread):
     """Wait until the gateway accepts connections."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and thread.is_alive():
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    raise AssertionError("the gateway does not accept connections")
+
+    def accepts():
+        assert thread.is_alive(), "the gateway ended"
+        with socket.create_connection(("127.0.0.1", port)):
+            return True
+
+    wait_until(accepts)
 
 
 def announce_worker(client, queue="hanner", **fields):

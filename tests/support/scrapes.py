@@ -1,10 +1,11 @@
 """Read a /metrics page as Prometheus does."""
 
-import time
 import urllib.request
 from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.waiting import wait_until
 
 
 class Scrape:
@@ -51,11 +52,14 @@ def scrape(address):
         return Scrape(response.read().decode())
 
 
-def scrape_until(address, condition, timeout=20):
+def scrape_until(address, condition):
     """Scrape until a condition holds for the scrape, and return the scrape."""
-    deadline = time.monotonic() + timeout
-    while True:
+    found = None
+
+    def holds():
+        nonlocal found
         found = scrape(address)
-        if condition(found):
-            return found
-        assert time.monotonic() < deadline, found.text
+        return condition(found)
+
+    wait_until(holds, why=lambda: found.text if found else "")
+    return found

@@ -1,22 +1,63 @@
-"""Run a real Redis for tests: `with redis_server() as server:`. It is hanner's own embedded server."""
+"""Run a real Redis for tests: `with redis_server() as server:`. TEST_SERVER chooses the program."""
 
+import atexit
+import functools
 import os
-from contextlib import contextmanager
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from hanner.cli.local_redis import EmbeddedServer, find_server
+from hanner.cli.local_redis import EmbeddedServer, bundled_server, find_server
 from hanner.errors import HannerError
+from support.ports import free_port
+
+FOLDER = "TEST_SERVER_FOLDER"
+"""Environment variable with the folder that `choose_server` put first on PATH."""
+
+
+def choose_server():
+    """Put the server that tests use first on PATH: TEST_SERVER, otherwise the one of the extra `embedded`.
+
+    The commands under test look for a server on PATH, so they use the same one. Processes started later inherit it.
+
+    Raises:
+        FileNotFoundError: TEST_SERVER names no executable file.
+    """
+    if FOLDER in os.environ:
+        return
+    chosen = os.environ.get("TEST_SERVER")
+    if chosen and not shutil.which(chosen):
+        raise FileNotFoundError(f"TEST_SERVER={chosen} is no executable file; name a redis-server or valkey-server")
+    with suppress(HannerError):  # none is installed: see require_server
+        program = shutil.which(chosen) if chosen else bundled_server()
+        folder = tempfile.mkdtemp(prefix="hanner-test-server-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        (Path(folder) / "valkey-server").symlink_to(Path(program).absolute())  # the name that is looked for first
+        os.environ[FOLDER] = folder
+        os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+
+
+@functools.cache
+def server_version():
+    """Return name and version of the server, such as ("Valkey", (9, 1, 2))."""
+    text = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
+    name, *numbers = re.match(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", text).groups()
+    return name, tuple(map(int, numbers))
 
 
 class Server:
     """A server that can be stopped or killed, and restarted on the same port with its data."""
 
     def __init__(self):
-        self._embedded = EmbeddedServer().start()
+        self._embedded = EmbeddedServer(port=free_port(), timeout=60).start()
         self.port = self._embedded.port
         self.url = self._embedded.url
         self.client = redis.Redis.from_url(
@@ -49,7 +90,7 @@ def require_server():
 
 @contextmanager
 def redis_server(*, persistent=True):
-    """Run a server on a free port; see `require_server`.
+    """Run a server on a free port; see `choose_server` and `require_server`.
 
     It always persists its data; `persistent` documents that the test depends on that.
     """

@@ -1,9 +1,8 @@
-"""Run a Redis with TLS: a server that supports it if one is installed, else a plain server behind a TLS proxy."""
+"""Run a Redis with TLS: the server of the tests if it supports TLS, else that server behind a TLS proxy."""
 
 import contextlib
 import os
 import select
-import shutil
 import socket
 import ssl
 import subprocess
@@ -13,8 +12,11 @@ from pathlib import Path
 
 import redis
 
+from hanner.cli.local_redis import find_server
 from hanner.utils import processes
-from support.servers import redis_server
+from support.ports import free_port
+from support.servers import redis_server, require_server
+from support.waiting import wait_until
 
 PASSWORD = "hush"
 
@@ -48,14 +50,13 @@ def make_certificate(folder):
 
 @contextlib.contextmanager
 def tls_server(folder):
-    """Run a server. HANNER_TEST_TLS_SERVER names a redis-server with TLS that is not on PATH."""
+    """Run a server with TLS; if the server of the tests was built without TLS, a proxy in front of it adds TLS."""
     certificate, key = make_certificate(folder)
-    program = os.environ.get("HANNER_TEST_TLS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
-    if program:
-        with _native(program, folder, certificate, key) as server:
-            if server is not None:
-                yield server
-                return
+    require_server()
+    with _native(find_server(), folder, certificate, key) as server:
+        if server is not None:
+            yield server
+            return
     with redis_server() as plain, _TlsProxy(plain.port, certificate, key) as proxy:
         plain.client.config_set("requirepass", PASSWORD)
         yield TlsServer(proxy.port, certificate, PASSWORD)
@@ -64,9 +65,7 @@ def tls_server(folder):
 @contextlib.contextmanager
 def _native(program, folder, certificate, key):
     """Run a server with TLS only. Yield None if it was built without TLS."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = {
         "port": 0, "tls-port": port, "bind": "127.0.0.1", "dir": folder, "requirepass": PASSWORD, "save": "",
         "tls-cert-file": certificate, "tls-key-file": key, "tls-auth-clients": "no",
@@ -75,12 +74,15 @@ def _native(program, folder, certificate, key):
     with (folder / "server.log").open("wb") as log:
         process = processes.start(command, output=log, env=dict(os.environ))
     server = TlsServer(port, certificate, PASSWORD)
+
+    def ended_or_answers():
+        if process.poll() is not None:
+            return "ended"
+        with redis.Redis.from_url(server.url) as client:
+            return client.ping() and "answers"
+
     try:
-        while process.poll() is None:
-            with contextlib.suppress(redis.ConnectionError), redis.Redis.from_url(server.url) as client:
-                client.ping()
-                break
-        yield server if process.poll() is None else None
+        yield server if wait_until(ended_or_answers, ignore=redis.ConnectionError) == "answers" else None
     finally:
         processes.stop(process, timeout=10)
 

