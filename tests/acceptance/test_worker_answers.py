@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from celery import chain, chord, group
 from celery.exceptions import TimeoutError as NoResultError
 
 from support.occupied_process import occupied_process
@@ -144,27 +143,6 @@ def test_inspect_shows_settings_and_statistics(app):
     ((name, stats),) = inspect.stats().items()
     assert stats["pool"]["max-concurrency"] == 1
     assert inspect.conf()[name]["worker_pool"] == "prefork"
-
-
-def test_link_chain_group_and_chord_work(app, server):
-    extract, echo = app.signature("hanner.extract"), app.signature("test.echo")
-    echoed = {"echo": {"entities": MA_YUN, "model": "fake@00000000"}}
-    assert chain(extract.clone(["马云"]), echo).apply_async().get(timeout=20) == echoed
-    link = app.signature("test.echo", options={"task_id": "linked"})
-    app.send_task("hanner.extract", ["马云"], link=link)
-    assert app.AsyncResult("linked").get(timeout=20) == echoed
-    many = group([extract.clone(["马云"]), extract.clone(["无人"])], app=app).apply_async().get(timeout=20)
-    assert [result["entities"] for result in many] == [MA_YUN, []]
-    counted = chord([extract.clone(["马云"]) for _ in range(3)], app.signature("test.count"), app=app).apply_async()
-    assert counted.get(timeout=20) == 3
-
-
-def test_link_error_is_called_and_a_chain_stops(app, server):
-    failed = app.send_task("hanner.extract", [7], link_error=app.signature("test.failed"))
-    assert error_of(failed)[0] == "InvalidText"
-    assert server.client.blpop(["errbacks"], timeout=20)[1] == failed.id
-    last = chain(app.signature("hanner.extract", [7]), app.signature("test.echo")).apply_async()
-    assert error_of(last)[0] == "InvalidText"
 
 
 def test_an_ignored_result_is_not_stored_by_the_worker(app, server, events):

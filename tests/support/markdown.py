@@ -11,7 +11,7 @@ RUN_WITH_STACK = [
     "docs/zh/guide.md",
     *(f"docs/how-to/{name}.md" for name in ("client", "dictionary", "full-queue", "http-api", "priorities")),
 ]
-"""Pages whose code blocks run with a real stack and the bundled model. All other guides run with a stub worker."""
+"""Pages whose code blocks run with a real stack and the bundled model. All other guides run with a fake model."""
 
 
 def python_blocks(path):

@@ -62,20 +62,6 @@ def make(settings):
     options = json.loads(os.environ.get("FAKE_TRANSPORT", "{}"))
     app.conf.broker_transport_options = app.conf.broker_transport_options | options
     app.conf.worker_pool_restarts = bool(os.environ.get("FAKE_RESTARTS"))
-
-    @app.task(name="test.echo", shared=False)
-    def echo(result):
-        return {"echo": result}
-
-    @app.task(name="test.count", shared=False)
-    def count(results):
-        return sum(len(result["entities"]) for result in results)
-
-    @app.task(name="test.failed", shared=False)
-    def failed(task_id):
-        with redis.Redis.from_url(settings.broker_url) as client:
-            client.rpush("errbacks", task_id)
-
     return app
 
 

@@ -10,7 +10,7 @@ from typing import Final
 INTERNALS: Final = {
     # batching/consumer.py
     "celery.worker.consumer:Consumer": (
-        "start on_close stop shutdown on_send_event_buffered create_task_handler _flush_events "
+        "start on_close stop shutdown on_send_event_buffered on_unknown_task create_task_handler _flush_events "
         "on_connection_error_after_connected on_connection_error_before_connected "
         "strategies call_soon_ack on_task_message blueprint steps hub pool controller qos timer"
     ),
@@ -24,7 +24,7 @@ INTERNALS: Final = {
     # batching/dispatcher.py, observability/collectors.py
     "billiard.pool:ApplyResult": "_write_to _accepted _job _cache",
     "billiard.pool:Pool": "_pool",
-    # batching/request.py
+    # batching/request.py, batching/unregistered.py
     "celery.worker.request:Request": (
         "info send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict _context _message _on_ack "
         "_on_reject _already_revoked _already_cancelled _eta_timer_entry time_start worker_pid store_errors"

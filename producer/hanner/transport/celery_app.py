@@ -143,10 +143,8 @@ def _serialization() -> dict[str, Any]:
 
 
 def _task_routes(settings: Settings) -> dict[str, Any]:
-    return {
-        "task_default_queue": settings.queue,
-        "task_routes": {"hanner.*": {"queue": settings.queue}},
-    }
+    # All other tasks are next steps, which belong to the caller's app: they go to Celery's default queue.
+    return {"task_routes": {"hanner.*": {"queue": settings.queue}}}
 
 
 def _delivery(settings: Settings) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_only_json_is_accepted():
 def test_queue_and_lifetimes_come_from_settings():
     app = make_celery(Settings(queue="texts", result_ttl=7, connect_timeout=1.5))
     assert app.amqp.router.route({}, "hanner.extract")["queue"].name == "texts"
-    assert app.conf.task_default_queue == "texts"
+    assert app.amqp.router.route({}, "shop.store")["queue"].name == "celery"
     assert app.conf.task_acks_late
     assert app.backend.expires == 7
     options = app.conf.broker_transport_options

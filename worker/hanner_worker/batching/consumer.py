@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import MethodType
 from typing import Any
 
+from celery import signals
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
@@ -18,6 +19,7 @@ from redis.exceptions import RedisError
 from hanner.errors import HannerError
 from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
 from hanner_worker.batching.strategy import make_message_handler
+from hanner_worker.batching.unregistered import dead_letter_unregistered
 from hanner_worker.context import get_context
 from hanner_worker.delivery.heartbeat import LeaseRenewer
 from hanner_worker.delivery.inflight import HeartbeatResult
@@ -89,6 +91,16 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of messages."""
         return make_message_handler(self, super().create_task_handler(*args, **options))
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Move a message of a task that this worker does not have to the dead letters, with events as Celery's."""
+        del body
+        request = dead_letter_unregistered(message, self.hanner_dispatcher.complete)
+        if request is None:
+            return
+        if self.event_dispatcher:
+            self.event_dispatcher.send("task-failed", uuid=request.id, exception=f"NotRegistered({request.task!r})")
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=request.task, id=request.id)
 
     def hanner_connect(self) -> Any:
         """Return a new client of Redis, for a thread."""

@@ -1,0 +1,53 @@
+"""A Celery app without hanner: `celery -A support.shop worker --pool solo`, and `shop_worker` in a test.
+
+It knows hanner by the names of its tasks and of its queue. Each task appends what it was called with to the Redis list
+of its own name.
+"""
+
+import json
+import os
+from contextlib import contextmanager
+
+import redis
+from celery import Celery
+
+from support.workers import Worker
+
+URL = os.environ.get("HANNER_BROKER_URL", "redis://localhost:6379/0")
+"""The test gives each worker the address in this variable; the app itself does not know hanner."""
+
+app = Celery("shop", broker=URL, backend=URL, set_as_current=False)
+app.conf.update(task_routes={"hanner.*": {"queue": "hanner"}}, broker_connection_retry_on_startup=True)
+
+
+def record(task, value):
+    with redis.Redis.from_url(URL) as client:
+        client.rpush(task, json.dumps(value))
+    return value
+
+
+@app.task(name="shop.store", shared=False)
+def store(found, *article):
+    return record("shop.store", [len(found["entities"]), *article])
+
+
+@app.task(name="shop.count", shared=False)
+def count(results, *label):
+    return record("shop.count", [sum(len(found["entities"]) for found in results), *label])
+
+
+@app.task(name="shop.on_failure", shared=False)
+def on_failure(task_id, *article):
+    return record("shop.on_failure", [task_id, *article])
+
+
+@contextmanager
+def shop_worker(url, queues="celery,shop"):
+    """Run the app's own worker, which consumes from the default queue and from one that only signatures name."""
+    running = Worker(url, "--pool", "solo", "-Q", queues, "--without-mingle", app="support.shop")
+    try:
+        running.wait_for(" ready.", timeout=60)
+        yield running
+    finally:
+        running.close()
+        print(running.output)  # noqa: T201 - pytest shows it if the test fails
