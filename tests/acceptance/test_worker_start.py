@@ -52,7 +52,7 @@ def test_an_invalid_setting_is_rejected():
 def test_the_app_runs_a_real_model_and_stops_on_sigterm(tiny_package):
     with redis_server() as server, foreign_app(server.url) as app:
         env = {"HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1"}
-        with worker(server.url, app="hanner_worker", env=env) as running:
+        with worker(server.url, app="hanner_worker", env=env, cold=True) as running:
             (ready,) = [line for line in running.lines if "ready: model" in line]
             assert "model tiny@" in ready
             assert "1 processes, queue hanner" in ready

@@ -100,7 +100,7 @@ def test_traced_requests_are_answered_without_opentelemetry(server, app, receive
     missing.mkdir()
     (missing / "__init__.py").write_text("raise ModuleNotFoundError('not here', name='opentelemetry')")
     paths = f"{tmp_path}:{TESTS}"
-    with worker(server.url, "-c", "1", env={**env(receiver), "PYTHONPATH": paths}) as running:
+    with worker(server.url, "-c", "1", env={**env(receiver), "PYTHONPATH": paths}, cold=True) as running:
         assert found(app.send_task("hanner.extract", ["马云"], headers={"traceparent": CALLER})) == 1
         running.wait_for("no traces are sent, opentelemetry is missing")
         assert running.stop() == 0

@@ -108,7 +108,7 @@ def measure_queued(package, texts, processes, options) -> tuple[float, str]:
     """Return characters per second through the queue, and a note on the GPU utilisation."""
     env = {"HANNER_MODEL": str(package), "HANNER_ENGINE": "torch", "HANNER_CONCURRENCY": str(processes)}
     context = multiprocessing.get_context("spawn")
-    with redis_server() as server, worker(server.url, app="hanner_worker", env=env, ready=False) as running:
+    with redis_server() as server, worker(server.url, app="hanner_worker", env=env, ready=False, cold=True) as running:
         running.wait_for("ready: model", timeout=300)
         shares = [(server.url, texts[number :: options.clients]) for number in range(options.clients)]
         with context.Pool(options.clients) as clients:

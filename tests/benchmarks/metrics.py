@@ -48,7 +48,7 @@ def measure_parent(texts, env):
     """Return the microseconds of CPU time of a worker's parent per text."""
     with (
         redis_server() as server,
-        worker(server.url, "-c", "1", app="benchmarks.metrics", env=env) as running,
+        worker(server.url, "-c", "1", app="benchmarks.metrics", env=env, cold=True) as running,
         Client(server.url, timeout=300) as ner,
     ):
         ner.extract("马云")

@@ -71,7 +71,10 @@ def side(folder, *, free):
     sources = [str(folder / part) for part in ("producer", "worker")]
     env = {"PYTHONPATH": os.pathsep.join([str(TESTS), *sources]), "CHAOS_SECONDS_PER_TEXT": "0"}
     app = "chaos.worker" if free else "hanner_worker"
-    with EmbeddedServer() as server, worker(server.url, "-c", "2", "-l", "WARNING", app=app, env=env, ready=False) as w:
+    with (
+        EmbeddedServer() as server,
+        worker(server.url, "-c", "2", "-l", "WARNING", app=app, env=env, ready=False, cold=True) as w,
+    ):
         client = redis.Redis.from_url(server.url, socket_timeout=60)
         while not client.zcard("hanner:hanner:leases") and not client.exists("_kombu.binding.hanner"):
             time.sleep(0.1)

@@ -171,7 +171,7 @@ def measure_parent(rate, seconds):
     """Return the microseconds of CPU time per text of the parent of a real worker."""
     with redis_server() as server:
         env = {"SLOW_WORKER_RATE": str(rate)}
-        with worker(server.url, "-c", "1", app="support.slow_worker", env=env, ready=False) as running:
+        with worker(server.url, "-c", "1", app="support.slow_worker", env=env, ready=False, cold=True) as running:
             asyncio.run(load(server.url, 1, rate, 1, 0.1))
             process = psutil.Process(running.process.pid)
             before = process.cpu_times()

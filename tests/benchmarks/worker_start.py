@@ -53,7 +53,7 @@ def main() -> None:
 def one_round(url, package) -> dict[str, float]:
     times = {}
     started = time.perf_counter()
-    with worker(url, "-c", "1", app="hanner_worker", env={"HANNER_MODEL": package}, ready=False) as running:
+    with worker(url, "-c", "1", app="hanner_worker", env={"HANNER_MODEL": package}, ready=False, cold=True) as running:
         with Client(url, timeout=60) as ner:
             running.wait_for("ready: model", timeout=60)
             times["ready"] = time.perf_counter() - started

@@ -3,16 +3,15 @@
 import os
 import signal
 import subprocess
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from hanner.utils import processes
+from support.forkserver import ForkedProcess, ForkServer
 from support.systems import hanner
 
-TESTS = Path(__file__).parents[1]
 HANNER = hanner("chaos.worker")
 TIMEOUT = 60.0
 
@@ -21,12 +20,20 @@ TIMEOUT = 60.0
 class Worker:
     """One worker. The id of its parent process is also the id of its process group."""
 
-    pid: int
+    process: ForkedProcess
     name: str
     log: Path
     processes: list[psutil.Process] = field(default_factory=list)
-    status: int | None = None
     ready: bool = False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def status(self):
+        """The exit status; None if the worker runs."""
+        return self.process.poll()
 
     def pool(self):
         """Return the pool processes, without resource trackers and the like."""
@@ -60,12 +67,11 @@ class WorkerGroup:
         self._folder = Path(folder)
         self._event_log = event_log
         self._concurrency = concurrency
-        self._changed = threading.Condition()
-        self._started = []
+        self._app = system.app
         self.workers = []
         self.removed = []
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
+        environment = {
+            **os.environ,
             "HANNER_BROKER_URL": url,
             "CHAOS_EVENT_LOG": str(event_log.path),
             "STOCK_MODEL": "chaos.fake_model",
@@ -73,16 +79,7 @@ class WorkerGroup:
             **(env or {}),
         }
         with (self._folder / "forkserver.log").open("wb") as log:
-            self._forkserver = subprocess.Popen(
-                [system.python, "-m", "support.forkserver", *system.imports],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        self._app = system.app
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+            self._forkserver = ForkServer(system.imports, python=system.python, env=environment, log=log)
 
     def __enter__(self):
         return self
@@ -90,35 +87,15 @@ class WorkerGroup:
     def __exit__(self, *_):
         self.close()
 
-    def _read(self):
-        for line in self._forkserver.stdout:
-            event, *values = line.decode().split()
-            with self._changed:
-                if event == "started":
-                    self._started.append(int(values[0]))
-                elif event == "exited":
-                    for worker in [*self.workers, *self.removed]:
-                        if worker.pid == int(values[0]) and worker.status is None:
-                            worker.status = int(values[1])
-                            break
-                    else:
-                        self._started.append((int(values[0]), int(values[1])))
-                self._changed.notify_all()
-
     def start(self, *options):
         """Start one worker without waiting until it is ready."""
         name = f"w{len(self.workers) + len(self.removed)}"
         log = self._folder / f"{name}.log"
         arguments = ["-A", self._app, "worker", "-c", str(self._concurrency), "-l", "INFO", "-n", f"{name}@%h"]
-        with self._changed:
-            count = len(self._started)
-            line = "\t".join(["start", str(log), *arguments, *options])
-            self._forkserver.stdin.write(f"{line}\n".encode())
-            self._forkserver.stdin.flush()
-            answered = self._changed.wait_for(lambda: len(self._started) > count, TIMEOUT)
-            assert answered, "the fork server does not answer"
-            worker = Worker(self._started[-1], name, log)
-            self.workers.append(worker)
+        with log.open("ab") as output:
+            process = self._forkserver.start([*arguments, *options], output.fileno())
+        worker = Worker(process, name, log)
+        self.workers.append(worker)
         return worker
 
     def wait_ready(self, worker, timeout=TIMEOUT):
@@ -139,10 +116,10 @@ class WorkerGroup:
 
     def wait_exit(self, worker, timeout=TIMEOUT):
         """Wait until a worker exits, and return its exit status."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: worker.status is not None, timeout):
-                raise TimeoutError(f"{worker.name} does not exit:\n{processes.last_lines(worker.log)}")
-        return worker.status
+        try:
+            return worker.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{worker.name} does not exit:\n{processes.last_lines(worker.log)}") from None
 
     def unexpected_exits(self):
         """Return the workers that exited without being removed before."""
@@ -155,7 +132,4 @@ class WorkerGroup:
                 worker.signal_all(signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 continue
-        self._forkserver.stdin.close()
-        self._forkserver.wait(TIMEOUT)
-        self._reader.join(TIMEOUT)
-        self._forkserver.stdout.close()
+        self._forkserver.close()

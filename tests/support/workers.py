@@ -1,27 +1,59 @@
 """Run the real `celery … worker` as a subprocess, and use it from a Celery app without hanner's client."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cache
 
 from celery import Celery
 
-TESTS = Path(__file__).parents[1]
+from support import forkserver
+from support.forkserver import TESTS, ForkServer
+
 SHORT_LEASE = {"HANNER_LEASE": "1"}
 """Environment of a worker whose lease expires quickly."""
 
 
+IMPORTED = (
+    "hanner_worker.app",
+    "hanner_worker.batching.consumer",
+    "hanner_worker.batching.strategy",
+    "hanner_worker.observability.collectors",
+    "hanner_worker.observability.endpoint",
+    "hanner_worker.observability.metrics",
+    "hanner_worker.observability.tracing",
+    "support.fakes.recogniser",
+)
+"""Modules that the fork server imports. They read no settings and start no threads, unlike numpy and onnxruntime."""
+
+
+@cache
+def fork_server():
+    """Return this process's fork server, which runs until this process exits."""
+    server = ForkServer(IMPORTED)
+    atexit.register(server.close)
+    return server
+
+
 class Worker:
-    """A running worker. A thread reads its output, so that tests can wait for a line."""
+    """A running worker. A thread reads its output, so that tests can wait for a line.
+
+    Args:
+        url: The URL of the broker.
+        options: Options of Celery's worker.
+        app: The module of the Celery app.
+        env: Environment variables.
+        cold: Start a new interpreter, as users do. The default is a process of the fork server.
+    """
 
     command = ()
     """The command that starts it; empty: Celery with the app."""
 
-    def __init__(self, url, *options, app="support.scripted_worker", env=None):
+    def __init__(self, url, *options, app="support.scripted_worker", env=None, cold=not forkserver.AVAILABLE):
         self.lines = []
         self._changed = threading.Condition()
         environment = {
@@ -32,19 +64,24 @@ class Worker:
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }
-        self.process = subprocess.Popen(
-            [*(self.command or (sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO")), *options],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        arguments = ("-A", app, "worker", "-l", "INFO", *options)
+        output, theirs = os.pipe()
+        try:
+            if self.command or cold:
+                command = (*self.command, *options) if self.command else (sys.executable, "-m", "celery", *arguments)
+                self.process = subprocess.Popen(
+                    command, env=environment, stdout=theirs, stderr=theirs, start_new_session=True
+                )
+            else:
+                self.process = fork_server().start(arguments, theirs, environment)
+        finally:
+            os.close(theirs)
+        self._output = open(output, encoding="utf-8", errors="replace")  # noqa: PTH123, SIM115 - closed by close()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self):
-        for line in self.process.stdout:
+        for line in self._output:
             with self._changed:
                 self.lines.append(line.rstrip())
                 self._changed.notify_all()
@@ -82,7 +119,7 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
-        self.process.stdout.close()
+        self._output.close()
 
 
 @contextmanager
