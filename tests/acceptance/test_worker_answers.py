@@ -7,6 +7,7 @@ from celery.exceptions import TimeoutError as NoResultError
 
 from support.occupied_process import occupied_process
 from support.servers import redis_server
+from support.waiting import wait_until
 from support.workers import Events, foreign_app, runs, worker
 
 MA_YUN = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 1.0}]
@@ -156,6 +157,36 @@ def test_a_request_with_eta_waits_for_it_and_is_answered(app, events):
     assert result.get(timeout=20)["entities"] == MA_YUN
     seen = {e["type"]: e for e in events.seen if e.get("uuid") == result.id}
     assert seen["task-received"]["eta"]
+
+
+@pytest.mark.parametrize(
+    "eta",
+    ["0001-01-01T00:00:00", "1970-01-01T00:00:00+14:00", "2020-02-29", "2020-01-01T00:00:00-00:00"],
+)
+def test_a_request_whose_eta_has_passed_runs_at_once(app, eta):
+    assert app.send_task("hanner.extract", ["马云"], eta=eta).get(timeout=60)["entities"] == MA_YUN
+
+
+def test_a_negative_countdown_runs_at_once(app):
+    assert app.send_task("hanner.extract", ["马云"], countdown=-3600).get(timeout=60)["entities"] == MA_YUN
+
+
+@pytest.mark.parametrize("eta", ["9999-12-31T23:59:59", "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z"])
+def test_a_request_for_the_end_of_time_waits_and_others_do_not(app, server, eta):
+    result = app.send_task("hanner.extract", ["马云"], eta=eta)
+    wait_until(lambda: server.client.zscore("hanner:hanner:scheduled", result.id))
+    assert call(app, "马云")["entities"] == MA_YUN
+
+
+@pytest.mark.parametrize("name", ["eta", "expires"])
+@pytest.mark.parametrize("value", [5, -1.5, "tomorrow", "", [], "10000-01-01T00:00:00"])
+def test_a_time_that_cannot_be_read_is_refused_with_an_answer(app, name, value):
+    headers = {"id": f"odd-{name}-{value}", "task": "hanner.extract", name: value}
+    with app.producer_pool.acquire(block=True) as producer:
+        producer.publish([["马云"], {}, {}], routing_key="hanner", serializer="json", headers=headers)
+    kind, message = error_of(app.AsyncResult(headers["id"]))
+    assert kind == "InvalidText"
+    assert "not a hanner.extract request" in message
 
 
 def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):

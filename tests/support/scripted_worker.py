@@ -3,18 +3,23 @@
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
 to the list NAME. Each run is appended to the list `runs`, and the id of its process to `runners`.
+
+FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead. FAKE_VISIBILITY_TIMEOUT: seconds.
 """
 
 import json
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 
 import redis
+import time_machine
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
+from hanner_worker.delivery.channel import INFLIGHT_OPTION
 from support.fakes.recogniser import FakeRecogniser
 
 
@@ -59,11 +64,15 @@ def find(text):
 
 def make(settings):
     app = make_worker_app(settings, load=lambda settings: ScriptedRecogniser(settings.broker_url))
+    if seconds := os.environ.get("FAKE_VISIBILITY_TIMEOUT"):
+        app.conf.broker_transport_options[INFLIGHT_OPTION].visibility_timeout = float(seconds)
     options = json.loads(os.environ.get("FAKE_TRANSPORT", "{}"))
     app.conf.broker_transport_options = app.conf.broker_transport_options | options
     app.conf.worker_pool_restarts = bool(os.environ.get("FAKE_RESTARTS"))
     return app
 
 
+if offset := os.environ.get("FAKE_CLOCK_OFFSET"):
+    time_machine.travel(datetime.now(UTC) + timedelta(seconds=float(offset))).start()
 if os.environ.get("HANNER_BROKER_URL"):
     app = make(Settings.from_env())

@@ -26,15 +26,15 @@ INTERNALS: Final = {
     "billiard.pool:Pool": "_pool",
     # batching/request.py, batching/unregistered.py
     "celery.worker.request:Request": (
-        "info send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict _context _message _on_ack "
-        "_on_reject _already_revoked _already_cancelled _eta_timer_entry time_start worker_pid store_errors"
+        "info maybe_expire send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict "
+        "_context _message _on_ack _on_reject _already_revoked _already_cancelled time_start worker_pid "
+        "store_errors"
     ),
-    "celery.worker.state": "active_requests task_ready task_reserved task_scheduled revoked should_terminate",
+    "celery.worker.state": "active_requests task_ready task_reserved revoked should_terminate",
     "kombu.message:Message": "_state",
     # batching/strategy.py
     "celery.app.task:Task": "Strategy __trace__",
     "celery.worker.strategy": "hybrid_to_proto2 proto1_to_proto2",
-    "kombu.asynchronous.timer": "to_timestamp",
     # batching/events.py
     "celery.events.dispatcher:EventDispatcher": (
         "send flush _publish extend_buffer _group_buffer _outbound_buffer buffer_group buffer_limit on_send_buffered"

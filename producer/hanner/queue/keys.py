@@ -78,6 +78,16 @@ class QueueKeys:
         """Sorted set: tag -> when the worker fetched the message, in ms; it has the same tags as `unacked`."""
         return f"hanner:{self.queue}:claimed_at:{worker_id}"
 
+    @property
+    def scheduled(self) -> str:
+        """Sorted set: task id -> when the request may start (its `eta`), in ms. No worker has these messages."""
+        return f"hanner:{self.queue}:scheduled"
+
+    @property
+    def scheduled_messages(self) -> str:
+        """Hash: task id -> the list that the message came from, a line feed, and the raw message."""
+        return f"hanner:{self.queue}:scheduled:messages"
+
     def running(self, worker_id: str) -> str:
         """Hash: tag -> task id. The unacknowledged messages that a process works on."""
         return f"hanner:{self.queue}:running:{worker_id}"

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,10 +40,19 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     time_start: float | None
 
-    def __init__(  # Celery's own options, and where and when it was received
-        self, message: Any, *, log_text: bool, arrived: float, max_length: int, bulk: bool = False, **options: Any
+    def __init__(  # noqa: PLR0913 - Celery's own options, and where and when it was received
+        self,
+        message: Any,
+        *,
+        log_text: bool,
+        arrived: float,
+        max_length: int,
+        redis_now: Callable[[], float] = time.time,
+        bulk: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(message, **options)
+        self._redis_now = redis_now
         self.arrived = arrived
         self.size: Size = estimate_size(texts_of(self.type, self.args, self.kwargs), max_length)
         self.crashes = int((message.properties or {}).get(CRASHES, 0))
@@ -53,6 +63,15 @@ class BatchRequest(Request):  # type: ignore[misc]
         self._duplicates: list[BatchRequest] = []
         if not log_text:
             self._redact()
+
+    def maybe_expire(self) -> bool:
+        """Return whether it has expired, by Redis' clock: Celery compares with the clock of the worker's machine."""
+        return bool(self.expires) and self._redis_now() > self.expires.timestamp()
+
+    @property
+    def due(self) -> float | None:
+        """When it may start, in Unix seconds; None if it may start now."""
+        return self.eta.timestamp() if self.eta and self.eta.timestamp() > self._redis_now() else None
 
     def _redact(self) -> None:
         """Hide the text from logs, events and remote control; other senders put it in the headers unredacted."""

@@ -14,10 +14,8 @@ from celery import signals
 from celery.app.task import Context
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import ImproperlyConfigured
-from celery.utils.time import timezone
 from celery.worker import state
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
-from kombu.asynchronous.timer import to_timestamp
 
 from hanner.errors import InvalidText, WorkerLost
 from hanner_worker.batching.dispatcher import Dispatcher
@@ -93,7 +91,7 @@ class Strategy:
         self._utc = app.uses_utc_timezone()
 
     def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
-        """Handle one message: send task-received, then wait for its ETA or queue it for a batch."""
+        """Handle one message: send task-received, then schedule it for its ETA or queue it for a batch."""
         try:
             request = self._make_request(message, body, ack, reject)
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
@@ -110,7 +108,9 @@ class Strategy:
         if request.crashes >= MAX_CRASHES:
             request.dead_letter(WorkerLost(), self._dispatcher.complete)
             return
-        if request.eta and self._schedule_eta(request):
+        if (due := request.due) is not None:
+            # In Redis it needs no memory here, and does not depend on this worker or on the clock of its machine.
+            message.channel.schedule(request.tag, request.id, due)
             return
         self._reserve(request, callbacks)
 
@@ -128,6 +128,7 @@ class Strategy:
             log_text=self._context.settings.log_text,
             arrived=self._dispatcher.clock(),
             max_length=self._context.max_length,
+            redis_now=self._context.inflight.clock.now,
             bulk=self._context.inflight.is_bulk(str(message.delivery_tag)),
             on_ack=ack,
             on_reject=reject,
@@ -164,26 +165,6 @@ class Strategy:
             eta=request.eta and request.eta.isoformat(),
             expires=request.expires and request.expires.isoformat(),
         )
-
-    def _schedule_eta(self, request: BatchRequest) -> bool:
-        """Set a timer that queues a request at its ETA; return False if it has to be queued now."""
-        try:
-            zone = {} if request.utc else {"default_timezone": self._app.timezone}
-            eta: float = to_timestamp(timezone.to_system(request.eta) if request.utc else request.eta, **zone)  # type: ignore[no-untyped-call]
-        except (OverflowError, ValueError):
-            return False  # outside the range of the system's clock
-        self._consumer.qos.increment_eventually()  # it does not count against the prefetch count while it waits
-        request._eta_timer_entry = self._consumer.timer.call_at(  # noqa: SLF001 - Celery cancels it there
-            eta, self._on_eta, (request,), priority=6
-        )
-        state.task_scheduled(request)
-        return True
-
-    def _on_eta(self, request: BatchRequest) -> None:
-        self._consumer.qos.decrement_eventually()
-        if not self._merge_duplicate(request):
-            request.arrived = self._dispatcher.clock()
-            self._reserve(request, ())
 
     def _reserve(self, request: BatchRequest, callbacks: Any) -> None:
         state.task_reserved(request)

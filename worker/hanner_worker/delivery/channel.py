@@ -41,6 +41,8 @@ REFUSAL_PAUSE = 1.0
 """Seconds without a poll after Redis refused one: its disk may be full, or it may be a replica."""
 POLL_INTERVAL = 0.05
 """Seconds between polls while no process is idle."""
+MIN_WAIT = 0.001
+"""Seconds to wait for a message at least: for Redis, 0 is without limit."""
 BULK = "BULK"
 """Kind of the second connection, where kombu has BRPOP and LISTEN."""
 
@@ -69,6 +71,7 @@ class Poll:
         last_list: the list of the last message.
         refused_until: when Redis may be polled again after it refused.
         next_at: when to poll again while no process is idle.
+        next_due: when the next scheduled message may start, by Redis' clock; None if none is known.
         client_id: Redis' id of the connection.
         socket: the socket for which `client_id` holds.
     """
@@ -81,6 +84,7 @@ class Poll:
     last_list: str | None = None
     refused_until: float = 0.0
     next_at: float = 0.0
+    next_due: float | None = None
     client_id: int = 0
     socket: Any = None
 
@@ -174,13 +178,25 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if idle and not poll.may_have_more:
             first = requests[0].lists
             wait_on = poll.last_list if poll.last_list in first else first[0]
-            commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", timeout or self.brpop_timeout))
+            commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", self._wait_seconds(timeout)))
             self.bulk_waiter.list = requests[1].lists[0] if len(requests) > 1 else None
             poll.state = PollState.WAITING
         else:
             poll.state = PollState.FETCHING
         self._in_poll, self._brpop_sent_at = connection, now
         connection.send_packed_command(connection.pack_commands(commands))
+
+    def _wait_seconds(self, timeout: float | None) -> float:
+        """Return for how long to wait for a message: until the next scheduled one, or the timeout."""
+        seconds = timeout or self.brpop_timeout
+        if self._polling.next_due is None:
+            return float(seconds)
+        return min(seconds, max(MIN_WAIT, self._polling.next_due - self.inflight.clock.now()))
+
+    def schedule(self, delivery_tag: str, task_id: str, due: float) -> None:
+        """Move a message to the schedule, at the next `flush`, until `due` by Redis' clock, in Unix seconds."""
+        self._polling.next_due = min(due, self._polling.next_due or due)
+        self.qos.schedule(delivery_tag, task_id, due)
 
     @property
     def blocked_client_id(self) -> int | None:
@@ -220,6 +236,8 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             client.connection.send_command("EVAL", FETCH.script, len(poll.keys), *poll.keys, *poll.args)
             reply = client.parse_response(client.connection, "EVAL", **options)
         fetched = InFlightStore.parse_fetch(reply)
+        self.inflight.clock.update(fetched.now)
+        poll.next_due = fetched.next_due
         bulk = sum(self.inflight.is_bulk(tag) for tag, _ in fetched.messages)
         counts = {True: bulk, False: len(fetched.messages) - bulk}
         poll.may_have_more = any(

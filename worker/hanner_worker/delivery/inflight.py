@@ -6,6 +6,7 @@ not be shared across a fork.
 
 import json
 import logging
+import math
 import os
 import socket
 import time
@@ -19,6 +20,7 @@ from celery import states
 from redis.exceptions import RedisError
 
 from hanner.queue.keys import QUEUES, QueueKeys
+from hanner.utils.clock import RedisClock
 from hanner_worker.delivery import scripts
 from hanner_worker.delivery.results import decode_state, encode_result
 from hanner_worker.payload import TaskPayload
@@ -93,10 +95,14 @@ class FetchResult(NamedTuple):
     Attributes:
         crashed_tasks: tasks of the queue that have a crash count; mostly 0.
         messages: tag and raw message, the oldest first.
+        now: Redis' time, in Unix seconds.
+        next_due: when the next scheduled message may start, in Unix seconds; None if none is scheduled.
     """
 
     crashed_tasks: int
     messages: list[tuple[str, bytes]]
+    now: float
+    next_due: float | None
 
 
 class HeartbeatResult(NamedTuple):
@@ -122,12 +128,14 @@ class InFlightStore:
         lease: seconds after the last heartbeat for which the worker counts as alive.
         visibility_timeout: seconds after which a message that neither runs nor ended is requeued.
         worker_id: names the worker; its processes share it.
+        clock: Redis' time, which the channel updates with each fetch.
     """
 
     keys: QueueKeys
     lease: float
     visibility_timeout: float = 3600.0
     worker_id: str = field(default="", repr=False)
+    clock: RedisClock = field(default_factory=RedisClock, repr=False)
     _last_number: int = field(default=0, repr=False)
     _bulk_lists: frozenset[str] = field(init=False, repr=False)
 
@@ -156,7 +164,8 @@ class InFlightStore:
     def fetch_command(self, *requests: FetchRequest) -> tuple[list[str], list[Any]]:
         """Return keys and arguments of FETCH, for a caller that pipelines it; the first kind is fetched first."""
         unacked, claimed_at, _ = self._own_keys
-        keys = [self.keys.leases, unacked, claimed_at, self.keys.crashes]
+        names = self.keys
+        keys = [names.leases, unacked, claimed_at, names.crashes, names.scheduled, names.scheduled_messages]
         args: list[Any] = [self.worker_id, int(self.lease * 1000), self._last_number]
         for request in requests:
             count = min(request.max_messages, MAX_FETCH)
@@ -168,9 +177,9 @@ class InFlightStore:
     @staticmethod
     def parse_fetch(reply: Any) -> FetchResult:
         """Return the reply of FETCH, decoded."""
-        crashed_tasks, flat = reply
+        crashed_tasks, flat, now, next_due = reply
         messages = [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)]
-        return FetchResult(crashed_tasks, messages)
+        return FetchResult(crashed_tasks, messages, now / 1000, None if next_due < 0 else next_due / 1000)
 
     def crash_counts(self, client: Any, task_ids: Sequence[str]) -> list[int]:
         """Return for each task how many processes died while they worked on it.
@@ -257,6 +266,21 @@ class InFlightStore:
         """
         args: list[Any] = [len(tags), *tags, len(task_ids), *task_ids, *requeued]
         scripts.ACK([*self._own_keys, self.keys.crashes], args, client)
+
+    def schedule(self, client: Any, messages: Sequence[tuple[str, str, float]]) -> int:
+        """Move messages from this worker to the schedule; return how many it still owned.
+
+        From there `fetch` moves them back to their lists when their time has come, in this worker or another one.
+
+        Args:
+            client: a client of Redis.
+            messages: tag, task id, and the time by Redis' clock, in Unix seconds.
+
+        Raises:
+            RedisError: Redis is unreachable, or refused.
+        """
+        args = [arg for tag, task_id, due in messages for arg in (tag, task_id, math.ceil(due * 1000))]
+        return int(scripts.SCHEDULE([*self._own_keys, self.keys.scheduled, self.keys.scheduled_messages], args, client))
 
     def requeue(self, client: Any, keep: Iterable[str] = ()) -> int:
         """Requeue all unacknowledged messages except those with the tags in `keep`; return how many.

@@ -7,7 +7,7 @@ sorted tags are in the order of arrival.
 
 from hanner.utils.lua import load_script
 
-FETCH, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER = (
+FETCH, SCHEDULE, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER = (
     load_script(__name__, "common", name)
-    for name in ("fetch", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister")
+    for name in ("fetch", "schedule", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister")
 )
