@@ -115,7 +115,7 @@ class Settings(BaseModel):
             InvalidSettings: a variable, or the file it names, is invalid; the message names it.
         """
         source = os.environ if environ is None else environ
-        found = {name: _read(variable(name), source) for name in cls.model_fields if name not in overrides}
+        found = {name: read_variable(name, source) for name in cls.model_fields if name not in overrides}
         values: dict[str, object] = {name: value for name, value in found.items() if value}
         try:
             return cls.model_validate(values | overrides)
@@ -169,8 +169,13 @@ def _describe_range(field: FieldInfo) -> str:
     return f" {words}" if words else ""
 
 
-def _read(name: str, source: Mapping[str, str]) -> str:
-    """Return a variable's value, or the stripped content of its file; empty if neither is set."""
+def read_variable(field: str, source: Mapping[str, str]) -> str:
+    """Return the value of a field's variable, or the stripped content of its file; empty if neither is set.
+
+    Raises:
+        InvalidSettings: the file cannot be read.
+    """
+    name = variable(field)
     path = source.get(name + FILE_SUFFIX, "")
     if source.get(name) or not path:
         return source.get(name, "")

@@ -12,12 +12,12 @@ TEXT = "昨天马云在杭州"
 FOUND = {"text": "马云", "type": "PER", "start": 2, "end": 4, "score": 0.9}
 
 
-def hanner(*arguments, broker, given=b"", **options):
+def hanner(*arguments, broker, given=b"", locale=None, **options):
     return subprocess.run(
         [sys.executable, "-c", "from hanner.cli import main; main()", *arguments],
         input=given,
         capture_output=True,
-        env={**os.environ, "HANNER_BROKER_URL": broker},
+        env={**os.environ, "HANNER_BROKER_URL": broker, **(locale or {})},
         timeout=60,
         check=False,
         **options,
@@ -95,3 +95,11 @@ def test_priority_and_model(broker, worker, tmp_path):
     result = hanner("extract", TEXT, "--model", "nwes", broker=broker)
     assert result.returncode == 2
     assert "no worker of model 'nwes' has ever run here" in result.stderr.decode()
+
+
+def test_locale_without_utf_8_changes_neither_arguments_nor_results(broker, worker):
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for form in ("jsonl", "table"):
+        done = hanner("extract", TEXT, "--format", form, broker=broker, locale=locale)
+        assert done.returncode == 0, done.stderr
+        assert b"\\u9a6c\\u4e91" in done.stdout

@@ -82,9 +82,12 @@ def test_worker_that_does_not_start_is_reported(tmp_path):
 
 
 def test_given_redis_is_used_and_not_stopped(tiny_package, tmp_path):
+    secret, nowhere = tmp_path / "broker-url", "http://127.0.0.1:1"
+    surroundings = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "http_proxy": nowhere, "HTTP_PROXY": nowhere}
     with redis_server() as server:
-        arguments = ("up", "--broker", server.url, "--data", str(tmp_path), "--model", str(tiny_package))
-        with run_command(*arguments, env={"CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}) as process:
+        secret.write_text(f"{server.url}\n", encoding="utf-8")
+        arguments = ("up", "--data", str(tmp_path), "--model", str(tiny_package))
+        with run_command(*arguments, env={"HANNER_BROKER_URL_FILE": str(secret), **surroundings}) as process:
             assert f"{server.url} (given)" in read_until(process, "Press Ctrl-C to stop")
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0

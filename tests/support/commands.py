@@ -11,7 +11,7 @@ MAX_SECONDS = 120
 
 
 @contextmanager
-def command(*arguments, env=None, timeout=MAX_SECONDS):
+def command(*arguments, env=None, cwd=None, timeout=MAX_SECONDS):
     """Start `hanner` with `arguments` and yield the process. Its stdout includes stderr."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", "from hanner.cli import main; main()", *arguments],
@@ -20,6 +20,7 @@ def command(*arguments, env=None, timeout=MAX_SECONDS):
         text=True,
         encoding="utf-8",
         env={**os.environ, **(env or {})},
+        cwd=cwd,
     )
     watchdog = threading.Timer(timeout, process.kill)
     watchdog.start()

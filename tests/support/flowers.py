@@ -92,8 +92,8 @@ class Flower:
 
 
 @contextmanager
-def flower(url, data, *arguments, env=None):
+def flower(url, data, *arguments, env=None, cwd=None):
     """Run Flower for the Redis at `url`, with its files in the folder `data`."""
     options = ("--broker", url, "--data", str(data), "--port", str(free_port()), *arguments)
-    with command("flower", *options, env=env, timeout=MAX_SECONDS) as process:
+    with command("flower", *options, env=env, cwd=cwd, timeout=MAX_SECONDS) as process:
         yield Flower(process)

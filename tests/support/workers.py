@@ -47,13 +47,14 @@ class Worker:
         options: Options of Celery's worker.
         app: The module of the Celery app.
         env: Environment variables.
+        cwd: Working folder; a worker with one starts cold.
         cold: Start a new interpreter, as users do. The default is a process of the fork server.
     """
 
     command = ()
     """The command that starts it; empty: Celery with the app."""
 
-    def __init__(self, url, *options, app="support.scripted_worker", env=None, cold=not forkserver.AVAILABLE):
+    def __init__(self, url, *options, app="support.scripted_worker", env=None, cwd=None, cold=not forkserver.AVAILABLE):
         self.lines = []
         self._changed = threading.Condition()
         environment = {
@@ -67,10 +68,10 @@ class Worker:
         arguments = ("-A", app, "worker", "-l", "INFO", *options)
         output, theirs = os.pipe()
         try:
-            if self.command or cold:
+            if self.command or cold or cwd:
                 command = (*self.command, *options) if self.command else (sys.executable, "-m", "celery", *arguments)
                 self.process = subprocess.Popen(
-                    command, env=environment, stdout=theirs, stderr=theirs, start_new_session=True
+                    command, env=environment, cwd=cwd, stdout=theirs, stderr=theirs, start_new_session=True
                 )
             else:
                 self.process = fork_server().start(arguments, theirs, environment)

@@ -11,7 +11,7 @@ import typer
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from hanner.cli.local_stack import foreign_celery_variables, worker_command
+from hanner.cli.local_stack import without_celery_variables, worker_command
 from hanner.errors import HannerError
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery, redact_url
@@ -43,7 +43,7 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
     options: dict[str, Any] = {"broker_url": broker, "queue": queue, "model": model, "concurrency": concurrency}
     overrides = {key: value for key, value in options.items() if value is not None}
     Settings.from_env(**overrides)  # report invalid settings before Celery starts
-    environment = {key: value for key, value in os.environ.items() if key not in foreign_celery_variables(os.environ)}
+    environment = without_celery_variables(os.environ)
     environment |= {variable(key): str(value) for key, value in overrides.items()}
     name = name or f"hanner-{os.getpid()}@{socket.gethostname()}"
     command = worker_command(name, "--loglevel", loglevel.upper(), *(celery or []))

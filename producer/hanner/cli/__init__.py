@@ -1,12 +1,15 @@
 """The `hanner` command: one module per command. Without the extra `cli` it prints how to install it."""
 
 import sys
+from io import TextIOWrapper
 
 from hanner.utils.packaging import install_hint
 
 
 def main() -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 wrong usage."""
+    if isinstance(sys.stdout, TextIOWrapper):  # the locale's encoding may lack characters of the texts
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         import typer  # noqa: F401, PLC0415 - an extra
     except ImportError:

@@ -17,7 +17,7 @@ import typer
 from hanner.cli import terminal
 from hanner.cli.errors import FAILURE, INTERRUPTED, WRONG_USAGE, UsageError
 from hanner.cli.formats import FormatName, Record, default_format, line_format
-from hanner.cli.io.inputs import STDIN, InputItem, InputOptions, read_items, total_bytes
+from hanner.cli.io.inputs import STDIN, InputItem, InputOptions, decode_argument, read_items, total_bytes
 from hanner.cli.io.outputs import BRAT_TEXTS, BratFolder, DocBinFile, LineFile, Output, StdoutLines, StdoutTable
 from hanner.cli.probe import query_model
 from hanner.client import Client
@@ -62,7 +62,7 @@ def extract(
     Exit codes: 0 if all texts were processed; 1 if some failed; 2 for wrong usage, or if all failed texts were invalid;
     130 if interrupted.
     """
-    given = list(texts or [])
+    given = list(map(decode_argument, texts or []))
     sources = [*(files or [])]
     if "-" in given:
         given = [text for text in given if text != "-"]

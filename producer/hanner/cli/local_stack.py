@@ -113,8 +113,6 @@ def run_stack(
         HannerError: a process does not start; the message names it and the reason.
     """
     _require_worker_packages()
-    for name in foreign_celery_variables(os.environ):
-        del os.environ[name]  # they would override hanner's addresses, here and in the worker
     given = {name: value for name, value in overrides.items() if value is not None}
     with contextlib.ExitStack() as stack:
         server = None
@@ -145,8 +143,9 @@ def _run_worker(name: str, log: Path | None, env: Mapping[str, str]) -> "Iterato
 
 
 def _environment(settings: Settings, given: Mapping[str, Any]) -> dict[str, str]:
-    """Return this process's environment with the given settings added."""
-    return {**os.environ, **{variable(name): str(getattr(settings, name)) for name in (*given, "broker_url")}}
+    """Return the environment of worker and gateway: this process's with the given settings added."""
+    settings_given = {variable(name): str(getattr(settings, name)) for name in (*given, "broker_url")}
+    return without_celery_variables(os.environ) | settings_given
 
 
 def worker_command(name: str, *options: str) -> list[str]:
@@ -159,9 +158,10 @@ def worker_command(name: str, *options: str) -> list[str]:
     return [*celery, "-n", name, "-E", "--without-gossip", *options]
 
 
-def foreign_celery_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the names of variables of another Celery app, which would override hanner's addresses."""
-    return [name for name in environ if name.startswith(("CELERY_BROKER", "CELERY_RESULT"))]
+def without_celery_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the variables of another Celery app; they set options of Celery's commands."""
+    foreign = ("CELERY_", "FORKED_BY_MULTIPROCESSING")
+    return {name: value for name, value in environ.items() if not name.startswith(foreign)}
 
 
 def _wait_for_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes]", log: Path | None) -> None:

@@ -16,7 +16,7 @@ from hanner.cli.gateway_process import ListenAddress
 from hanner.cli.local_stack import LocalStack, StopRequested, handle_stop_signals, run_stack
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
-from hanner.settings import Settings, variable
+from hanner.settings import Settings, read_variable, variable
 from hanner.transport.celery_app import redact_url
 from hanner.utils.packaging import shell_command
 from hanner.utils.processes import data_folder
@@ -48,7 +48,7 @@ def up(
     ] = None,
 ) -> None:
     """Start Redis, a worker and the gateway; Ctrl-C stops them."""
-    broker = broker or os.environ.get(variable("broker_url")) or None
+    broker = broker or read_variable("broker_url", os.environ) or None
     folder = data or data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with_gateway = gateway_process.is_installed() if gateway is None else gateway

@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from hanner.errors import InvalidSettings
 from hanner.settings import Settings
+from hanner.transport.isolation import IsolatedCelery
 
 SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
 DEFAULT_MASTER = "mymaster"
@@ -30,7 +31,7 @@ def make_celery(settings: Settings) -> Celery:
         InvalidSettings: the broker's URL is invalid.
     """
     url, master = split_url(settings.broker_url)
-    app = Celery("hanner", set_as_current=False)
+    app = IsolatedCelery("hanner")
     app.conf.update(
         broker_url=url,
         result_backend=url,

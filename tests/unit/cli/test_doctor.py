@@ -88,7 +88,7 @@ def test_misspelt_variable_is_reported_with_the_closest_setting():
     assert (
         "docs/reference/settings.md" in only_problem(environment.check_variables({"HANNER_COLOUR_OF_THE_SKY": "x"})).fix
     )
-    assert "HANNER_BROKER_URL" in only_problem(environment.check_variables({"CELERY_BROKER_URL": "x"})).message
+    assert problems(environment.check_variables({"CELERY_BROKER_URL": "x"})) == []  # it has no effect on hanner
     assert problems(environment.check_variables({"HANNER_TIMEOUT": "5", "HANNER_MODEL": ""})) == []
 
 

@@ -10,7 +10,6 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
-from hanner.cli.local_stack import foreign_celery_variables
 from hanner.errors import InvalidSettings
 from hanner.settings import FILE_SUFFIX, PREFIX, Settings, variable
 from hanner.utils.packaging import install_hint
@@ -74,7 +73,7 @@ def _check_requirement(requirement: Requirement, version_of: Callable[[str], str
 
 
 def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
-    """Check for unknown HANNER_ variables, and for variables of Celery that override hanner's."""
+    """Check for unknown HANNER_ variables."""
     known = [variable(name) + end for name in Settings.model_fields for end in ("", FILE_SUFFIX)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
@@ -89,8 +88,6 @@ def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
             else "unset it; docs/reference/settings.md lists all settings"
         )
         yield warn("variables", f"{name} is not a setting of hanner and has no effect", fix)
-    for name in sorted(foreign_celery_variables(environ)):
-        yield warn("variables", f"{name} is set, and Celery prefers it to HANNER_BROKER_URL", "unset it for hanner")
     if not unknown:
         yield ok("variables", ", ".join(given) or "none set; all settings have their defaults")
 

@@ -1,7 +1,9 @@
 """The inputs of `hanner extract`: arguments, files and stdin, read line by line. An invalid line fails alone."""
 
 import codecs
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,16 @@ SKIP_BYTES = 1 << 20
 """Bytes that are read at once to skip the rest of a line that is too long."""
 BOM = codecs.BOM_UTF8
 UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decode_argument(text: str) -> str:
+    """Return an argument of the command line; if the locale could not decode its bytes, they are decoded as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeError):
+            return os.fsencode(text).decode()
+    return text
 
 
 @dataclass(frozen=True, slots=True)
