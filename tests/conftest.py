@@ -2,12 +2,18 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from hanner.errors import HannerError
 from support.packages import write_tiny_package
 from support.reports import shorten_report
 from support.servers import choose_server, server_version
+
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_configure():

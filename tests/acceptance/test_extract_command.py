@@ -61,7 +61,7 @@ def test_terminal_gets_a_table(broker, worker):
     except OSError:  # the other end of the terminal is closed
         pass
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     text = output.decode()
     assert "马云" in text
     assert "PER" in text

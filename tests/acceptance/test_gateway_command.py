@@ -92,7 +92,7 @@ def test_processes_end_when_the_gateway_is_killed(server):
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         process.kill()
-        assert psutil.wait_procs(children, timeout=30)[1] == []
+        assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 def test_open_event_stream_does_not_block_shutdown(server):

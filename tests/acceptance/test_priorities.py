@@ -40,7 +40,7 @@ def test_a_bulk_job_delays_an_interactive_request_by_at_most_one_batch_per_proce
             running.enter_context(worker(server.url, "-c", "2", "-n", f"w{name}"))
         for _ in range(5):
             for _ in range(processes):
-                assert server.client.blpop(["waiting"], timeout=30)
+                assert server.client.blpop(["waiting"], timeout=60)
             server.client.delete("runs", "runners")
             job = ner.submit(TEXT)
             start = server.client.llen("runs")
@@ -59,7 +59,7 @@ def test_a_worker_full_of_bulk_requests_still_fetches_an_interactive_one(server,
     """Its process is busy and its prefetch count of bulk is reached. The interactive request runs next."""
     with worker(server.url, "-c", "1"):
         stuck = app.send_task("hanner.extract", ["!wait:gate"], queue=BULK)
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         bulk = [app.send_task("hanner.extract", ["马云" + "。" * (n % 40)], queue=BULK) for n in range(300)]
         events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in bulk) >= 100)
         text = app.send_task("hanner.extract", [TEXT])
@@ -81,11 +81,11 @@ def test_bulk_does_not_starve_under_endless_interactive_load(server, app, events
 
     with worker(server.url, "-c", "1"):
         app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         sent = [many("hanner", 3) for _ in range(30)] + [many(BULK, 5) for _ in range(3)]
         events.wait_for(lambda e: all("task-received" in e.of(result.id) for result in sent))
         server.client.rpush("gate", 1)
-        assert all(len(result.get(timeout=30)["documents"]) == 40 for result in sent)
+        assert all(len(result.get(timeout=60)["documents"]) == 40 for result in sent)
         lengths = [run[0] for run in runs(server.client)][1:]
         assert [n for n, length in enumerate(lengths) if length == 5] == [8, 17, 26]
 
@@ -132,7 +132,7 @@ def test_a_worker_may_consume_one_of_the_two_queues_only(server, app):
 def test_requests_of_a_stopping_worker_are_requeued_to_their_list(server, app, events):
     with worker(server.url, "-c", "1") as running:
         app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         sent = {
             queue: [app.send_task("hanner.extract", ["马云"], queue=queue) for _ in range(5)]
             for queue in ("hanner", BULK)

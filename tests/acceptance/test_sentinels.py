@@ -26,7 +26,7 @@ def test_planned_failover_under_load_loses_no_text(sentinels):
     """The replica catches up first, so it has all accepted texts. Texts are sent meanwhile, also over HTTP."""
     with (
         worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
-        Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
+        Client(sentinels.url, timeout=60, connect_timeout=60) as ner,
         gateway(sentinels.url, timeout=60, connect_timeout=30) as site,
     ):
         assert len(ner.extract("马云")) == 1  # the client retries only if it was connected before
@@ -53,7 +53,7 @@ def test_planned_failover_under_load_loses_no_text(sentinels):
 def test_work_continues_after_the_master_died(sentinels):
     with (
         worker(sentinels.url, "-c", "1", env=SHORT_LEASE),
-        Client(sentinels.url, timeout=60, connect_timeout=30) as ner,
+        Client(sentinels.url, timeout=60, connect_timeout=60) as ner,
     ):
         assert len(ner.extract("马云")) == 1
         sentinels.kill_master()

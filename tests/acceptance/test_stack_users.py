@@ -35,7 +35,7 @@ def refused(server):
 def test_no_command_of_worker_gateway_and_client_is_denied(server, urls):
     """A single bulk text reaches an idle worker, which has to unblock its client. It is stopped while it blocks."""
     with worker(urls["worker"], "-c", "1") as running:
-        with Client(urls["app"], timeout=30) as ner:
+        with Client(urls["app"], timeout=60) as ner:
             assert ner.extract(TEXT)[0].text == "马云"
             assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
             assert all(found.entities for found in ner.submit_many([TEXT] * 100).result())
@@ -51,7 +51,7 @@ def test_no_command_of_worker_gateway_and_client_is_denied(server, urls):
 
 def test_worker_without_client_unblock_warns_once_and_works(server, urls):
     server.client.execute_command("ACL SETUSER worker -client|unblock")
-    with worker(urls["worker"], "-c", "1") as running, Client(urls["app"], timeout=30) as ner:
+    with worker(urls["worker"], "-c", "1") as running, Client(urls["app"], timeout=60) as ner:
         for _ in range(3):
             assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
         running.wait_for("no permission for CLIENT UNBLOCK")

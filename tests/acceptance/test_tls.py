@@ -17,7 +17,7 @@ def server(tmp_path):
 @pytest.mark.parametrize("more", ["", "&ssl_cert_reqs=required"])
 def test_client_worker_and_gateway_use_tls(server, more):
     url = server.url + more
-    with worker(url, "-c", "1"), Client(url, timeout=30) as ner:
+    with worker(url, "-c", "1"), Client(url, timeout=60) as ner:
         assert len(ner.extract("马云在杭州")) == 1
         assert [len(document.entities) for document in ner.stream(["马云", "没有", "马云马云"])] == [1, 0, 2]
         job = ner.submit("!wait:gate")
@@ -36,7 +36,7 @@ def test_client_worker_and_gateway_use_tls(server, more):
 def test_celery_app_without_hanner_uses_tls(server):
     url = f"{server.url}&ssl_cert_reqs=required"
     with worker(url, "-c", "1"), foreign_app(url) as app:
-        assert len(app.send_task("hanner.extract", ["马云"]).get(timeout=30)["entities"]) == 1
+        assert len(app.send_task("hanner.extract", ["马云"]).get(timeout=60)["entities"]) == 1
 
 
 def test_untrusted_certificate_is_refused(server):

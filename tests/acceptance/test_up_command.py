@@ -41,7 +41,7 @@ def up(tiny_package, tmp_path):
 
 def test_stack_answers_at_the_printed_address(up):
     _, url, processes = up
-    with Client(url, timeout=20) as ner:
+    with Client(url, timeout=60) as ner:
         assert isinstance(ner.extract("马云在杭州"), list)
     assert len(processes) >= 3  # Redis, the worker, a pool process
 
@@ -51,8 +51,8 @@ def test_signal_stops_all_processes(up, number):
     process, _, processes = up
     process.send_signal(number)
     assert "all processes have ended" in process.stdout.read()
-    assert process.wait(30) == 0
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert process.wait(60) == 0
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG of Linux")
@@ -60,7 +60,7 @@ def test_killed_command_leaves_no_process(up):
     process, _, processes = up
     process.kill()
     process.wait()
-    assert psutil.wait_procs(processes, timeout=30)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
 
 
 def test_dead_worker_is_reported_with_its_log(up):
@@ -69,8 +69,8 @@ def test_dead_worker_is_reported_with_its_log(up):
     worker.kill()
     output = process.stdout.read()
     assert "hanner: the worker exited (exit code -9); last lines of its log:" in output
-    assert process.wait(30) == 1
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert process.wait(60) == 1
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
 
 
 def test_worker_that_does_not_start_is_reported(tmp_path):
@@ -90,7 +90,7 @@ def test_given_redis_is_used_and_not_stopped(tiny_package, tmp_path):
         with run_command(*arguments, env={"HANNER_BROKER_URL_FILE": str(secret), **surroundings}) as process:
             assert f"{server.url} (given)" in read_until(process, "Press Ctrl-C to stop")
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         assert server.client.ping()
 
 

@@ -39,12 +39,12 @@ def events(app):
 
 
 def call(app, *args, task="hanner.extract", **kwargs):
-    return app.send_task(task, args, kwargs).get(timeout=20)
+    return app.send_task(task, args, kwargs).get(timeout=60)
 
 
 def error_of(result):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the app has no class for it
-        result.get(timeout=20)
+        result.get(timeout=60)
     return type(caught.value).__name__, str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_an_invalid_request_gets_the_named_error(app, task, args, kwargs, expect
 def test_other_requests_of_a_batch_with_invalid_ones_are_answered(app, server, events):
     with occupied_process(app, server, events) as send:
         good, bad, broken, other = send("马云一", 7, "!raise", "马云二")
-    assert good.get(timeout=20)["entities"] == other.get(timeout=20)["entities"] == MA_YUN
+    assert good.get(timeout=60)["entities"] == other.get(timeout=60)["entities"] == MA_YUN
     assert error_of(bad)[0] == "InvalidText"
     assert error_of(broken)[0] == "ModelFailed"
 
@@ -113,7 +113,7 @@ def test_each_request_has_its_own_events_without_text(app, server, events, runni
     with occupied_process(app, server, events) as send:
         good, other, bad = send(SECRET, SECRET + "二", SECRET * 20_001)
     for result in (good, other):
-        result.get(timeout=20)
+        result.get(timeout=60)
         events.wait_for(lambda e, result=result: "task-succeeded" in e.of(result.id))
         assert events.of(result.id) == ["task-received", "task-started", "task-succeeded"]
     error_of(bad)
@@ -136,7 +136,7 @@ def test_inspect_shows_running_and_queued_requests_without_text(app, server, eve
         ((reserved,),) = inspect.reserved().values()
         assert active["args"] == "(<10 characters>)"
         assert (reserved["id"], reserved["args"]) == (waiting.id, "(<5 characters>)")
-    waiting.get(timeout=20)
+    waiting.get(timeout=60)
 
 
 def test_inspect_shows_settings_and_statistics(app):
@@ -154,7 +154,7 @@ def test_an_ignored_result_is_not_stored_by_the_worker(app, server, events):
 
 def test_a_request_with_eta_waits_for_it_and_is_answered(app, events):
     result = app.send_task("hanner.extract", ["马云"], countdown=0.5)
-    assert result.get(timeout=20)["entities"] == MA_YUN
+    assert result.get(timeout=60)["entities"] == MA_YUN
     seen = {e["type"]: e for e in events.seen if e.get("uuid") == result.id}
     assert seen["task-received"]["eta"]
 
@@ -197,7 +197,7 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
         with pytest.raises(NoResultError):
             expired.get(timeout=0.3)  # it expires while it is queued
         before = len(runs(server.client))
-    assert kept.get(timeout=20)["entities"] == MA_YUN
+    assert kept.get(timeout=60)["entities"] == MA_YUN
     assert error_of(revoked)[0] == "TaskRevokedError"
     assert error_of(expired)[0] == "TaskRevokedError"
     assert runs(server.client)[before:] == [[4]]
@@ -208,7 +208,7 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
 def test_a_single_text_is_sent_at_once_and_everything_is_acknowledged(app, server, events):
     """Shown by the batch, not by time: it has one request, which waited only for one turn of the event loop."""
     result = app.send_task("hanner.extract", ["马云"])
-    result.get(timeout=20)
+    result.get(timeout=60)
     events.wait_for(lambda e: "task-succeeded" in e.of(result.id))
     (succeeded,) = [e for e in events.seen if e.get("uuid") == result.id and e["type"] == "task-succeeded"]
     assert " with 1 request, waited " in succeeded["result"]

@@ -6,7 +6,7 @@ ON = {"HANNER_CACHE_TTL": "60"}
 
 
 def count_entities(app, *texts):
-    documents = app.send_task("hanner.extract_many", [list(texts)]).get(timeout=30)["documents"]
+    documents = app.send_task("hanner.extract_many", [list(texts)]).get(timeout=60)["documents"]
     return [len(document["entities"]) for document in documents]
 
 

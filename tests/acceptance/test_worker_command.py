@@ -51,7 +51,7 @@ def hanner(*arguments, server, **env):
 
 
 def test_the_worker_consumes_the_given_queue(server, worker):
-    with Client(server.url, queue="mine", timeout=30) as ner:
+    with Client(server.url, queue="mine", timeout=60) as ner:
         assert isinstance(ner.extract("马云在杭州"), list)
 
 

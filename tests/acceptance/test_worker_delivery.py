@@ -31,7 +31,7 @@ def test_requests_of_a_killed_worker_are_taken_over_by_another(server, app, even
     ):
         blocked = [app.send_task("hanner.extract", [f"!wait:gate{n}"]) for n in range(2)]
         for _ in blocked:
-            assert server.client.blpop(["waiting"], timeout=30)
+            assert server.client.blpop(["waiting"], timeout=60)
         waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(20)]
         # A message that cannot be divided between the two stays in the queue until one of them is idle.
         events.wait_for(lambda e: sum("task-received" in e.of(result.id) for result in waiting) >= 19)
@@ -49,13 +49,13 @@ def test_a_text_that_kills_workers_becomes_a_dead_letter(server, app, events):
     for death in range(3):
         with worker(server.url, "-c", "1", env=SHORT_LEASE) as running:
             poison = poison or app.send_task("hanner.extract", ["!wait:never"])
-            assert server.client.blpop(["waiting"], timeout=30)
+            assert server.client.blpop(["waiting"], timeout=60)
             assert server.client.hget("hanner:hanner:crashes", poison.id) == (str(death) if death else None)
             signal_all(running, signal.SIGKILL)
             running.wait()
     with worker(server.url, "-c", "1", env=SHORT_LEASE):
         with pytest.raises(Exception, match="died each time"):
-            poison.get(timeout=30)
+            poison.get(timeout=60)
         letter = json.loads(server.client.hget("hanner:hanner:dead", poison.id))
         assert (letter["code"], letter["crashes"]) == ("worker_lost", 3)
         assert len(runs(server.client)) == 3
@@ -69,7 +69,7 @@ def test_running_requests_of_a_killed_worker_are_retried_isolated(server, app, e
             results = send(
                 "马云一。。。。。", "马云二。。。。。", "!wait:it"
             )  # of one length, so that they share a batch
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         signal_all(running, signal.SIGKILL)
         running.wait()
     with worker(server.url, "-c", "1", env=SHORT_LEASE):
@@ -81,12 +81,12 @@ def test_running_requests_of_a_killed_worker_are_retried_isolated(server, app, e
 def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
         result = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         while not any(client["cmd"] == "blpop" for client in server.client.client_list()):
             pass  # its model does not block yet
         signal_all(first, signal.SIGSTOP)
         with worker(server.url, "-c", "1", "-n", "two", env=SHORT_LEASE) as second:
-            assert server.client.blpop(["waiting"], timeout=30)  # it has taken over the request
+            assert server.client.blpop(["waiting"], timeout=60)  # it has taken over the request
             (tag,) = unacked(server.client)
             server.client.lpush("gate", 1)  # for the frozen worker, which blocked first
             signal_all(first, signal.SIGCONT)
@@ -105,7 +105,7 @@ def test_a_frozen_worker_neither_overwrites_nor_acknowledges(server, app):
 def test_sigterm_requeues_at_once_the_requests_that_do_not_run(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         later = app.send_task("hanner.extract", ["马云"], countdown=3600)
         waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(5)]
         for result in [later, *waiting]:
@@ -126,7 +126,7 @@ def test_sigterm_requeues_at_once_the_requests_that_do_not_run(server, app, even
 def test_a_cold_shutdown_requeues_everything(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         waiting = app.send_task("hanner.extract", ["马云"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         running.process.send_signal(signal.SIGQUIT)
@@ -142,7 +142,7 @@ def test_processes_of_a_killed_parent_exit(server, app):
         orphans = children(running)
         assert len(orphans) == 2
         running.kill()
-        _, alive = psutil.wait_procs(orphans, timeout=30)
+        _, alive = psutil.wait_procs(orphans, timeout=60)
         assert not alive
 
 
@@ -257,7 +257,7 @@ from hanner import Client
 client = redis.Redis.from_url(sys.argv[1])
 more = lambda n: n % 100 or not client.exists("enough")
 texts = ("马云%d" % n for n in itertools.takewhile(more, itertools.count(1)))
-with Client(sys.argv[1], timeout=30) as ner:
+with Client(sys.argv[1], timeout=60) as ner:
     for document in ner.stream(texts):
         assert len(document.entities) == 1, document
 """

@@ -45,7 +45,7 @@ def test_final_events_describe_the_batch(server, app, events):
 
 def test_a_request_that_was_revoked_or_expired_in_the_queue_has_a_task_name(server, app, events):
     with worker(server.url, "-c", "1"):
-        assert app.control.revoke("early", reply=True, timeout=5, limit=1)
+        assert app.control.revoke("early", reply=True, timeout=60, limit=1)
         app.send_task("hanner.extract", ["马云"], task_id="early")
         app.send_task("hanner.extract", ["马云"], task_id="late", expires=-5)
         for task_id in ("early", "late"):
@@ -76,7 +76,7 @@ def test_a_request_that_another_worker_took_over_is_pending_there(server, app, e
     with worker(server.url, "-c", "1", "-n", "first@here", env=SHORT_LEASE) as first:
         result = app.send_task("hanner.extract", ["!wait:first"])
         events.wait_for(lambda e: STARTED in e.of(result.id))
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         with worker(server.url, "-c", "1", "-n", "second@here", env=SHORT_LEASE):
             os.killpg(first.process.pid, signal.SIGKILL)  # with its processes
             first.wait()

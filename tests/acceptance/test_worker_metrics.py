@@ -28,7 +28,7 @@ def outcomes(page):
 
 def failed(result):
     with pytest.raises(Exception):  # noqa: B017, PT011 - the app chooses the class
-        result.get(timeout=30)
+        result.get(timeout=60)
 
 
 def test_batches_and_texts_are_counted(server, app, events, port):
@@ -72,7 +72,7 @@ def test_every_outcome_is_counted_once(server, app, events, port):
         failed(app.send_task("hanner.extract", ["!raise"]))
         failed(app.send_task("hanner.extract", [17]))
         failed(app.send_task("hanner.extract", ["马云"], expires=-1))
-        document = app.send_task("hanner.extract_many", [["马云", 3]]).get(timeout=30)["documents"]
+        document = app.send_task("hanner.extract_many", [["马云", 3]]).get(timeout=60)["documents"]
         assert document[1]["error"]["code"] == "invalid_text"
         page = scrape_until(at, lambda page: outcomes(page).get("ok") == 4)
         assert outcomes(page) == {
@@ -131,7 +131,7 @@ def test_queue_wait_includes_the_time_before_the_worker_started(server, port):
         ner.submit("马云")
         assert scrape(at).value("hanner_queue_depth", queue="other", priority="interactive") == 0
     with (
-        Client(server.url, queue="other", timeout=30) as ner,
+        Client(server.url, queue="other", timeout=60) as ner,
         worker(server.url, "-c", "1", env=env(port, HANNER_QUEUE="other", HANNER_CONCURRENCY="1")),
     ):
         ner.extract("马云")
@@ -144,7 +144,7 @@ def test_a_port_in_use_prevents_the_start(server, port):
         taken.bind(("127.0.0.1", port))
         taken.listen()
         with worker(server.url, "-c", "1", env=env(port), ready=False) as running:
-            assert running.wait(30) == 1
+            assert running.wait(60) == 1
     (message,) = (line for line in running.lines if line.startswith("hanner: "))
     assert "HANNER_METRICS_PORT" in message
     assert not any("Traceback" in line for line in running.lines)
@@ -155,9 +155,9 @@ def test_a_process_that_outlives_its_parent_releases_the_port(server, app, port)
     with worker(server.url, "-c", "1", env=env(port, HANNER_LEASE="1")) as running:
         failed(app.send_task("hanner.extract", ["!die:x"]))  # so that one process was forked after the port was opened
         app.send_task("hanner.extract", ["!wait:late"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         running.process.kill()
-        running.process.wait(30)
+        running.process.wait(60)
         with worker(server.url, "-c", "1", env=env(port, HANNER_LEASE="1")):
             assert scrape(at).value("hanner_worker_processes") == 1
             server.client.rpush("late", 1)

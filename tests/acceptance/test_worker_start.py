@@ -57,7 +57,7 @@ def test_the_app_runs_a_real_model_and_stops_on_sigterm(tiny_package):
             assert "model tiny@" in ready
             assert "1 processes, queue hanner" in ready
             text = "马云在杭州阿里巴巴总部发表演讲😀" * 9
-            result = app.send_task("hanner.extract", [text]).get(timeout=30)
+            result = app.send_task("hanner.extract", [text]).get(timeout=60)
             assert result["model"].startswith("tiny@")
             assert result["entities"]
             assert all(text[e["start"] : e["end"]] == e["text"] for e in result["entities"])

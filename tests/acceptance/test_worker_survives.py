@@ -18,7 +18,7 @@ def nothing_is_left(client):
 
 def error_of(result):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the app has no class for it
-        result.get(timeout=30)
+        result.get(timeout=60)
     return type(caught.value).__name__
 
 
@@ -71,7 +71,7 @@ def test_terminating_one_request_does_not_affect_its_batch(server, app, events):
     with worker(server.url, "-c", "1"):
         with occupied_process(app, server, events) as send:
             victim, neighbour = send(pad_text("!wait:victim"), pad_text("马云一"))
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         events.wait_for(lambda e: "task-started" in e.of(neighbour.id))
         app.control.revoke(victim.id, terminate=True)
         assert error_of(victim) == "TaskRevokedError"
@@ -105,7 +105,7 @@ def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
 def test_requests_of_a_killed_worker_are_answered_by_the_next(server, app, events):
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as first:
         running = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         waiting = app.send_task("hanner.extract", ["马云一"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         os.killpg(first.process.pid, signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_requests_of_a_killed_worker_are_answered_by_the_next(server, app, event
     assert len(unacked(server.client)) == 2
     assert not server.client.exists(f"celery-task-meta-{running.id}")
     with worker(server.url, "-c", "1", env=SHORT_LEASE) as second:
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         server.client.rpush("gate", 1)
         assert (found(running), found(waiting)) == (0, 1)
         assert second.stop() == 0
@@ -135,7 +135,7 @@ def test_pool_processes_that_die_at_the_same_moment_are_replaced(server, app):
 def test_a_warm_shutdown_finishes_running_batches_and_requeues_the_rest(server, app, events):
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         waiting = [app.send_task("hanner.extract", [f"马云{n}"]) for n in range(5)]
         for result in waiting:
             events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))
@@ -159,7 +159,7 @@ def test_after_a_lost_connection_all_texts_are_answered_and_none_runs_twice(serv
     known = {connection["id"] for connection in server.client.client_list()}
     with worker(server.url, "-c", "1") as running:
         busy = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         waiting = app.send_task("hanner.extract", ["马云一"])
         events.wait_for(lambda e: "task-received" in e.of(waiting.id))
         cut(server, known)
@@ -183,7 +183,7 @@ def test_a_restart_of_redis_loses_nothing():
                 waiting = send("马云一", "马云二", "马云三")
                 (busy,) = send("!wait:second")
                 server.client.rpush("gate", 1)
-                assert server.client.blpop(["waiting"], timeout=30)
+                assert server.client.blpop(["waiting"], timeout=60)
                 more = [app.send_task("hanner.extract", ["马云四"]) for _ in range(3)]
                 for result in more:
                     events.wait_for(lambda e, result=result: "task-received" in e.of(result.id))

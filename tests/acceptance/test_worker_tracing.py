@@ -48,7 +48,7 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, receiver)
     provider, exporter = in_memory_provider()
     with worker(server.url, "-c", "1", env=env(receiver)) as running, gateway(server.url, provider=provider) as site:
         blocker = app.send_task("hanner.extract", ["!wait:gate"])
-        assert server.client.blpop(["waiting"], timeout=30)
+        assert server.client.blpop(["waiting"], timeout=60)
         callers = [threading.Thread(target=site.ner, kwargs={"text": f"马云第{n}"}) for n in range(3)]
         for caller in callers:
             caller.start()
@@ -57,7 +57,7 @@ def test_requests_of_one_batch_are_linked_from_it(server, app, events, receiver)
         server.client.rpush("gate", 1)
         assert found(blocker) == 0
         for caller in callers:
-            caller.join(30)
+            caller.join(60)
         assert found(untraced) == 1
         received = [span for _, span in receiver.wait_for(4)]
         assert running.stop() == 0

@@ -104,7 +104,7 @@ OVERLAY = """async ([edits, most]) => {
 PARTS = st.text(st.sampled_from("马云ab ，\n😀"), max_size=40)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edits=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40), PARTS), min_size=1, max_size=10),
     most=st.integers(4, 20),

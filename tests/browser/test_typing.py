@@ -187,7 +187,7 @@ APPLY = """(edits) => {
 }"""
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 30), CHARACTERS), min_size=1, max_size=8))
 def test_overlay_matches_the_textarea(phone, edits):
     """After any edits the overlay has the text and the line breaks of the textarea."""

@@ -32,7 +32,7 @@ class AnnouncementCounter:
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self):
         while not self._stop.is_set():

@@ -53,7 +53,7 @@ class Producer:
         self._stop.set()
         self._client.close()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def allow(self, count):
         """Send only the first `count` texts for now, so that they last as long as the faults."""

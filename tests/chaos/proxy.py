@@ -25,7 +25,7 @@ class ProxiedRedis(RedisProcess):
         super().start(**options)
         if not self._thread.is_alive():
             self._thread.start()
-            assert self._started.wait(10)
+            assert self._started.wait(60)
         return self
 
     def _run(self):
@@ -64,7 +64,7 @@ class ProxiedRedis(RedisProcess):
     def close(self):
         if self._thread.is_alive():
             self._reset_and_stop()
-            self._thread.join(10)
+            self._thread.join(60)
         super().close()
 
     def _reset_and_stop(self):

@@ -80,7 +80,7 @@ class SentinelSet:
         wait_until(lambda: replica.client.info("replication")["slave_repl_offset"] >= offset)
         self._sentinel.client.execute_command(*failover)
         self._wait_for_new_master(before)
-        wait_until(lambda: master.client.info("replication")["role"] == "slave")
+        master.client.replicaof("127.0.0.1", replica.port)  # as the sentinel does, which may take it half a minute
         master.client.execute_command("CLIENT", "UNPAUSE")
 
     def kill_master(self):

@@ -83,7 +83,7 @@ def test_no_text_is_shown_even_from_task_sent_events(server, app, tmp_path):
         with worker(server.url, "-c", "1") as only:
             running.wait_for_workers()
             done = app.send_task("hanner.extract", [SECRET])
-            done.get(timeout=30)
+            done.get(timeout=60)
             assert only.stop() == 0
         waiting = app.send_task("hanner.extract", [SECRET])
         tasks = running.wait_for(lambda tasks: waiting.id in tasks)
@@ -126,7 +126,7 @@ def test_missed_events_are_read_from_redis(server, app, tmp_path):
         server.client.rpush("gate", 1)
         states = []
         for result in results:
-            result.get(timeout=30, propagate=False)
+            result.get(timeout=60, propagate=False)
             states.append(result.state)
         assert states == ["SUCCESS", "SUCCESS", "FAILURE", "REVOKED"]
         with flower(server.url, tmp_path) as after:  # its database has four unfinished tasks

@@ -90,7 +90,7 @@ def results(server, running):
         requests = SentRequests(app, ner)
         for _ in range(2):  # both processes are busy
             requests.kinds[ner.submit("!wait:gate").id] = "gate"
-            assert server.client.blpop(["waiting"], timeout=30)
+            assert server.client.blpop(["waiting"], timeout=60)
         requests.send()
         assert len(app.control.revoke(requests.of("revoked"), reply=True, limit=2, timeout=10)) == 2
         assert server.client.blpop(["nothing"], timeout=0.2) is None  # long enough for requests to expire
@@ -115,7 +115,7 @@ def retried(server, requests):
 def hanging(server, requests, app):
     """Send two requests that never end: one is terminated, one reaches its time limit; return their ids."""
     victim = app.send_task("hanner.extract", ["!wait:never"])
-    assert server.client.blpop(["waiting"], timeout=30)
+    assert server.client.blpop(["waiting"], timeout=60)
     app.control.revoke(victim.id, terminate=True)
     slow = app.send_task("hanner.extract", ["!wait:never"], time_limit=1)
     requests.kinds |= {victim.id: "terminated", slow.id: "slow"}

@@ -31,7 +31,7 @@ def worker(server):
 
 @pytest.fixture
 def ner(server):
-    with Client(server.url, timeout=10) as client:
+    with Client(server.url, timeout=60) as client:
         yield client
 
 

@@ -21,7 +21,7 @@ def lease(server, *, rate):
 
 @pytest.fixture
 def small(server):
-    with Client(server.url, timeout=10, max_queue=3) as client:
+    with Client(server.url, timeout=60, max_queue=3) as client:
         yield client
 
 
@@ -94,7 +94,7 @@ def test_stream_waits_for_room_in_a_full_queue(server, small):
         assert server.client.llen(KEYS.bulk) == 3
         server.client.delete(KEYS.bulk)
         with StubWorker(server.url):
-            assert len(streaming.result(30)) == 500
+            assert len(streaming.result(60)) == 500
 
 
 def test_stream_yields_results_while_the_queue_is_full(server, small, worker):
@@ -105,7 +105,7 @@ def test_stream_yields_results_while_the_queue_is_full(server, small, worker):
         worker.wait_for(1)
         worker.hold()
         worker.release()
-        assert first.result(10).entities
+        assert first.result(60).entities
         assert sum(1 for _ in stream) == 999
 
 
@@ -117,7 +117,7 @@ def test_stream_raises_after_the_timeout_without_progress(server):
 
 def test_asyncio_stream_waits_and_raises_like_the_blocking_one(server):
     async def body():
-        async with AsyncClient(server.url, max_queue=3, timeout=10) as client:
+        async with AsyncClient(server.url, max_queue=3, timeout=60) as client:
             with pytest.raises(QueueFull):
                 await client.submit("马云")
             with pytest.raises(QueueFull):
@@ -128,7 +128,7 @@ def test_asyncio_stream_waits_and_raises_like_the_blocking_one(server):
             await asyncio.to_thread(wait_for_retries, server)
             server.client.delete("hanner", KEYS.bulk)
             with StubWorker(server.url):
-                return await asyncio.wait_for(streaming, 30)
+                return await asyncio.wait_for(streaming, 60)
 
     for name in ("hanner", KEYS.bulk):
         server.client.lpush(name, *["{}"] * 3)
@@ -146,7 +146,7 @@ def test_redis_at_its_memory_limit_is_a_full_queue(server, small):
             wait_for_retries(server)
             server.client.config_set("maxmemory", "0")
             with StubWorker(server.url):
-                assert len(streaming.result(30)) == 500
+                assert len(streaming.result(60)) == 500
     finally:
         server.client.config_set("maxmemory", "0")
 

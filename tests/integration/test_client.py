@@ -59,7 +59,7 @@ def test_submit_does_not_wait_for_the_result(ner, worker):
 
 def test_job_can_be_found_by_its_id(ner, worker, server):
     one, many = ner.submit(TEXT), ner.submit_many([TEXT, TEXT])
-    with Client(server.url, timeout=10) as other:
+    with Client(server.url, timeout=60) as other:
         assert other.job(one.id).result()[0].text == "马云"
         assert len(other.job(many.id, many=True).result()) == 2
 
@@ -138,10 +138,10 @@ def test_stored_failures_become_named_errors(ner, worker, meta, error, message):
 def test_revoke_is_sent_to_every_worker(ner, server):
     with server.client.pubsub() as workers:
         workers.psubscribe("*pidbox")
-        assert workers.get_message(timeout=5)["type"] == "psubscribe"
+        assert workers.get_message(timeout=60)["type"] == "psubscribe"
         job = ner.submit(TEXT)
         job.revoke()
-        command = workers.get_message(timeout=5)["data"]
+        command = workers.get_message(timeout=60)["data"]
     assert '"method": "revoke"' in decoded_control(command)
     assert job.id in decoded_control(command)
 
@@ -188,7 +188,7 @@ def test_unpublished_result_is_found_by_reading_again(ner, worker, server):
         (request,) = worker.wait_for(1)
         wait_until_subscribed(server, request["id"])
         store(server.client, request["id"], success({"entities": [], "model": "m@0"}), announce=False)
-        assert waiting.result(5) == []
+        assert waiting.result(60) == []
 
 
 def wait_until_subscribed(server, task_id):
@@ -207,7 +207,7 @@ def test_close_fails_waiting_calls(server):
         wait_until_subscribed(server, job.id)
         ner.close()
         with pytest.raises(HannerError, match="closed"):
-            waiting.result(5)
+            waiting.result(60)
     ner.close()
     for call in (lambda: ner.submit(TEXT), job.result, job.done, job.revoke):
         with pytest.raises(HannerError, match="closed"):

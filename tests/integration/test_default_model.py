@@ -67,7 +67,7 @@ def test_full_width_and_half_width_texts_have_the_same_entities(recogniser):
     assert [e[1:] for e in seen(one)] == [e[1:] for e in seen(other)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.text() | st.lists(st.sampled_from(PIECES)).map("".join), min_size=1, max_size=12))
 def test_offsets_match_the_text_and_results_do_not_depend_on_the_batch(recogniser, texts):
     together = recogniser.extract(texts)

@@ -56,7 +56,7 @@ def test_results_that_exceed_the_output_buffer_are_found(server):
     usual = server.client.config_get("client-output-buffer-limit")["client-output-buffer-limit"]
     server.client.config_set("client-output-buffer-limit", "pubsub 20000 0 0")
     try:
-        with Client(server.url, timeout=30) as ner, StubWorker(server.url):
+        with Client(server.url, timeout=60) as ner, StubWorker(server.url):
             texts = ["字" * 20_000 + "马云"] * 20
             assert [len(document.entities) for document in ner.stream(texts)] == [1] * 20
             jobs = [ner.submit_many(["马云"] * 256) for _ in range(20)]
@@ -68,7 +68,7 @@ def test_results_that_exceed_the_output_buffer_are_found(server):
 
 
 def test_frozen_redis_is_reported_and_then_used_again():
-    with redis_server() as server, Client(server.url, timeout=30, connect_timeout=0.3) as ner:
+    with redis_server() as server, Client(server.url, timeout=60, connect_timeout=0.3) as ner:
         job = ner.submit("马云")
         waiting = waiting_for(job)
         subscribed(server, job)
@@ -80,7 +80,7 @@ def test_frozen_redis_is_reported_and_then_used_again():
         finally:
             os.kill(server._embedded.process.pid, signal.SIGCONT)
         with StubWorker(server.url):
-            assert waiting.result(10)[0].text == "马云"
+            assert waiting.result(60)[0].text == "马云"
             assert ner.extract("马云")[0].text == "马云"
 
 
@@ -92,13 +92,13 @@ def test_stream_survives_restarts_of_redis(kind):
         done = []
 
         def blocking():
-            with Client(server.url, timeout=30, connect_timeout=1) as ner:
+            with Client(server.url, timeout=60, connect_timeout=1) as ner:
                 for document in ner.stream(("马云" for _ in range(6000)), window=256):
                     done.append(document)
                     given.release()
 
         async def asynchronous():
-            async with AsyncClient(server.url, timeout=30, connect_timeout=1) as ner:
+            async with AsyncClient(server.url, timeout=60, connect_timeout=1) as ner:
                 async for document in ner.stream(("马云" for _ in range(6000)), window=256):
                     done.append(document)
                     given.release()
@@ -108,7 +108,7 @@ def test_stream_survives_restarts_of_redis(kind):
             for _ in range(3):
                 with StubWorker(server.url):
                     for _ in range(1000):
-                        assert given.acquire(timeout=30)
+                        assert given.acquire(timeout=60)
                 server.stop()
                 server.start()
             with StubWorker(server.url):
@@ -165,7 +165,7 @@ def test_failed_disk_is_reported_and_streams_wait(server):
         saving.kill()
         wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
         client.config_set("rdb-key-save-delay", "0")
-        with Client(server.url, timeout=30) as ner, ThreadPoolExecutor(1) as threads:
+        with Client(server.url, timeout=60) as ner, ThreadPoolExecutor(1) as threads:
             with pytest.raises(BrokerUnreachable, match=r"refuses the request \(MISCONF.*its disk"):
                 ner.submit("马云")
             client.config_set("stop-writes-on-bgsave-error", "no")
@@ -176,7 +176,7 @@ def test_failed_disk_is_reported_and_streams_wait(server):
             wait_until(lambda: client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0) >= 2)
             client.config_set("stop-writes-on-bgsave-error", "no")
             with StubWorker(server.url):
-                assert streaming.result(30)[0].entities
+                assert streaming.result(60)[0].entities
     finally:
         client.config_set("stop-writes-on-bgsave-error", "yes")
         client.config_set("rdb-key-save-delay", "0")
@@ -212,7 +212,7 @@ def test_failover_through_sentinel(tmp_path, how):
         wait_until(lambda: replica.client.info("replication")["role"] == "master")
         other = submit_with_retries(ner)
         with StubWorker(replica.url):
-            assert waiting.result(30)[0].text == "马云"
+            assert waiting.result(60)[0].text == "马云"
             assert other.result()[0].text == "马云"
             assert ner.extract("马云")[0].text == "马云"
 

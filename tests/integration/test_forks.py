@@ -35,14 +35,14 @@ def test_client_works_in_parent_and_child(ner, worker):
 
     def child():
         assert ner.extract("马云", timeout=5)[0].text == "马云"
-        assert waiting.result(5)[0].start == 1
+        assert waiting.result(60)[0].start == 1
         assert sum(1 for _ in ner.stream(["马云"] * 100)) == 100
         ner.close()
 
     worker.release()
     for _ in range(3):
         in_child(child)
-    assert waiting.result(5)[0].start == 1
+    assert waiting.result(60)[0].start == 1
     assert ner.extract("马云")[0].text == "马云"
 
 

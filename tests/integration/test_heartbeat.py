@@ -30,7 +30,7 @@ class FakeInFlight:
 
     def wait_for(self, count):
         with self._changed:
-            assert self._changed.wait_for(lambda: self.heartbeats >= count, 10)
+            assert self._changed.wait_for(lambda: self.heartbeats >= count, 60)
 
 
 class Client:
@@ -76,7 +76,7 @@ def test_a_heartbeat_writes_lease_and_status(server):
 
     renewer = LeaseRenewer(inflight, lambda: redis.Redis.from_url(server.url), get_status)
     renewer.start()
-    assert started.wait(10)
+    assert started.wait(60)
     renewer.stop()  # after a heartbeat that has begun
     assert server.client.zscore("hanner:hanner:leases", inflight.worker_id) > 0
     assert server.client.hget(inflight.keys.worker(inflight.worker_id), "host") == "h"

@@ -49,7 +49,7 @@ def test_asyncio_client_behaves_the_same(server, news, verb):
         return await VERBS[verb](ner, model=model)
 
     async def body():
-        async with AsyncClient(server.url, timeout=10) as ner:
+        async with AsyncClient(server.url, timeout=60) as ner:
             await extract_with(ner, "news")
             with pytest.raises(UnknownModel):
                 await extract_with(ner, "nwes")

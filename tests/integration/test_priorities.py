@@ -116,10 +116,9 @@ def lists_of(worker):
 @pytest.mark.parametrize("verb", SENT)
 def test_each_method_has_a_default_priority_and_takes_another(ner, worker, verb):
     send, default = SENT[verb]
-    send(ner)
-    send(ner, priority="interactive")
-    send(ner, priority="bulk")
-    worker.wait_for(3)
+    for number, options in enumerate([{}, {"priority": "interactive"}, {"priority": "bulk"}], 1):
+        send(ner, **options)
+        worker.wait_for(number)  # it would take an interactive request before a queued bulk one
     assert lists_of(worker) == [default, "hanner", BULK]
     assert all(r["routing_key"] == r["list"] for r in worker.requests)
 
@@ -137,13 +136,12 @@ async def call_async(ner, verb, **options):
 @pytest.mark.parametrize("verb", SENT)
 def test_each_asyncio_method_has_a_default_priority_and_takes_another(server, worker, verb):
     async def all_three():
-        async with AsyncClient(server.url, timeout=10) as ner:
-            await call_async(ner, verb)
-            await call_async(ner, verb, priority="interactive")
-            await call_async(ner, verb, priority="bulk")
+        async with AsyncClient(server.url, timeout=60) as ner:
+            for number, options in enumerate([{}, {"priority": "interactive"}, {"priority": "bulk"}], 1):
+                await call_async(ner, verb, **options)
+                await asyncio.to_thread(worker.wait_for, number)
 
     asyncio.run(all_three())
-    worker.wait_for(3)
     assert lists_of(worker) == [SENT[verb][1], "hanner", BULK]
 
 
@@ -189,11 +187,11 @@ def test_queue_full_error_estimates_each_priority(server):
 
 def test_bulk_list_is_retried_after_the_interactive_list_was_reached(running_server, server):
     """A connection for one list counts for the other: its first message is retried too."""
-    with Client(server.url, connect_timeout=20) as ner:
+    with Client(server.url, connect_timeout=60) as ner:
         ner.submit("一")
         running_server.stop(kill=True)
         with ThreadPoolExecutor(1) as threads:
             sending = threads.submit(ner.submit, "一", priority="bulk")
             running_server.start()
-            assert sending.result(20).id
+            assert sending.result(60).id
         assert server.client.llen(BULK) == 1

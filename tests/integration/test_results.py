@@ -48,10 +48,10 @@ def test_a_result_is_what_celery_would_have_written(backend, inflight, result, o
 def test_a_result_is_published(backend, inflight):
     subscriber = backend.client.pubsub()
     subscriber.subscribe("celery-task-meta-id")
-    assert subscriber.get_message(timeout=1)["type"] == "subscribe"
+    assert subscriber.get_message(timeout=60)["type"] == "subscribe"
     (tag,) = claim(backend.client, inflight, "id")
     inflight.complete(backend, [completed("id", tag, {"a": 1})])
-    message = subscriber.get_message(timeout=1)
+    message = subscriber.get_message(timeout=60)
     assert backend.decode(message["data"])["result"] == {"a": 1}
     subscriber.close()
 

@@ -143,7 +143,7 @@ def test_terminal_gets_a_table(busy, terminal):
     screen.read_until("box:7")
     assert "texts/batch" in screen.output
     assert "\x1b[1" in screen.output
-    assert screen.process.wait(10) == 0
+    assert screen.process.wait(60) == 0
 
 
 def test_no_color_is_respected(busy, terminal):
@@ -158,7 +158,7 @@ def test_watch_in_a_terminal_until_ctrl_c(busy, terminal, server):
     server.client.hset(KEYS.worker("w"), "pid", 77_777)
     screen.read_until("box:77777")
     screen.process.send_signal(signal.SIGINT)
-    assert screen.process.wait(10) == 0
+    assert screen.process.wait(60) == 0
 
 
 def test_watch_in_a_pipe_continues_while_redis_is_down(busy, server):
@@ -176,4 +176,4 @@ def test_watch_in_a_pipe_continues_while_redis_is_down(busy, server):
             values = json.loads(process.stdout.readline())
         assert values["depth"] == 2
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

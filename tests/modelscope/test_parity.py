@@ -144,7 +144,7 @@ mixed = st.lists(st.sampled_from(PIECES), min_size=1, max_size=20).map("".join)
 
 
 @pytest.mark.parametrize("kind", ["fast", "fast, cased", "characters"])
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=any_text | mixed)
 def test_any_text(both, kind, text):
     pair = both(kind)

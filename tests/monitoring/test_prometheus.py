@@ -47,7 +47,7 @@ def traffic(site):
         yield
     finally:
         ended.set()
-        thread.join(30)
+        thread.join(60)
 
 
 def test_every_panel_has_data_and_every_rule_is_healthy(tmp_path, tiny_package):

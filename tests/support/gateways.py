@@ -65,11 +65,11 @@ def gateway(url, *, provider=None, **overrides):
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        assert server.ready.wait(20)
+        assert server.ready.wait(60)
         assert server.port, "the gateway did not start"
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
             yield Gateway(app, server.port, http)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()

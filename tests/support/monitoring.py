@@ -97,5 +97,5 @@ def prometheus(folder, targets):
         yield running
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         print((folder / "log").read_text())  # noqa: T201 - pytest shows it if the test fails

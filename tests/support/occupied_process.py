@@ -7,7 +7,7 @@ from contextlib import contextmanager
 def occupied_process(app, server, events, name="gate"):
     """Occupy the process until the block ends. Yield a function that sends texts and waits until all are received."""
     blocker = app.send_task("hanner.extract", [f"!wait:{name}"])
-    assert server.client.blpop(["waiting"], timeout=30)
+    assert server.client.blpop(["waiting"], timeout=60)
 
     def send(*texts, task="hanner.extract", **options):
         results = [app.send_task(task, [text], **options) for text in texts]
@@ -19,4 +19,4 @@ def occupied_process(app, server, events, name="gate"):
         yield send
     finally:
         server.client.rpush(name, 1)
-    blocker.get(timeout=30)
+    blocker.get(timeout=60)

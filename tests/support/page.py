@@ -91,7 +91,7 @@ def gateway(url, *, port=None, **settings):
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
 
 
 def wait_until_listening(port, thread):

@@ -35,7 +35,7 @@ class Collector:
                 self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
             self._changed.notify_all()
 
-    def wait_for(self, count, timeout=30):
+    def wait_for(self, count, timeout=60):
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.spans) >= count, timeout), self.spans
             return list(self.spans)
@@ -64,4 +64,4 @@ def collector():
             yield running
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(60)

@@ -37,7 +37,7 @@ class StubWorker:
     def __exit__(self, *_):
         with self._client as client:
             client.lpush(self._stop, "now")
-            self._thread.join(10)
+            self._thread.join(60)
 
     def hold(self):
         """Delay all answers until `release`."""
@@ -51,7 +51,7 @@ class StubWorker:
             while self._delayed:
                 self._answer(self._delayed.popleft())
 
-    def wait_for(self, count, timeout=10):
+    def wait_for(self, count, timeout=60):
         """Wait until at least `count` requests were received, and return them."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, timeout), self.requests

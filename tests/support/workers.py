@@ -94,7 +94,7 @@ class Worker:
     def output(self):
         return "\n".join(self.lines)
 
-    def wait_for(self, what, timeout=30, times=1):
+    def wait_for(self, what, timeout=60, times=1):
         def seen():
             return sum(what in line for line in self.lines) >= times or "<end>" in self.lines
 
@@ -102,7 +102,7 @@ class Worker:
             assert self._changed.wait_for(seen, timeout), f"no {what!r} in:\n{self.output}"
             assert sum(what in line for line in self.lines) >= times, f"ended without {what!r}:\n{self.output}"
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=60):
         """Shut down warmly and return the exit status."""
         self.process.terminate()
         return self.wait(timeout)
@@ -111,7 +111,7 @@ class Worker:
         self.process.kill()
         self.wait()
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
         status = self.process.wait(timeout)
         self._reader.join(timeout)
         return status
@@ -178,18 +178,18 @@ class Events:
 
     def __enter__(self):
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
         return self
 
     def __exit__(self, *_):
         self._receiver.should_stop = True
-        self._thread.join(10)
+        self._thread.join(60)
         self._connection.release()
 
     def of(self, task_id):
         return [event["type"] for event in self.seen if event.get("uuid") == task_id]
 
-    def wait_for(self, condition, timeout=15):
+    def wait_for(self, condition, timeout=60):
         """Wait until a condition holds, and return its value."""
         with self._changed:
             found = self._changed.wait_for(lambda: condition(self), timeout)
@@ -214,4 +214,4 @@ def unacked(client):
 
 def found(result):
     """Wait for a result and return its number of entities."""
-    return len(result.get(timeout=30)["entities"])
+    return len(result.get(timeout=60)["entities"])

@@ -36,7 +36,8 @@ class AsyncRequestSender:
         if not waiter.has_meta():
             future, limit = waiter.take_future(), self._limit(timeout)
             try:
-                waiter.set_meta(await asyncio.wait_for(self.loop_bridge().wrap_future(future), limit))
+                async with asyncio.timeout(limit):  # Python 3.11's wait_for may ignore a cancellation
+                    waiter.set_meta(await self.loop_bridge().wrap_future(future))
             except TimeoutError:
                 raise self.blocking.connection.timeout_error(limit) from None
             finally:
@@ -83,7 +84,8 @@ class AsyncRequestSender:
         future, limit = waiter.take_future(), self._limit(timeout)
         future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
         try:
-            waiter.set_meta(await asyncio.wait_for(answer, limit))
+            async with asyncio.timeout(limit):
+                waiter.set_meta(await answer)
         except TimeoutError:
             self._cancel_or_revoke(waiter, cancel)
             raise self.blocking.connection.timeout_error(limit) from None

@@ -64,7 +64,8 @@ class JobRunner:
                 if claim is None:
                     self._job_slots.release()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wakeup.wait(), POLL_INTERVAL)
+                        async with asyncio.timeout(POLL_INTERVAL):  # Python 3.11's wait_for may ignore a cancellation
+                            await self._wakeup.wait()
                     self._wakeup.clear()
                 else:
                     task = asyncio.create_task(self._work(claim))

@@ -33,7 +33,7 @@ def revoked(server):
     """Return a function that waits for the next revoke command and returns its body."""
     with server.client.pubsub(ignore_subscribe_messages=False) as workers:
         workers.psubscribe("*pidbox")
-        assert workers.get_message(timeout=5)["type"] == "psubscribe"
+        assert workers.get_message(timeout=60)["type"] == "psubscribe"
 
         def wait(timeout=10):
             message = workers.get_message(timeout=timeout)

@@ -51,7 +51,7 @@ class FakeConnection:
     def read_response(self, *, disconnect_on_error):
         redis = self._redis
         redis.entered.set()
-        assert redis.gate.wait(10)
+        assert redis.gate.wait(60)
         name, *arguments = self._command
         redis.commands.append(name)
         if redis.replies and (error := redis.replies.pop(0)):

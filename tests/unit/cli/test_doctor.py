@@ -161,7 +161,7 @@ def test_healthy_server():
 @pytest.mark.parametrize(
     ("change", "level", "subject"),
     [
-        ({"redis_version": "5.0.14"}, Level.FAIL, "Redis"),
+        ({"redis_version": "6.2.14"}, Level.FAIL, "Redis"),
         ({"cluster_enabled": 1}, Level.FAIL, "Redis"),
         ({"role": "slave"}, Level.FAIL, "Redis"),
         ({"maxmemory_policy": "allkeys-lru"}, Level.FAIL, "eviction"),

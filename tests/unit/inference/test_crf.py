@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_inference.decoding.crf import Crf
@@ -46,7 +46,6 @@ def spans_of(path, labels):
     return [(int(s), int(e)) for s, e in zip(starts, ends, strict=True)]
 
 
-@settings(deadline=None)
 @given(cases())
 def test_best_paths_and_posteriors_equal_brute_force(case):
     labels, crf, emissions, lengths = case

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner.errors import InvalidText, ModelFailed
@@ -53,7 +53,6 @@ def assert_same(left, right):
     assert [e.score for e in left] == pytest.approx([e.score for e in right], abs=1e-4)
 
 
-@settings(deadline=None)
 @given(texts=st.lists(any_text, max_size=12))
 @pytest.mark.parametrize("which", MODELS)
 def test_entities_are_slices_of_the_text_in_order(which, texts, request):
@@ -67,7 +66,6 @@ def test_entities_are_slices_of_the_text_in_order(which, texts, request):
             previous_end = entity.end
 
 
-@settings(deadline=None)
 @given(texts=st.lists(any_text, min_size=1, max_size=12))
 @pytest.mark.parametrize("which", MODELS)
 def test_a_text_has_the_same_entities_alone_and_in_a_batch(which, texts, request):
@@ -104,7 +102,6 @@ class Oracle:
         return scores
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
 def test_every_entity_of_a_long_text_is_found_exactly_once(tiny_package, parts):
     text = "".join(parts)

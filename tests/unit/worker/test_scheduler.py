@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_worker.batching.scheduler import BatchLimits, BatchScheduler, QueuedRequest, estimate_size
@@ -30,7 +30,6 @@ def drained(scheduler, now=0.0, idle=1):
 
 
 @given(st.lists(items(), max_size=60), st.integers(1, 4), st.floats(0, 3))
-@settings(deadline=None)
 def test_every_request_is_batched_once_and_limits_hold(drawn, idle, now):
     scheduler = BatchScheduler(LIMITS)
     waiting = [QueuedRequest(str(n), *values) for n, values in enumerate(drawn)]
@@ -47,7 +46,6 @@ def test_every_request_is_batched_once_and_limits_hold(drawn, idle, now):
 
 
 @given(st.lists(items(), min_size=1, max_size=60), st.floats(0.5, 3))
-@settings(deadline=None)
 def test_an_overdue_oldest_is_in_the_next_batch(drawn, now):
     scheduler = BatchScheduler(LIMITS)
     waiting = {str(n): QueuedRequest(str(n), *values) for n, values in enumerate(drawn)}
@@ -63,7 +61,6 @@ def test_an_overdue_oldest_is_in_the_next_batch(drawn, now):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_no_request_is_overtaken_for_longer_than_max_wait(data):
     """One process, batches of 100 ms, arrivals at every step: an overdue oldest request is in the next batch."""
     scheduler, number, queued = BatchScheduler(LIMITS), 0, {}

@@ -10,8 +10,8 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.transport.celery_app import redact_url
 
-MIN_REDIS = (6, 2)
-"""The first version with BLMOVE."""
+MIN_REDIS = (7, 0)
+"""The first version whose scripts fail with the code of an error, such as READONLY; clients and workers retry some."""
 SKEW_WARN, SKEW_FAIL = 2.0, 30.0
 """Seconds of difference between two clocks: the client writes the expiry of a request, the worker reads it."""
 MEMORY_WARN = 0.9
@@ -77,7 +77,7 @@ def _check_version(info: Mapping[str, Any]) -> CheckResult:
     version = str(info.get(key, "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < MIN_REDIS:
-        return fail("Redis", f"{name} {version}", "install Redis 6.2 or newer, or Valkey")
+        return fail("Redis", f"{name} {version}", "install Redis 7.0 or newer, or Valkey")
     return ok("Redis", f"{name} {version}, {int(info.get('connected_clients', 0)):,} connections")
 
 

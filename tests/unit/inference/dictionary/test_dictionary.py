@@ -185,7 +185,7 @@ def test_sighup_reloads_unless_the_terminal_was_closed(monkeypatch, terminal, re
         signal.raise_signal(signal.SIGHUP)
         for thread in threading.enumerate():
             if thread.name == "dictionary":
-                thread.join(10)
+                thread.join(60)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
