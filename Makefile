@@ -112,8 +112,9 @@ bench-render: $(BENCH) ## write docs/benchmarks.md again from the stored results
 bench-peers: $(BENCH) ## install the servers that `make bench` compares with, in separate environments under .bench or $$HANNER_BENCH
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end.environments
 
-bench-parts: $(DEV) ## measure single parts: client, gateway, memory, start, dictionary
+bench-parts: $(DEV) ## measure single parts: client, command line, gateway, memory, start, dictionary
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/client.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/cli_start.py
 	$(BIN)/python tests/benchmarks/memory.py
 	$(BIN)/python tests/benchmarks/gateway.py
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/memory_base.py

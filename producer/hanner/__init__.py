@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hanner.aio.client import AsyncClient, AsyncJob
     from hanner.client import Client
-    from hanner.contract import Document, Entity, ErrorCode, Failure
+    from hanner.contract import ErrorCode
     from hanner.errors import (
         BrokerUnreachable,
         Expired,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from hanner.jobs import Job
     from hanner.queue.stats import Backlog, WorkerState
+    from hanner.results import Document, Entity, Failure
     from hanner.settings import Settings
 
     __version__: str
@@ -62,7 +63,8 @@ _MODULES = {
     "aio.client": ("AsyncClient", "AsyncJob"),
     "queue.stats": ("Backlog", "WorkerState"),
     "client": ("Client",),
-    "contract": ("Document", "Entity", "ErrorCode", "Failure"),
+    "contract": ("ErrorCode",),
+    "results": ("Document", "Entity", "Failure"),
     "jobs": ("Job",),
     "settings": ("Settings",),
 }

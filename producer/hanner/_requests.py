@@ -11,22 +11,13 @@ from typing import Any, Final, Generic, TypeVar
 
 from kombu.utils.uuid import uuid
 
-from hanner.contract import (
-    EXTRACT,
-    EXTRACT_MANY,
-    MAX_TEXTS,
-    Document,
-    Entity,
-    ErrorCode,
-    error_document,
-    text_error,
-    texts_error,
-)
+from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, text_error, texts_error
 from hanner.errors import HannerError, InvalidSettings, InvalidText
 from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
 from hanner.queue.stats import Backlog, read_backlog
+from hanner.results import Document, Entity, error_document
 from hanner.settings import Settings
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.message import Message

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, Self, overload
 
 from hanner._requests import WINDOW, RequestSender
-from hanner.contract import Document, Entity
 from hanner.jobs import DEFAULT, Job, Timeout
 from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
+from hanner.results import Document, Entity
 from hanner.settings import Settings
 from hanner.stream import Stream
 

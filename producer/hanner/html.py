@@ -15,7 +15,7 @@ REPLACEMENTS = {"\r": "&#13;", "\n": "&#10;", "\0": "\ufffd"}
 
 
 class EntityLike(Protocol):
-    """The attributes of an entity that are rendered; `hanner.contract.Entity` has them."""
+    """The attributes of an entity that are rendered; `hanner.results.Entity` has them."""
 
     @property
     def text(self) -> str: ...  # noqa: D102

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from hanner.contract import DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
+from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
 from hanner.queue.keys import BULK
 from hanner.queue.routing import parse_routes
@@ -27,7 +27,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    broker_url: str = Field("redis://localhost:6379/0", description="URL of the Redis or Valkey with queue and results")
+    broker_url: str = Field(DEFAULT_BROKER_URL, description="URL of the Redis or Valkey with queue and results")
     queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; bulk requests wait in NAME.bulk")
     routes: str = Field(
         "", description="queues of models, `model=queue,model=queue`; the default queue of a model is `hanner.MODEL`"

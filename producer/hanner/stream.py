@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 
 from hanner._requests import FLUSH_AFTER, Chunk, ChunkLimits, RequestSender, chunk_documents, stream_backoff
-from hanner.contract import Document
 from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Destination
+from hanner.results import Document
 
 
 class Stream:

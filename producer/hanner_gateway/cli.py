@@ -9,14 +9,12 @@ import tempfile
 from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 
 from hanner.errors import HannerError, InvalidSettings
-from hanner.settings import Settings, variable
+from hanner.utils.packaging import require
 from hanner.utils.processes import check_port
-from hanner_gateway.app import make_app
-from hanner_gateway.metrics import MULTIPROCESS_DIR
+
+require("fastapi", "uvicorn")
 
 SHUTDOWN_TIMEOUT = 10
 """Seconds that running requests have to finish after SIGTERM or SIGINT."""
@@ -38,6 +36,12 @@ def gateway(
 
     SIGTERM and Ctrl-C stop it after running requests have finished.
     """
+    import uvicorn
+
+    from hanner.settings import Settings, variable
+    from hanner_gateway.app import make_app
+    from hanner_gateway.metrics import MULTIPROCESS_DIR
+
     if broker is not None:
         os.environ[variable("broker_url")] = broker
     settings = Settings.from_env()
@@ -89,6 +93,8 @@ def _check_address(host: str, port: int) -> None:
 
 def _log_config() -> dict[str, Any]:
     """Return uvicorn's logging configuration with hanner's loggers added."""
+    from uvicorn.config import LOGGING_CONFIG
+
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelname)s %(message)s"
     config["formatters"]["default"]["use_colors"] = False

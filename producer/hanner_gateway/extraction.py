@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from hanner.contract import Document, Entity
+from hanner.results import Document, Entity
 from hanner_gateway import metrics
 from hanner_gateway.state import get_state
 

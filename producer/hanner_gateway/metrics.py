@@ -15,10 +15,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 from starlette.requests import ClientDisconnect
 
-from hanner.contract import Document
 from hanner.errors import HannerError
 from hanner.queue.metrics import queue_metrics
 from hanner.queue.stats import Backlog
+from hanner.results import Document
 from hanner.settings import Settings
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"

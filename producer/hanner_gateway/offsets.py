@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from hanner.contract import Document, Entity
+from hanner.results import Document, Entity
 from hanner_gateway.schemas import Options, Unit
 
 LAST_BMP_CHARACTER = "\uffff"

@@ -1,11 +1,12 @@
-"""Request and response bodies. Entities and documents are those of hanner.contract."""
+"""Request and response bodies. Entities and documents are those of hanner.results."""
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
-from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS, Document, Entity
+from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS
+from hanner.results import Document, Entity
 
 EXAMPLE_ENTITIES: list[JsonValue] = [
     {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.999},

@@ -131,20 +131,6 @@ def test_invalid_options_are_reported_in_one_line(arguments, words, server):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "number", "expected"),
-    [
-        ("hanner ex", 1, {"extract"}),
-        ("hanner ", 1, {"bench", "demo", "doctor", "extract", "model", "up", "version", "worker"}),
-        ("hanner extract --format j", 3, {"jsonl"}),
-        ("hanner model i", 2, {"inspect"}),
-    ],
-)
-def test_the_shell_completes_commands_and_choices(words, number, expected, server):
-    result = hanner(server=server, _HANNER_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
-    assert expected <= set(result.stdout.split())
-
-
 def test_a_probe_succeeds_without_using_the_queue(server, worker):
     before = worker.output
     result = hanner("probe", "--timeout", "30", server=server, HANNER_QUEUE="mine")

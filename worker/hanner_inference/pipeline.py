@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hanner.contract import DEFAULT_MAX_TEXT_CHARS, Entity, text_error
+from hanner.contract import DEFAULT_MAX_TEXT_CHARS, text_error
 from hanner.errors import InvalidText, ModelFailed
+from hanner.results import Entity
 from hanner_inference.decoding.spans import Span, decode, gather, merge_windows, to_entities, to_token_spans
 from hanner_inference.dictionary.parser import Folding
 from hanner_inference.engine.base import Batch, Engine

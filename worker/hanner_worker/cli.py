@@ -8,13 +8,8 @@ import time
 from typing import Annotated, Any
 
 import typer
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
-from hanner.cli.local_stack import without_celery_variables, worker_command
 from hanner.errors import HannerError
-from hanner.settings import Settings, variable
-from hanner.transport.celery_app import make_celery, redact_url
 from hanner.utils.packaging import install_hint
 
 REQUIRED_MODULES = ("numpy", "onnxruntime", "tokenizers", "safetensors")
@@ -37,6 +32,9 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
 
     Arguments after -- are passed to Celery's worker.
     """
+    from hanner.cli.local_stack import without_celery_variables, worker_command
+    from hanner.settings import Settings, variable
+
     for module in REQUIRED_MODULES:
         if importlib.util.find_spec(module) is None:
             raise HannerError(f"a worker cannot run here, {module} is missing: {install_hint('worker')}")
@@ -62,6 +60,12 @@ def probe(
 
     Exit code 1: it does not answer, or Redis is unreachable.
     """
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
+
+    from hanner.settings import Settings
+    from hanner.transport.celery_app import make_celery, redact_url
+
     overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
     settings = Settings.from_env(**overrides)
     host = host or socket.gethostname()

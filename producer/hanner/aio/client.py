@@ -9,10 +9,10 @@ from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 from hanner._requests import WINDOW, Request, RequestSender
 from hanner.aio.requests import AsyncRequestSender
 from hanner.aio.stream import AsyncStream
-from hanner.contract import Document, Entity
 from hanner.jobs import DEFAULT, ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Priority, PriorityName
 from hanner.queue.stats import Backlog
+from hanner.results import Document, Entity
 from hanner.settings import Settings
 
 T = TypeVar("T")

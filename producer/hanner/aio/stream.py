@@ -8,10 +8,10 @@ from typing import Any
 from hanner._requests import FLUSH_AFTER, Chunk, ChunkLimits, chunk_documents, stream_backoff
 from hanner.aio.loop_bridge import LoopBridge
 from hanner.aio.requests import AsyncRequestSender
-from hanner.contract import Document
 from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import ResultWaiter
 from hanner.queue.routing import Destination
+from hanner.results import Document
 
 NOT_READY: Any = object()
 """Returned by a source that has no text yet."""

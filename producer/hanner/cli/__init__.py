@@ -1,4 +1,8 @@
-"""The `hanner` command: one module per command. Without the extra `cli` it prints how to install it."""
+"""The `hanner` command: one module per command. Without the extra `cli` it prints how to install it.
+
+`hanner --help` and shell completion import the module of every command, so these modules import Celery, Redis, pydantic
+and other slow libraries inside functions.
+"""
 
 import sys
 from io import TextIOWrapper
@@ -11,10 +15,10 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # the locale's encoding may lack characters of the texts
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        import typer  # noqa: F401, PLC0415 - an extra
+        import typer  # noqa: F401 - an extra
     except ImportError:
         print(f"hanner's command line is an extra: {install_hint('cli')}", file=sys.stderr)
         sys.exit(2)
-    from hanner.cli.app import run  # noqa: PLC0415
+    from hanner.cli.app import run
 
     sys.exit(run())

@@ -4,12 +4,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hanner.contract import BATCH_EVENT
 from hanner.errors import HannerError
-from hanner.settings import Settings
-from hanner.transport.celery_app import make_celery
+
+if TYPE_CHECKING:
+    from hanner.settings import Settings
 
 STOP_TIMEOUT = 5.0
 
@@ -65,7 +66,9 @@ def padding_share(batches: Iterable[BatchEvent]) -> float:
 class BatchEventListener:
     """Collects the batch events of all workers in a thread while its context lasts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
+        from hanner.transport.celery_app import make_celery
+
         self._app = make_celery(settings)
         self._changed = threading.Condition()
         self._batches: list[BatchEvent] = []

@@ -1,12 +1,11 @@
 """`hanner bench`: measures the throughput of the queue, or of the model alone, and the latency of single texts."""
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +13,10 @@ from hanner.cli import demo_texts
 from hanner.cli.errors import UsageError
 from hanner.cli.plugins import load_local
 from hanner.cli.probe import query_model
-from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
-from hanner.settings import Settings
+
+if TYPE_CHECKING:
+    from hanner.settings import Settings
 
 SINGLE_TEXTS = 25
 """Texts that are sent one after the other to measure latency."""
@@ -70,6 +70,8 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure throughput and latency with real sentences of mixed lengths."""
+    from hanner.settings import Settings
+
     if local and broker is not None:
         raise UsageError("--local uses no queue; remove --broker")
     settings = Settings.from_env() if broker is None else Settings.from_env(broker_url=broker)
@@ -88,12 +90,14 @@ def bench(
             print(name, value, sep="\t")
 
 
-def measure_queue(settings: Settings, seconds: float, clock: Callable[[], float] = time.perf_counter) -> BenchResult:
+def measure_queue(settings: "Settings", seconds: float, clock: Callable[[], float] = time.perf_counter) -> BenchResult:
     """Measure the queue: first single texts, then a stream of texts.
 
     Raises:
         HannerError: no worker answers.
     """
+    from hanner.client import Client
+
     with Client(settings=settings) as ner:
         model = query_model(ner)
         latencies = _measure_latencies(ner.extract, seconds, clock)
@@ -138,6 +142,8 @@ def _generate_texts(lengths: list[int], more: Callable[[], bool]) -> Iterator[st
 def _make_result(
     what: str, model: str, lengths: Sequence[int], failed: int, seconds: float, latencies: list[float]
 ) -> BenchResult:
+    import statistics
+
     return BenchResult(
         what=what,
         model=model,

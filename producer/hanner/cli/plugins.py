@@ -5,12 +5,13 @@ The group `hanner.commands` has commands. The group `hanner.local` has parts of 
 
 import contextlib
 import re
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
+from hanner.cli.group import CommandGroup
 from hanner.errors import HannerError
 from hanner.utils.packaging import install_hint
 
@@ -18,8 +19,12 @@ COMMANDS = "hanner.commands"
 LOCAL = "hanner.local"
 
 
-class PluginGroup(TyperGroup):
+class PluginGroup(CommandGroup):
     """A command group with the built-in commands and those of plug-ins."""
+
+    @cached_property
+    def _plugins(self) -> metadata.EntryPoints:
+        return metadata.entry_points(group=COMMANDS)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; remove pydantic's prefix from the message of an invalid option."""
@@ -31,13 +36,13 @@ class PluginGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *metadata.entry_points(group=COMMANDS).names})
+        return sorted({*super().list_commands(ctx), *self._plugins.names})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; None if there is no command of this name."""
         command = super().get_command(ctx, cmd_name)
         if command is None:
-            for entry in metadata.entry_points(group=COMMANDS, name=cmd_name):
+            for entry in self._plugins.select(name=cmd_name):
                 return load_command(entry)
         return command
 
@@ -50,7 +55,7 @@ def load_command(entry: metadata.EntryPoint) -> Any:
         return _hint_command(entry.name, error)
     app = plugin
     if not isinstance(plugin, typer.Typer):
-        app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(entry.name)(plugin)
     command = typer.main.get_command(app)
     command.name = entry.name
@@ -58,7 +63,7 @@ def load_command(entry: metadata.EntryPoint) -> Any:
 
 
 def _hint_command(name: str, error: ImportError) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")  # rich markup would drop [extra]
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
     # Accepts any arguments, so that the hint is printed whatever follows the command's name.
     @app.command(

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hanner.cli import terminal
-from hanner.client import Client
 from hanner.errors import BrokerUnreachable, HannerError
-from hanner.queue.stats import Backlog, WorkerState, format_duration
-from hanner.settings import Settings
-from hanner.transport.celery_app import redact_url
+from hanner.utils.duration import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from hanner.client import Client
+    from hanner.queue.stats import Backlog, WorkerState
+    from hanner.settings import Settings
 
 WORKER_COLUMNS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "unacked", "texts", "up")
 LEFT_ALIGNED = ("worker", "model")
@@ -29,6 +30,8 @@ def status(
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
 ) -> None:
     """Show the queue and its workers."""
+    from hanner.client import Client
+
     plain = as_json or not sys.stdout.isatty()
     with Client(broker) as ner, contextlib.suppress(KeyboardInterrupt):
         if watch and plain:
@@ -43,7 +46,7 @@ def status(
             terminal.console().print(_format_rich(ner, ner.backlog()))
 
 
-def _read_backlog(ner: Client) -> Backlog | HannerError:
+def _read_backlog(ner: "Client") -> "Backlog | HannerError":
     """Return the backlog, or the error if Redis is unreachable: --watch continues."""
     try:
         return ner.backlog()
@@ -51,7 +54,7 @@ def _read_backlog(ner: Client) -> Backlog | HannerError:
         return error
 
 
-def _format_plain(ner: Client, backlog: Backlog | HannerError, *, as_json: bool) -> str:
+def _format_plain(ner: "Client", backlog: "Backlog | HannerError", *, as_json: bool) -> str:
     if as_json:
         return json.dumps(as_dict(ner.settings, backlog), ensure_ascii=False)
     if isinstance(backlog, HannerError):
@@ -60,16 +63,20 @@ def _format_plain(ner: Client, backlog: Backlog | HannerError, *, as_json: bool)
     return "\n".join([*lines, *("\t".join(["worker", *worker_row(worker)]) for worker in backlog.workers)])
 
 
-def as_dict(settings: Settings, backlog: Backlog | HannerError) -> dict[str, Any]:
+def as_dict(settings: "Settings", backlog: "Backlog | HannerError") -> dict[str, Any]:
     """Return the object that --json prints."""
+    from hanner.transport.celery_app import redact_url
+
     source = {"redis": redact_url(settings.broker_url), "queue": settings.queue}
     if isinstance(backlog, HannerError):
         return source | {"error": {"code": backlog.code, "message": str(backlog)}}
     return source | backlog.model_dump() | {"seconds": backlog.seconds, "limit": settings.max_queue or None}
 
 
-def queue_rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
+def queue_rows(settings: "Settings", backlog: "Backlog") -> list[tuple[str, str]]:
     """Return names and values that describe the queue."""
+    from hanner.transport.celery_app import redact_url
+
     waiting = _format_waiting(backlog, f" of {settings.max_queue:,}" if settings.max_queue else "")
     if backlog.texts != backlog.depth:
         waiting += f", about {terminal.pluralize(backlog.texts, 'text')}"
@@ -90,18 +97,18 @@ def queue_rows(settings: Settings, backlog: Backlog) -> list[tuple[str, str]]:
     return [*rows, ("model", ", ".join(models) or "-")]
 
 
-def _format_waiting(backlog: Backlog, limit: str) -> str:
+def _format_waiting(backlog: "Backlog", limit: str) -> str:
     """Return the number of waiting requests; the limit applies to each priority separately."""
     if backlog.bulk:
         return f"{backlog.depth - backlog.bulk:,}{limit} interactive and {backlog.bulk:,}{limit} bulk requests"
     return f"{backlog.depth:,}{limit} requests" if limit else terminal.pluralize(backlog.depth, "request")
 
 
-def _format_estimate(backlog: Backlog) -> str:
+def _format_estimate(backlog: "Backlog") -> str:
     return "unknown" if backlog.seconds is None else f"about {format_duration(backlog.seconds)} at this rate"
 
 
-def worker_row(worker: WorkerState) -> list[str]:
+def worker_row(worker: "WorkerState") -> list[str]:
     """Return the values of one worker, in the order of WORKER_COLUMNS."""
     return [
         f"{worker.host}:{worker.pid}",
@@ -116,9 +123,9 @@ def worker_row(worker: WorkerState) -> list[str]:
     ]
 
 
-def _format_rich(ner: Client, backlog: Backlog | HannerError) -> "Group":
-    from rich.console import Group  # noqa: PLC0415 - see terminal.py
-    from rich.text import Text  # noqa: PLC0415
+def _format_rich(ner: "Client", backlog: "Backlog | HannerError") -> "Group":
+    from rich.console import Group
+    from rich.text import Text
 
     if isinstance(backlog, HannerError):
         return Group(Text(str(backlog), "bold red"))
@@ -134,8 +141,8 @@ def _format_rich(ner: Client, backlog: Backlog | HannerError) -> "Group":
     return Group(summary, Text(), workers)
 
 
-def _watch(ner: Client, interval: float) -> None:
-    from rich.live import Live  # noqa: PLC0415 - see terminal.py
+def _watch(ner: "Client", interval: float) -> None:
+    from rich.live import Live
 
     first = _format_rich(ner, _read_backlog(ner))
     with Live(first, console=terminal.console(), auto_refresh=False, screen=True) as live:

@@ -1,6 +1,6 @@
 """Output for people: highlighted entities, tables and a progress bar.
 
-rich is imported inside the functions: its import is slow, and pipes do not need it.
+rich is imported inside the functions: pipes do not need it.
 """
 
 import contextlib
@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from hanner.contract import Entity
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from hanner.results import Entity
 
 STYLES = {"PER": "bold black on bright_yellow", "LOC": "bold black on bright_green", "ORG": "bold black on bright_cyan"}
 OTHER_STYLE = "bold reverse"
@@ -28,14 +28,14 @@ def pluralize(count: int, noun: str) -> str:
 
 def console() -> "Console":
     """Return a console on stdout that does not wrap; without a terminal, or with NO_COLOR, it writes plain text."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def table(*headings: str, right: Iterable[str] = ()) -> "Table":
     """Return an empty table without lines; the columns in `right` are aligned to the right."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     aligned_right = set(right)
     empty = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
@@ -44,9 +44,9 @@ def table(*headings: str, right: Iterable[str] = ()) -> "Table":
     return empty
 
 
-def highlight(text: str, entities: Sequence[Entity], *, colour: bool) -> "Text":
+def highlight(text: str, entities: "Sequence[Entity]", *, colour: bool) -> "Text":
     """Return the text with its entities marked: `[马云 PER]`. The label repeats the meaning of the colour."""
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
     marked = Text()
     end = 0
@@ -58,9 +58,9 @@ def highlight(text: str, entities: Sequence[Entity], *, colour: bool) -> "Text":
     return marked
 
 
-def entity_table(rows: Iterable[tuple[int, Entity]]) -> "Table":
+def entity_table(rows: "Iterable[tuple[int, Entity]]") -> "Table":
     """Return a table of entities; each row has the number of its text, from 1."""
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
     filled = table("text", "entity", "type", "start", "end", "score", right=("text", "start", "end", "score"))
     for number, entity in rows:
@@ -95,8 +95,8 @@ def progress_bar(total: int | None, start: int, *, enabled: bool) -> Iterator[Pr
     if not enabled or not sys.stderr.isatty():
         yield _ignore
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         SpinnerColumn(),

@@ -6,23 +6,18 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from hanner.cli import gateway_process
-from hanner.cli.gateway_process import ListenAddress
-from hanner.cli.local_stack import LocalStack, StopRequested, handle_stop_signals, run_stack
-from hanner.contract import EXAMPLE_TEXT
+from hanner.contract import DEFAULT_BROKER_URL, EXAMPLE_TEXT
 from hanner.errors import HannerError
-from hanner.settings import Settings, read_variable, variable
-from hanner.transport.celery_app import redact_url
 from hanner.utils.packaging import shell_command
 from hanner.utils.processes import data_folder
 
-DEFAULT_URL: Final = str(Settings.model_fields["broker_url"].default)
-"""The Redis that clients use if HANNER_BROKER_URL is not set."""
+if TYPE_CHECKING:
+    from hanner.cli.local_stack import LocalStack
 
 
 def up(
@@ -48,15 +43,19 @@ def up(
     ] = None,
 ) -> None:
     """Start Redis, a worker and the gateway; Ctrl-C stops them."""
+    from hanner.cli import gateway_process
+    from hanner.cli.local_stack import StopRequested, handle_stop_signals, run_stack
+    from hanner.settings import read_variable
+
     broker = broker or read_variable("broker_url", os.environ) or None
     folder = data or data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with_gateway = gateway_process.is_installed() if gateway is None else gateway
-    listen = ListenAddress(host, port) if with_gateway else None
+    listen = gateway_process.ListenAddress(host, port) if with_gateway else None
     try:
         with handle_stop_signals():
             print("Starting …", file=sys.stderr, flush=True)
-            redis_port = urlsplit(DEFAULT_URL).port or 0
+            redis_port = urlsplit(DEFAULT_BROKER_URL).port or 0
             with run_stack(
                 broker, folder, log, redis_port=redis_port, listen=listen, model=model, concurrency=concurrency
             ) as stack:
@@ -67,8 +66,10 @@ def up(
             print("Stopped; all processes have ended.", file=sys.stderr)
 
 
-def format_stack(stack: LocalStack) -> str:
+def format_stack(stack: "LocalStack") -> str:
     """Return the addresses of a running stack, and commands that use it from another terminal."""
+    from hanner.transport.celery_app import redact_url
+
     origin = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
     url = redact_url(stack.settings.broker_url)
     return f"""\
@@ -91,25 +92,28 @@ or from a program, run with {shell_command("python")}:
 Press Ctrl-C to stop."""
 
 
-def _format_export(stack: LocalStack) -> str:
+def _format_export(stack: "LocalStack") -> str:
     """Return the line that sets HANNER_BROKER_URL and its reason, or nothing if clients find this Redis without it."""
+    from hanner.settings import variable
+    from hanner.transport.celery_app import redact_url
+
     url = stack.settings.broker_url
-    if url.replace("//127.0.0.1", "//localhost") == DEFAULT_URL:
+    if url.replace("//127.0.0.1", "//localhost") == DEFAULT_BROKER_URL:
         return ""
     redacted = redact_url(url)
-    port = urlsplit(DEFAULT_URL).port
+    port = urlsplit(DEFAULT_BROKER_URL).port
     reason = "clients need its address" if stack.server is None else f"port {port} is in use, so set"
     comment = "" if redacted == url else "  # with the password"
     return f"  # {reason}:\n  export {variable('broker_url')}={shlex.quote(redacted)}{comment}\n"
 
 
-def _format_addresses(stack: LocalStack) -> str:
+def _format_addresses(stack: "LocalStack") -> str:
     if stack.gateway is None:
         return ""
     return f"  page     {stack.gateway.url}/\n  API      {stack.gateway.url}/docs\n"
 
 
-def _format_curl(stack: LocalStack) -> str:
+def _format_curl(stack: "LocalStack") -> str:
     if stack.gateway is None:
         return ""
     body = json.dumps({"text": EXAMPLE_TEXT}, ensure_ascii=False)

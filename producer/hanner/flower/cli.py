@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hanner.flower.serve import FlowerService
-from hanner.settings import Settings
+from hanner.utils.packaging import require
 from hanner.utils.processes import data_folder
+
+require("flower")
 
 
 def flower(
@@ -30,6 +31,9 @@ def flower(
 
     Flower asks for a password. It is generated on the first start, and printed then.
     """
+    from hanner.flower.serve import FlowerService
+    from hanner.settings import Settings
+
     given: dict[str, Any] = {} if broker is None else {"broker_url": broker}
     settings = Settings.from_env(**given)
     arguments = [*(options or [])]

@@ -13,6 +13,7 @@ from redis import Redis
 from hanner.contract import HEADER
 from hanner.errors import QueueFull
 from hanner.queue.keys import QueueKeys, as_text
+from hanner.utils.duration import format_duration
 from hanner.utils.lua import load_script
 
 SAMPLE_SIZE: Final = 16
@@ -142,18 +143,6 @@ def queue_full_error(reason: str, backlog: Backlog, *, bulk: bool = False) -> Qu
     error = QueueFull(f"the queue is full: {reason}; {estimate}. Retry later, use stream(), or start more workers")
     error.seconds = seconds
     return error
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration with at most two units: `2 min 28 s`."""
-    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    whole = max(1, round(seconds))
-    parts = []
-    for name, size in units:
-        count, whole = divmod(whole, size)
-        parts.append(f"{count} {name}" if count else "")
-    first = next(number for number, part in enumerate(parts) if part)
-    return " ".join(part for part in parts[first : first + 2] if part)
 
 
 def _oldest_age(now: float, messages: Sequence[bytes | str]) -> float | None:

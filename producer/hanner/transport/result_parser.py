@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hanner import errors
-from hanner.contract import Document, Entity, ExtractManyResult, ExtractResult
 from hanner.errors import HannerError
+from hanner.results import Document, Entity, ExtractManyResult, ExtractResult
 from hanner.utils.json import loads
 
 FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})

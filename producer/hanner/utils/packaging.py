@@ -1,6 +1,7 @@
 """How hanner was installed on this machine, and how to call its commands. Reads installed metadata, and PATH."""
 
 import contextlib
+import importlib.util
 import json
 import shlex
 import shutil
@@ -33,6 +34,13 @@ def install_hint(*extras: str) -> str:
     if repository:
         url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
     return f"pip install {shlex.quote(f'{name}{wanted} @ {url}')}"
+
+
+def require(*modules: str) -> None:
+    """Raise ModuleNotFoundError if one of the modules is not installed, as its import would, without importing it."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 def shell_command(name: str) -> str:

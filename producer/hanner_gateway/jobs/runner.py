@@ -12,8 +12,8 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from hanner.aio.client import AsyncClient
-from hanner.contract import Document, error_document
 from hanner.errors import BrokerUnreachable, HannerError, ModelFailed, QueueFull, WorkerLost
+from hanner.results import Document, error_document
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
 from hanner_gateway.jobs.store import LEASE_MS, Claim, JobStore

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hanner.contract import Document
+from hanner.results import Document
 from hanner.utils import tracing
 from hanner.utils.lua import load_script
 from hanner_gateway.problems import ProblemError

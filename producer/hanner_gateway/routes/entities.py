@@ -11,7 +11,8 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse, Response
 
 from hanner import errors
-from hanner.contract import EXAMPLE_TEXT, Entity
+from hanner.contract import EXAMPLE_TEXT
+from hanner.results import Entity
 from hanner_gateway import extraction
 from hanner_gateway.offsets import apply_options, apply_options_to_document
 from hanner_gateway.problems import problem_responses

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from hanner.contract import Entity
+from hanner.results import Entity
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hanner.queue.stats import Backlog, WorkerState, format_duration, queue_full_error
+from hanner.queue.stats import Backlog, WorkerState, queue_full_error
+from hanner.utils.duration import format_duration
 
 WORKER = WorkerState(id="w")
 

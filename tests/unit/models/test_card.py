@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.data.datasets import DataError, Sentence, Span

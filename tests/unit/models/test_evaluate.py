@@ -1,6 +1,6 @@
 """Scores of cases that were counted by hand."""
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.evaluation.evaluate import agreement, evaluate, known_names, score
 

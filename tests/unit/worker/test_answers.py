@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from hanner.contract import EXTRACT, EXTRACT_MANY, Entity
+from hanner.contract import EXTRACT, EXTRACT_MANY
 from hanner.errors import InvalidText, ModelFailed
+from hanner.results import Entity
 from hanner_worker.execution.batch import BatchInference
 from hanner_worker.payload import TaskPayload, get_argument, texts_of
 

@@ -4,7 +4,7 @@ import fakeredis
 import pytest
 import redis
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_worker.execution.cache import PREFIX, EntityCache
 
 OPTIONS = {"model": "digest", "engine": "onnx", "lowercase": True, "half_width": True}

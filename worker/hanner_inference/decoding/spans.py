@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.decoding.crf import Crf, Ints
 from hanner_inference.decoding.labels import Labels
 from hanner_inference.tokenization.tokens import Tokens

@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.dictionary.compiler import compile_in_subprocess
 from hanner_inference.dictionary.matcher import Matcher
 from hanner_inference.dictionary.parser import DictionaryError, Folding

@@ -16,7 +16,7 @@ from unicodedata import combining
 
 from marisa_trie import Trie
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.dictionary.parser import NOT_ENTITY, Folding, Terms
 
 MAGIC = b"hanner dictionary 1\n"

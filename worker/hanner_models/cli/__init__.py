@@ -2,6 +2,7 @@
 
 import typer
 
+from hanner.cli.group import CommandGroup
 from hanner_models.cli.card import card
 from hanner_models.cli.convert import convert, fetch
 from hanner_models.cli.evaluate import evaluate
@@ -9,6 +10,12 @@ from hanner_models.cli.finetune import finetune
 from hanner_models.cli.inspect import inspect
 from hanner_models.cli.train import train
 
-app = typer.Typer(no_args_is_help=True, help="Manage model packages: download, convert, evaluate, fine-tune, train.")
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Manage model packages: download, convert, evaluate, fine-tune, train.",
+)
 for command in (inspect, fetch, convert, evaluate, card, finetune, train):
     app.command()(command)

@@ -21,8 +21,8 @@ def card(
     ] = False,
 ) -> None:
     """Print the card of a package: training data, licences and accuracy. Update it in a document or in the manifest."""
-    from hanner_inference.package import open_package  # noqa: PLC0415
-    from hanner_models.evaluation import card as cards  # noqa: PLC0415
+    from hanner_inference.package import open_package
+    from hanner_models.evaluation import card as cards
 
     try:
         opened = open_package(package)

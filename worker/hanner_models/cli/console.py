@@ -1,16 +1,20 @@
 """Helpers of all commands: the console for their output, and exits with an error message."""
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIPE_WIDTH = 160
 
 
-def output() -> Console:
+def output() -> "Console":
     """Return a console for stdout. It is wide if stdout is not a terminal, so that programs read whole lines."""
+    from rich.console import Console
+
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 

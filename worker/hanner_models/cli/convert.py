@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from rich.console import Console
 
 from hanner.errors import HannerError
 from hanner_models.cli.console import output, stop
@@ -70,8 +69,8 @@ def fetch(
     force: _FORCE = False,
 ) -> None:
     """Download a model from ModelScope and convert it. An interrupted download is resumed."""
-    from hanner_models import fetch as hub  # noqa: PLC0415
-    from hanner_models.conversion.convert import check_output  # noqa: PLC0415
+    from hanner_models import fetch as hub
+    from hanner_models.conversion.convert import check_output
 
     out = out or Path(model.rpartition("/")[2] or "model")
     try:
@@ -86,10 +85,12 @@ def fetch(
 
 
 def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options: _Options) -> None:
-    from hanner_models.conversion import convert as conversion  # noqa: PLC0415
-    from hanner_models.data.datasets import read_sentences, sample_texts  # noqa: PLC0415
-    from hanner_models.evaluation.report import print_package  # noqa: PLC0415
-    from hanner_models.source import read_source  # noqa: PLC0415
+    from rich.console import Console
+
+    from hanner_models.conversion import convert as conversion
+    from hanner_models.data.datasets import read_sentences, sample_texts
+    from hanner_models.evaluation.report import print_package
+    from hanner_models.source import read_source
 
     conversion.check_output(out)
     schemes = get_args(conversion.Scheme)

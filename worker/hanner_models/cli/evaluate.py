@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from hanner.errors import HannerError
 from hanner_models.cli.console import output, stop
@@ -35,7 +33,7 @@ def evaluate(
     if as_json:
         print(json.dumps(_to_dict(results), ensure_ascii=False, indent=2))
         return
-    from hanner_models.evaluation import report  # noqa: PLC0415
+    from hanner_models.evaluation import report
 
     console = output()
     for package, by_file in results:
@@ -48,9 +46,12 @@ def evaluate(
 
 def _evaluate(files: Sequence[Path], model: Path | None, train: Sequence[Path] | None) -> tuple[str, dict[str, Any]]:
     """Return the package's id, and the evaluation of each file by the file's name."""
-    from hanner_inference import load  # noqa: PLC0415
-    from hanner_models.data.datasets import read_sentences  # noqa: PLC0415
-    from hanner_models.evaluation import evaluate as evaluation  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hanner_inference import load
+    from hanner_models.data.datasets import read_sentences
+    from hanner_models.evaluation import evaluate as evaluation
 
     known = evaluation.known_names(s for path in train for s in read_sentences(path)) if train else None
     recogniser = load(model)

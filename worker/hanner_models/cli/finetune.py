@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.console import Console
 
 from hanner.errors import HannerError
 from hanner.utils.packaging import install_hint
@@ -47,10 +46,12 @@ def finetune(
 
     An interrupted run continues from its last checkpoint when the command is repeated.
     """
+    from rich.console import Console
+
     try:
-        from hanner_models.conversion.convert import Scheme  # noqa: PLC0415
-        from hanner_models.finetune.options import FinetuneOptions  # noqa: PLC0415
-        from hanner_models.finetune.run import FinetuneRun  # noqa: PLC0415
+        from hanner_models.conversion.convert import Scheme
+        from hanner_models.finetune.options import FinetuneOptions
+        from hanner_models.finetune.run import FinetuneRun
     except ImportError as error:
         missing = getattr(error, "name", None) or "a library"
         stop(f"{missing} is not installed; fine-tuning needs it: {install_hint('models')}")
@@ -65,7 +66,7 @@ def finetune(
         stop(error)
     except KeyboardInterrupt:
         stop(f"interrupted; run the same command again to continue from the last checkpoint in {out}.run", code=130)
-    from hanner_models.evaluation.report import comparison_table, print_package  # noqa: PLC0415
+    from hanner_models.evaluation.report import comparison_table, print_package
 
     console = output()
     print_package(result.package, console)

@@ -14,8 +14,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Check a package and print its manifest, including the comparison of INT8 with FP32."""
-    from hanner_inference.package import open_package  # noqa: PLC0415
-    from hanner_models.evaluation.report import print_package  # noqa: PLC0415
+    from hanner_inference.package import open_package
+    from hanner_models.evaluation.report import print_package
 
     try:
         package = open_package(model)

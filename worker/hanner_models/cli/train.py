@@ -19,8 +19,8 @@ def train(
 ) -> None:
     """Train a tagger. An interrupted run continues from its last checkpoint when the command is repeated."""
     try:
-        from hanner_models.train.config import TrainConfig  # noqa: PLC0415
-        from hanner_models.train.run import TrainingRun  # noqa: PLC0415
+        from hanner_models.train.config import TrainConfig
+        from hanner_models.train.run import TrainingRun
     except ModuleNotFoundError as error:
         stop(f"{error.name} is not installed; training needs it: {install_hint('models')}")
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.tokenization.normalise import normalise
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.evaluation.error_analysis import ErrorCounts

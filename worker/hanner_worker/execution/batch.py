@@ -17,8 +17,9 @@ from billiard.einfo import ExceptionInfo
 from celery import states
 from celery.exceptions import SoftTimeLimitExceeded
 
-from hanner.contract import EXTRACT, Entity, ErrorCode
+from hanner.contract import EXTRACT, ErrorCode
 from hanner.errors import HannerError, InvalidText, ModelFailed
+from hanner.results import Entity
 from hanner_inference.memory import HeapTrimmer
 from hanner_worker.context import WorkerContext, get_context
 from hanner_worker.delivery.inflight import Completion, Outcome

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.tokenization.normalise import normalise
 from hanner_worker.context import WorkerContext
 

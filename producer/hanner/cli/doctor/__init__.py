@@ -1,1 +1,1 @@
-"""`hanner doctor`: pure checks in environment, server and workers; command.py reads the values that they check."""
+"""`hanner doctor`: pure checks in environment, server and workers; run.py reads the values that they check."""

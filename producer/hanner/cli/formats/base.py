@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from hanner.contract import Document
+if TYPE_CHECKING:
+    from hanner.results import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Record:
 
     number: int
     text: str | None
-    document: Document
+    document: "Document"
     fields: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
 

@@ -4,8 +4,12 @@ A text ends with a blank line. White space has no line, because readers of the f
 continues across it. A text that failed is one line, `# hanner error CODE: MESSAGE`, which has no tab.
 """
 
+from typing import TYPE_CHECKING
+
 from hanner.cli.formats.base import Format, Record, one_line
-from hanner.contract import Entity
+
+if TYPE_CHECKING:
+    from hanner.results import Entity
 
 
 class Conll(Format):
@@ -32,7 +36,7 @@ class Conll(Format):
         return written == "".join(character for character in text or "" if not character.isspace())
 
 
-def bio(text: str, entities: tuple[Entity, ...]) -> list[tuple[str, str]]:
+def bio(text: str, entities: "tuple[Entity, ...]") -> list[tuple[str, str]]:
     """Return each character of the text that is not white space, with its tag."""
     tags = ["O"] * len(text)
     for entity in entities:

@@ -1,8 +1,12 @@
 """A self-contained HTML page without scripts, in the reader's light or dark theme."""
 
+from typing import TYPE_CHECKING
+
 from hanner.cli.formats.base import Format, Record
-from hanner.contract import Entity
 from hanner.html import OTHER_TINT, TINTS, escape_text, highlight, tooltip
+
+if TYPE_CHECKING:
+    from hanner.results import Entity
 
 _RULES = "".join(
     f".{kind}{{background:rgba({tint},.2);border-color:rgb({tint})}}\n"
@@ -43,6 +47,6 @@ small{{margin-left:.35em;font-size:.7em;font-weight:700;user-select:none}}
         return f"<p>{highlight(text, record.document.entities, _mark, '<small>')}</p>\n"
 
 
-def _mark(entity: Entity) -> str:
+def _mark(entity: "Entity") -> str:
     kind = entity.type if entity.type in TINTS else "X"
     return f'<mark class="{kind}" title="{tooltip(entity)}">'

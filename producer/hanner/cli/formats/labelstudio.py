@@ -5,11 +5,13 @@ and `<Text name="text" value="$text"/>`. The file is a list with one task per li
 comma.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hanner.cli.formats.base import Record
 from hanner.cli.formats.jsonl import JsonFormat, dumps
-from hanner.contract import Entity
+
+if TYPE_CHECKING:
+    from hanner.results import Entity
 
 
 class LabelStudio(JsonFormat):
@@ -42,7 +44,7 @@ class LabelStudio(JsonFormat):
         return super().extract_text(value["data"])
 
 
-def _region(entity: Entity) -> dict[str, Any]:
+def _region(entity: "Entity") -> dict[str, Any]:
     return {
         "id": f"{entity.start}-{entity.end}",
         "from_name": "label",

@@ -20,7 +20,7 @@ from hanner.cli.formats.spacy import DocBinWriter
 from hanner.errors import HannerError
 
 if TYPE_CHECKING:
-    from hanner.contract import Entity
+    from hanner.results import Entity
 
 TABLE_ROWS = 1000
 """Rows of one table: many texts are printed as several tables, so that memory does not grow."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.dictionary.matcher import Match, Matcher, compile_terms
 from hanner_inference.dictionary.parser import NOT_ENTITY, Folding, Terms, parse
 

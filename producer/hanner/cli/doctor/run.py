@@ -1,0 +1,85 @@
+"""Runs the checks: reads environment, Redis and workers, and sends a test text."""
+
+import os
+import time
+from collections.abc import Iterator
+from importlib import metadata, util
+from typing import Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from hanner.cli.doctor import environment, server, workers
+from hanner.cli.doctor.result import CheckResult, fail, ok
+from hanner.cli.plugins import load_local
+from hanner.client import Client
+from hanner.contract import EXAMPLE_TEXT
+from hanner.errors import HannerError
+from hanner.queue.keys import QueueKeys
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner.utils.packaging import install_hint
+
+REPLY_TIMEOUT = 1.5
+"""Seconds that workers have to answer a remote-control command."""
+
+
+def run_checks(broker: str | None, timeout: float) -> Iterator[CheckResult]:
+    """Yield the results of all checks, from this process to the workers."""
+    yield environment.check_python()
+    yield from environment.check_packages()
+    yield from environment.check_variables(os.environ)
+    settings, results = environment.read_settings(os.environ, broker)
+    yield from results
+    if settings is None:
+        return
+    yield from _check_local_worker(settings)
+    try:
+        yield server.check_address(settings.broker_url)
+        app = make_celery(settings)
+    except HannerError as error:
+        yield fail("Redis", str(error), "correct HANNER_BROKER_URL")
+        return
+    try:
+        yield from _check_remote(app, settings, timeout)
+    except (RedisError, OperationalError, OSError) as error:
+        yield server.unreachable(error, settings.broker_url)
+    finally:
+        app.close()
+
+
+def _check_local_worker(settings: Settings) -> Iterator[CheckResult]:
+    """Check what a worker needs on this machine, if its packages are installed."""
+    if util.find_spec("onnxruntime") is None:
+        yield ok("engine", f"not installed, which a client does not need; for a worker, {install_hint('worker')}")
+        return
+    yield from load_local("checks")(settings)
+
+
+def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[CheckResult]:
+    """Check Redis and the workers."""
+    redis = app.backend.client
+    yield from server.check_server(redis.info())
+    before = time.time()
+    seconds, micros = redis.time()
+    yield server.check_clock(seconds + micros / 1e6, before, time.time())
+    waiting = sum(int(redis.llen(name)) for name in QueueKeys(settings.queue).lists)
+    yield ok("queue", f"{settings.queue!r} has {waiting:,} messages")
+    before = time.time()
+    replies = app.control.broadcast("hanner_about", reply=True, timeout=REPLY_TIMEOUT) or []
+    reports = {name: value if isinstance(value, dict) else {} for reply in replies for name, value in reply.items()}
+    local = workers.LocalSide(settings, metadata.version("hanner"), before, time.time())
+    yield from workers.check_workers(reports, local)
+    yield _check_result(settings, timeout, waiting)
+
+
+def _check_result(settings: Settings, timeout: float, waiting: int) -> CheckResult:
+    """Send a test text through the queue."""
+    began = time.perf_counter()
+    try:
+        with Client(settings=settings) as ner:
+            ner.extract(EXAMPLE_TEXT, timeout=timeout)
+    except HannerError as error:
+        fix = f"{waiting:,} messages wait before it; start more workers" if waiting else "see the results above"
+        return fail("result", f"no result for a test text: {error}", fix)
+    return ok("result", f"a test text was answered in {(time.perf_counter() - began) * 1000:.0f} ms")
