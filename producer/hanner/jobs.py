@@ -178,7 +178,9 @@ class Job(Generic[T]):
         return self._waiter.done()
 
     def revoke(self) -> None:
-        """Revoke the request, so that no worker starts it; `result` raises Revoked once a worker has discarded it.
+        """Revoke the request, so that no worker starts it, and `result` raises Revoked.
+
+        A request that has ended keeps its result. One that a process works on ends as usual.
 
         Raises:
             BrokerUnreachable: Redis is unreachable.

@@ -26,11 +26,13 @@ INTERNALS: Final = {
     "billiard.pool:Pool": "_pool",
     # batching/request.py, batching/unregistered.py
     "celery.worker.request:Request": (
-        "info maybe_expire send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict "
-        "_context _message _on_ack _on_reject _already_revoked _already_cancelled time_start worker_pid "
-        "store_errors"
+        "info maybe_expire revoked _announce_revoked send_event acknowledge reject _payload _argsrepr "
+        "_kwargsrepr _request_dict _context _message _on_ack _on_reject _already_revoked _already_cancelled "
+        "time_start worker_pid store_errors"
     ),
-    "celery.worker.state": "active_requests task_ready task_reserved revoked should_terminate",
+    # remote_control.py
+    "celery.worker.control": "_revoke control_command inspect_command",
+    "celery.worker.state": "requests active_requests task_ready task_reserved revoked should_terminate",
     "kombu.message:Message": "_state",
     # batching/strategy.py
     "celery.app.task:Task": "Strategy __trace__",

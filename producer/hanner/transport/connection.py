@@ -6,7 +6,7 @@ Opens connections on first use. Threads may share it; it survives forks.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from kombu.connection import Connection
@@ -16,7 +16,8 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from hanner.errors import BrokerUnreachable, HannerError, QueueFull, TimedOut
-from hanner.queue.keys import result_key
+from hanner.queue.keys import QUEUES, as_text, result_key
+from hanner.queue.revocation import Revocation, revoke
 from hanner.queue.routing import Destination, Priority
 from hanner.queue.stats import Backlog, queue_full_error, read_backlog
 from hanner.settings import Settings
@@ -107,14 +108,27 @@ class BrokerConnection:
             return publisher
 
     def revoke(self, *task_ids: str) -> None:
-        """Send Celery's revoke command for these requests to all workers.
+        """Revoke requests that have not ended and do not run, and send Celery's revoke command to all workers.
 
         Raises:
             BrokerUnreachable: Redis did not accept the command.
         """
         self._check_open()
-        with self.translate_errors(), self._control_connection() as connection:
-            self._mailbox(connection).abcast("revoke", {"task_id": list(task_ids), "terminate": False})
+        with self.translate_errors():
+            ids = self._revoke_in_redis(task_ids)
+            if not ids:
+                return
+            with self._control_connection() as connection:
+                self._mailbox(connection).abcast("revoke", {"task_id": ids, "terminate": False})
+
+    def _revoke_in_redis(self, task_ids: Sequence[str]) -> list[str]:
+        """Store the results of revoked requests; return the ids of those that workers have to discard."""
+        queues = {self.settings.queue, *map(as_text, self._redis.smembers(QUEUES))}
+        try:
+            effects = revoke(self._redis, queues, task_ids, expires=self.settings.result_ttl)
+        except OutOfMemoryError:
+            return list(task_ids)
+        return [task_id for task_id, effect in zip(task_ids, effects, strict=True) if effect is Revocation.REVOKED]
 
     def read_meta(self, task_id: str) -> Meta | None:
         """Return the stored meta of a task, or None if it is not done.

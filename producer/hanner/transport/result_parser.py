@@ -94,7 +94,13 @@ def parse_failure(meta: Meta) -> HannerError:
 
 
 def _revoked(message: str) -> HannerError:
-    return errors.Expired() if "expired" in message else errors.Revoked()
+    if "expired" not in message:
+        return errors.Revoked()
+    if message == "expired":  # Celery's own workers
+        return errors.Expired()
+    return errors.Expired(
+        f"the request {message}; allow more time, start more workers, or correct the clock that is wrong: hanner doctor"
+    )
 
 
 def _time_limit(message: str) -> HannerError:

@@ -100,8 +100,8 @@ def test_a_request_that_has_not_ended_is_not_counted(dispatcher, observers, infl
     [
         (RequestResult(Outcome.OK, "summary"), ["mark_acknowledged", "succeeded"]),
         (RequestResult(Outcome.FAILED, "summary", "invalid_text"), ["mark_acknowledged", "failed"]),
-        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before"), ["mark_acknowledged", "succeeded"]),
-        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before", "FAILURE"), ["mark_acknowledged", "failed"]),
+        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before"), ["mark_acknowledged", "ended_before"]),
+        (RequestResult(Outcome.ALREADY_ANSWERED, "answered before", "REVOKED"), ["mark_acknowledged", "ended_before"]),
         (RequestResult(Outcome.NOT_STORED), ["requeue"]),
     ],
 )

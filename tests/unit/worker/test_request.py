@@ -1,5 +1,6 @@
 """A request redacts its text, from any sender, and acknowledges its duplicates."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,10 @@ from hanner.contract import EXTRACT
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner_worker.batching.request import BatchRequest
+from hanner_worker.delivery.inflight import Outcome
+
+NOW = 1_800_000_000.0
+"""The time of Redis."""
 
 
 @pytest.fixture
@@ -25,9 +30,10 @@ def app():
 
 @pytest.fixture
 def request_of(app):
-    def make(args, kwargs=None, embed=None, *, log_text=False, tag="tag", **headers):
+    def make(args, kwargs=None, embed=None, *, log_text=False, tag="tag", end=(Outcome.FAILED, "REVOKED"), **headers):
         calls = []
-        channel = SimpleNamespace(closed=False)
+        channel = SimpleNamespace(closed=False, qos=SimpleNamespace(drop=lambda tags: calls.append(("drop", *tags))))
+        completed = []
         message = SimpleNamespace(
             headers={"id": "id", "task": EXTRACT, "argsrepr": repr(args), "kwargsrepr": repr(kwargs), **headers},
             properties={}, delivery_info={}, delivery_tag=tag, channel=channel,
@@ -35,9 +41,10 @@ def request_of(app):
         request = BatchRequest(
             message, log_text=log_text, arrived=5.0, max_length=512, app=app, task=app.tasks[EXTRACT],
             body=(args, kwargs or {}, embed or {}), decoded=True, hostname="h",
+            complete=lambda completion: completed.append(completion) or end, redis_now=lambda: NOW,
             on_ack=lambda *_: calls.append("ack"), on_reject=lambda *_: calls.append("reject"),
         )  # fmt: skip
-        request.calls = calls
+        request.calls, request.completed = calls, completed
         return request
 
     return make
@@ -94,3 +101,65 @@ def test_nothing_is_acknowledged_on_a_closed_channel(request_of):
     request.reject(requeue=True)
     assert request.calls == []
     assert not request.acknowledged
+
+
+def iso(seconds):
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def test_expiry_and_eta_are_compared_with_the_clock_of_redis(request_of):
+    assert request_of(["甲"], expires=iso(NOW - 1)).maybe_expire()
+    assert not request_of(["甲"], expires=iso(NOW + 1)).maybe_expire()
+    assert not request_of(["甲"]).maybe_expire()
+    assert request_of(["甲"], eta=iso(NOW + 1)).due == NOW + 1
+    assert request_of(["甲"], eta=iso(NOW - 1)).due is None
+    assert request_of(["甲"]).due is None
+
+
+def test_the_error_of_an_expired_request_names_the_clocks(request_of):
+    request = request_of(["甲"], expires="2027-01-15T07:59:00+00:00")
+    assert request.revoked()
+    (completion,) = request.completed
+    assert str(completion.result) == (
+        "expired at 2027-01-15T07:59:00.000+00:00 by its sender's clock; "
+        "the clock of Redis showed 2027-01-15T08:00:00.000+00:00"
+    )
+
+
+@pytest.fixture
+def events(request_of):
+    """Return a function that revokes a request and returns its events, given how that ended."""
+
+    def revoke(outcome, stored, *, running=False):
+        request = request_of(["甲"], end=(outcome, stored), expires=iso(NOW - 1))
+        sent = []
+        request.send_event = lambda kind, **_: sent.append(kind)
+        request.time_start = NOW if running else None
+        assert request.revoked()
+        assert request.revoked()  # a second time, nothing happens
+        assert len(request.completed) == 1
+        return sent
+
+    return revoke
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stored", "running", "expected"),
+    [
+        (Outcome.FAILED, "REVOKED", False, ["task-revoked"]),
+        (Outcome.ALREADY_ANSWERED, "REVOKED", False, ["task-revoked"]),
+        (Outcome.ALREADY_ANSWERED, "SUCCESS", False, ["task-succeeded"]),
+        (Outcome.ALREADY_ANSWERED, "FAILURE", False, ["task-failed"]),
+        (Outcome.FENCED, "SUCCESS", True, ["task-succeeded"]),  # its process was faster
+        (Outcome.FENCED, "SUCCESS", False, []),  # another worker has it, and sends the event
+        (Outcome.FENCED, "", True, []),
+    ],
+)
+def test_the_first_end_of_a_revoked_request_is_announced_once(events, outcome, stored, running, expected):
+    assert events(outcome, stored, running=running) == expected
+
+
+def test_a_revoked_request_whose_end_cannot_be_stored_is_requeued(request_of):
+    request = request_of(["甲"], end=(Outcome.NOT_STORED, ""), expires=iso(NOW - 1))
+    assert request.revoked()
+    assert request.calls == ["reject"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import Terminated, TimeLimitExceeded
+from celery import states
 from celery.bootsteps import RUN
 from celery.worker import state
 from redis.exceptions import RedisError
@@ -23,10 +24,14 @@ from hanner_worker.batching.scheduler import BatchLimits, PriorityScheduler
 from hanner_worker.context import WorkerContext
 from hanner_worker.delivery.channel import POLL_INTERVAL
 from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.delivery.results import decode_state
 from hanner_worker.execution.batch import BatchReport, RequestResult, run_batch
 from hanner_worker.observability.hooks import BatchRecord, Observer
 
 logger = logging.getLogger(__name__)
+
+SCHEDULE_RETRY = 1.0
+"""Seconds after which messages are moved to the schedule again, if Redis refused."""
 
 _ENDED = frozenset({Outcome.OK, Outcome.FAILED, Outcome.ALREADY_ANSWERED})
 
@@ -60,6 +65,7 @@ class Dispatcher:
         self._last_number = 0
         self._dispatch_scheduled = False
         self._poll_scheduled = False
+        self._waiting: list[tuple[BatchRequest, float]] = []  # to be moved to the schedule
         self._qos = self._attach(channel_of(consumer))
 
     def _attach(self, channel: Any) -> Any:
@@ -114,6 +120,7 @@ class Dispatcher:
             run.requeue_after_reconnect = True
         self._connection = self._consumer.connection
         self._dispatch_scheduled = self._poll_scheduled = False
+        self._waiting = []
         self._schedule_dispatch()
         self._schedule_poll()
 
@@ -137,6 +144,30 @@ class Dispatcher:
         self._scheduler.add(request.queued)
         self._schedule_dispatch()
 
+    def schedule(self, request: BatchRequest, due: float) -> None:
+        """Move a request to the schedule in Redis until `due`, with the others of this turn of the event loop."""
+        self._waiting.append((request, due))
+        if len(self._waiting) == 1:
+            self._consumer.hub.call_soon(self._flush_schedule)
+
+    def _flush_schedule(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting or not self._is_open():  # they are requeued when the worker stops or reconnects
+            return
+        messages = [(request.tag, request.id, due) for request, due in waiting]
+        try:
+            outcomes = self._inflight.schedule(self._backend, messages)
+        except (RedisError, OSError) as error:
+            logger.warning("%d requests could not be scheduled: %s", len(waiting), type(error).__name__)
+            self._waiting = waiting
+            self._consumer.hub.call_later(SCHEDULE_RETRY, self._flush_schedule)
+            return
+        channel_of(self._consumer).poll_at(min(due for _, due in waiting))
+        for (request, _), (outcome, state_) in zip(waiting, outcomes, strict=True):
+            request.mark_acknowledged()
+            if outcome is Outcome.ALREADY_ANSWERED:
+                call_logged(request.ended_before, state_)
+
     def get(self, task_id: str) -> BatchRequest | None:
         """Return the queued or running request with this id."""
         return self._requests.get(task_id)
@@ -148,6 +179,21 @@ class Dispatcher:
             for observer in self._observers:
                 observer.on_completed([completion])
         return outcome
+
+    def complete_revoked(self, completion: Completion) -> tuple[Outcome, str]:
+        """End a request that was revoked or has expired.
+
+        Returns:
+            Its outcome, and Celery's state of the result that is stored now; empty if none is, or it is not an answer.
+        """
+        (outcome,) = self._inflight.complete(self._backend, [completion], sleep=_do_not_sleep)
+        if outcome is Outcome.FAILED:
+            return outcome, states.REVOKED
+        if outcome is Outcome.NOT_STORED:
+            return outcome, ""
+        document = self._backend.client.get(self._backend.get_key_for_task(completion.request.id))
+        state_ = "" if document is None else decode_state(self._backend, document)
+        return outcome, state_ if state_ in states.READY_STATES else ""
 
     def _schedule_dispatch(self) -> None:
         # Not at once: requests that are read in the same turn of the loop may share the batch.
@@ -411,7 +457,9 @@ class BatchRun:
         outcome = result.outcome
         if outcome in _ENDED:
             request.mark_acknowledged()
-            if result.code:
+            if outcome is Outcome.ALREADY_ANSWERED:
+                call_logged(request.ended_before, result.code or states.SUCCESS)
+            elif result.code:
                 call_logged(request.failed, result.summary)
             else:
                 call_logged(request.succeeded, result.summary, runtime)

@@ -4,8 +4,11 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from celery import signals, states
+from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 
@@ -23,6 +26,7 @@ MAX_CRASHES = 3
 """A request becomes a dead letter when this many processes died while they worked on it."""
 CALLER = re.compile(r"[!-~]{1,128}")
 """A request id that may be logged: printable and short, because any client may send one."""
+ANSWERED_BEFORE = "answered before"
 CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
@@ -47,12 +51,14 @@ class BatchRequest(Request):  # type: ignore[misc]
         log_text: bool,
         arrived: float,
         max_length: int,
+        complete: Callable[[Completion], tuple[Outcome, str]],
         redis_now: Callable[[], float] = time.time,
         bulk: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(message, **options)
         self._redis_now = redis_now
+        self._complete_revoked = complete
         self.arrived = arrived
         self.size: Size = estimate_size(texts_of(self.type, self.args, self.kwargs), max_length)
         self.crashes = int((message.properties or {}).get(CRASHES, 0))
@@ -67,6 +73,67 @@ class BatchRequest(Request):  # type: ignore[misc]
     def maybe_expire(self) -> bool:
         """Return whether it has expired, by Redis' clock: Celery compares with the clock of the worker's machine."""
         return bool(self.expires) and self._redis_now() > self.expires.timestamp()
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:  # noqa: FBT001
+        """End the request as revoked, for Celery. If it has ended before, the first end is kept and announced."""
+        error = TaskRevokedError(self._describe_expiry() if expired else reason)
+        if self.chord and self.store_errors:
+            self._count_chord_part(error)
+        completion = Completion(self.payload, Outcome.FAILED, error, store_result=self.store_errors)
+        outcome, stored = self._complete_revoked(completion)
+        self._already_revoked = True
+        if outcome is Outcome.NOT_STORED:
+            self.requeue()
+            return
+        self.mark_acknowledged()
+        if outcome is Outcome.FAILED:
+            self._send_revoked(terminated=terminated, signum=signum, expired=expired)
+        elif stored and (outcome is Outcome.ALREADY_ANSWERED or self.time_start):
+            self.ended_before(stored)  # such as by its process, just before that was terminated
+        else:  # another worker has it
+            self.drop()
+            self._acknowledge_duplicates()
+
+    def revoked(self) -> bool:
+        """End the request if it was revoked or has expired; return whether it has ended.
+
+        If its result is stored already it may be here again because its next steps were not sent; a process sends them.
+        """
+        ends = not self._already_revoked and (self.id in state.revoked or self.stamped_headers or self.maybe_expire())
+        if ends and self._has_canvas and self.task.backend.get_state(self.id) in states.READY_STATES:
+            return False
+        return bool(super().revoked())
+
+    @property
+    def _has_canvas(self) -> bool:
+        embed = self._payload[2] or {}
+        return any(embed.get(name) for name in CANVAS_FIELDS)
+
+    def _count_chord_part(self, error: TaskRevokedError) -> None:
+        backend = self.task.backend
+        if backend.get_state(self.id) not in states.READY_STATES:
+            backend.on_chord_part_return(self._context, states.REVOKED, error)
+
+    def _send_revoked(self, **fields: Any) -> None:
+        state.task_ready(self)
+        self._acknowledge_duplicates()
+        self.send_event("task-revoked", **fields)
+        signals.task_revoked.send(self.task, request=self._context, **fields)
+
+    def ended_before(self, stored: str) -> None:
+        """Send the event of a result that was stored before, of which `stored` is the state."""
+        if stored == states.REVOKED:
+            self._send_revoked(terminated=False, signum=None, expired=False)
+        elif stored == states.SUCCESS:
+            self.succeeded(ANSWERED_BEFORE, 0.0)
+        else:
+            self.failed(ANSWERED_BEFORE)
+
+    def _describe_expiry(self) -> str:
+        """Return why the request has expired, with the clocks that were compared; clients look for `expired`."""
+        now = datetime.fromtimestamp(self._redis_now(), UTC)
+        expires, now_ = (time_.astimezone(UTC).isoformat(timespec="milliseconds") for time_ in (self.expires, now))
+        return f"expired at {expires} by its sender's clock; the clock of Redis showed {now_}"
 
     @property
     def due(self) -> float | None:
@@ -132,7 +199,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         """The request as a pool process receives it."""
         embed = self._payload[2] or {}
         canvas = None
-        if any(embed.get(name) for name in CANVAS_FIELDS):
+        if self._has_canvas:
             canvas = {**self.request_dict, **embed, "is_eager": False}
         return TaskPayload(
             self.id,

@@ -110,7 +110,7 @@ class Strategy:
             return
         if (due := request.due) is not None:
             # In Redis it needs no memory here, and does not depend on this worker or on the clock of its machine.
-            message.channel.schedule(request.tag, request.id, due)
+            self._dispatcher.schedule(request, due)
             return
         self._reserve(request, callbacks)
 
@@ -129,6 +129,7 @@ class Strategy:
             arrived=self._dispatcher.clock(),
             max_length=self._context.max_length,
             redis_now=self._context.inflight.clock.now,
+            complete=self._dispatcher.complete_revoked,
             bulk=self._context.inflight.is_bulk(str(message.delivery_tag)),
             on_ack=ack,
             on_reject=reject,

@@ -193,10 +193,9 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
             return float(seconds)
         return min(seconds, max(MIN_WAIT, self._polling.next_due - self.inflight.clock.now()))
 
-    def schedule(self, delivery_tag: str, task_id: str, due: float) -> None:
-        """Move a message to the schedule, at the next `flush`, until `due` by Redis' clock, in Unix seconds."""
+    def poll_at(self, due: float) -> None:
+        """Poll again at `due`, by Redis' clock in Unix seconds, because a message was scheduled for then."""
         self._polling.next_due = min(due, self._polling.next_due or due)
-        self.qos.schedule(delivery_tag, task_id, due)
 
     @property
     def blocked_client_id(self) -> int | None:

@@ -267,20 +267,28 @@ class InFlightStore:
         args: list[Any] = [len(tags), *tags, len(task_ids), *task_ids, *requeued]
         scripts.ACK([*self._own_keys, self.keys.crashes], args, client)
 
-    def schedule(self, client: Any, messages: Sequence[tuple[str, str, float]]) -> int:
-        """Move messages from this worker to the schedule; return how many it still owned.
+    def schedule(self, backend: Any, messages: Sequence[tuple[str, str, float]]) -> list[tuple[Outcome, str]]:
+        """Move messages from this worker to the schedule.
 
         From there `fetch` moves them back to their lists when their time has come, in this worker or another one.
 
         Args:
-            client: a client of Redis.
+            backend: the app's Redis backend.
             messages: tag, task id, and the time by Redis' clock, in Unix seconds.
+
+        Returns:
+            For each: OK; FENCED if the worker no longer owns it; ALREADY_ANSWERED if it has a result, and was
+            acknowledged. And Celery's state of that result, empty without one.
 
         Raises:
             RedisError: Redis is unreachable, or refused.
         """
+        results = [backend.get_key_for_task(task_id) for _, task_id, _ in messages]
+        keys = [*self._own_keys, self.keys.scheduled, self.keys.scheduled_messages, *results]
         args = [arg for tag, task_id, due in messages for arg in (tag, task_id, math.ceil(due * 1000))]
-        return int(scripts.SCHEDULE([*self._own_keys, self.keys.scheduled, self.keys.scheduled_messages], args, client))
+        outcomes, stored = scripts.SCHEDULE(keys, args, backend.client)
+        states_ = ["" if document is None else decode_state(backend, document) for document in stored]
+        return [(_OUTCOMES[outcome], state) for outcome, state in zip(outcomes, states_, strict=True)]
 
     def requeue(self, client: Any, keep: Iterable[str] = ()) -> int:
         """Requeue all unacknowledged messages except those with the tags in `keep`; return how many.

@@ -36,7 +36,6 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         self._bulk_tags: set[str] = set()
         self._acked: list[str] = []
         self._requeued: list[str] = []
-        self._scheduled: list[tuple[str, str, float]] = []
         self._finished_ids: list[str] = []  # tasks among the acknowledged that have a crash count
 
     def can_consume(self) -> bool:
@@ -81,26 +80,17 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         else:
             self.ack(delivery_tag)
 
-    def schedule(self, delivery_tag: str, task_id: str, due: float) -> None:
-        """At the next `flush`, move a message to the schedule; see `InFlightStore.schedule`."""
-        self._remove(delivery_tag)
-        self._scheduled.append((delivery_tag, task_id, due))
-
     def drop(self, delivery_tags: Iterable[str]) -> None:
         """Remove messages that are no longer in flight in Redis."""
         for tag in delivery_tags:
             self._remove(tag)
 
     def flush(self) -> None:
-        """Send acknowledgements, requeues and scheduled messages to Redis.
+        """Send acknowledgements and requeues to Redis.
 
         Raises:
             RedisError: Redis is unreachable, or refused; they are kept for the next time.
         """
-        if self._scheduled:
-            with self.channel.conn_or_acquire() as client:
-                self.channel.inflight.schedule(client, self._scheduled)
-            self._scheduled = []
         if not self._acked and not self._requeued:
             return
         acked, finished_ids, requeued = self._acked, self._finished_ids, self._requeued

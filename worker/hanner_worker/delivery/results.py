@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from celery import states
+from celery.exceptions import TaskRevokedError
 
 from hanner.errors import HannerError
 from hanner.utils.json import dumps
@@ -22,7 +23,9 @@ def encode_result(backend: Any, request: TaskPayload, result: Any, done: str) ->
         result: a JSON value, or the exception with which the request failed.
         done: when it ended, in ISO 8601.
     """
-    state = states.FAILURE if isinstance(result, BaseException) else states.SUCCESS
+    state = states.SUCCESS
+    if isinstance(result, BaseException):
+        state = states.REVOKED if isinstance(result, TaskRevokedError) else states.FAILURE
     document = dumps(  # results are JSON and nothing else, see hanner/transport/celery_app.py
         {
             "status": state,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from celery import signals
+from celery import signals, states
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
@@ -148,7 +148,8 @@ class MetricsObserver(Observer):
                 # The dead letter of a failure of the model was stored together with its result.
                 self._count_end(code, dead=code == ErrorCode.MODEL_FAILED)
             elif outcome is Outcome.ALREADY_ANSWERED:
-                self._count_end(ANSWERED_BEFORE, dead=False)
+                if code != states.REVOKED:  # that is counted by Celery's signal
+                    self._count_end(ANSWERED_BEFORE, dead=False)
             elif outcome is Outcome.NOT_STORED:
                 self._redeliveries["not_stored"].inc()
             elif outcome is Outcome.RETRY_ISOLATED:

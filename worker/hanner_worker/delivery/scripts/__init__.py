@@ -7,7 +7,8 @@ sorted tags are in the order of arrival.
 
 from hanner.utils.lua import load_script
 
-FETCH, SCHEDULE, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER = (
+SCHEDULE = load_script(__name__, "hanner.queue:final", "schedule")
+FETCH, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER = (
     load_script(__name__, "common", name)
-    for name in ("fetch", "schedule", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister")
+    for name in ("fetch", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister")
 )
