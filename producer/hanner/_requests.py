@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from kombu.utils.uuid import uuid
 
-from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, text_error, texts_error
+from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, size_error, text_error, texts_error
 from hanner.errors import HannerError, InvalidSettings, InvalidText
 from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.keys import QUEUES
@@ -215,12 +215,13 @@ class RequestSender:
             expires: Seconds after which a worker discards it.
 
         Raises:
+            InvalidText: its message is larger than `max_request_bytes`.
             BrokerUnreachable: Redis did not accept it within `connect_timeout` seconds.
             QueueFull: `max_queue` requests wait in its list, or Redis is at its memory limit.
         """
-        task_id, message = self._build(request, expires)
+        task_id, message, raw = self._build(request, expires)
         with self.connection.translate_errors(request.destination):
-            self.connection.publisher(request.destination).publish(message.encode())
+            self.connection.publisher(request.destination).publish(raw)
         message.send_published_signal()
         return ResultWaiter(self.connection, task_id, request.parse)
 
@@ -237,8 +238,11 @@ class RequestSender:
         Returns:
             The waiter for the result, and a function that cancels the request. The function returns False if it is too
             late: the request is being sent or was sent.
+
+        Raises:
+            InvalidText: its message is larger than `max_request_bytes`.
         """
-        task_id, message = self._build(request, expires)
+        task_id, message, raw = self._build(request, expires)
 
         def on_published(error: Exception | None) -> None:
             if error is None:
@@ -246,17 +250,25 @@ class RequestSender:
             callback(None if error is None else self.connection.translate(error, request.destination))
 
         publisher = self.connection.publisher(request.destination)
-        pending = publisher.publish_async(message.encode(), on_published)
+        pending = publisher.publish_async(raw, on_published)
         waiter = ResultWaiter(self.connection, task_id, request.parse)
         return waiter, lambda: publisher.cancel(pending)
 
-    def _build(self, request: Request[Any], expires: float | None) -> tuple[str, Message]:
+    def _build(self, request: Request[Any], expires: float | None) -> tuple[str, Message, bytes]:
+        """Return a request's id and message, and the encoded message.
+
+        Raises:
+            InvalidText: the message is too large.
+        """
         task_id: str = uuid()
         queue, now = request.destination.list, time.time()
         message = self.connection.messages.build(
             task_id, request.task, request.argument, queue=queue, now=now, expires=expires
         )
-        return task_id, message
+        raw = message.encode()
+        if len(raw) > self.settings.message_bytes:
+            raise InvalidText(size_error(len(raw), self.settings.message_bytes))
+        return task_id, message, raw
 
     def waiter(self, task_id: str, *, many: bool) -> ResultWaiter[Any]:
         """Return a waiter for the result of a request sent earlier."""

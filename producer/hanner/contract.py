@@ -27,6 +27,9 @@ MAX_TEXTS = 256
 DEFAULT_MAX_TEXT_CHARS = 100_000
 """Maximum number of code points in one text, unless HANNER_MAX_TEXT_CHARS is set."""
 
+DEFAULT_MAX_REQUEST_BYTES = 32 << 20
+"""Maximum size of a request's message in the queue, unless HANNER_MAX_REQUEST_BYTES is set."""
+
 
 class ErrorCode(StrEnum):
     """The closed set of reasons why a request has no entities."""
@@ -62,6 +65,15 @@ def text_error(text: Any, max_chars: int) -> str | None:
             "decode its bytes with errors='replace', or remove it"
         )
     return None
+
+
+def size_error(size: int, max_bytes: int, *, at_least: bool = False) -> str:
+    """Return an error message for a request whose message has `size` bytes, or at least as many."""
+    return (
+        f"the request has {'at least ' if at_least else ''}{size:,} bytes and the limit is {max_bytes:,}; "
+        "send fewer texts in one request, or raise HANNER_MAX_REQUEST_BYTES on both the client and the worker, "
+        "and restart the worker"
+    )
 
 
 def texts_error(texts: Any) -> str | None:

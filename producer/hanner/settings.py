@@ -12,7 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
+from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
 from hanner.queue.keys import BULK
 from hanner.queue.routing import parse_routes
@@ -20,6 +20,11 @@ from hanner.queue.routing import parse_routes
 PREFIX = "HANNER_"
 FILE_SUFFIX = "_FILE"
 """Suffix of a variable that names a file with the value."""
+
+BYTES_PER_CHARACTER = 8
+"""Most bytes of one code point in a message: escaped as JSON, in Base64."""
+HEADER_BYTES = 1 << 20
+"""Bytes for all the rest of a message with one text."""
 
 
 class Settings(BaseModel):
@@ -39,6 +44,11 @@ class Settings(BaseModel):
         100_000, ge=0, description="maximum number of waiting requests of each priority; more are rejected; 0: no limit"
     )
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="maximum length of a text, in code points")
+    max_request_bytes: int = Field(
+        DEFAULT_MAX_REQUEST_BYTES,
+        ge=1024,
+        description="maximum size of a request in the queue, in bytes; a text of HANNER_MAX_TEXT_CHARS always fits",
+    )
     log_text: bool = Field(False, description="1: texts and entities appear in logs and events; 0: they are redacted")
     model: str = Field("", description="folder of a model package; empty: the bundled one")
     engine: str = Field(
@@ -87,6 +97,11 @@ class Settings(BaseModel):
         "",
         description="file with Flower's password, generated if it does not exist; empty: one in `hanner flower --data`",
     )
+
+    @property
+    def message_bytes(self) -> int:
+        """Return the maximum size of a message: `max_request_bytes`, or what the longest text may need."""
+        return max(self.max_request_bytes, BYTES_PER_CHARACTER * self.max_text_chars + HEADER_BYTES)
 
     @field_validator("queue")
     @classmethod

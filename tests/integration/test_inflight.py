@@ -5,7 +5,18 @@ import redis
 
 from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.delivery.scripts import FETCH
-from support.inflight import claim, completed, fetch, letters, make_inflight, payload, push, queued
+from support.inflight import (
+    claim,
+    completed,
+    expire_lease,
+    fetch,
+    letters,
+    make_inflight,
+    make_lease_old,
+    payload,
+    push,
+    queued,
+)
 from support.waiting import wait_until
 
 RESULT = "celery-task-meta-{}".format
@@ -14,19 +25,6 @@ RESULT = "celery-task-meta-{}".format
 def unacked(client, inflight):
     messages = client.hvals(inflight.keys.unacked(inflight.worker_id))
     return sorted(raw.decode().removeprefix("message of ") for raw in messages)
-
-
-def expire_lease(client, inflight):
-    """Set a worker's lease to a moment ago."""
-    seconds, micros = client.time()
-    client.zadd(inflight.keys.leases, {inflight.worker_id: seconds * 1000 + micros // 1000 - 1})
-
-
-def make_lease_old(client, inflight):
-    """Give a worker an uninterrupted lease that is long enough to expire those of others."""
-    inflight.heartbeat(client, {})
-    since = int(client.hget(inflight.keys.worker(inflight.worker_id), "since"))
-    client.hset(inflight.keys.worker(inflight.worker_id), "since", since - 60_000)
 
 
 def test_messages_are_fetched_in_order_and_are_in_flight_from_then_on(client, inflight):
@@ -213,7 +211,7 @@ def test_a_worker_publishes_its_status_until_it_deregisters(client, inflight):
     claim(client, inflight, "a", "b")
     inflight.heartbeat(client, {"host": "celery@h", "pid": 7, "rate": 1.5})
     status = client.hgetall(inflight.keys.worker(inflight.worker_id))
-    assert status.keys() == {b"host", b"pid", b"rate", b"since", b"unacked"}
+    assert status.keys() == {b"handled", b"host", b"pid", b"rate", b"since", b"unacked"}
     assert (status[b"host"], status[b"pid"], status[b"rate"], status[b"unacked"]) == (b"celery@h", b"7", b"1.5", b"2")
     assert 60 < client.ttl(inflight.keys.worker(inflight.worker_id)) <= 65
     assert inflight.deregister(client) == 2
@@ -241,7 +239,8 @@ def test_every_script_works_when_the_memory_is_full(client, backend, inflight, f
     assert inflight.complete(backend, [completed("a", a)]) == [Outcome.OK]
     assert inflight.count_crashes(client, [b], ["b"]) == [1]
     assert inflight.heartbeat(client, {}).requeued == 1
-    assert [raw for _, raw in fetch(client, inflight).messages] == [b"message of d", b"message of e"]
+    assert [raw for _, raw in fetch(client, inflight).messages] == [b"takeovers 1\nmessage of d"]
+    assert [raw for _, raw in fetch(client, inflight).messages] == [b"message of e"]
     assert inflight.deregister(client) == 4
 
 

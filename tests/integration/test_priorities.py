@@ -9,7 +9,7 @@ import pytest
 from hanner import AsyncClient, Client, InvalidSettings, QueueFull
 from hanner.queue.dead_letters import DeadLetters
 from hanner.queue.keys import QueueKeys
-from hanner_worker.delivery.inflight import FetchRequest, Outcome
+from hanner_worker.delivery.inflight import FetchRequest, Outcome, number_of
 from support.inflight import completed, fetch_kinds, letters, make_inflight, push, queued
 
 KEYS = QueueKeys("hanner")
@@ -63,7 +63,9 @@ def test_messages_are_requeued_to_the_list_they_came_from(client, inflight):
 def test_messages_of_an_expired_worker_are_requeued_to_the_list_they_came_from(client, inflight):
     push(client, "b1", "b2", queue=BULK)
     push(client, "t1")
-    fetch_kinds(client, inflight, *both(10, 10))
+    tags = [tag for tag, _ in fetch_kinds(client, inflight, *both(10, 10)).messages]
+    inflight.handled = number_of(tags[-1])
+    inflight.heartbeat(client, {})
     seconds, micros = client.time()
     now = seconds * 1000 + micros // 1000
     client.zadd(inflight.keys.leases, {inflight.worker_id: now - 1})

@@ -34,6 +34,19 @@ def claim(client, inflight, *ids):
     return [tag for tag, _ in fetch(client, inflight).messages]
 
 
+def expire_lease(client, inflight):
+    """Set a worker's lease to a moment ago."""
+    seconds, micros = client.time()
+    client.zadd(inflight.keys.leases, {inflight.worker_id: seconds * 1000 + micros // 1000 - 1})
+
+
+def make_lease_old(client, inflight):
+    """Give a worker an uninterrupted lease that is long enough to expire those of others."""
+    inflight.heartbeat(client, {})
+    since = int(client.hget(inflight.keys.worker(inflight.worker_id), "since"))
+    client.hset(inflight.keys.worker(inflight.worker_id), "since", since - 60_000)
+
+
 def payload(task_id, tag="", **options):
     return TaskPayload(task_id, "hanner.extract", ["text"], {}, tag=tag, **options)
 

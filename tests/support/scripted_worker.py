@@ -2,7 +2,8 @@
 
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
-to the list NAME. Each run is appended to the list `runs`, and the id of its process to `runners`.
+to the list NAME. Each run is appended to the list `runs`, and the id of its process to `runners`. A message whose id
+starts with `!die` kills the worker's parent when it is decoded.
 
 FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead. FAKE_VISIBILITY_TIMEOUT: seconds.
 """
@@ -19,7 +20,10 @@ from redis.retry import Retry
 
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
+from hanner_worker.delivery import channel
 from hanner_worker.delivery.channel import INFLIGHT_OPTION
+from hanner_worker.delivery.decoding import FAULT
+from hanner_worker.delivery.decoding import decode as decode_message
 from support.fakes.recogniser import FakeRecogniser
 
 
@@ -62,7 +66,15 @@ def find(text):
     return [{"text": "马云", "type": "PER", "start": n, "end": n + 2, "score": 1.0} for n in starts]
 
 
+def decode(raw, max_bytes):
+    message = decode_message(raw, max_bytes)
+    if message["headers"]["id"].startswith("!die") and FAULT not in message["properties"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return message
+
+
 def make(settings):
+    channel.decode = decode
     app = make_worker_app(settings, load=lambda settings: ScriptedRecogniser(settings.broker_url))
     if seconds := os.environ.get("FAKE_VISIBILITY_TIMEOUT"):
         app.conf.broker_transport_options[INFLIGHT_OPTION].visibility_timeout = float(seconds)

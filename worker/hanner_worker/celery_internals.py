@@ -33,7 +33,8 @@ INTERNALS: Final = {
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
     "celery.worker.state": "requests active_requests task_ready task_reserved revoked should_terminate",
-    "kombu.message:Message": "_state",
+    "kombu.message:Message": "_state _decoded_cache",
+    "kombu.transport.virtual:Message": "_raw",
     # batching/strategy.py
     "celery.app.task:Task": "Strategy __trace__",
     "celery.worker.strategy": "hybrid_to_proto2 proto1_to_proto2",

@@ -63,14 +63,17 @@ class QueueKeys:
 
         host, pid, processes, model (NAME@DIGEST8), started (Unix time, s), texts (answered so far), rate (texts/s,
         recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), unacked (its unacknowledged
-        messages), since (Redis time in ms since which its lease has not expired).
+        messages), since (Redis time in ms since which its lease has not expired), handled (number of the newest message
+        that it has decoded).
         """
         return f"hanner:{self.queue}:worker:{worker_id}"
 
     def unacked(self, worker_id: str) -> str:
         """Hash: tag -> raw message. The messages a worker has fetched and not acknowledged.
 
-        A tag ends with the list that the message came from.
+        A tag starts with the number of the message among all that the worker has fetched, and ends with the list that
+        it came from. A message may have a line in front, `takeovers N`: N workers died that had just fetched it. Of a
+        message that was too large there is `oversized BYTES`, and its start and end.
         """
         return f"hanner:{self.queue}:unacked:{worker_id}"
 

@@ -114,6 +114,7 @@ class Dispatcher:
         self._qos = self._attach(channel)
         for request in self._requests.values():
             self._qos.append(request.message, request.tag)
+            self._qos.stop_waiting([request.tag])
             request.set_channel(channel)
         self._notify_requeue("connection_lost", self._inflight.requeue(self._backend.client, self.running_tags()))
         for run in self._runs:
@@ -247,6 +248,7 @@ class Dispatcher:
             return
         if started:
             self._runs.add(run)
+            self._qos.stop_waiting(tag for request in requests for tag in request.tags)
             self._qos.poll_soon = True
             self._schedule_poll()
         else:  # the pool is closing

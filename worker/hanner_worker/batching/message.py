@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from hanner.utils.json import loads
+from hanner_worker.delivery.decoding import MAX_ID_LENGTH, check_elements
 
-MAX_ID_LENGTH = 1000
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Limits = Annotated[list[Seconds | None], Field(min_length=2, max_length=2)]
@@ -75,6 +75,7 @@ def decode_body(message: Any) -> Any:
         Exception: what kombu raises, or a ValueError.
     """
     body = message.body
+    check_elements(body)
     if message.content_type != "application/json" or message.content_encoding != "utf-8" or b"__type__" in body:
         return message.payload
     return loads(body)

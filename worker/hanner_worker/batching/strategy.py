@@ -17,11 +17,15 @@ from celery.exceptions import ImproperlyConfigured
 from celery.worker import state
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 
-from hanner.errors import InvalidText, WorkerLost
+from hanner.errors import HannerError, InvalidText, WorkerLost
 from hanner_worker.batching.dispatcher import Dispatcher
 from hanner_worker.batching.message import decode_body, validate
 from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
 from hanner_worker.context import get_context
+from hanner_worker.delivery.decoding import FAULT, MAX_TAKEOVERS, SIZE
+from hanner_worker.delivery.inflight import Completion, Outcome
+from hanner_worker.delivery.results import make_dead_letter
+from hanner_worker.payload import TaskPayload
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +96,9 @@ class Strategy:
 
     def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Handle one message: send task-received, then schedule it for its ETA or queue it for a batch."""
+        if (fault := message.properties.get(FAULT)) is not None:
+            self._end_with_fault(message, fault)
+            return
         try:
             request = self._make_request(message, body, ack, reject)
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
@@ -123,6 +130,7 @@ class Strategy:
                 body, headers, _, utc = hybrid_to_proto2(message, body)
         _, _, embed = body
         validate(headers, embed)
+        message.body = message._raw = message._decoded_cache = None  # noqa: SLF001 - three copies of the text
         return BatchRequest(
             message,
             log_text=self._context.settings.log_text,
@@ -172,6 +180,18 @@ class Strategy:
         for callback in callbacks or ():
             callback(request)
         self._dispatcher.add(request)
+
+    def _end_with_fault(self, message: Any, fault: HannerError) -> None:
+        """Fail a message that was not decoded; if workers died that had just fetched it, it becomes a dead letter."""
+        task_id = str(message.headers.get("id") or "")
+        logger.error("refused %s[%s] of %d bytes: %s", self._task.name, task_id, message.properties[SIZE], fault)
+        payload = TaskPayload(task_id, self._task.name, (), {}, tag=str(message.delivery_tag), crashes=MAX_TAKEOVERS)
+        letter = make_dead_letter(payload, fault) if isinstance(fault, WorkerLost) else None
+        outcome = self._dispatcher.complete(Completion(payload, Outcome.FAILED, fault, letter))
+        if outcome is Outcome.NOT_STORED:
+            message.channel.qos.reject(message.delivery_tag, requeue=True)
+        else:
+            message.channel.qos.drop([message.delivery_tag])
 
     def _refuse(self, message: Any, error: Exception) -> None:
         """Fail a message that is not a valid request; its sender gets an error if the message has an id."""

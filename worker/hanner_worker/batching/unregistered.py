@@ -11,7 +11,7 @@ from uuid import uuid4
 from celery.exceptions import NotRegistered
 
 from hanner.errors import HannerError
-from hanner_worker.batching.message import MAX_ID_LENGTH
+from hanner_worker.delivery.decoding import MAX_ID_LENGTH
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.payload import TaskPayload

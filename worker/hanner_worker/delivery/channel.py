@@ -1,10 +1,10 @@
 """kombu's Redis transport with channels whose messages are never in the worker's memory only. Overrides its internals.
 
 kombu pops a message and then records it as unacknowledged; a kill in between loses it. Here the blocking command is
-`BLMOVE list list RIGHT RIGHT`: it waits and wakes, and removes nothing. Pipelined behind it is one Lua script, which
-moves many messages at once from the queue to the worker's unacknowledged messages. Acknowledgements are collected and
-sent in one script per turn of the event loop. The messages in the queue are kombu's own, so any Celery client may send
-them.
+`BLMOVE list list RIGHT RIGHT`: it waits and wakes, and removes nothing. Its reply, a message of any size, is skipped
+with `CLIENT REPLY SKIP`. Pipelined behind it is one Lua script, which moves many messages at once from the queue to the
+worker's unacknowledged messages. Acknowledgements are collected and sent in one script per turn of the event loop. The
+messages in the queue are kombu's own, so any Celery client may send them.
 
 Redis blocks one connection on several lists only if it removes the element, so a channel waits on an interactive list.
 A second connection waits on the bulk list, and ends the first one's wait when something arrives there. Without it a
@@ -28,8 +28,15 @@ from kombu.transport import redis as kombu_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from hanner.utils.json import loads
-from hanner_worker.delivery.inflight import MAX_FETCH, FetchRequest, FetchResult, InFlightStore, list_of
+from hanner_worker.delivery.decoding import decode
+from hanner_worker.delivery.inflight import (
+    MAX_FETCH,
+    FetchRequest,
+    FetchResult,
+    InFlightStore,
+    list_of,
+    number_of,
+)
 from hanner_worker.delivery.qos import CRASHES, ReliableQoS
 from hanner_worker.delivery.scripts import FETCH
 
@@ -43,6 +50,8 @@ POLL_INTERVAL = 0.05
 """Seconds between polls while no process is idle."""
 MIN_WAIT = 0.001
 """Seconds to wait for a message at least: for Redis, 0 is without limit."""
+SKIP_REPLY = ("CLIENT", "REPLY", "SKIP")
+"""The command that suppresses the reply of the next one."""
 BULK = "BULK"
 """Kind of the second connection, where kombu has BRPOP and LISTEN."""
 
@@ -67,13 +76,15 @@ class Poll:
         requests: the fetches of the pending poll.
         keys: keys of the pending FETCH.
         args: arguments of the pending FETCH.
-        may_have_more: the last fetch moved as many messages of one kind as it requested.
+        may_have_more: the last fetch moved as many messages of one kind as it requested, or one alone.
+        next_alone: whether the next fetch is for one message alone, and of which kind: True is bulk.
         last_list: the list of the last message.
         refused_until: when Redis may be polled again after it refused.
         next_at: when to poll again while no process is idle.
         next_due: when the next scheduled message may start, by Redis' clock; None if none is known.
         client_id: Redis' id of the connection.
-        socket: the socket for which `client_id` holds.
+        skips_replies: the Redis user is permitted to run CLIENT REPLY.
+        socket: the socket for which `client_id` and `skips_replies` hold.
     """
 
     state: PollState = PollState.IDLE
@@ -81,11 +92,13 @@ class Poll:
     keys: list[str] = field(default_factory=list)
     args: list[Any] = field(default_factory=list)
     may_have_more: bool = False
+    next_alone: bool | None = None
     last_list: str | None = None
     refused_until: float = 0.0
     next_at: float = 0.0
     next_due: float | None = None
     client_id: int = 0
+    skips_replies: bool = True
     socket: Any = None
 
 
@@ -147,13 +160,15 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         """Return one fetch for each kind of message that there is room for, interactive messages first."""
         queues = self._queue_cycle.consume(len(self.active_queues))
         requests = []
-        for bulk, room in zip((False, True), self.qos.free_slots(), strict=True):
+        for bulk, (room, max_bytes) in zip((False, True), self.qos.free_slots(), strict=True):
             of_kind = [queue for queue in queues if self.inflight.keys.is_bulk(queue) is bulk]
             lists = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in of_kind]
-            if lists and room != 0:
+            if lists and room != 0 and self._polling.next_alone in {None, bulk}:
                 # If bulk work keeps all workers busy, no idle worker would fetch the last interactive message.
                 round_up = idle or (not bulk and self.qos.has_bulk)
-                requests.append(FetchRequest(lists, MAX_FETCH if room is None else min(room, MAX_FETCH), round_up))
+                count = MAX_FETCH if room is None else min(room, MAX_FETCH)
+                requests.append(FetchRequest(lists, count, round_up, max_bytes))
+        self._polling.next_alone = None
         return requests
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -169,16 +184,16 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         poll.next_at, self.qos.poll_soon = now + POLL_INTERVAL, False
         connection = self.client.connection
         if poll.socket is not connection._sock:  # noqa: SLF001 - another one since the last poll
-            connection.send_command("CLIENT", "ID")
-            poll.client_id = self.client.parse_response(connection, "CLIENT ID")
-            poll.socket = connection._sock  # noqa: SLF001
+            self._introduce(connection)
         poll.requests = requests
         poll.keys, poll.args = self.inflight.fetch_command(*requests)
-        commands = [("EVALSHA", FETCH.sha, len(poll.keys), *poll.keys, *poll.args)]
+        commands: list[tuple[Any, ...]] = [("EVALSHA", FETCH.sha, len(poll.keys), *poll.keys, *poll.args)]
         if idle and not poll.may_have_more:
             first = requests[0].lists
             wait_on = poll.last_list if poll.last_list in first else first[0]
             commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", self._wait_seconds(timeout)))
+            if poll.skips_replies:
+                commands.insert(0, SKIP_REPLY)
             self.bulk_waiter.list = requests[1].lists[0] if len(requests) > 1 else None
             poll.state = PollState.WAITING
         else:
@@ -196,6 +211,23 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
     def poll_at(self, due: float) -> None:
         """Poll again at `due`, by Redis' clock in Unix seconds, because a message was scheduled for then."""
         self._polling.next_due = min(due, self._polling.next_due or due)
+
+    def _introduce(self, connection: Any) -> None:
+        """Read a new connection's id, and whether the Redis user may skip replies."""
+        poll = self._polling
+        connection.send_packed_command(connection.pack_commands([("CLIENT", "ID"), ("CLIENT", "REPLY", "ON")]))
+        poll.client_id = self.client.parse_response(connection, "CLIENT ID")
+        try:
+            self.client.parse_response(connection, "CLIENT REPLY")
+            poll.skips_replies = True
+        except NoPermissionError:
+            poll.skips_replies = False
+        poll.socket = connection._sock  # noqa: SLF001
+
+    @property
+    def skips_replies(self) -> bool:
+        """Whether the Redis user is permitted to run CLIENT REPLY."""
+        return self._polling.skips_replies
 
     @property
     def blocked_client_id(self) -> int | None:
@@ -224,7 +256,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
 
     def _read_fetch(self, **options: Any) -> FetchResult:
         poll, client, refusal = self._polling, self.client, None
-        if poll.state is PollState.WAITING:
+        if poll.state is PollState.WAITING and not poll.skips_replies:
             try:
                 client.parse_response(client.connection, "BLMOVE", **options)
             except ResponseError as error:
@@ -239,8 +271,10 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         poll.next_due = fetched.next_due
         bulk = sum(self.inflight.is_bulk(tag) for tag, _ in fetched.messages)
         counts = {True: bulk, False: len(fetched.messages) - bulk}
-        poll.may_have_more = any(
-            counts[self.inflight.keys.is_bulk(request.lists[0])] == request.max_messages for request in poll.requests
+        kinds = [self.inflight.keys.is_bulk(request.lists[0]) for request in poll.requests]
+        poll.next_alone = None if fetched.next_alone is None else kinds[fetched.next_alone]
+        poll.may_have_more = poll.next_alone is not None or any(
+            counts[bulk] == request.max_messages for bulk, request in zip(kinds, poll.requests, strict=True)
         )
         if refusal is not None and not fetched.messages:
             raise refusal
@@ -271,17 +305,16 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
                 raise
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
                 self._discard(tag, error)
+        self.inflight.handled = number_of(fetched.messages[-1][0])
 
     def _decode_all(self, fetched: FetchResult) -> Iterator[tuple[str, Any, str]]:
         """Yield tag, message and queue of each message; one that cannot be decoded is discarded."""
         for tag, raw in fetched.messages:
             try:
-                message = loads(raw)
+                message = decode(raw, self.inflight.max_message_bytes)
                 properties = message["properties"]
                 properties["delivery_tag"] = tag  # the sender's tag does not name the in-flight message
                 properties.pop(CRASHES, None)
-                if not isinstance(message["body"], str) or not isinstance(message["headers"], dict):
-                    raise TypeError("body must be a string, and headers an object")  # noqa: TRY301
             except Exception as error:  # noqa: BLE001 - no message may stop the worker
                 self._discard(tag, error)
             else:
@@ -340,14 +373,18 @@ class BulkWaiter:
         return self._channel._create_client(asynchronous=True)  # noqa: SLF001
 
     def wait(self) -> None:
-        """Send BLMOVE.
+        """Send BLMOVE; if its reply is skipped, also LLEN, whose reply shows whether a message has arrived.
 
         Raises:
             RedisError: the connection is lost.
         """
-        self.client.connection.send_command(
-            "BLMOVE", self.list, self.list, "RIGHT", "RIGHT", self._channel.brpop_timeout
-        )
+        commands: list[tuple[Any, ...]] = [
+            ("BLMOVE", self.list, self.list, "RIGHT", "RIGHT", self._channel.brpop_timeout)
+        ]
+        if self._channel.skips_replies:
+            commands = [SKIP_REPLY, *commands, ("LLEN", self.list)]
+        connection = self.client.connection
+        connection.send_packed_command(connection.pack_commands(commands))
         self.waiting = True
 
     def on_readable(self) -> None:
@@ -359,7 +396,7 @@ class BulkWaiter:
         self.waiting = False
         connection = self.client.connection
         try:
-            arrived = self.client.parse_response(connection, "BLMOVE") is not None
+            arrived = bool(self.client.parse_response(connection, "LLEN"))  # or the message that BLMOVE returned
         except ResponseError:  # the channel's own command is refused too, and logs it
             self.list = None
             return

@@ -19,9 +19,11 @@ from uuid import uuid4
 from celery import states
 from redis.exceptions import RedisError
 
+from hanner.contract import DEFAULT_MAX_REQUEST_BYTES
 from hanner.queue.keys import QUEUES, QueueKeys
 from hanner.utils.clock import RedisClock
 from hanner_worker.delivery import scripts
+from hanner_worker.delivery.decoding import KEPT_BYTES
 from hanner_worker.delivery.results import decode_state, encode_result
 from hanner_worker.payload import TaskPayload
 
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 MAX_FETCH = 1000
 """Maximum number of messages of one kind in a fetch."""
+MAX_FETCH_BYTES = 4 << 20
+"""Bytes of messages of one kind after which a fetch moves no further message."""
 CRASH_TTL = 86_400
 """Seconds after the last crash for which crashes are remembered."""
 RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0)
@@ -82,11 +86,13 @@ class FetchRequest(NamedTuple):
         lists: the lists of Redis that have them; the first one is emptied first.
         max_messages: maximum number of messages, at most MAX_FETCH.
         round_up: round the worker's share up, because a process is idle or no other worker will fetch the rest soon.
+        max_bytes: bytes of messages after which no further one is moved; so at least one message is, whatever its size.
     """
 
     lists: Sequence[str]
     max_messages: int
     round_up: bool = True
+    max_bytes: int = MAX_FETCH_BYTES
 
 
 class FetchResult(NamedTuple):
@@ -94,13 +100,16 @@ class FetchResult(NamedTuple):
 
     Attributes:
         crashed_tasks: tasks of the queue that have a crash count; mostly 0.
-        messages: tag and raw message, the oldest first.
+        messages: tag and raw message, the oldest first; `decoding.decode` decodes one.
+        next_alone: position of the request whose next message has to be fetched alone, because workers died that had
+            just fetched it; else None.
         now: Redis' time, in Unix seconds.
         next_due: when the next scheduled message may start, in Unix seconds; None if none is scheduled.
     """
 
     crashed_tasks: int
     messages: list[tuple[str, bytes]]
+    next_alone: int | None
     now: float
     next_due: float | None
 
@@ -112,11 +121,13 @@ class HeartbeatResult(NamedTuple):
         expired_workers: workers whose lease had expired.
         requeued: messages of theirs that are in the queue again.
         overdue: own messages that were requeued because they exceeded the visibility timeout.
+        suspects: messages, of the requeued ones, that may have killed the worker that had just fetched them.
     """
 
     expired_workers: list[str]
     requeued: int
     overdue: int
+    suspects: int = 0
 
 
 @dataclass(slots=True)
@@ -129,6 +140,8 @@ class InFlightStore:
         visibility_timeout: seconds after which a message that neither runs nor ended is requeued.
         worker_id: names the worker; its processes share it.
         clock: Redis' time, which the channel updates with each fetch.
+        max_message_bytes: of larger messages only size, start and end are fetched; see `decoding.decode`.
+        handled: number of the newest message that the parent has decoded; see `heartbeat`.
     """
 
     keys: QueueKeys
@@ -136,6 +149,8 @@ class InFlightStore:
     visibility_timeout: float = 3600.0
     worker_id: str = field(default="", repr=False)
     clock: RedisClock = field(default_factory=RedisClock, repr=False)
+    max_message_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+    handled: int = field(default=0, repr=False)
     _last_number: int = field(default=0, repr=False)
     _bulk_lists: frozenset[str] = field(init=False, repr=False)
 
@@ -166,20 +181,32 @@ class InFlightStore:
         unacked, claimed_at, _ = self._own_keys
         names = self.keys
         keys = [names.leases, unacked, claimed_at, names.crashes, names.scheduled, names.scheduled_messages]
-        args: list[Any] = [self.worker_id, int(self.lease * 1000), self._last_number]
+        args: list[Any] = [
+            self.worker_id,
+            int(self.lease * 1000),
+            self._last_number,
+            self.max_message_bytes,
+            KEPT_BYTES,
+        ]
         for request in requests:
             count = min(request.max_messages, MAX_FETCH)
             keys += request.lists
-            args += [len(request.lists), count, "up" if request.round_up else "down"]
+            args += [len(request.lists), count, request.max_bytes, "up" if request.round_up else "down"]
             self._last_number += count  # a number is never used again, even if the reply is lost
         return keys, args
 
     @staticmethod
     def parse_fetch(reply: Any) -> FetchResult:
         """Return the reply of FETCH, decoded."""
-        crashed_tasks, flat, now, next_due = reply
+        crashed_tasks, flat, next_alone, now, next_due = reply
         messages = [(tag.decode(), raw) for tag, raw in zip(flat[::2], flat[1::2], strict=True)]
-        return FetchResult(crashed_tasks, messages, now / 1000, None if next_due < 0 else next_due / 1000)
+        return FetchResult(
+            crashed_tasks,
+            messages,
+            None if next_alone < 0 else next_alone,
+            now / 1000,
+            None if next_due < 0 else next_due / 1000,
+        )
 
     def crash_counts(self, client: Any, task_ids: Sequence[str]) -> list[int]:
         """Return for each task how many processes died while they worked on it.
@@ -252,8 +279,8 @@ class InFlightStore:
         logger.error("%d results could not be stored: %s", len(completions), reason)
         return [Outcome.NOT_STORED] * len(completions)
 
-    def ack(self, client: Any, tags: Sequence[str], task_ids: Sequence[str], requeued: Sequence[str]) -> None:
-        """Acknowledge messages without a result, and requeue others.
+    def ack(self, client: Any, tags: Sequence[str], task_ids: Sequence[str], requeued: Sequence[str]) -> list[str]:
+        """Acknowledge messages without a result, and requeue others; return the tags that are left to be requeued.
 
         Args:
             client: a client of Redis.
@@ -265,7 +292,7 @@ class InFlightStore:
             RedisError: Redis is unreachable, or refused.
         """
         args: list[Any] = [len(tags), *tags, len(task_ids), *task_ids, *requeued]
-        scripts.ACK([*self._own_keys, self.keys.crashes], args, client)
+        return [tag.decode() for tag in scripts.ACK([*self._own_keys, self.keys.crashes], args, client)]
 
     def schedule(self, backend: Any, messages: Sequence[tuple[str, str, float]]) -> list[tuple[Outcome, str]]:
         """Move messages from this worker to the schedule.
@@ -296,7 +323,7 @@ class InFlightStore:
         Raises:
             RedisError: Redis is unreachable, or refused.
         """
-        return int(scripts.REQUEUE(self._own_keys, list(keep), client))
+        return _repeat(lambda: scripts.REQUEUE(self._own_keys, list(keep), client))
 
     def count_crashes(self, client: Any, tags: Sequence[str], task_ids: Sequence[str]) -> list[int | None]:
         """Count a crash for each task; return how many there were, or None for a message that it no longer owns.
@@ -311,6 +338,9 @@ class InFlightStore:
 
     def heartbeat(self, client: Any, status: Mapping[str, Any]) -> HeartbeatResult:
         """Renew the lease, write the worker's status, and requeue the messages of workers whose lease has expired.
+
+        Of an expired worker's last fetch, a takeover is counted for each message, unless the worker had handled them
+        before its last heartbeat or a process has started one of them. A message with takeovers is fetched alone.
 
         Args:
             client: a client of Redis.
@@ -329,10 +359,18 @@ class InFlightStore:
             CRASH_TTL,
             *prefixes,
             names.queue,
+            "handled",
+            self.handled,
             *(part for pair in status.items() for part in pair),
         ]
-        requeued, expired_workers, overdue = scripts.HEARTBEAT(keys, args, client)
-        return HeartbeatResult([worker_id.decode() for worker_id in expired_workers], requeued, overdue)
+        expired_workers: list[str] = []
+        requeued = overdue = suspects = 0
+        more = True
+        while more:
+            moved, expired, late, more, suspected = scripts.HEARTBEAT(keys, args, client)
+            expired_workers += [worker_id.decode() for worker_id in expired]
+            requeued, overdue, suspects = requeued + moved, overdue + late, suspects + suspected
+        return HeartbeatResult(expired_workers, requeued, overdue, suspects)
 
     def deregister(self, client: Any) -> int:
         """Requeue all unacknowledged messages and end the lease; return how many messages were requeued.
@@ -341,7 +379,7 @@ class InFlightStore:
             RedisError: Redis is unreachable, or refused.
         """
         keys = [self.keys.leases, *self._own_keys, self.keys.worker(self.worker_id)]
-        return int(scripts.DEREGISTER(keys, [self.worker_id], client))
+        return _repeat(lambda: scripts.DEREGISTER(keys, [self.worker_id], client))
 
 
 def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]:
@@ -352,6 +390,20 @@ def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]
     if completion.dead_letter is not None:
         letter, at = json.dumps(completion.dead_letter)[:-1] + ', "message": ', completion.dead_letter["at"]
     return [request.tag, request.id, document, expires, "replace" if completion.replace else "keep", letter, at]
+
+
+def _repeat(script: Callable[[], tuple[int, int]]) -> int:
+    """Call a script that moves some messages and returns how many, and how many are left; return how many in all."""
+    moved, left = script()
+    while left:
+        more, left = script()
+        moved += more
+    return moved
+
+
+def number_of(tag: str) -> int:
+    """Return the number of a message among all that its worker has fetched."""
+    return int(tag[:15])
 
 
 def list_of(tag: str) -> str:

@@ -7,8 +7,14 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import RedisError
 
+from hanner_worker.delivery.decoding import SIZE
+from hanner_worker.delivery.inflight import MAX_FETCH_BYTES
+
 CRASHES = "hanner_crashes"
 """Property of a message: how many processes died while they worked on its task."""
+
+BYTES_PER_MESSAGE = 2048
+"""Bytes that a worker prefetches for each message of the prefetch count. A text of 256 characters has this size."""
 
 
 def _always() -> bool:
@@ -18,7 +24,8 @@ def _always() -> bool:
 class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
     """The unacknowledged messages of one channel by delivery tag, and the acknowledgements not yet sent to Redis.
 
-    Interactive and bulk messages have a prefetch count each, so that many of one kind do not keep out the other.
+    Interactive and bulk messages have a prefetch count each, so that many of one kind do not keep out the other. The
+    size of the waiting messages of each kind is limited too: it bounds the parent's memory, and estimates their work.
 
     Attributes:
         running_tags: returns the tags of the messages that a process works on, which must not be requeued; None on
@@ -34,21 +41,28 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         self.has_idle_process: Callable[[], bool] = _always
         self.poll_soon = False
         self._bulk_tags: set[str] = set()
+        self._sizes: dict[str, int] = {}  # bytes of each waiting message
+        self._waiting_bytes = {False: 0, True: 0}  # by kind: True is bulk
         self._acked: list[str] = []
         self._requeued: list[str] = []
         self._finished_ids: list[str] = []  # tasks among the acknowledged that have a crash count
 
     def can_consume(self) -> bool:
         """Return whether there is room for a message of either kind."""
-        return any(room is None or room > 0 for room in self.free_slots())
+        return any(room is None or room > 0 for room, _ in self.free_slots())
 
-    def free_slots(self) -> tuple[int | None, int | None]:
-        """Return how many interactive and how many bulk messages there is room for; None is no limit."""
-        if not self.prefetch_count:
-            return None, None
-        bulk = len(self._bulk_tags)
-        interactive = len(self._delivered) - bulk
-        return max(0, self.prefetch_count - interactive), max(0, self.prefetch_count - bulk)
+    def free_slots(self) -> list[tuple[int | None, int]]:
+        """Return how many interactive and how many bulk messages there is room for, and how many bytes of each.
+
+        The number of messages is None if it is not limited, and 0 while the waiting messages are too large.
+        """
+        bulk, limit = len(self._bulk_tags), self.prefetch_count
+        max_bytes = min(limit * BYTES_PER_MESSAGE or MAX_FETCH_BYTES, MAX_FETCH_BYTES)
+        slots: list[tuple[int | None, int]] = []
+        for is_bulk, count in ((False, len(self._delivered) - bulk), (True, bulk)):
+            room, free_bytes = (max(0, limit - count) if limit else None), max_bytes - self._waiting_bytes[is_bulk]
+            slots.append((room, free_bytes) if free_bytes > 0 else (0, 0))
+        return slots
 
     @property
     def has_bulk(self) -> bool:
@@ -58,10 +72,20 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
     def append(self, message: Any, delivery_tag: str) -> None:
         """Add a message that is in flight in Redis."""
         self._delivered[delivery_tag] = message
-        if self.channel.inflight.is_bulk(delivery_tag):
+        bulk = self.channel.inflight.is_bulk(delivery_tag)
+        if bulk:
             self._bulk_tags.add(delivery_tag)
+        self._sizes[delivery_tag] = size = message.properties.get(SIZE, 0)
+        self._waiting_bytes[bulk] += size
+
+    def stop_waiting(self, delivery_tags: Iterable[str]) -> None:
+        """Stop counting the size of messages: a process works on them, or they are due later."""
+        for tag in delivery_tags:
+            size = self._sizes.pop(tag, 0)
+            self._waiting_bytes[self.channel.inflight.is_bulk(tag)] -= size
 
     def _remove(self, delivery_tag: str) -> Any:
+        self.stop_waiting([delivery_tag])
         self._bulk_tags.discard(delivery_tag)
         return self._delivered.pop(delivery_tag, None)
 
@@ -97,7 +121,8 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         self._acked, self._finished_ids, self._requeued = [], [], []
         try:
             with self.channel.conn_or_acquire() as client:
-                self.channel.inflight.ack(client, acked, finished_ids, requeued)
+                while left := self.channel.inflight.ack(client, acked, finished_ids, requeued):
+                    acked, finished_ids, requeued = [], [], left
         except RedisError:
             self._acked, self._requeued = acked + self._acked, requeued + self._requeued
             self._finished_ids = finished_ids + self._finished_ids
@@ -118,3 +143,5 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
                 self.channel.inflight.requeue(client, self.running_tags())
         self._delivered.clear()
         self._bulk_tags.clear()
+        self._sizes.clear()
+        self._waiting_bytes = {False: 0, True: 0}

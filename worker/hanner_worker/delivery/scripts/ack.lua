@@ -2,7 +2,7 @@
 --
 -- ARGV: how many tags to acknowledge, and these tags; how many task ids whose crash count to remove, and these ids; the
 --   tags to requeue.
--- Returns how many messages were requeued.
+-- Returns the tags that another call has to requeue.
 local unacked_key, claimed_at_key, running_key, crashes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local acked_tags, finished_ids, requeued_tags = {}, {}, {}
 local ids_at = tonumber(ARGV[1]) + 2
@@ -13,4 +13,5 @@ call_in_chunks('HDEL', unacked_key, acked_tags)
 call_in_chunks('ZREM', claimed_at_key, acked_tags)
 call_in_chunks('HDEL', running_key, acked_tags)
 call_in_chunks('HDEL', crashes_key, finished_ids)
-return requeue_tags(unacked_key, claimed_at_key, running_key, requeued_tags)
+local _, left = requeue_tags(unacked_key, claimed_at_key, running_key, requeued_tags)
+return left

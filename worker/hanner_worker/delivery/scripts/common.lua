@@ -1,5 +1,11 @@
 -- Functions that several scripts use. The loader puts them in front of each script.
 
+-- One script moves at most this many bytes or messages, so that Redis is never blocked for long; but at least one message.
+local MAX_MOVED_BYTES, MAX_MOVED_MESSAGES = 8388608, 10000
+
+-- A line in front of a message: how often a worker died that had just fetched it.
+local TAKEOVERS = 'takeovers '
+
 -- Return Redis' time in milliseconds.
 local function now_ms()
   local time = redis.call('TIME')
@@ -13,14 +19,20 @@ local function call_in_chunks(command, key, args)
   end
 end
 
--- Move scheduled messages whose time has come, at most 100, to the lists that they came from, so that they are fetched
--- next. Return the time of the next one, or -1.
+-- Move scheduled messages whose time has come, at most 100 or MAX_MOVED_BYTES, to the lists that they came from, so that
+-- they are fetched next. Return the time of the next one, or -1.
 local function move_due(scheduled_key, messages_key, now)
   local first = redis.call('ZRANGE', scheduled_key, 0, 0, 'WITHSCORES')
   if not first[1] then return -1 end
   if tonumber(first[2]) > now then return tonumber(first[2]) end
   local due = redis.call('ZRANGEBYSCORE', scheduled_key, '-inf', now, 'LIMIT', 0, 100)
-  for i = #due, 1, -1 do
+  local count, bytes = 0, 0
+  for i, task_id in ipairs(due) do
+    bytes = bytes + redis.call('HSTRLEN', messages_key, task_id)
+    if i > 1 and bytes > MAX_MOVED_BYTES then break end
+    count = i
+  end
+  for i = count, 1, -1 do
     local task_id = due[i]
     local message = redis.call('HGET', messages_key, task_id)
     redis.call('ZREM', scheduled_key, task_id)
@@ -34,20 +46,41 @@ local function move_due(scheduled_key, messages_key, now)
   return following[1] and math.max(now, tonumber(following[2])) or -1
 end
 
--- Move messages back to the lists that they came from, so that the oldest is fetched first. Return how many moved.
-local function requeue_tags(unacked_key, claimed_at_key, running_key, tags)
+-- Return a message's takeovers, and the message without the line that counts them.
+local function split_takeovers(message)
+  if string.byte(message) == 123 or string.sub(message, 1, #TAKEOVERS) ~= TAKEOVERS then return 0, message end
+  local line_end = string.find(message, '\n', 1, true) or #message
+  return tonumber(string.sub(message, #TAKEOVERS + 1, line_end - 1)) or 0, string.sub(message, line_end + 1)
+end
+
+-- Move messages back to the lists that they came from, so that the oldest is fetched first. A takeover is counted for
+-- those whose numbers are from `first_suspect` to `last_suspect`, if these are given. Return how many messages moved, the
+-- tags that are left for another call, and how many takeovers were counted.
+local function requeue_tags(unacked_key, claimed_at_key, running_key, tags, first_suspect, last_suspect)
   table.sort(tags, function(a, b) return a > b end)
-  local count = 0
-  for _, tag in ipairs(tags) do
+  local count, bytes, moved, left, suspects = 0, 0, {}, {}, 0
+  for i, tag in ipairs(tags) do
+    bytes = bytes + redis.call('HSTRLEN', unacked_key, tag)
+    if i > 1 and (bytes > MAX_MOVED_BYTES or i > MAX_MOVED_MESSAGES) then
+      for k = i, #tags do left[#left + 1] = tags[k] end
+      break
+    end
     local message = redis.call('HGET', unacked_key, tag)
     if message then
+      local number = first_suspect and tonumber(string.sub(tag, 1, 15))
+      if number and number >= first_suspect and number <= last_suspect then
+        local takeovers, plain = split_takeovers(message)
+        message = TAKEOVERS .. (takeovers + 1) .. '\n' .. plain
+        suspects = suspects + 1
+      end
       redis.call('HDEL', unacked_key, tag)
       redis.call('RPUSH', string.sub(tag, 17), message)
       count = count + 1
     end
+    moved[#moved + 1] = tag
   end
-  call_in_chunks('ZREM', claimed_at_key, tags)
-  call_in_chunks('HDEL', running_key, tags)
-  return count
+  call_in_chunks('ZREM', claimed_at_key, moved)
+  call_in_chunks('HDEL', running_key, moved)
+  return count, left, suspects
 end
 

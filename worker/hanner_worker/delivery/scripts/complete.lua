@@ -29,9 +29,9 @@ for i = 1, count do
       end
     end
     if dead_letter ~= '' and outcomes[i] == 'OK' then
-      local message = redis.call('HGET', unacked_key, tag)
+      local _, message = split_takeovers(redis.call('HGET', unacked_key, tag) or '')
       local list = ', "list": ' .. cjson.encode(string.sub(tag, 17))
-      redis.call('HSET', dead_key, task_id, dead_letter .. cjson.encode(message or '') .. list .. '}')
+      redis.call('HSET', dead_key, task_id, dead_letter .. cjson.encode(message) .. list .. '}')
       redis.call('ZADD', dead_index_key, dead_at, task_id)
     end
   elseif result ~= '' and redis.call('GET', result_key) == result then

@@ -2,12 +2,29 @@
 -- messages that were claimed too long ago and do not run.
 --
 -- ARGV[10...]: fields and values of the worker's status.
--- Returns: messages requeued from expired workers, these workers' ids, own messages requeued.
+-- Returns: messages requeued from expired workers, these workers' ids, own messages requeued, 1 if there are more of
+--   either for another call or 0, and of how many of the messages a takeover was counted.
 local leases_key, unacked_key, claimed_at_key, running_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local crashes_key, worker_key, queues_key = KEYS[5], KEYS[6], KEYS[7]
 local worker_id, lease_ms, visibility_timeout_ms, crash_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local unacked_prefix, claimed_at_prefix, running_prefix, worker_prefix = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local queue = ARGV[9]
+
+-- Return the first and the last number of the messages that may have killed a worker: those of its last fetch, if it had
+-- not handled them before its last heartbeat and no process has started one of them. There are none if the first is larger.
+local function find_suspects(other_claimed_at_key, other_running_key, handled)
+  local newest, first, last = redis.call('ZRANGE', other_claimed_at_key, -1, -1, 'WITHSCORES'), 1, 0
+  if #newest == 0 then return first, last end
+  for _, tag in ipairs(redis.call('ZRANGEBYSCORE', other_claimed_at_key, newest[2], newest[2])) do
+    if redis.call('HEXISTS', other_running_key, tag) == 1 then return 1, 0 end
+    local number = tonumber(string.sub(tag, 1, 15))
+    if number > handled then
+      if last == 0 then first = number end
+      first, last = math.min(first, number), math.max(last, number)
+    end
+  end
+  return first, last
+end
 
 local now = now_ms()
 local own_deadline = tonumber(redis.call('ZSCORE', leases_key, worker_id) or 0)
@@ -24,20 +41,35 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', leases_key, now + 61000, '+in
   redis.call('ZADD', leases_key, now + lease_ms, other)
 end
 
-local requeued, expired_workers = 0, {}
+local requeued, expired_workers, suspected, more = 0, {}, 0, 0
 if now - since >= lease_ms * 0.6 then
   for _, other in ipairs(redis.call('ZRANGEBYSCORE', leases_key, '-inf', '(' .. string.format('%.0f', now))) do
+    if more == 1 then break end
     local other_unacked_key, other_claimed_at_key = unacked_prefix .. other, claimed_at_prefix .. other
-    local other_running_key = running_prefix .. other
+    local other_running_key, other_worker_key = running_prefix .. other, worker_prefix .. other
     for _, task_id in ipairs(redis.call('HVALS', other_running_key)) do
       redis.call('HINCRBY', crashes_key, task_id, 1)
       redis.call('EXPIRE', crashes_key, crash_ttl)
     end
+    local known = redis.call('HMGET', other_worker_key, 'handled', 'first_suspect', 'last_suspect')
+    local first, last = tonumber(known[2]), tonumber(known[3])
+    if not first then
+      first, last = find_suspects(other_claimed_at_key, other_running_key, tonumber(known[1]) or 0)
+    end
     local tags = redis.call('HKEYS', other_unacked_key)
-    requeued = requeued + requeue_tags(other_unacked_key, other_claimed_at_key, other_running_key, tags)
-    redis.call('DEL', other_unacked_key, other_claimed_at_key, other_running_key, worker_prefix .. other)
-    redis.call('ZREM', leases_key, other)
-    expired_workers[#expired_workers + 1] = other
+    local moved, left, suspects =
+      requeue_tags(other_unacked_key, other_claimed_at_key, other_running_key, tags, first, last)
+    requeued, suspected = requeued + moved, suspected + suspects
+    if #left > 0 then
+      more = 1
+      -- For the next call, which moves the rest: crashes are counted, and the newest messages are gone.
+      redis.call('DEL', other_running_key)
+      redis.call('HSET', other_worker_key, 'first_suspect', first, 'last_suspect', last)
+    else
+      redis.call('DEL', other_unacked_key, other_claimed_at_key, other_running_key, other_worker_key)
+      redis.call('ZREM', leases_key, other)
+      expired_workers[#expired_workers + 1] = other
+    end
   end
 end
 
@@ -45,4 +77,6 @@ local overdue_tags, claimed_before = {}, now - visibility_timeout_ms
 for _, tag in ipairs(redis.call('ZRANGEBYSCORE', claimed_at_key, '-inf', claimed_before, 'LIMIT', 0, 1000)) do
   if redis.call('HEXISTS', running_key, tag) == 0 then overdue_tags[#overdue_tags + 1] = tag end
 end
-return {requeued, expired_workers, requeue_tags(unacked_key, claimed_at_key, running_key, overdue_tags)}
+local overdue, left = requeue_tags(unacked_key, claimed_at_key, running_key, overdue_tags)
+if #left > 0 then more = 1 end
+return {requeued, expired_workers, overdue, more, suspected}
