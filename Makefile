@@ -63,7 +63,7 @@ format: $(DEV) ## format the code and apply the linter's fixes
 	$(BIN)/ruff format
 
 test-training: $(DEV) ## test the training of models; installs torch
-	$(BIN)/pip install --quiet --editable '.[models]'
+	$(BIN)/pip install --quiet --editable '.[train]'
 	$(BIN)/pytest --timeout 3600 tests/training
 
 test-modelscope: $(MODELSCOPE)/.ready ## compare with ModelScope's own pipeline, in a separate environment

@@ -6,7 +6,7 @@ import pytest
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.train import pretrain, word_tags
 from hanner_models.train.config import PretrainConfig, TagConfig
-from hanner_models.train.examples import LABELS, BatchSampler, Corpus, encode
+from hanner_models.train.examples import LABELS, Corpus, SentenceSampler, encode
 from hanner_models.train.vocabulary import build_tokenizer, special_ids
 
 TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "王小明2011年到了ibm公司", "今天天气很好，我们去看电影。"]
@@ -63,27 +63,35 @@ def test_rows_are_truncated_to_max_length(tokenizer):
     assert decode_tags(rows, 0) == [("PER", 2), ("LOC", 2), ("ORG", 1)]
 
 
-def make_sampler(tokenizer, **changes):
+def make_sampler(**changes):
     config = TagConfig(corpora=(), dev=(), steps=1, batch_tokens=100, **changes)
     corpora = [Corpus(SENTENCES * 20, 1.5, auxiliary=False), Corpus(SENTENCES, 1.0, auxiliary=True)]
-    return BatchSampler(corpora, {"PER": [["李雷"]]}, tokenizer, config, max_length=64, seed=1)
+    return SentenceSampler(corpora, {"PER": [["李雷"]]}, config, seed=1)
 
 
-def test_batch_depends_only_on_step(tokenizer):
-    sampler = make_sampler(tokenizer)
-    batches = [sampler.batch(number) for number in range(60)]
-    resumed = make_sampler(tokenizer)
+def test_batch_depends_only_on_step():
+    sampler = make_sampler()
+    batches = [sampler.sample(number) for number in range(60)]
+    resumed = make_sampler()
     for number in (7, 59):
-        batch, auxiliary = resumed.batch(number)
-        assert auxiliary == batches[number][1]
-        for one, other in zip(batch, batches[number][0], strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert resumed.sample(number) == batches[number]
 
 
 def test_batches_stay_within_budget_and_serve_both_heads(tokenizer):
-    drawn = list(map(make_sampler(tokenizer).batch, range(60)))
-    assert all(rows.input_ids.size <= 130 for rows, _ in drawn)  # augmentation may lengthen a name after grouping
+    drawn = list(map(make_sampler().sample, range(60)))
+    rows = [encode(tokenizer, sentences, max_length=64) for sentences, _ in drawn]
+    assert all(batch.input_ids.size <= 130 for batch in rows)  # augmentation may lengthen a name after grouping
     assert {auxiliary for _, auxiliary in drawn} == {True, False}
+
+
+def test_some_sentences_become_traditional_and_change_case():
+    corpora = [Corpus([Sentence("IBM总部在杭州", (Span("ORG", 0, 3), Span("LOC", 6, 8)))] * 40, 1.0, auxiliary=False)]
+    config = TagConfig(
+        corpora=(), dev=(), steps=1, replace_share=0, noise_share=0, join_share=0, traditional_share=0.5, case_share=0.5
+    )
+    sampler = SentenceSampler(corpora, {}, config, seed=1, to_traditional=lambda text: text.replace("总", "總"))
+    texts = {sentence.text for number in range(20) for sentence in sampler.sample(number)[0]}
+    assert {"IBM总部在杭州", "IBM總部在杭州", "ibm总部在杭州"} <= texts
 
 
 def test_masked_tokens_are_exactly_the_targets(tokenizer):

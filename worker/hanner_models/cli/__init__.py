@@ -8,6 +8,7 @@ from hanner_models.cli.convert import convert, fetch
 from hanner_models.cli.evaluate import evaluate
 from hanner_models.cli.finetune import finetune
 from hanner_models.cli.inspect import inspect
+from hanner_models.cli.teach import teach, unpack
 from hanner_models.cli.train import train
 
 app = typer.Typer(
@@ -17,5 +18,5 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Manage model packages: download, convert, evaluate, fine-tune, train.",
 )
-for command in (inspect, fetch, convert, evaluate, card, finetune, train):
+for command in (inspect, fetch, convert, evaluate, card, finetune, train, unpack, teach):
     app.command()(command)

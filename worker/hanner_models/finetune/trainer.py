@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from hanner_inference.package import Manifest
 from hanner_models.conversion.convert import open_recogniser, write_package
@@ -22,7 +21,7 @@ from hanner_models.finetune.network import FinetuneNetwork, to_source
 from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import Source
 from hanner_models.train import checkpoint
-from hanner_models.train.examples import BatchSampler, Corpus, TrainingBatch
+from hanner_models.train.examples import Corpus, SentenceSampler
 from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
 
 DROPOUT = 0.1
@@ -40,26 +39,14 @@ class _EarlyStop(Exception):  # noqa: N818 - it is not an error
     """Training stops before its last step, because F1 has stopped improving."""
 
 
-class FinetuneSampler(BatchSampler):
-    """Samples batches that are tokenised exactly as at inference."""
-
-    def __init__(self, source: Source, sentences: Sequence[Sentence], options: FinetuneOptions) -> None:
-        self._features = FeatureBuilder(source)
-        names: dict[str, list[list[str]]] = {
-            kind: [] for kind in dict.fromkeys(label.partition("-")[2] for label in source.labels) if kind
-        }
-        super().__init__(
-            [Corpus(self._features.prepare(sentences), 1.0, auxiliary=False)],
-            names,
-            Tokenizer.from_str(source.tokenizer),
-            options.sampling_config(self._features.max_tokens),
-            max_length=source.options.max_length,
-            seed=options.seed,
-        )
-
-    def encode(self, sentences: Sequence[Sentence]) -> TrainingBatch:
-        """Return tokens and tags of the sentences of a batch."""
-        return self._features.build(sentences)
+def make_sampler(
+    source: Source, features: FeatureBuilder, sentences: Sequence[Sentence], options: FinetuneOptions
+) -> SentenceSampler:
+    """Return a sampler of the sentences that the features are built from."""
+    kinds = dict.fromkeys(label.partition("-")[2] for label in source.labels)
+    corpus = Corpus(features.prepare(sentences), 1.0, auxiliary=False)
+    config = options.sampling_config(features.max_tokens)
+    return SentenceSampler([corpus], {kind: [] for kind in kinds if kind}, config, seed=options.seed)
 
 
 @dataclass
@@ -109,12 +96,13 @@ class FinetuneTrainer:
         return blend_weights(self.source, to_source(self.source, network, weights), self.options.blend)
 
     def _train(self, phase: Phase, network: FinetuneNetwork, average: WeightAverage) -> None:
-        sampler = FinetuneSampler(self.source, self.sentences, self.options)
+        features = FeatureBuilder(self.source)  # tokenises exactly as at inference
+        sampler = make_sampler(self.source, features, self.sentences, self.options)
         steps = self.options.total_steps(sampler.steps_per_epoch())
         period = max(1, steps // _EVALUATIONS)
 
         def loss(number: int) -> torch.Tensor:
-            batch, _ = sampler.batch(number)
+            batch = features.build(sampler.sample(number)[0])
             arrays = (batch.input_ids, batch.attention_mask, batch.tags)
             return network.loss(*(torch.from_numpy(array).to(default_device()) for array in arrays))
 

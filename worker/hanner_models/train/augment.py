@@ -10,6 +10,7 @@ from hanner_models.data.datasets import Sentence, Span
 _TO_ASCII = str.maketrans("，。！？：；（）“”‘’、", ",.!?:;()\"\"'',")
 _PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…—《》")
 
+_LATIN = re.compile("[A-Za-z]+")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -68,10 +69,20 @@ def replace_names(sentence: Sentence, names: NamePools, rng: random.Random) -> S
         if key not in chosen:
             chosen[key] = (names.choose(span.type, rng) or old) if rng.random() < 0.5 else old
         text += sentence.text[copied : span.start]
+        spaced = chosen[key] != old and _is_latin(chosen[key]) and rng.random() < 0.5
+        if spaced and text and not text[-1].isspace():
+            text += " "
         spans.append(Span(span.type, len(text), len(text) + len(chosen[key])))
         text += chosen[key]
         copied = span.end
+        following = sentence.text[copied : copied + 1]
+        if spaced and following.isalnum():
+            text += " "
     return Sentence(text + sentence.text[copied:], tuple(spans))
+
+
+def _is_latin(name: str) -> bool:
+    return name[:1].isascii() and name[:1].isalpha()
 
 
 def add_noise(sentence: Sentence, rng: random.Random) -> Sentence:
@@ -88,3 +99,10 @@ def add_noise(sentence: Sentence, rng: random.Random) -> Sentence:
     new_index = {old: new for new, old in enumerate(keep)}
     spans = tuple(Span(s.type, new_index[s.start], new_index[s.end - 1] + 1) for s in sentence.spans)
     return Sentence("".join(sentence.text[i] for i in keep), spans)
+
+
+def change_case(sentence: Sentence, rng: random.Random) -> Sentence:
+    """Return the sentence with its Latin letters in lower or upper case."""
+    change = str.lower if rng.random() < 0.7 else str.upper
+    text = _LATIN.sub(lambda run: change(run[0]), sentence.text)
+    return Sentence(text, sentence.spans)

@@ -48,24 +48,17 @@ class PretrainConfig(_Part):
     warmup: int = 200
 
 
-class TagConfig(_Part):
-    """Training on labelled sentences."""
+class SampleConfig(_Part):
+    """The labelled sentences of a run, and how they are joined, changed and batched."""
 
     corpora: tuple[str, ...]
     """Labelled files; `name:N` as in PretrainConfig.texts."""
     auxiliary: tuple[str, ...] = ()
     """Corpora with other annotation guidelines. They train the encoder through an auxiliary head, which is dropped."""
+    harmonise: bool = False
+    """Whether labels in `corpora` are changed to our guideline where it differs, see guideline.py."""
     dev: tuple[str, ...]
-    steps: int
     batch_tokens: int = 4096
-    learning_rate: float = 5e-4
-    crf_learning_rate: float = 5e-3
-    warmup: int = 200
-    dropout: float = 0.1
-    bigrams_hidden: float = 0.0
-    """Share of the tokens that the bigram embedding does not see in training."""
-    words: float = 0.0
-    """Weight of the loss of the head for word tags, which is dropped at the end; 0 disables the head."""
     join_share: float = 0.2
     """Share of the examples that join consecutive sentences, so that the model sees long windows."""
     join_chars: int = 240
@@ -77,24 +70,61 @@ class TagConfig(_Part):
     """Number of sentences per template and epoch."""
     noise_share: float = 0.1
     """Share of the sentences whose punctuation is changed or removed."""
-    average_decay: float = 0.999
+    traditional_share: float = 0.0
+    """Share of the sentences that are converted to traditional characters."""
+    case_share: float = 0.0
+    """Share of the sentences whose Latin letters are changed to lower or upper case."""
+    forms_of_address: bool = False
+    """Whether names are also replaced by a surname with a form of address, such as 王总."""
+    latin_names: bool = False
+    """Whether names are also replaced by Latin ones."""
     evaluate_every: int = 1000
 
 
-class TrainConfig(_Part):
-    """The configuration of one training run."""
+class TagConfig(SampleConfig):
+    """Training on labelled sentences."""
+
+    steps: int
+    learning_rate: float = 5e-4
+    crf_learning_rate: float = 5e-3
+    warmup: int = 200
+    dropout: float = 0.1
+    bigrams_hidden: float = 0.0
+    """Share of the tokens that the bigram embedding does not see in training."""
+    words: float = 0.0
+    """Weight of the loss of the head for word tags, which is dropped at the end; 0 disables the head."""
+    average_decay: float = 0.999
+
+
+class TeachConfig(SampleConfig):
+    """Training of the teacher, see hanner_models.train.teacher."""
+
+    steps: int
+    max_length: int = 250
+    """Characters after which a row is truncated."""
+    learning_rate: float = 1.2e-4
+    """Peak of the encoder's last layer."""
+    layer_decay: float = 0.93
+    """Factor from a layer's learning rate to that of the layer below."""
+    head_learning_rate: float = 5e-4
+    """Peak of the layer over characters and of the heads, which start from random weights."""
+    crf_learning_rate: float = 2e-3
+    warmup: int = 100
+    dropout: float = 0.1
+    average_decay: float = 0.995
+    dev_limit: int | None = None
+    """Sentences of each dev file that are evaluated during training; at the end all are."""
+
+
+class _RunConfig(_Part):
+    """What all runs have."""
 
     name: str
     seed: int = 1
-    encoder: EncoderConfig = EncoderConfig()
-    vectors: str | None = None
-    """Folder with char_200d.npz and chars.txt, the initial character embeddings."""
     gazetteers: dict[str, tuple[str, ...]] = {}
     """Files with names, one per line, by entity type."""
     licences: tuple[dict[str, str], ...] = ()
     """Data sets and their licences, for the manifest."""
-    pretrain: PretrainConfig
-    tag: TagConfig
     checkpoint_every: int = 200
 
     @classmethod
@@ -112,3 +142,21 @@ class TrainConfig(_Part):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise ConfigError(f"{path}: {key}: {first['msg']}") from None
+
+
+class TrainConfig(_RunConfig):
+    """The configuration of one training run."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    vectors: str | None = None
+    """Folder with char_200d.npz and chars.txt, the initial character embeddings."""
+    pretrain: PretrainConfig
+    tag: TagConfig
+
+
+class TeacherConfig(_RunConfig):
+    """The configuration of a run that trains a teacher."""
+
+    vocabulary: tuple[str, ...]
+    """Files of texts or names, in which pieces and characters are counted to choose those to keep."""
+    teach: TeachConfig

@@ -1,7 +1,7 @@
 """Sample batches of token ids and tags from labelled sentences. A batch depends only on the seed and its number."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.normalise import normalise
 from hanner_models.data.datasets import Sentence
-from hanner_models.train.augment import NamePools, add_noise, fill_template, join_sentences, replace_names
-from hanner_models.train.config import TagConfig
+from hanner_models.train.augment import NamePools, add_noise, change_case, fill_template, join_sentences, replace_names
+from hanner_models.train.config import SampleConfig
 from hanner_models.train.vocabulary import special_ids
 from hanner_models.train.word_tags import IGNORED, tag_words
 
@@ -86,46 +86,40 @@ def _tag(tags: NDArray[np.int64], sentence: Sentence, offsets: Sequence[tuple[in
             token += 1
 
 
-class BatchSampler:
-    """Samples the batches of the tagging phase.
+class SentenceSampler:
+    """Samples the sentences of each step, joined, augmented and grouped by length.
 
     Args:
         corpora: the training data.
         names: pools of replacement names by entity type; the names in the corpora are added as another pool.
-        tokenizer: of the run.
         config: how sentences are joined, augmented and batched.
-        max_length: maximum number of tokens per row.
         seed: of the run.
+        to_traditional: converts a text to traditional characters, one for one; needed if the configuration has it.
     """
 
-    def __init__(  # noqa: PLR0913 - all are needed
+    def __init__(
         self,
         corpora: Sequence[Corpus],
         names: Mapping[str, Sequence[Sequence[str]]],
-        tokenizer: Tokenizer,
-        config: TagConfig,
+        config: SampleConfig,
         *,
-        max_length: int,
         seed: int,
+        to_traditional: Callable[[str], str] | None = None,
     ) -> None:
-        self.corpora, self.tokenizer, self.config = corpora, tokenizer, config
+        self.corpora, self.config, self.seed = corpora, config, seed
         self.names = NamePools({kind: [*pools, _corpus_names(corpora, kind)] for kind, pools in names.items()})
-        self.max_length, self.seed = max_length, seed
+        self.to_traditional = to_traditional
         self._epoch, self._first, self._plan = -1, 0, list[tuple[bool, list[Sentence]]]()
 
-    def batch(self, step: int) -> tuple[TrainingBatch, bool]:
-        """Return the batch of a step, and whether it is for the auxiliary head. Steps must not decrease."""
+    def sample(self, step: int) -> tuple[list[Sentence], bool]:
+        """Return the sentences of a step, and whether they are for the auxiliary head. Steps must not decrease."""
         while step >= self._first + len(self._plan):
             self._first += len(self._plan)
             self._epoch += 1
             self._plan = self._plan_epoch(self._epoch)
         auxiliary, sentences = self._plan[step - self._first]
         rng = random.Random(f"{self.seed} step {step}")  # noqa: S311
-        return self.encode([self._augment(sentence, rng) for sentence in sentences]), auxiliary
-
-    def encode(self, sentences: Sequence[Sentence]) -> TrainingBatch:
-        """Return tokens and tags of the sentences of a batch."""
-        return encode(self.tokenizer, sentences, max_length=self.max_length, with_word_tags=self.config.words > 0)
+        return [self._augment(sentence, rng) for sentence in sentences], auxiliary
 
     def steps_per_epoch(self) -> int:
         """Return the number of steps of the first epoch; it differs a little between epochs."""
@@ -136,6 +130,10 @@ class BatchSampler:
             sentence = replace_names(sentence, self.names, rng)
         if rng.random() < self.config.noise_share:
             sentence = add_noise(sentence, rng)
+        if self.config.case_share and rng.random() < self.config.case_share:
+            sentence = change_case(sentence, rng)
+        if self.to_traditional and rng.random() < self.config.traditional_share:
+            sentence = Sentence(self.to_traditional(sentence.text), sentence.spans)
         return sentence
 
     def _plan_epoch(self, epoch: int) -> list[tuple[bool, list[Sentence]]]:

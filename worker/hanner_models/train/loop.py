@@ -33,7 +33,7 @@ def make_optimiser(groups: Iterable[tuple[nn.Module | nn.Parameter, float]]) -> 
         members = [part] if isinstance(part, nn.Parameter) else list(part.parameters())
         for decay, chosen in ((0.01, [p for p in members if p.ndim > 1]), (0.0, [p for p in members if p.ndim <= 1])):
             parameters.append({"params": chosen, "lr": learning_rate, "peak": learning_rate, "weight_decay": decay})
-    return torch.optim.AdamW(parameters, betas=(0.9, 0.98), eps=1e-6)
+    return torch.optim.AdamW(parameters, betas=(0.9, 0.98), eps=1e-6, fused=True)
 
 
 class TrainingLog:

@@ -14,19 +14,18 @@ from tokenizers import Tokenizer
 from hanner_inference.package import Manifest
 from hanner_models.conversion.convert import open_recogniser, write_package
 from hanner_models.conversion.graph import Fp32
-from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
+from hanner_models.data.datasets import read_sentences
 from hanner_models.evaluation.evaluate import evaluate
 from hanner_models.source import read_source
 from hanner_models.train.config import TrainConfig
-from hanner_models.train.examples import LABELS, BatchSampler, Corpus
+from hanner_models.train.examples import LABELS, encode
 from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
 from hanner_models.train.model import Tagger
+from hanner_models.train.sampler import make_sampler
 from hanner_models.train.word_tags import TAG_COUNT
 
 _DROPPED = ("auxiliary.", "word_head.")
 """Prefixes of the heads that are used only in training."""
-WELL_KNOWN_NAMES = Path(__file__).parent / "names"
-"""Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,12 @@ class TaggingPhase:
         phase = Phase("tag", self.folder, tagger, make_optimiser(groups), self.log)
         average = phase.average = WeightAverage(tagger, part.average_decay)
         phase.restore()
-        sampler = self._sampler()
+        sampler = make_sampler(part, self.config.gazetteers, self.data, self.config.seed)
+        length = self.config.encoder.max_length
 
         def loss(number: int) -> torch.Tensor:
-            batch, auxiliary = sampler.batch(number)
+            sentences, auxiliary = sampler.sample(number)
+            batch = encode(self.tokenizer, sentences, max_length=length, with_word_tags=part.words > 0)
             tensors = (torch.from_numpy(array).to(default_device()) for array in batch)
             return tagger.loss(*tensors, auxiliary=auxiliary)
 
@@ -106,23 +107,6 @@ class TaggingPhase:
         }
         (out / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=2, default=str), "utf-8")
 
-    def _sampler(self) -> BatchSampler:
-        part, data = self.config.tag, self.data
-        corpora = [
-            Corpus(read_sentences(data / name), weight, auxiliary)
-            for auxiliary, entries in ((False, part.corpora), (True, part.auxiliary))
-            for name, weight in map(parse_weighted_path, entries)
-        ]
-        names = {
-            kind: [
-                repeat_by_rank(read_names(WELL_KNOWN_NAMES / f"{kind}.txt")),
-                [name for file in files for name in read_names(data / file)],
-            ]
-            for kind, files in self.config.gazetteers.items()
-        }
-        length = self.config.encoder.max_length
-        return BatchSampler(corpora, names, self.tokenizer, part, max_length=length, seed=self.config.seed)
-
     def _evaluate(self, tagger: Tagger, average: WeightAverage) -> dict[str, float]:
         """Return the F1 of the averaged weights on each dev file, in FP32, with the same code as at inference."""
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
@@ -146,11 +130,6 @@ def training_metadata(config: TrainConfig) -> dict[str, Any]:
         "licences": list(config.licences),
         "config": config.model_dump(mode="json", exclude={"licences"}),
     }
-
-
-def repeat_by_rank(names: list[str], first: int = 30) -> list[str]:
-    """Return names repeated by rank as in Zipf's law: the first `first` times, the n-th `first / n` times."""
-    return [name for rank, name in enumerate(names, start=1) for _ in range(max(1, first // rank))]
 
 
 def _set_dropout(encoder: Any, share: float) -> None:

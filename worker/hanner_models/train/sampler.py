@@ -1,0 +1,103 @@
+"""Open the corpora and the lists of names of a configuration. No torch."""
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hanner.errors import HannerError
+from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
+from hanner_models.train.address import forms_of_address
+from hanner_models.train.config import SampleConfig
+from hanner_models.train.examples import Corpus, SentenceSampler
+from hanner_models.train.guideline import harmonise
+
+WELL_KNOWN_NAMES = Path(__file__).parent / "names"
+"""Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
+LATIN_NAMES = WELL_KNOWN_NAMES / "latin"
+"""Names in Latin letters by type, as they occur in Chinese text."""
+
+
+class TrainingRequirementError(HannerError):
+    """A package that the configuration needs is not installed. Install the extra `train`."""
+
+
+def make_sampler(
+    config: SampleConfig, gazetteers: Mapping[str, tuple[str, ...]], data: Path, seed: int
+) -> SentenceSampler:
+    """Return the sampler of a run.
+
+    Args:
+        config: which corpora, and how they are changed.
+        gazetteers: files with names by entity type.
+        data: folder that the file names are relative to.
+        seed: of the run.
+    """
+    corpora = []
+    for auxiliary, entries in ((False, config.corpora), (True, config.auxiliary)):
+        for name, weight in map(parse_weighted_path, entries):
+            sentences = read_sentences(data / name)
+            if config.harmonise and not auxiliary:
+                sentences = harmonise(sentences)
+            corpora.append(Corpus(sentences, weight, auxiliary))
+    names = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
+    converter = traditional_converter() if config.traditional_share else None
+    return SentenceSampler(corpora, names, config, seed=seed, to_traditional=converter)
+
+
+def _pools(kind: str, files: tuple[str, ...], config: SampleConfig, data: Path, seed: int) -> list[list[str]]:
+    pools = [
+        repeat_by_rank(read_names(WELL_KNOWN_NAMES / f"{kind}.txt")),
+        [name for file in files for name in read_names(data / file)],
+    ]
+    if config.latin_names:
+        pools.append(latin_names(kind, random.Random(f"{seed} {kind}")))  # noqa: S311
+    if config.forms_of_address and kind == "PER":
+        pools.append(forms_of_address(random.Random(f"{seed} address")))  # noqa: S311
+    return pools
+
+
+def latin_names(kind: str, rng: random.Random) -> list[str]:
+    """Return names in Latin letters. Persons are combined from first and last names, some with only one of them."""
+    if kind != "PER":
+        return read_names(LATIN_NAMES / f"{kind}.txt")
+    first, last = read_names(LATIN_NAMES / "first.txt"), read_names(LATIN_NAMES / "last.txt")
+    names = []
+    for _ in range(4000):
+        one, other, form = rng.choice(first), rng.choice(last), rng.random()
+        if form < 0.6:
+            names.append(f"{one} {other}")
+        elif form < 0.8:
+            names.append(one)
+        elif form < 0.95:
+            names.append(other)
+        else:
+            names.append(f"{one[0]}. {other}")
+    return names
+
+
+def repeat_by_rank(names: list[str], first: int = 30) -> list[str]:
+    """Return names repeated by rank as in Zipf's law: the first `first` times, the n-th `first / n` times."""
+    return [name for rank, name in enumerate(names, start=1) for _ in range(max(1, first // rank))]
+
+
+def traditional_converter() -> Callable[[str], str]:
+    """Return a function that converts simplified to traditional characters, one for one.
+
+    A text whose length changes is returned as it is.
+
+    Raises:
+        TrainingRequirementError: OpenCC is not installed.
+    """
+    try:
+        from opencc import OpenCC  # noqa: PLC0415 - only if the configuration needs it
+    except ModuleNotFoundError:
+        raise TrainingRequirementError(
+            "the configuration has traditional_share, which needs OpenCC; pip install 'hanner[train]'"
+        ) from None
+    converter = OpenCC("s2t")
+
+    def convert(text: str) -> str:
+        converted: str = converter.convert(text)
+        return converted if len(converted) == len(text) else text
+
+    return convert

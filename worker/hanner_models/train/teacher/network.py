@@ -1,0 +1,109 @@
+"""The teacher's network: BERT over pieces, gathered to characters, one more layer, and a CRF per guideline."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+from transformers.models.bert.modeling_bert import BertLayer
+
+from hanner_models.train.model import Head
+from hanner_models.train.teacher.text import LABELS, PADDING, PLACES
+
+
+class PieceTagger(nn.Module):
+    """Labels characters by the states of the pieces that they belong to.
+
+    A character's input to the last layer is the state of its piece, plus a vector of its own and one for its place in
+    the piece. Two heads: `head` for our guideline, `auxiliary` for corpora with another one.
+
+    Args:
+        config: of the encoder; `character_count` is the number of characters with a vector, with padding and unknown.
+        dropout: of the characters' states.
+    """
+
+    def __init__(self, config: BertConfig, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = BertModel(config, add_pooling_layer=False)
+        hidden = config.hidden_size
+        self.characters = nn.Embedding(config.character_count, hidden)
+        self.places = nn.Embedding(PLACES, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        changes = {"intermediate_size": 2 * hidden, "attn_implementation": "sdpa"}
+        top = BertConfig(**config.to_dict() | changes)
+        self.top = BertLayer(top)
+        self.dropout = nn.Dropout(dropout)
+        self.head = Head(hidden, len(LABELS))
+        self.auxiliary = Head(hidden, len(LABELS))
+        for embedding in (self.characters, self.places):
+            nn.init.normal_(embedding.weight, std=config.initializer_range)
+        for linear in (module for module in self.top.modules() if isinstance(module, nn.Linear)):
+            nn.init.normal_(linear.weight, std=config.initializer_range)
+            nn.init.zeros_(linear.bias)
+
+    def states(self, pieces: Tensor, characters: Tensor, owners: Tensor, places: Tensor, lengths: Tensor) -> Tensor:
+        """Return the characters' states [rows, length, hidden]; for the arguments see PieceBatch."""
+        mask = pieces != PADDING
+        states = self.encoder(input_ids=pieces, attention_mask=mask.long()).last_hidden_state
+        gathered = states.gather(1, owners.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+        inputs = self.dropout(self.norm(gathered + self.characters(characters) + self.places(places)))
+        inside = torch.arange(characters.shape[1], device=lengths.device)[None, :] < lengths[:, None]
+        hidden = self.top(inputs, attention_mask=inside[:, None, None, :])
+        states = hidden[0] if isinstance(hidden, tuple) else hidden
+        dropped: Tensor = self.dropout(states)
+        return dropped
+
+    def forward(self, *inputs: Tensor, auxiliary: bool = False) -> Tensor:
+        """Return float32 scores [rows, length, labels]; for the arguments see `states`."""
+        head = self.auxiliary if auxiliary else self.head
+        scores: Tensor = head.linear(self.states(*inputs))
+        return scores.float()
+
+    def loss(self, *inputs: Tensor, auxiliary: bool) -> Tensor:
+        """Return the mean negative log-likelihood per character.
+
+        Args:
+            inputs: the fields of a PieceBatch.
+            auxiliary: whether the tags are for the auxiliary head.
+        """
+        *arguments, lengths, tags = inputs
+        emissions = self(*arguments, lengths, auxiliary=auxiliary)
+        head = self.auxiliary if auxiliary else self.head
+        with torch.autocast(emissions.device.type, enabled=False):
+            loss: Tensor = head.crf.loss(emissions, tags, lengths) / lengths.sum()
+        return loss
+
+
+def encoder_config(folder: Path, dropout: float) -> BertConfig:
+    """Return the configuration of the encoder in a folder that unpack.py wrote."""
+    sizes: dict[str, Any] = json.loads((folder / "encoder.json").read_text("utf-8"))
+    characters = len((folder / "characters.txt").read_text("utf-8").split("\n"))
+    return BertConfig(
+        vocab_size=sizes["vocabulary"],
+        hidden_size=sizes["hidden"],
+        num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"],
+        intermediate_size=sizes["feed_forward"],
+        max_position_embeddings=sizes["positions"],
+        type_vocab_size=sizes["token_types"],
+        layer_norm_eps=1e-12,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=0.0,  # PyTorch's fused attention on a CPU does not support it
+        attn_implementation="sdpa",
+        character_count=characters + 2,
+    )
+
+
+def load_tagger(folder: Path, dropout: float) -> PieceTagger:
+    """Return a tagger with the pretrained encoder in a folder that unpack.py wrote, and new heads."""
+    tagger = PieceTagger(encoder_config(folder, dropout), dropout)
+    weights = load_file(folder / "encoder.safetensors")
+    vectors = weights.pop("characters.weight")
+    known = vectors.abs().sum(1) > 0
+    with torch.no_grad():
+        tagger.characters.weight[known] = vectors[known]
+    tagger.encoder.load_state_dict(weights)
+    return tagger

@@ -1,0 +1,152 @@
+"""Stage 2: train the teacher. An interrupted run can be resumed. Imports torch."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from hanner.contract import Entity
+from hanner_inference.decoding.crf import Crf
+from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.spans import decode
+from hanner_models.data.datasets import Sentence, read_sentences
+from hanner_models.evaluation.evaluate import Evaluation, evaluate
+from hanner_models.train.config import TeacherConfig
+from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
+from hanner_models.train.sampler import make_sampler
+from hanner_models.train.teacher.network import PieceTagger, load_tagger
+from hanner_models.train.teacher.text import LABELS, PieceBatch, PieceEncoder
+
+_EVALUATED_CHARACTERS = 4096
+"""Characters per batch of an evaluation, padding included."""
+
+
+def parameter_groups(tagger: PieceTagger, config: TeacherConfig) -> Iterator[tuple[Any, float]]:
+    """Yield the parts of the network with their peak learning rates; lower layers of the encoder have lower ones."""
+    part = config.teach
+    rate = part.learning_rate
+    for layer in reversed(tagger.encoder.encoder.layer):
+        yield layer, rate
+        rate *= part.layer_decay
+    yield tagger.encoder.embeddings, rate
+    for module in (tagger.characters, tagger.places, tagger.norm, tagger.top):
+        yield module, part.head_learning_rate
+    for head in (tagger.head, tagger.auxiliary):
+        yield head.linear, part.head_learning_rate
+        yield head.crf, part.crf_learning_rate
+
+
+def crf_weights(tagger: PieceTagger) -> Crf:
+    """Return the CRF of `head`, for decoding."""
+    crf = tagger.head.crf
+    names = ("start_transitions", "end_transitions", "transitions")
+    return Crf(**{name: getattr(crf, name).detach().double().cpu().numpy() for name in names})
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """A run that trains a teacher.
+
+    Attributes:
+        config: of the run.
+        data: folder that the configuration's file names are relative to.
+        encoder: folder that unpack.py wrote.
+        folder: of the run, with checkpoints, log.jsonl, and the finished `teacher.safetensors`.
+    """
+
+    config: TeacherConfig
+    data: Path
+    encoder: Path
+    folder: Path
+
+    def run(self) -> Path:
+        """Run or resume the training and return the file of the finished weights."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.config.teach
+        torch.manual_seed(self.config.seed)
+        log = TrainingLog(self.folder / "log.jsonl")
+        texts = PieceEncoder.open(self.encoder, part.max_length)
+        tagger = load_tagger(self.encoder, part.dropout).to(default_device())
+        phase = Phase("teacher", self.folder, tagger, make_optimiser(parameter_groups(tagger, self.config)), log)
+        average = phase.average = WeightAverage(tagger, part.average_decay)
+        phase.restore()
+        sampler = make_sampler(part, self.config.gazetteers, self.data, self.config.seed)
+        dev = {Path(name).stem: read_sentences(self.data / name) for name in part.dev}
+
+        def loss(number: int) -> torch.Tensor:
+            sentences, auxiliary = sampler.sample(number)
+            batch = texts.encode(sentences)
+            return tagger.loss(*_tensors(batch), auxiliary=auxiliary)
+
+        def evaluate_sometimes(number: int) -> None:
+            last = number == part.steps
+            if last or number % part.evaluate_every == 0:
+                started = time.monotonic()
+                limit = None if last else part.dev_limit
+                figures = self._evaluate(tagger, average, texts, {k: v[:limit] for k, v in dev.items()})
+                log.write(phase="dev", step=number, seconds=round(time.monotonic() - started), **figures)
+
+        phase.run(
+            loss,
+            steps=part.steps,
+            warmup=part.warmup,
+            save_every=self.config.checkpoint_every,
+            after_step=evaluate_sometimes,
+        )
+        return write_teacher(self.folder, average.weights, self.config)
+
+    def _evaluate(
+        self, tagger: PieceTagger, average: WeightAverage, texts: PieceEncoder, dev: dict[str, list[Sentence]]
+    ) -> dict[str, float]:
+        """Return the F1 of the averaged weights on each dev file."""
+        current = {name: value.clone() for name, value in tagger.state_dict().items()}
+        tagger.load_state_dict(average.weights)
+        results = {name: evaluate_teacher(tagger, texts, sentences) for name, sentences in dev.items()}
+        tagger.load_state_dict(current)
+        return {name: round(result.total.f1, 4) for name, result in results.items()}
+
+
+def evaluate_teacher(tagger: PieceTagger, texts: PieceEncoder, sentences: Sequence[Sentence]) -> Evaluation:
+    """Return the comparison of the teacher's entities with labelled sentences; rows are truncated as in training."""
+    order = sorted(range(len(sentences)), key=lambda index: len(sentences[index].text))
+    ordered = [sentences[index] for index in order if sentences[index].text]
+    longest = max((len(sentence.text) for sentence in ordered), default=1)
+    rows = max(1, _EVALUATED_CHARACTERS // min(longest, texts.max_length))
+    spans = {s.text: s for s in ordered}
+
+    def extract(found: Sequence[str]) -> list[list[Entity]]:
+        return predict(tagger, texts, [spans[text] for text in found])
+
+    return evaluate(extract, ordered, batch_size=rows)
+
+
+def predict(tagger: PieceTagger, texts: PieceEncoder, sentences: Sequence[Sentence]) -> list[list[Entity]]:
+    """Return the entities of each sentence by the weights that the tagger has now."""
+    tagger.eval()
+    batch = texts.encode(sentences)
+    with torch.no_grad(), torch.autocast(default_device().type, dtype=torch.bfloat16):
+        scores = tagger(*_tensors(batch)[:-1]).cpu().numpy()
+    spans = decode(scores, batch.lengths, crf_weights(tagger), Labels(LABELS))
+    tagger.train()
+    return [
+        [Entity(text=s.text[p.start : p.end], type=p.type, start=p.start, end=p.end, score=p.score) for p in row]
+        for s, row in zip(sentences, spans, strict=True)
+    ]
+
+
+def write_teacher(folder: Path, weights: dict[str, torch.Tensor], config: TeacherConfig) -> Path:
+    """Write the weights and the configuration of a teacher and return the file of the weights."""
+    path = folder / "teacher.safetensors"
+    save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, path)
+    (folder / "teacher.json").write_text(json.dumps(config.model_dump(mode="json"), ensure_ascii=False), "utf-8")
+    return path
+
+
+def _tensors(batch: PieceBatch) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.ascontiguousarray(array)).to(default_device()) for array in batch]
