@@ -13,7 +13,7 @@ from kombu.utils.uuid import uuid
 
 from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, size_error, text_error, texts_error
 from hanner.errors import HannerError, InvalidSettings, InvalidText
-from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
+from hanner.jobs import ResultWaiter, Timeout, check_seconds, timeout_seconds
 from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
 from hanner.queue.stats import Backlog, read_backlog
@@ -157,7 +157,7 @@ class RequestSender:
 
     def is_known(self, model: str | None) -> bool:
         """Return whether `destination` does not have to query Redis."""
-        return model is None or model in self._routes or model in self._known_models
+        return not isinstance(model, str) or model in self._routes or model in self._known_models
 
     def request(self, text: str, destination: Destination) -> Request[list[Entity]]:
         """Return a request with one text.
@@ -260,6 +260,7 @@ class RequestSender:
         Raises:
             InvalidText: the message is too large.
         """
+        check_seconds("expires", expires)
         task_id: str = uuid()
         queue, now = request.destination.list, time.time()
         message = self.connection.messages.build(

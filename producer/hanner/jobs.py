@@ -2,13 +2,14 @@
 
 import contextlib
 import enum
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, Final, Generic, TypeVar
 
-from hanner.errors import BrokerUnreachable
+from hanner.errors import BrokerUnreachable, InvalidSettings
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.result_listener import ResultFuture
 from hanner.transport.result_parser import Meta
@@ -31,8 +32,21 @@ Timeout = float | None | Default
 
 
 def timeout_seconds(timeout: Timeout, default: float) -> float | None:
-    """Return a timeout in seconds, with DEFAULT replaced by `default`."""
-    return default if isinstance(timeout, Default) else timeout
+    """Return a timeout in seconds, with DEFAULT replaced by `default`.
+
+    Raises:
+        InvalidSettings: it is not a number.
+    """
+    if isinstance(timeout, Default):
+        return default
+    check_seconds("timeout", timeout)
+    return timeout
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Raise InvalidSettings if an argument is neither None nor a number of seconds."""
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value)):
+        raise InvalidSettings(f"{name} must be a number of seconds, or None for no limit, not {value!r}")
 
 
 class ResultWaiter(Generic[T]):

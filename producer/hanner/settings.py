@@ -12,9 +12,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from hanner.address import parse_address
 from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
-from hanner.queue.keys import BULK
+from hanner.queue.keys import queue_name_problem
 from hanner.queue.routing import parse_routes
 
 PREFIX = "HANNER_"
@@ -30,9 +31,11 @@ HEADER_BYTES = 1 << 20
 class Settings(BaseModel):
     """Settings of client, worker and gateway; each field is read from HANNER_ and its name in capitals."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    broker_url: str = Field(DEFAULT_BROKER_URL, description="URL of the Redis or Valkey with queue and results")
+    broker_url: str = Field(
+        DEFAULT_BROKER_URL, repr=False, description="URL of the Redis or Valkey with queue and results"
+    )
     queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; bulk requests wait in NAME.bulk")
     routes: str = Field(
         "", description="queues of models, `model=queue,model=queue`; the default queue of a model is `hanner.MODEL`"
@@ -103,11 +106,17 @@ class Settings(BaseModel):
         """Return the maximum size of a message: `max_request_bytes`, or what the longest text may need."""
         return max(self.max_request_bytes, BYTES_PER_CHARACTER * self.max_text_chars + HEADER_BYTES)
 
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, url: str) -> str:
+        parse_address(url)
+        return url
+
     @field_validator("queue")
     @classmethod
     def _check_queue(cls, name: str) -> str:
-        if name.endswith(BULK):
-            raise ValueError(f"names that end in {BULK} are reserved for bulk lists; choose another name")
+        if problem := queue_name_problem(name):
+            raise ValueError(problem)
         return name
 
     @field_validator("routes")
@@ -138,7 +147,8 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else None
-            message = _describe_error(name, first["input"], reason, is_argument=name in overrides)
+            shown = name if name in overrides else _source_of(name, source)
+            message = _describe_error(name, shown, first["input"], reason, is_argument=name in overrides)
             raise InvalidSettings(message) from None
 
 
@@ -148,14 +158,13 @@ _KINDS: dict[object, str] = {bool: "1 or 0", int: "a whole number", float: "a nu
 _LIMITS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
 
 
-def _describe_error(name: str, value: object, reason: str | None, *, is_argument: bool) -> str:
-    """Return a message that names the setting and its value, the reason, and what to do."""
+def _describe_error(name: str, shown: str, value: object, reason: str | None, *, is_argument: bool) -> str:
+    """Return a message that names the setting as `shown`, its value, the reason, and what to do."""
     field = Settings.model_fields.get(name)
     if field is None:
         similar = difflib.get_close_matches(name, Settings.model_fields, 1)
         hint = f"did you mean {similar[0]!r}?" if similar else "docs/reference/settings.md lists all settings"
         return f"hanner has no setting {name!r}; {hint}"
-    shown = name if is_argument else variable(name)
     if name not in _SECRET_SETTINGS:
         shown += f' is "{value}"' if isinstance(value, str) else f" is {value!r}"
         shown += ", but"
@@ -190,15 +199,21 @@ def read_variable(field: str, source: Mapping[str, str]) -> str:
     Raises:
         InvalidSettings: the file cannot be read.
     """
-    name = variable(field)
-    path = source.get(name + FILE_SUFFIX, "")
-    if source.get(name) or not path:
-        return source.get(name, "")
+    name = _source_of(field, source)
+    value = source.get(name, "")
+    if name == variable(field):
+        return value
     try:
-        return Path(path).read_text("utf-8").strip()
+        return Path(value).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidSettings(f"{name}{FILE_SUFFIX} cannot be used: {path} cannot be read ({reason})") from None
+        raise InvalidSettings(f"{name} cannot be used: {value} cannot be read ({reason})") from None
+
+
+def _source_of(field: str, source: Mapping[str, str]) -> str:
+    """Return the variable that sets a field: its own, or the one with the name of a file."""
+    name = variable(field)
+    return name if source.get(name) or not source.get(name + FILE_SUFFIX) else name + FILE_SUFFIX
 
 
 def variable(name: str) -> str:

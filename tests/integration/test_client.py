@@ -12,10 +12,12 @@ from hanner import (
     Client,
     Expired,
     HannerError,
+    InvalidSettings,
     InvalidText,
     ModelFailed,
     Revoked,
     TimedOut,
+    UnknownModel,
     WorkerLost,
 )
 from support.stub_worker import decoded, failed, store, success
@@ -213,3 +215,26 @@ def test_close_fails_waiting_calls(server):
         with pytest.raises(HannerError, match="closed"):
             call()
     assert not [thread for thread in threading.enumerate() if thread.name == "hanner-results"]
+
+
+@pytest.mark.parametrize("model", [5, ["news"], b"news", True])
+def test_model_that_is_not_a_string_is_reported(ner, model):
+    for call in (ner.extract, ner.submit):
+        with pytest.raises(
+            UnknownModel, match=r"^model must be a string, the name of a model, not (int|list|bytes|bool)$"
+        ):
+            call("一", model=model)
+    with pytest.raises(UnknownModel, match="model must be a string"):
+        ner.backlog(model)
+
+
+@pytest.mark.parametrize("seconds", ["5", True, [1], float("nan")])
+def test_seconds_that_are_not_a_number_are_reported(ner, worker, seconds):
+    with pytest.raises(InvalidSettings, match=r"^timeout must be a number of seconds, or None for no limit, not "):
+        ner.extract("一", timeout=seconds)
+    with pytest.raises(InvalidSettings, match=r"^expires must be a number of seconds"):
+        ner.submit("一", expires=seconds)
+    with pytest.raises(InvalidSettings, match=r"^timeout must be a number"):
+        ner.submit("一").result(timeout=seconds)
+    with pytest.raises(InvalidSettings, match=r"^timeout must be a number"):
+        list(ner.stream(["一"], timeout=seconds))

@@ -18,6 +18,7 @@ import time_machine
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from hanner.address import parse_address
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
 from hanner_worker.delivery import channel
@@ -40,7 +41,8 @@ class ScriptedRecogniser(FakeRecogniser):
     def _execute(self, texts):
         # A real model works without Redis, so this one retries until Redis is reachable.
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
-        with redis.Redis.from_url(self._url, socket_timeout=None, **retry) as client:
+        address = parse_address(self._url).client_options()
+        with redis.Redis(**{**address, "socket_timeout": None}, **retry) as client:
             with client.pipeline() as pipe:
                 pipe.rpush("runs", json.dumps([len(text) for text in texts]))
                 pipe.rpush("runners", os.getpid())

@@ -63,8 +63,9 @@ def probe(
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
+    from hanner.address import redact_url
     from hanner.settings import Settings
-    from hanner.transport.celery_app import make_celery, redact_url
+    from hanner.transport.celery_app import make_celery
 
     overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
     settings = Settings.from_env(**overrides)

@@ -65,7 +65,7 @@ def _format_plain(ner: "Client", backlog: "Backlog | HannerError", *, as_json: b
 
 def as_dict(settings: "Settings", backlog: "Backlog | HannerError") -> dict[str, Any]:
     """Return the object that --json prints."""
-    from hanner.transport.celery_app import redact_url
+    from hanner.address import redact_url
 
     source = {"redis": redact_url(settings.broker_url), "queue": settings.queue}
     if isinstance(backlog, HannerError):
@@ -75,7 +75,7 @@ def as_dict(settings: "Settings", backlog: "Backlog | HannerError") -> dict[str,
 
 def queue_rows(settings: "Settings", backlog: "Backlog") -> list[tuple[str, str]]:
     """Return names and values that describe the queue."""
-    from hanner.transport.celery_app import redact_url
+    from hanner.address import redact_url
 
     waiting = _format_waiting(backlog, f" of {settings.max_queue:,}" if settings.max_queue else "")
     if backlog.texts != backlog.depth:

@@ -68,7 +68,7 @@ def up(
 
 def format_stack(stack: "LocalStack") -> str:
     """Return the addresses of a running stack, and commands that use it from another terminal."""
-    from hanner.transport.celery_app import redact_url
+    from hanner.address import redact_url
 
     origin = "given" if stack.server is None else f"started here, data in {stack.server.folder}"
     url = redact_url(stack.settings.broker_url)
@@ -94,8 +94,8 @@ Press Ctrl-C to stop."""
 
 def _format_export(stack: "LocalStack") -> str:
     """Return the line that sets HANNER_BROKER_URL and its reason, or nothing if clients find this Redis without it."""
+    from hanner.address import redact_url
     from hanner.settings import variable
-    from hanner.transport.celery_app import redact_url
 
     url = stack.settings.broker_url
     if url.replace("//127.0.0.1", "//localhost") == DEFAULT_BROKER_URL:

@@ -116,6 +116,15 @@ class QueueKeys:
         return f"hanner:{self.queue}:dead:index"
 
 
+def queue_name_problem(name: str) -> str | None:
+    """Return why a queue cannot have this name, or None if it can."""
+    if not name.isprintable() or name != name.strip():
+        return "must have printable characters only, and no spaces at either end; choose another name"
+    if name.endswith(BULK):
+        return f"names that end in {BULK} are reserved for bulk lists; choose another name"
+    return None
+
+
 def _steps(name: str) -> list[str]:
     return [name, *(f"{name}{SEPARATOR}{step}" for step in (3, 6, 9))]
 

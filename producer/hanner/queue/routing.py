@@ -8,7 +8,7 @@ from typing import Literal
 
 from hanner.contract import DEFAULT_QUEUE
 from hanner.errors import InvalidSettings, UnknownModel
-from hanner.queue.keys import BULK, QueueKeys
+from hanner.queue.keys import BULK, QueueKeys, queue_name_problem
 
 PriorityName = Literal["interactive", "bulk"]
 
@@ -63,7 +63,7 @@ def parse_routes(text: str) -> dict[str, str]:
     routes: dict[str, str] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         model, _, queue = (piece.strip() for piece in part.partition("="))
-        if not MODEL_NAME.fullmatch(model) or not queue or queue.endswith(BULK):
+        if not MODEL_NAME.fullmatch(model) or not queue or queue_name_problem(queue):
             raise ValueError(f"{part!r} is not a route; write model=queue,model=queue")
         if routes.setdefault(model, queue) != queue:
             raise ValueError(f"model {model!r} has two queues; name one")
@@ -76,6 +76,8 @@ def queue_of(model: str, routes: Mapping[str, str]) -> str:
     Raises:
         UnknownModel: the name is not a valid model name.
     """
+    if not isinstance(model, str):
+        raise UnknownModel(f"model must be a string, the name of a model, not {type(model).__name__}")
     if (queue := routes.get(model)) is not None:
         return queue
     queue = f"{DEFAULT_QUEUE}.{model}"

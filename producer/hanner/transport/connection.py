@@ -15,13 +15,14 @@ from kombu.pidbox import Mailbox
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
+from hanner.address import redact_url
 from hanner.errors import BrokerUnreachable, HannerError, QueueFull, TimedOut
 from hanner.queue.keys import QUEUES, as_text, result_key
 from hanner.queue.revocation import Revocation, revoke
 from hanner.queue.routing import Destination, Priority
 from hanner.queue.stats import Backlog, queue_full_error, read_backlog
 from hanner.settings import Settings
-from hanner.transport.celery_app import make_celery, redact_url
+from hanner.transport.celery_app import make_celery
 from hanner.transport.message import MessageBuilder
 from hanner.transport.publisher import BrokerState, Publisher, QueueLimitError
 from hanner.transport.result_listener import ResultListener

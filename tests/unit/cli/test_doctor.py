@@ -6,8 +6,10 @@ import pytest
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError  # noqa: A004
 
 from hanner import Settings
+from hanner.address import parse_address
 from hanner.cli.doctor import environment, server
 from hanner.cli.doctor.result import Level
+from hanner.cli.doctor.run import run_checks
 from hanner.cli.doctor.workers import LocalSide, check_workers
 from hanner_worker import doctor_checks
 
@@ -128,7 +130,7 @@ def test_valid_settings():
     ],
 )
 def test_encryption_of_the_connection(url, level):
-    result = server.check_address(url)
+    result = server.check_address(parse_address(url))
     assert result.level is level
     assert "secret" not in result.message
 
@@ -146,7 +148,7 @@ def test_encryption_of_the_connection(url, level):
     ],
 )
 def test_unreachable_server_is_explained(error, fix):
-    result = server.unreachable(error, "redis://:secret@h:1/0")
+    result = server.unreachable(error, parse_address("redis://:secret@h:1/0"))
     assert result.level is Level.FAIL
     assert fix in result.fix
     assert "secret" not in result.message
@@ -226,3 +228,10 @@ def test_modified_model_package(tiny_package, tmp_path):
     results = doctor_checks.checks(Settings(model=str(folder)))
     result = only_problem(result for result in results if result.subject in {"model", "engine"})
     assert "crf.safetensors" in result.message
+
+
+def test_invalid_address_ends_the_checks(monkeypatch):
+    monkeypatch.setenv("HANNER_BROKER_URL", "rediss://:secret@h:port")
+    results = list(run_checks(None, 1))
+    assert results[-1].message.startswith("HANNER_BROKER_URL cannot be used: 'rediss://**@h:**'; the port must be")
+    assert not [result for result in results if result.subject == "TLS" or "secret" in result.message]

@@ -60,6 +60,9 @@ def test_invalid_values_are_reported_by_name(monkeypatch, name, value):
         ("MAX_PADDING", "1", "must be a number of at least 0 and less than 1;"),
         ("LOG_TEXT", "perhaps", "must be 1 or 0; correct it, or unset it for the default, 0"),
         ("QUEUE", "x.bulk", 'HANNER_QUEUE is "x.bulk", but names that end in .bulk are reserved'),
+        ("QUEUE", "x\x06\x163", "must have printable characters only, and no spaces at either end; choose another"),
+        ("QUEUE", " x", "must have printable characters only, and no spaces at either end"),
+        ("ROUTES", "news=x\x07", "'news=x\\x07' is not a route"),
     ],
 )
 def test_invalid_value_is_reported_with_the_allowed_range(name, value, message):
@@ -98,6 +101,15 @@ def test_value_from_a_file(tmp_path):
     assert Settings.from_env(environ).broker_url == "redis://worker:geheim@redis:6379/0"
     assert Settings.from_env(environ | {"HANNER_BROKER_URL": "redis://h/1"}).broker_url == "redis://h/1"
     assert Settings.from_env(environ, broker_url="redis://h/2").broker_url == "redis://h/2"
+
+
+def test_invalid_value_from_a_file_is_reported_with_the_files_variable(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("soon\n")
+    with pytest.raises(InvalidSettings, match=r'^HANNER_TIMEOUT_FILE is "soon", but must be a number'):
+        Settings.from_env({"HANNER_TIMEOUT_FILE": str(secret)})
+    with pytest.raises(InvalidSettings, match=r"^HANNER_BROKER_URL_FILE cannot be used: 'soon'; write redis://"):
+        Settings.from_env({"HANNER_BROKER_URL_FILE": str(secret)})
 
 
 def test_unreadable_file_is_reported_by_name(tmp_path):

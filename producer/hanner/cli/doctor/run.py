@@ -9,6 +9,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from hanner.address import parse_address
 from hanner.cli.doctor import environment, server, workers
 from hanner.cli.doctor.result import CheckResult, fail, ok
 from hanner.cli.plugins import load_local
@@ -34,16 +35,13 @@ def run_checks(broker: str | None, timeout: float) -> Iterator[CheckResult]:
     if settings is None:
         return
     yield from _check_local_worker(settings)
-    try:
-        yield server.check_address(settings.broker_url)
-        app = make_celery(settings)
-    except HannerError as error:
-        yield fail("Redis", str(error), "correct HANNER_BROKER_URL")
-        return
+    address = parse_address(settings.broker_url)
+    yield server.check_address(address)
+    app = make_celery(settings)
     try:
         yield from _check_remote(app, settings, timeout)
     except (RedisError, OperationalError, OSError) as error:
-        yield server.unreachable(error, settings.broker_url)
+        yield server.unreachable(error, address)
     finally:
         app.close()
 

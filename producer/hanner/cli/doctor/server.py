@@ -1,14 +1,14 @@
 """Checks of the Redis server: its address, version, memory, persistence and clock. Pure functions."""
 
 import ipaddress
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
+from hanner.address import BrokerAddress
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
-from hanner.transport.celery_app import redact_url
 
 MIN_REDIS = (7, 0)
 """The first version whose scripts fail with the code of an error, such as READONLY; clients and workers retry some."""
@@ -18,17 +18,15 @@ MEMORY_WARN = 0.9
 """Share of maxmemory."""
 
 
-def check_address(url: str) -> CheckResult:
+def check_address(address: BrokerAddress) -> CheckResult:
     """Check whether texts are encrypted on their way to the server."""
-    first = urlsplit(url.split(";", maxsplit=1)[0])
-    shown = redact_url(url)
-    if first.scheme == "rediss":
-        if "ssl_cert_reqs=" in url and "required" not in url.lower():
-            return warn("TLS", f"{shown}: the server's certificate is not verified", "use ssl_cert_reqs=required")
-        return ok("TLS", f"{shown}: encrypted, certificate verified")
-    if first.scheme == "redis+socket" or _is_private(first.hostname or ""):
-        return ok("TLS", f"{shown}: not encrypted, private address")
-    return warn("TLS", f"{shown}: texts and results are not encrypted", "use rediss://, or a private network")
+    if address.tls is not None:
+        if address.tls["ssl_cert_reqs"] is not ssl.CERT_REQUIRED:
+            return warn("TLS", f"{address}: the server's certificate is not verified", "use ssl_cert_reqs=required")
+        return ok("TLS", f"{address}: encrypted, certificate verified")
+    if all(_is_private(host) for host, _ in address.nodes):
+        return ok("TLS", f"{address}: not encrypted, private address")
+    return warn("TLS", f"{address}: texts and results are not encrypted", "use rediss://, or a private network")
 
 
 def _is_private(host: str) -> bool:
@@ -38,9 +36,9 @@ def _is_private(host: str) -> bool:
         return "." not in host  # localhost, and names inside a compose project or a cluster
 
 
-def unreachable(error: Exception, url: str) -> CheckResult:
+def unreachable(error: Exception, address: BrokerAddress) -> CheckResult:
     """Return why the server is unreachable."""
-    message = f"{redact_url(url)} does not answer: {_one_line(error)}"
+    message = f"{address} does not answer: {_one_line(error)}"
     text = str(error).lower()
     if isinstance(error, AuthenticationError | AuthorizationError) or "noauth" in text or "wrongpass" in text:
         return fail("Redis", message, "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0")
