@@ -99,7 +99,7 @@ def test_a_soft_time_limit_hits_only_the_request_that_breaks_it(server, app, eve
             (slow,) = send(pad_text("!wait:slow"), soft_time_limit=1)
             (quick,) = send(pad_text("马云一"))
         assert found(quick) == 1
-        assert error_of(slow) == "SoftTimeLimitExceeded"
+        assert error_of(slow) == "TimedOut"
 
 
 def test_requests_of_a_killed_worker_are_answered_by_the_next(server, app, events):

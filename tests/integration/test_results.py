@@ -271,7 +271,7 @@ def test_a_soft_time_limit_fails_a_single_request_and_retries_several(app, backe
     assert outcomes(batch(context, "甲", "乙").run()) == [Outcome.RETRY_ISOLATED] * 2
     assert not backend.client.keys("celery-*")
     assert outcomes(batch(context, "甲").run()) == [Outcome.FAILED]
-    assert type(backend.get_result("0")).__name__ == "SoftTimeLimitExceeded"
+    assert type(backend.get_result("0")).__name__ == "TimedOut"
 
 
 def test_with_a_cache_a_text_is_inferred_once_and_its_entry_is_written_after_the_results(app, backend):

@@ -25,6 +25,7 @@ from hanner_worker.context import WorkerContext, get_context, has_context, set_c
 from hanner_worker.delivery.channel import INFLIGHT_OPTION, install
 from hanner_worker.delivery.inflight import InFlightStore
 from hanner_worker.execution.batch import run_task
+from hanner_worker.observability import redaction
 from hanner_worker.payload import TaskPayload
 from hanner_worker.reload import DictionaryReloader, ignore_sighup
 
@@ -88,6 +89,7 @@ def make_worker_app(settings: Settings, load: LoadModel = load_model) -> Celery:
         broker_transport_options=app.conf.broker_transport_options | {INFLIGHT_OPTION: inflight},
         broker_channel_error_retry=True,  # a Redis error does not end the worker
     )
+    app.Task.Request = "hanner_worker.batching.redacted_request:UnbatchedRequest"
     loader = ModelLoader(app, settings, load, inflight)
     _register_tasks(app, loader)
     signals.worker_init.connect(loader.on_worker_init, weak=False)
@@ -127,6 +129,7 @@ class ModelLoader:
         if not self._settings.log_text:
             # Celery's tracer, which runs chains and chords, logs results.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+            redaction.install()
         self._load_or_exit()
         _ = self._app.backend  # create it before the fork, because creating it would delay the first batch of a process
         batch_texts = get_context().settings.batch_texts

@@ -10,9 +10,10 @@ from typing import Final
 INTERNALS: Final = {
     # batching/consumer.py
     "celery.worker.consumer:Consumer": (
-        "start on_close stop shutdown on_send_event_buffered on_unknown_task create_task_handler _flush_events "
-        "on_connection_error_after_connected on_connection_error_before_connected "
-        "strategies call_soon_ack on_task_message blueprint steps hub pool controller qos timer"
+        "on_decode_error on_unknown_message on_invalid_task start on_close stop shutdown "
+        "on_send_event_buffered on_unknown_task create_task_handler _flush_events "
+        "on_connection_error_after_connected on_connection_error_before_connected strategies call_soon_ack "
+        "on_task_message blueprint steps hub pool controller qos timer"
     ),
     "celery.worker.consumer.events:Events": "event_dispatcher",
     "celery.worker.consumer.mingle:Mingle": "send_hello",
@@ -24,11 +25,11 @@ INTERNALS: Final = {
     # batching/dispatcher.py, observability/collectors.py
     "billiard.pool:ApplyResult": "_write_to _accepted _job _cache",
     "billiard.pool:Pool": "_pool",
-    # batching/request.py, batching/unregistered.py
+    # batching/request.py, batching/redacted_request.py, batching/refusal.py, batching/unregistered.py
     "celery.worker.request:Request": (
-        "info maybe_expire revoked _announce_revoked send_event acknowledge reject _payload _argsrepr "
-        "_kwargsrepr _request_dict _context _message _on_ack _on_reject _already_revoked _already_cancelled "
-        "time_start worker_pid store_errors"
+        "name info humaninfo maybe_expire _type _root_id _parent_id _delivery_info revoked _announce_revoked "
+        "send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict _context _message _on_ack "
+        "_on_reject _already_revoked _already_cancelled time_start worker_pid store_errors"
     ),
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
@@ -36,7 +37,7 @@ INTERNALS: Final = {
     "kombu.message:Message": "_state _decoded_cache",
     "kombu.transport.virtual:Message": "_raw",
     # batching/strategy.py
-    "celery.app.task:Task": "Strategy __trace__",
+    "celery.app.task:Task": "Request Strategy __trace__",
     "celery.worker.strategy": "hybrid_to_proto2 proto1_to_proto2",
     # batching/events.py
     "celery.events.dispatcher:EventDispatcher": (

@@ -14,6 +14,7 @@ from hanner.flower.internals import INTERNALS as FLOWER_INTERNALS
 from hanner_worker.app import BatchedTask
 from hanner_worker.batching.consumer import Consumer
 from hanner_worker.batching.events import BufferedEventDispatcher
+from hanner_worker.batching.redacted_request import RedactedRequest, UnbatchedRequest
 from hanner_worker.batching.request import BatchRequest
 from hanner_worker.celery_internals import INTERNALS
 from hanner_worker.delivery.channel import (
@@ -29,7 +30,8 @@ ROOT = Path(__file__).parents[3]
 ALL = INTERNALS | FLOWER_INTERNALS
 LISTED = [(owner, name) for owner, names in ALL.items() for name in names.split()]
 SUBCLASSES = [
-    BatchRequest, BatchedTask, BufferedEventDispatcher, Consumer, Events, Poller, ReliableChannel, ReliableQoS,
+    BatchRequest, RedactedRequest, UnbatchedRequest,
+    BatchedTask, BufferedEventDispatcher, Consumer, Events, Poller, ReliableChannel, ReliableQoS,
     ReliableSentinelChannel, SentinelTransport, Transport,
 ]  # fmt: skip
 

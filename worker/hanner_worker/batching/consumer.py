@@ -12,12 +12,14 @@ from types import MethodType
 from typing import Any
 
 from celery import signals
+from celery.exceptions import InvalidTaskError
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
 from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
+from hanner_worker.batching.refusal import refuse
 from hanner_worker.batching.strategy import make_message_handler
 from hanner_worker.batching.unregistered import dead_letter_unregistered
 from hanner_worker.context import get_context
@@ -91,6 +93,24 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of messages."""
         return make_message_handler(self, super().create_task_handler(*args, **options))
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Refuse a message whose body cannot be decoded; Celery would log the body."""
+        task = message.headers.get("task")
+        known = isinstance(task, str) and task in self.strategies
+        refuse(message, exc, self.hanner_dispatcher.complete, *([task] if known else []))
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Refuse a message that names no task."""
+        del body
+        refuse(message, InvalidTaskError(), self.hanner_dispatcher.complete)
+        signals.task_rejected.send(sender=self, message=message, exc=None)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Refuse a message of a task that is not batched."""
+        del body
+        refuse(message, exc, self.hanner_dispatcher.complete)
+        signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Move a message of a task that this worker does not have to the dead letters, with events as Celery's."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import Terminated, TimeLimitExceeded
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import states
 from celery.bootsteps import RUN
 from celery.worker import state
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 SCHEDULE_RETRY = 1.0
 """Seconds after which messages are moved to the schedule again, if Redis refused."""
 
+_LOSSES = (WorkerLostError, Terminated, TimeLimitExceeded)
+"""Billiard's errors of lost processes. The messages of other errors may quote a text."""
 _ENDED = frozenset({Outcome.OK, Outcome.FAILED, Outcome.ALREADY_ANSWERED})
 
 
@@ -477,7 +479,10 @@ class BatchRun:
         live = [request for request in self.requests if not request.cancelled]
         self._dispatcher.remove(request for request in self.requests if request.cancelled)
         logger.warning(
-            "the process of batch %d (%d requests) ended without a report: %r", self._number, len(self.requests), error
+            "the process of batch %d (%d requests) ended without a report: %s",
+            self._number,
+            len(self.requests),
+            repr(error) if isinstance(error, _LOSSES) else type(error).__name__,
         )
         if state.should_terminate:  # a cold shutdown: all that is not acknowledged is requeued
             return

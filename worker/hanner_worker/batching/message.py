@@ -5,7 +5,7 @@ message is requeued and ends the next worker. So everything that is used later i
 """
 
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -100,6 +100,11 @@ def _has_defaults(headers: Any) -> bool:
         return bool(_get_optional(headers) == DEFAULTS) and _is_id(task_id) and (root_id == task_id or _is_id(root_id))
     except (LookupError, TypeError):
         return False
+
+
+def is_valid_id(value: Any) -> TypeGuard[str]:
+    """Return whether a value can be the id of a request."""
+    return isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH
 
 
 def _is_id(value: Any) -> bool:

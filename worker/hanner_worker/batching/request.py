@@ -10,10 +10,10 @@ from typing import Any
 from celery import signals, states
 from celery.exceptions import TaskRevokedError
 from celery.worker import state
-from celery.worker.request import Request
 
-from hanner.contract import HEADER, REQUEST_ID, redact_args
+from hanner.contract import HEADER, REQUEST_ID
 from hanner.errors import HannerError
+from hanner_worker.batching.redacted_request import RedactedRequest
 from hanner_worker.batching.scheduler import QueuedRequest, Size, estimate_size
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.qos import CRASHES
@@ -30,7 +30,7 @@ ANSWERED_BEFORE = "answered before"
 CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
-class BatchRequest(Request):  # type: ignore[misc]
+class BatchRequest(RedactedRequest):
     """A request that shares its pool job with others.
 
     Attributes:
@@ -56,7 +56,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         bulk: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(message, **options)
+        super().__init__(message, log_text=log_text, **options)
         self._redis_now = redis_now
         self._complete_revoked = complete
         self.arrived = arrived
@@ -65,10 +65,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.isolated = self.crashes > 0
         self.batch_fields: dict[str, float] = {}
         self.bulk = bulk
-        self._log_text = log_text
         self._duplicates: list[BatchRequest] = []
-        if not log_text:
-            self._redact()
 
     def maybe_expire(self) -> bool:
         """Return whether it has expired, by Redis' clock: Celery compares with the clock of the worker's machine."""
@@ -140,17 +137,6 @@ class BatchRequest(Request):  # type: ignore[misc]
         """When it may start, in Unix seconds; None if it may start now."""
         return self.eta.timestamp() if self.eta and self.eta.timestamp() > self._redis_now() else None
 
-    def _redact(self) -> None:
-        """Hide the text from logs, events and remote control; other senders put it in the headers unredacted."""
-        values = self.args if self.args or not isinstance(self.kwargs, dict) else list(self.kwargs.values())
-        self._argsrepr, self._kwargsrepr = redact_args(values), "{}"
-        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
-
-    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's signature
-        """Return what `celery inspect` shows of the request."""
-        described: dict[str, Any] = super().info(safe=safe or not self._log_text)
-        return described
-
     @property
     def caller(self) -> str | None:
         """The sender's id of the request, such as the gateway's request id, if it may be logged."""
@@ -207,7 +193,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             self.args,
             self.kwargs,
             self.group,
-            self.parent_id,
+            self.request_dict.get("parent_id"),
             self.ignore_result,
             canvas,
             self.tag,
@@ -302,7 +288,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.acknowledge()
         result = self._event_result(f"failed, {self.size.characters} characters")
         self.send_event("task-failed", exception=error, traceback="", result=result)
-        logger.warning("%s[%s] failed: %s", self.name, self.id, error)
+        logger.warning("%s failed: %s", self.humaninfo(), error)
 
     def requeue(self) -> None:
         """Put the request back into the queue: it has not ended."""

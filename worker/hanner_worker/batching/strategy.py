@@ -11,20 +11,21 @@ from functools import partial
 from typing import Any
 
 from celery import signals
-from celery.app.task import Context
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import ImproperlyConfigured
 from celery.worker import state
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 
-from hanner.errors import HannerError, InvalidText, WorkerLost
+from hanner.errors import HannerError, WorkerLost
 from hanner_worker.batching.dispatcher import Dispatcher
 from hanner_worker.batching.message import decode_body, validate
+from hanner_worker.batching.refusal import refuse
 from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
 from hanner_worker.context import get_context
 from hanner_worker.delivery.decoding import FAULT, MAX_TAKEOVERS, SIZE
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
+from hanner_worker.observability.redaction import loggable
 from hanner_worker.payload import TaskPayload
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Strategy:
         try:
             request = self._make_request(message, body, ack, reject)
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
-            self._refuse(message, error)
+            refuse(message, error, self._dispatcher.complete, self._task.name)
             return
         if self._merge_duplicate(request):
             return
@@ -184,7 +185,9 @@ class Strategy:
     def _end_with_fault(self, message: Any, fault: HannerError) -> None:
         """Fail a message that was not decoded; if workers died that had just fetched it, it becomes a dead letter."""
         task_id = str(message.headers.get("id") or "")
-        logger.error("refused %s[%s] of %d bytes: %s", self._task.name, task_id, message.properties[SIZE], fault)
+        logger.error(
+            "refused %s[%s] of %d bytes: %s", self._task.name, loggable(task_id), message.properties[SIZE], fault
+        )
         payload = TaskPayload(task_id, self._task.name, (), {}, tag=str(message.delivery_tag), crashes=MAX_TAKEOVERS)
         letter = make_dead_letter(payload, fault) if isinstance(fault, WorkerLost) else None
         outcome = self._dispatcher.complete(Completion(payload, Outcome.FAILED, fault, letter))
@@ -192,19 +195,6 @@ class Strategy:
             message.channel.qos.reject(message.delivery_tag, requeue=True)
         else:
             message.channel.qos.drop([message.delivery_tag])
-
-    def _refuse(self, message: Any, error: Exception) -> None:
-        """Fail a message that is not a valid request; its sender gets an error if the message has an id."""
-        # The error's message may quote the body, so only its type is logged.
-        logger.error("refused a message that is not a %s request: %s", self._task.name, type(error).__name__)
-        headers = message.headers if isinstance(message.headers, dict) else {}
-        if task_id := headers.get("id"):
-            reason = InvalidText(
-                f"the message is not a {self._task.name} request; send [[argument], {{}}, {{}}] as JSON"
-            )
-            context = Context(id=task_id, delivery_info={}, root_id=headers.get("root_id"))
-            self._app.backend.mark_as_failure(task_id, reason, request=context)
-        message.ack_log_error(logger, self._consumer.connection_errors)
 
 
 def patch_exit_detection(pool: Any) -> None:

@@ -14,12 +14,10 @@ from hanner.errors import HannerError
 from hanner_worker.delivery.decoding import MAX_ID_LENGTH
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
+from hanner_worker.observability.redaction import loggable
 from hanner_worker.payload import TaskPayload
 
 logger = logging.getLogger(__name__)
-
-MAX_NAME_LENGTH = 255
-"""Maximum number of characters of a task's name that are logged and stored."""
 
 
 def dead_letter_unregistered(message: Any, complete: Callable[[Completion], Outcome]) -> TaskPayload | None:
@@ -42,14 +40,14 @@ def dead_letter_unregistered(message: Any, complete: Callable[[Completion], Outc
     message._state = "ACK"  # noqa: SLF001 - Redis no longer has it in flight
     message.channel.qos.drop([request.tag])
     # Neither its headers nor its body: they contain its arguments.
-    logger.error("moved %s[%s] to the dead letters: %s", request.task, request.id, reason)
+    logger.error("moved %s[%s] to the dead letters: %s", request.task, loggable(request.id), reason)
     return request
 
 
 def _read(message: Any) -> TaskPayload:
     """Return id and task of a message of either protocol; a message without a valid id gets a new one."""
     fields = message.headers if "task" in message.headers else message.payload
-    task_id, task = fields.get("id"), str(fields["task"])[:MAX_NAME_LENGTH]
+    task_id, task = fields.get("id"), loggable(fields["task"])
     if not isinstance(task_id, str) or not 0 < len(task_id) <= MAX_ID_LENGTH:
         task_id = str(uuid4())
     return TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag))

@@ -17,8 +17,8 @@ from billiard.einfo import ExceptionInfo
 from celery import states
 from celery.exceptions import SoftTimeLimitExceeded
 
-from hanner.contract import EXTRACT, ErrorCode
-from hanner.errors import HannerError, InvalidText, ModelFailed
+from hanner.contract import EXTRACT
+from hanner.errors import HannerError, InvalidText, ModelFailed, TimedOut
 from hanner.results import Entity
 from hanner_inference.memory import HeapTrimmer
 from hanner_worker.context import WorkerContext, get_context
@@ -148,8 +148,8 @@ class Batch:
             self._complete(dict(zip(pending, answers, strict=True)), answered)
             if self._cache is not None:
                 self._cache.flush()
-        except SoftTimeLimitExceeded as error:
-            self._on_soft_time_limit(error)
+        except SoftTimeLimitExceeded:
+            self._on_soft_time_limit()
         results = [result or RequestResult(Outcome.NOT_STORED) for result in self._results]
         return BatchReport(results, time.monotonic() - started, stats)
 
@@ -214,12 +214,13 @@ class Batch:
         # An internal error means that the result or a message could not be sent, not that the task failed.
         return not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal)
 
-    def _on_soft_time_limit(self, error: SoftTimeLimitExceeded) -> None:
+    def _on_soft_time_limit(self) -> None:
         """End the requests that have not ended: one that was alone has failed, others are retried alone."""
         if len(self._payloads) > 1:
             self._results = [result or RequestResult(Outcome.RETRY_ISOLATED) for result in self._results]
         elif self._results[0] is None:
-            self._complete({0: Answer(error.with_traceback(None), repr(error))}, {})
+            reason = "the soft time limit of the request passed while it ran; raise the limit, or shorten the text"
+            self._complete({0: _failure(TimedOut(reason))}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +337,6 @@ def _document(finding: Finding) -> dict[str, Any]:
 
 def error_code(error: BaseException) -> str:
     """Return the code of the error with which a request failed: one of ErrorCode, or INTERNAL_ERROR."""
-    if isinstance(error, SoftTimeLimitExceeded):
-        return str(ErrorCode.TIMED_OUT)
     code = getattr(error, "code", None) if isinstance(error, HannerError) else None
     return INTERNAL_ERROR if code is None else str(code)
 
