@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from hanner.contract import Entity
+from hanner.results import Entity
 from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import decode
