@@ -67,6 +67,12 @@ def test_full_width_and_half_width_texts_have_the_same_entities(recogniser):
     assert [e[1:] for e in seen(one)] == [e[1:] for e in seen(other)]
 
 
+def test_traditional_texts_have_the_entities_of_simplified_ones_and_keep_their_characters(recogniser):
+    traditional, plain = recogniser.extract(["馬雲在杭州阿里巴巴總部發表演講", EXAMPLE_TEXT])
+    assert [e[1:] for e in seen(traditional)] == [e[1:] for e in seen(plain)]
+    assert [e.text for e in traditional] == ["馬雲", "杭州", "阿里巴巴"]
+
+
 @settings(max_examples=60)
 @given(st.lists(st.text() | st.lists(st.sampled_from(PIECES)).map("".join), min_size=1, max_size=12))
 def test_offsets_match_the_text_and_results_do_not_depend_on_the_batch(recogniser, texts):

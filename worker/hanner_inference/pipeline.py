@@ -301,5 +301,9 @@ def _open_dictionary(path: str | Path, tokenizer: TextTokenizer) -> "Dictionary"
     """Return a dictionary that folds the characters which the model cannot distinguish."""
     from hanner_inference.dictionary.dictionary import Dictionary  # noqa: PLC0415 - rarely used
 
-    folding = Folding(lowercase=tokenizer.is_same("ABC", "abc"), half_width=tokenizer.is_same("ａｂｃ１", "abc1"))
+    folding = Folding(
+        lowercase=tokenizer.is_same("ABC", "abc"),
+        half_width=tokenizer.is_same("ａｂｃ１", "abc1"),
+        traditional=tokenizer.is_same("馬雲", "马云"),
+    )
     return Dictionary(path, folding)

@@ -3,6 +3,7 @@
 Plain data. Pool processes get it by the fork; a process that was not forked opens its own (app.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,7 @@ class WorkerContext:
         model: NAME@DIGEST8, as results carry it.
         digest: sha256 of the model package.
         max_length: tokens in the model's longest window, special ones included.
-        lowercase: the model ignores case.
-        half_width: the model ignores the width of letters.
+        normalise: returns a text as the model receives it.
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         inflight: the worker's unacknowledged messages.
@@ -36,8 +36,7 @@ class WorkerContext:
     model: str
     digest: str
     max_length: int
-    lowercase: bool
-    half_width: bool
+    normalise: Callable[[str], str]
     app: Celery
     settings: Settings
     inflight: InFlightStore

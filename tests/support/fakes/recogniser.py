@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from hanner.results import Entity
+from hanner_inference.tokenization.tokens import TokenizerOptions
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class FakeRecogniser:
         self.package = SimpleNamespace(
             id=f"{name}@00000000",
             digest="0" * 64,
-            manifest=SimpleNamespace(tokenizer=SimpleNamespace(max_length=512, lowercase=True, half_width=True)),
+            manifest=SimpleNamespace(tokenizer=TokenizerOptions(max_length=512, lowercase=True, half_width=True)),
             name=name,
         )
 

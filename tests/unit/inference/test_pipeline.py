@@ -45,6 +45,11 @@ def characters(tmp_path_factory):
     return load(folder, settings=Settings(batch_texts=3))
 
 
+@pytest.fixture(scope="module")
+def folding(tmp_path_factory):
+    return load(write_tiny_package(tmp_path_factory.mktemp("folding"), fold_traditional=True), settings=Settings())
+
+
 MODELS = ["ner", "short_windows", "first_pieces", "characters"]
 
 
@@ -226,3 +231,11 @@ def test_entities_are_whole_words_if_only_first_pieces_have_labels(first_pieces,
     assert {e.start for e in found} <= {start for start, _ in words}
     assert {e.end for e in found} <= {end for _, end in words}
     assert found != ner.extract([text])[0]
+
+
+@given(chinese)
+def test_folded_traditional_text_has_the_entities_of_the_simplified_text(folding, text):
+    traditional = text.translate(str.maketrans("马云发总讲张", "馬雲發總講張"))
+    one, other = folding.extract([text, traditional])
+    assert [(e.type, e.start, e.end, e.score) for e in one] == [(e.type, e.start, e.end, e.score) for e in other]
+    assert all(entity.text == traditional[entity.start : entity.end] for entity in other)

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from hanner_inference import load
+from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.conversion import convert as conversion
 from hanner_models.conversion.calibration_data import verification_texts
@@ -140,6 +141,14 @@ def test_modelscope_folder_is_converted_with_its_decoding(tmp_path):
     assert package.manifest.tokenizer.label_mask == "first"
     assert package.manifest.source == "model"
     assert len(load(package.path).extract(TEXTS)) == 3
+
+
+@pytest.mark.parametrize("option", [[], ["--fold-traditional"]])
+def test_convert_folds_traditional_characters_only_if_asked(tagger, tmp_path, option):
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["convert", str(tagger), str(out), "--scheme", "token", "--force", *option])
+    assert result.exit_code == 0, result.output
+    assert open_package(out).manifest.tokenizer.fold_traditional == bool(option)
 
 
 def test_convert_command_and_inspect_command(tagger, tmp_path):

@@ -5,9 +5,12 @@ import pytest
 import redis
 
 from hanner.results import Entity
+from hanner_inference.tokenization.tokens import TokenizerOptions
 from hanner_worker.execution.cache import PREFIX, EntityCache
 
-OPTIONS = {"model": "digest", "engine": "onnx", "lowercase": True, "half_width": True}
+FOLDED = TokenizerOptions(lowercase=True, half_width=True, fold_traditional=True, max_length=64).normalise
+CASED = TokenizerOptions(lowercase=False, half_width=True, max_length=64).normalise
+OPTIONS = {"model": "digest", "engine": "onnx", "normalise": FOLDED}
 TEXT = "马云在ＩＢＭ"
 FOUND = [
     Entity(text="马云", type="PER", start=0, end=2, score=0.998321),
@@ -49,10 +52,11 @@ def test_entries_expire_and_do_not_contain_the_text(client):
 def test_a_text_that_is_the_same_to_the_model_is_found_and_keeps_its_own_letters(client):
     write(client, {TEXT: FOUND})
     assert [e.text for e in cache(client).get(["马云在ibm"])["马云在ibm"]] == ["马云", "ibm"]
-    assert cache(client, lowercase=False).get(["马云在IBM"]) == {}
+    assert [e.text for e in cache(client).get(["馬雲在IBM"])["馬雲在IBM"]] == ["馬雲", "IBM"]
+    assert cache(client, normalise=CASED).get(["马云在IBM"]) == {}
 
 
-@pytest.mark.parametrize("other", [{"model": "other"}, {"engine": "torch"}, {"dictionary": "x"}, {"half_width": False}])
+@pytest.mark.parametrize("other", [{"model": "other"}, {"engine": "torch"}, {"dictionary": "x"}, {"normalise": str}])
 def test_another_model_engine_or_dictionary_has_entries_of_its_own(client, other):
     write(client, {TEXT: FOUND})
     assert cache(client, **other).get([TEXT]) == {}

@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from hanner.errors import HannerError
@@ -22,8 +23,7 @@ def compile_in_subprocess(source: Path, target: Path, folding: Folding) -> None:
     Raises:
         DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
     """
-    options = {"lowercase": folding.lowercase, "half-width": folding.half_width}
-    flags = [f"--{name}" for name, enabled in options.items() if enabled]
+    flags = [f"--{name.replace('_', '-')}" for name, enabled in asdict(folding).items() if enabled]
     command = [sys.executable, "-m", __name__, str(source), str(target), *flags]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
@@ -64,10 +64,12 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--lowercase", action="store_true")
     parser.add_argument("--half-width", action="store_true")
+    parser.add_argument("--traditional", action="store_true")
     options = parser.parse_args()
     sys.stderr.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     try:
-        compile_file(options.source, options.target, Folding(options.lowercase, options.half_width))
+        folding = Folding(options.lowercase, options.half_width, options.traditional)
+        compile_file(options.source, options.target, folding)
     except HannerError as error:
         sys.exit(str(error))
     except MemoryError:

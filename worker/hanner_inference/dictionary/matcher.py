@@ -38,6 +38,7 @@ class _Header:
         starts: all first characters of terms.
         lowercase: see `Folding`.
         half_width: see `Folding`.
+        traditional: see `Folding`.
     """
 
     digest: str
@@ -47,6 +48,7 @@ class _Header:
     starts: str
     lowercase: bool
     half_width: bool
+    traditional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def compile_terms(terms: Terms, digest: str, folding: Folding) -> bytes:
         codes[trie[term]] = code
     starts = "".join(sorted({term[0] for term in terms.codes}))
     longest = max(map(len, terms.codes), default=0)
-    header = _Header(digest, len(terms.codes), longest, terms.types, starts, folding.lowercase, folding.half_width)
+    header = _Header(digest, len(terms.codes), longest, terms.types, starts, **asdict(folding))
     parts = [MAGIC + json.dumps(asdict(header)).encode() + b"\n", codes.tobytes(), trie.tobytes()]
     return b"".join(part + bytes(-len(part) % _ALIGNMENT) for part in parts)
 
@@ -87,7 +89,7 @@ class Matcher:
         self.digest, self.terms, self.types = header.digest, header.terms, len(header.types) - 1
         self._types = header.types
         self._longest = header.longest
-        self._folding = Folding(header.lowercase, header.half_width)
+        self._folding = Folding(header.lowercase, header.half_width, header.traditional)
         view = memoryview(data)
         offset, size = _aligned(end), 2 * header.terms
         self._codes = view[offset : offset + size].cast("H")

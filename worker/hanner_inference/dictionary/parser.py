@@ -29,14 +29,16 @@ class Folding:
     Attributes:
         lowercase: upper and lower case are the same.
         half_width: full-width and half-width letters and digits are the same.
+        traditional: traditional and simplified characters are the same.
     """
 
     lowercase: bool
     half_width: bool
+    traditional: bool = False
 
     def __call__(self, text: str) -> str:
         """Return the folded text; it has as many code points as `text`."""
-        return normalise(text, half_width=self.half_width, lowercase=self.lowercase)
+        return normalise(text, half_width=self.half_width, lowercase=self.lowercase, fold_traditional=self.traditional)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Every code point becomes exactly one code point, so offsets in the result are of
 
 import re
 from functools import cache
+from importlib.resources import files
 
 _WIDE = re.compile("[\u3000０-９Ａ-Ｚａ-ｚ]+")
 """Full-width digits and letters and the ideographic space. Chinese punctuation is not changed."""
@@ -15,12 +16,16 @@ _LAST_CASED = 0x1E943
 """No code point above this one has a lower-case form (Unicode 14 to 16, checked by a test)."""
 
 
-def normalise(text: str, *, half_width: bool, lowercase: bool) -> str:
+def normalise(text: str, *, half_width: bool, lowercase: bool, fold_traditional: bool = False) -> str:
     """Return `text` with half-width letters and digits if `half_width`, and in lower case if `lowercase`.
+
+    If `fold_traditional`, each traditional character is replaced by its simplified form.
 
     The result has as many code points as `text`. A capital whose lower-case form has more than one code
     point (İ) is not changed.
     """
+    if fold_traditional:
+        text = text.translate(_simplified_forms())
     if half_width:
         text = _WIDE.sub(lambda run: run[0].translate(_NARROW), text)
     if not lowercase:
@@ -29,6 +34,18 @@ def normalise(text: str, *, half_width: bool, lowercase: bool) -> str:
     # neighbours; the table's does not.
     lowered = text.lower()
     return lowered if len(lowered) == len(text) and "Σ" not in text else text.translate(_lower_forms())
+
+
+@cache
+def _simplified_forms() -> dict[int, str]:
+    """Return a map from each traditional character to its simplified form.
+
+    The pairs are the single characters that OpenCC (Apache-2.0) converts from traditional to simplified. Left out are
+    the pairs with characters outside the Basic Multilingual Plane, and characters that simplified text has in names:
+    乾 (乾隆), 吒 (哪吒), 頫 (赵孟頫).
+    """
+    pairs = (files("hanner_inference.tokenization") / "traditional.txt").read_text("utf-8").split()
+    return {ord(pair[0]): pair[1] for pair in pairs}
 
 
 @cache

@@ -38,6 +38,8 @@ class TokenizerOptions(BaseModel):
 
     lowercase: bool
     half_width: bool
+    fold_traditional: bool = False
+    """Whether traditional characters are replaced by simplified ones, one for one."""
     max_length: Annotated[int, Field(ge=16)]
     """Maximum number of tokens of the model's input, special tokens included."""
     cls_id: Annotated[int, Field(ge=0)] | None = None
@@ -48,6 +50,12 @@ class TokenizerOptions(BaseModel):
     """What the tokenizer receives: the whole text, in which it finds the words, or one character at a time."""
     label_mask: Literal["all", "first"] = "all"
     """Which tokens of a word have labels and take part in the CRF: all, or only the first."""
+
+    def normalise(self, text: str) -> str:
+        """Return the text as the tokenizer receives it; it has as many code points as `text`."""
+        return normalise(
+            text, half_width=self.half_width, lowercase=self.lowercase, fold_traditional=self.fold_traditional
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class TextTokenizer:
 
     def encode(self, text: str) -> Tokens:
         """Return the tokens of `text`; a blank text has none, unless texts are split into characters."""
-        normalised = normalise(text, half_width=self._options.half_width, lowercase=self._options.lowercase)
+        normalised = self._options.normalise(text)
         pieces = (
             self._encode_characters(normalised)
             if self._options.split == "characters"

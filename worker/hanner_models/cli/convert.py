@@ -23,6 +23,10 @@ _VERIFY = Annotated[
 _SCHEME = Annotated[
     str, typer.Option(help="Scaling of activations: static, smooth or token; auto chooses the fastest accurate one.")
 ]
+_FOLD = Annotated[
+    bool,
+    typer.Option("--fold-traditional", help="Replace traditional characters by simplified ones before the model."),
+]
 _FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 differs too much from FP32.")]
 
 
@@ -33,6 +37,7 @@ class _Options:
     calibrate: Path | None
     verify: list[Path]
     scheme: str
+    fold_traditional: bool
     force: bool
 
 
@@ -45,11 +50,12 @@ def convert(
     calibrate: _CALIBRATE = None,
     verify: _VERIFY = None,
     scheme: _SCHEME = "auto",
+    fold_traditional: _FOLD = False,
     force: _FORCE = False,
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, and write a package."""
     try:
-        _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, force))
+        _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, fold_traditional, force))
     except HannerError as error:
         stop(error)
     except KeyboardInterrupt:
@@ -66,6 +72,7 @@ def fetch(
     calibrate: _CALIBRATE = None,
     verify: _VERIFY = None,
     scheme: _SCHEME = "auto",
+    fold_traditional: _FOLD = False,
     force: _FORCE = False,
 ) -> None:
     """Download a model from ModelScope and convert it. An interrupted download is resumed."""
@@ -77,7 +84,9 @@ def fetch(
         check_output(out)
         folder = hub.fetch(model, revision)
         origin = {"source": model, "revision": revision}
-        _convert(folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, force))
+        _convert(
+            folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, fold_traditional, force)
+        )
     except HannerError as error:
         stop(error)
     except KeyboardInterrupt:
@@ -100,6 +109,9 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
     verification = {path.name: read_sentences(path) for path in options.verify}
     with Console(stderr=True).status("reading the model") as status:
         tagger = read_source(source)
+        if options.fold_traditional:
+            prepared = tagger.options.model_copy(update={"fold_traditional": True})
+            tagger = replace(tagger, options=prepared)
         package = conversion.convert(
             replace(tagger, training=tagger.training | origin),
             out,

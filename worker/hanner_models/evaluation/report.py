@@ -125,6 +125,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     options = manifest.tokenizer
     preparation = [f"{options.max_length} tokens per window", f"split into {options.split}"]
     preparation += ["lower case"] * options.lowercase + ["half width"] * options.half_width
+    preparation += ["simplified characters"] * options.fold_traditional
     preparation += ["only first word pieces labelled"] * (options.label_mask == "first")
     licences = [licence if isinstance(licence, str) else _pairs(licence) for licence in manifest.licences]
     facts = {

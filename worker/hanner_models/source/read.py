@@ -176,7 +176,8 @@ def _options(
         max_length=_window_length(preprocessor, shape),
         split="characters" if characters else "words",
         label_mask="first",
-        **ids,
+        cls_id=ids["cls_id"],
+        sep_id=ids["sep_id"],
     )
 
 

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from hanner.results import Entity
-from hanner_inference.tokenization.normalise import normalise
 from hanner_worker.context import WorkerContext
 
 logger = logging.getLogger(__name__)
@@ -33,8 +32,7 @@ class EntityCache:
         ttl: seconds after which an entry expires.
         model: sha256 of the model package.
         engine: name of the engine; engines round differently.
-        lowercase: the model ignores case.
-        half_width: the model ignores the width of letters.
+        normalise: returns a text as the model receives it; texts with the same one have the same entities.
         dictionary: digest of the dictionary that overrides the model, if there is one.
     """
 
@@ -45,21 +43,18 @@ class EntityCache:
         *,
         model: str,
         engine: str,
-        lowercase: bool,
-        half_width: bool,
+        normalise: Callable[[str], str],
         dictionary: str = "",
     ) -> None:
         self._client = client
         self._ttl = ttl
         self._namespace = f"{FORMAT}\0{model}\0{engine}\0{dictionary}"
-        self._lowercase = lowercase
-        self._half_width = half_width
+        self._normalise = normalise
         self._pending: dict[str, bytes] = {}
 
     def key(self, text: str) -> str:
         """Return the key of a text's entry."""
-        text = normalise(text, half_width=self._half_width, lowercase=self._lowercase)
-        return PREFIX + hashlib.sha256(f"{self._namespace}\0{text}".encode()).hexdigest()
+        return PREFIX + hashlib.sha256(f"{self._namespace}\0{self._normalise(text)}".encode()).hexdigest()
 
     def get(self, texts: Sequence[str]) -> dict[str, list[Entity]]:
         """Return the entities of those texts that are cached, by text, in one round trip."""
@@ -106,8 +101,7 @@ def make_cache(context: WorkerContext) -> EntityCache | None:
         settings.cache_ttl,
         model=context.digest,
         engine=settings.engine,
-        lowercase=context.lowercase,
-        half_width=context.half_width,
+        normalise=context.normalise,
         dictionary=digest,
     )
 

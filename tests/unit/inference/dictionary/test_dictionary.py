@@ -140,6 +140,16 @@ def test_the_dictionary_folds_like_the_model(tmp_path, source):
     assert [e.text for e in folded.extract(["在ｉbm"])[0] if e.type == "ODD"] == ["ｉbm"]
 
 
+def test_the_dictionary_folds_traditional_characters_like_the_model(tmp_path, source):
+    source.write_text("马云\tODD\n臺積電\tODD\n", "utf-8")
+    folded = load(write_tiny_package(tmp_path / "folded", fold_traditional=True), dictionary=source)
+    assert folded.dictionary._folding == Folding(lowercase=True, half_width=True, traditional=True)
+    found = [e.text for e in folded.extract(["馬雲在台积电，馬云在臺積電"])[0] if e.type == "ODD"]
+    assert found == ["馬雲", "台积电", "馬云", "臺積電"]
+    plain = load(write_tiny_package(tmp_path / "plain"), dictionary=source)
+    assert [e.text for e in plain.extract(["馬雲和马云"])[0] if e.type == "ODD"] == ["马云"]
+
+
 class Counted:
     """A dictionary that counts its reloads."""
 
