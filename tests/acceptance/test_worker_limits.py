@@ -16,7 +16,7 @@ from hanner.queue.keys import QueueKeys
 from support.inflight import letters
 from support.servers import redis_server
 from support.waiting import wait_until
-from support.workers import SHORT_LEASE, foreign_app, found, worker
+from support.workers import SHORT_LEASE, foreign_app, found, unacked, worker
 
 MB = 1_000_000
 METHODS = {"gzip": zlib.compress, "bzip2": bz2.compress, "lzma": lzma.compress}
@@ -144,6 +144,22 @@ def test_a_text_with_millions_of_commas_is_answered(server, app):
     texts = ["马云" + "," * 90_000] * 20
     result = app.send_task("hanner.extract_many", [texts])
     assert [len(document["entities"]) for document in result.get(timeout=60)["documents"]] == [1] * 20
+
+
+def test_large_requests_wait_in_redis_and_interactive_texts_overtake_them(server, app):
+    large = [["马云" + "。" * 1000] * 256 for _ in range(20)]
+    first = app.send_task("hanner.extract_many", [["!wait:gate", *large.pop()[1:]]], queue="hanner.bulk")
+    assert server.client.blpop(["waiting"], timeout=60)
+    waiting = [app.send_task("hanner.extract_many", [texts], queue="hanner.bulk") for texts in large]
+    interactive = app.send_task("hanner.extract", ["马云"])
+    # One runs; the next one and the interactive text are fetched, the others would need too much memory.
+    assert wait_until(lambda: len(unacked(server.client)) == 3)
+    assert server.client.llen("hanner.bulk") == 18
+    server.client.rpush("gate", 1)
+    assert found(interactive) == 1
+    assert server.client.llen("hanner.bulk") >= 17
+    assert len(first.get(timeout=60)["documents"]) == 256
+    assert all(len(result.get(timeout=60)["documents"]) == 256 for result in waiting)
 
 
 def test_a_message_that_kills_its_workers_becomes_a_dead_letter_and_the_others_are_answered():

@@ -1,5 +1,7 @@
 """The dispatcher notifies every observer, and ends requests by their outcomes."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -111,3 +113,24 @@ def test_a_request_ends_by_its_outcome(dispatcher, observers, result, calls):
     run._on_report(BatchReport([result], 0.5, {}))
     assert request.calls == calls
     assert observers[0].calls[0].results == [result]
+
+
+def test_the_requests_of_a_finished_batch_are_freed_at_once(dispatcher):
+    class Job:
+        def __init__(self, *_args, **callbacks):
+            self.callbacks = callbacks
+
+    gc.disable()  # the collector counts objects and not their size, so it runs too seldom for large texts
+    try:
+        request = FakeRequest("id")
+        freed = weakref.ref(request)
+        run = BatchRun(dispatcher, 1, [request], 1.0)
+        pool = SimpleNamespace(apply_async=Job)
+        assert run.start(pool, "worker", b"")
+        run._on_report(BatchReport([RequestResult(Outcome.OK)], 0.5, {}))
+        dispatcher._observers[0].calls.clear()
+        dispatcher._observers[1].calls.clear()
+        del request, run
+        assert freed() is None
+    finally:
+        gc.enable()

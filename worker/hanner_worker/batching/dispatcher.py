@@ -296,6 +296,7 @@ class Dispatcher:
     def batch_finished(self, run: "BatchRun") -> None:
         """Record that the process of a batch is idle again."""
         self._runs.discard(run)
+        run.release()
         self._schedule_dispatch()
 
     def requeue(self, tags: Sequence[str]) -> None:
@@ -417,6 +418,10 @@ class BatchRun:
         """
         if self._job._write_to is not None:  # noqa: SLF001 - the process, from the first byte on
             self._job._accepted = True  # noqa: SLF001
+
+    def release(self) -> None:
+        """Drop the pool's job, whose callbacks refer to this batch: texts must not wait for a garbage collection."""
+        self._job = None
 
     def is_in_pool(self) -> bool:
         """Return whether the pool will call back for this batch."""
