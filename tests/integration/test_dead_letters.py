@@ -115,3 +115,12 @@ def test_client_without_decoding_reads_the_same(server):
     letter = add_dead_letter(server, "a", message='{"body": "字"}')
     with redis.Redis.from_url(server.url) as raw:
         assert list(DeadLetters(raw, "hanner").letters()) == [letter]
+
+
+def test_large_dead_letters_are_read_in_groups(server):
+    letters = DeadLetters(server.client, "hanner")
+    for n in range(6):
+        add_dead_letter(server, str(n), at=n, message="x" * 1_500_000)
+    server.client.config_resetstat()
+    assert [letter.id for letter in letters.letters()] == [str(n) for n in range(6)]
+    assert server.client.info("commandstats")["cmdstat_hmget"]["calls"] == 3

@@ -136,3 +136,11 @@ def test_asyncio_client_returns_the_same(ner, server):
             return await client.backlog()
 
     assert asyncio.run(read()).depth == 1
+
+
+def test_the_sample_of_large_requests_is_small(ner, server):
+    for _ in range(SAMPLE_SIZE):
+        ner.submit_many(["马" * 50_000] * 20)  # 4 MB
+    server.client.config_resetstat()
+    assert ner.backlog().bulk == SAMPLE_SIZE
+    assert server.client.info("commandstats")["cmdstat_lindex"]["calls"] == 3  # the oldest, and two of the sample

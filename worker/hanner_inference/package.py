@@ -226,8 +226,11 @@ def _digest(file: Path) -> str:
 
 
 def _read(folder: Path, name: str) -> bytes:
+    file = folder / name
     try:
-        return (folder / name).read_bytes()
+        if file.exists() and not file.is_file():  # reading a FIFO would not end
+            raise _error(folder, name, "is not a regular file")
+        return file.read_bytes()
     except FileNotFoundError:
         raise _error(folder, name, "is missing") from None
     except OSError as error:

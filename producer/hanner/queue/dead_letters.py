@@ -17,6 +17,9 @@ from hanner.utils.lua import load_script
 
 RETRY: Final = load_script("hanner.queue", "retry_dead_letter")
 
+GROUP_BYTES: Final = 4 << 20
+"""Bytes of dead letters that are read in one command, unless a single one is larger."""
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -97,9 +100,26 @@ class DeadLetters:
     def letters(self, ids: Iterable[str] | None = None) -> Iterator[DeadLetter]:
         """Yield all dead letters, oldest first, or those with these ids; ids that no longer exist are skipped."""
         for batch in batched(self.ids() if ids is None else ids):
-            for task_id, payload in zip(batch, self._redis.hmget(self._keys.dead, batch), strict=True):
-                if payload is not None:
-                    yield DeadLetter.load(task_id, payload)
+            for group in self._group_by_size(batch):
+                for task_id, payload in zip(group, self._redis.hmget(self._keys.dead, group), strict=True):
+                    if payload is not None:
+                        yield DeadLetter.load(task_id, payload)
+
+    def _group_by_size(self, ids: list[str]) -> Iterator[list[str]]:
+        """Yield the ids in groups whose dead letters have at most GROUP_BYTES together, or a single one."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for task_id in ids:
+            pipeline.hstrlen(self._keys.dead, task_id)
+        group: list[str] = []
+        size = 0
+        for task_id, length in zip(ids, pipeline.execute(), strict=True):
+            if group and size + length > GROUP_BYTES:
+                yield group
+                group, size = [], 0
+            group.append(task_id)
+            size += length
+        if group:
+            yield group
 
     def retry(self, ids: Iterable[str]) -> int:
         """Move requests back to the lists they came from, with their ids; return how many still existed.

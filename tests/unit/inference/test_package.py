@@ -1,6 +1,7 @@
 """A package is opened only if all of it matches its manifest."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -59,6 +60,20 @@ def test_additional_files_must_be_listed_in_the_manifest(package):
 def test_a_missing_file_is_reported_by_name(package, name):
     (package / name).unlink()
     with pytest.raises(ModelPackageError, match=rf"{name} is missing; fetch or export the model package again$"):
+        open_package(package)
+
+
+def test_a_manifest_that_is_a_fifo_is_refused(package):
+    (package / "manifest.json").unlink()
+    os.mkfifo(package / "manifest.json")
+    with pytest.raises(ModelPackageError, match=r"manifest\.json is not a regular file"):
+        open_package(package)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000], ids=["arrays", "objects"])
+def test_a_manifest_that_is_nested_deeply_is_refused(package, text):
+    (package / "manifest.json").write_text(text)
+    with pytest.raises(ModelPackageError, match=r"manifest\.json is not valid"):
         open_package(package)
 
 

@@ -83,3 +83,9 @@ def test_weight_follows_colon():
     assert parse_weighted_path("ner/a.jsonl:0.5") == ("ner/a.jsonl", 0.5)
     with pytest.raises(DataError, match="colon"):
         parse_weighted_path("ner/a.jsonl:much")
+
+
+def test_a_line_of_nested_json_is_reported(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text":' * 100_000)
+    with pytest.raises(DataError, match="line 1 is not a labelled sentence"):
+        read_sentences(tmp_path / "a.jsonl")

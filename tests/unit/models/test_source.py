@@ -151,6 +151,7 @@ BAD = {
     "long vocabulary": (lengthen_vocabulary, "51 tokens but the embedding has 50 rows"),
     "no vocabulary": (lambda f: (f / "vocab.txt").unlink(), "no vocabulary"),
     "no JSON": (lambda f: (f / "config.json").write_text("{", "utf-8"), "is not valid JSON"),
+    "nested JSON": (lambda f: (f / "config.json").write_text('{"a":' * 100_000, "utf-8"), "is not valid JSON"),
     "no object": (lambda f: (f / "configuration.json").write_text("[]", "utf-8"), "does not contain a JSON object"),
     "no layers": (lambda f: edit_config(f, num_hidden_layers=None), "num_hidden_layers"),
     "odd heads": (lambda f: edit_config(f, num_attention_heads=3), "3 heads"),

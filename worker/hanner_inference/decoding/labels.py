@@ -10,6 +10,9 @@ _INSIDE = set("IME")
 _OPEN = set("BIM")
 """Prefixes after which an entity may continue."""
 
+MAX_LABELS = 2048
+"""More labels than any tagging scheme in use has; the memory of the CRF grows with their square."""
+
 
 class Labels:
     """The labels of a model.
@@ -27,7 +30,7 @@ class Labels:
         """Parse label names.
 
         Raises:
-            ValueError: if the names are not a tagging scheme.
+            ValueError: if the names are not a tagging scheme, or there are too many.
         """
         self.names = tuple(names)
         _check(self.names)
@@ -35,19 +38,18 @@ class Labels:
         self.types = tuple(kind or None for _, _, kind in parts)
         self.prefixes = tuple(prefix for prefix, _, _ in parts)
         self.inside = np.array([kind is not None for kind in self.types])
-        self.continues = np.array(
-            [
-                [kind is not None and kind == previous and prefix in _INSIDE and opened in _OPEN
-                 for (prefix, _, _), kind in zip(parts, self.types, strict=True)]
-                for (opened, _, _), previous in zip(parts, self.types, strict=True)
-            ]
-        )  # fmt: skip
+        kinds = np.unique([kind or "" for kind in self.types], return_inverse=True)[1]
+        opens = self.inside & np.isin(self.prefixes, list(_OPEN))
+        may_continue = self.inside & np.isin(self.prefixes, list(_INSIDE))
+        self.continues = opens[:, None] & may_continue & (kinds[:, None] == kinds)
 
     def __len__(self) -> int:
         return len(self.names)
 
 
 def _check(names: tuple[str, ...]) -> None:
+    if len(names) > MAX_LABELS:
+        raise ValueError(f"there are {len(names):,} labels, and the limit is {MAX_LABELS:,}")
     if len(set(names)) != len(names):
         duplicate = next(name for index, name in enumerate(names) if name in names[:index])
         raise ValueError(f"label {duplicate} is listed twice")

@@ -40,6 +40,8 @@ def compile_file(source: Path, target: Path, folding: Folding) -> None:
         DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
     """
     try:
+        if source.exists() and not (source.is_file() or source.is_dir()):  # reading a FIFO would not end
+            raise DictionaryError(f"the dictionary {source} is not a regular file; set HANNER_DICTIONARY to one")
         data = source.read_bytes()
     except OSError as error:
         raise DictionaryError(

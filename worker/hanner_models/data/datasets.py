@@ -60,7 +60,7 @@ def read_sentences(path: Path) -> list[Sentence]:
         try:
             record = json.loads(line)
             sentences.append(_sentence(record["text"], list(_spans(record))))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number} is not a labelled sentence ({error!r}); "
                 'each line must be {"text": …, "entities": [{"type": …, "start": …, "end": …}]}'

@@ -47,10 +47,12 @@ def read_json(path: Path) -> dict[str, Any]:
         ConversionError: the file is missing or does not contain a JSON object.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a FIFO would not end
+            raise ConversionError(f"{path} is not a regular file; download the model again")
         content = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConversionError(f"{path} is not valid JSON ({error}); download the model again") from None
     if not isinstance(content, dict):
         raise ConversionError(f"{path} does not contain a JSON object; download the model again")

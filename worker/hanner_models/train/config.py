@@ -136,7 +136,7 @@ class _RunConfig(_Part):
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]

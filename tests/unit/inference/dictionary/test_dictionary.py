@@ -201,3 +201,9 @@ def test_sighup_reloads_unless_the_terminal_was_closed(monkeypatch, terminal, re
             signal.signal(number, handler)
     assert counted.reloads == reloads
     assert bool(ended) is not terminal
+
+
+def test_a_dictionary_that_is_a_fifo_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(DictionaryError, match=r"is not a regular file; set HANNER_DICTIONARY to one"):
+        Dictionary(tmp_path / "fifo", FOLDED)
