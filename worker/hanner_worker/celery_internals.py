@@ -55,7 +55,7 @@ INTERNALS: Final = {
         "on_poll_start on_readable _channels _client_registered _register _fd_to_chan"
     ),
     "kombu.transport.redis:Channel": (
-        "QoS _create_client basic_consume _basic_cancel _brpop_start _brpop_read _poll_error close _in_poll "
+        "QoS _create_client basic_consume basic_get _basic_cancel _brpop_start _brpop_read _poll_error close _in_poll "
         "_brpop_sent_at _qos _queue_cycle _q_for_pri _flush_brpop_reauth priority_steps active_queues handlers pool "
         "conn_or_acquire brpop_timeout sep connection_errors"
     ),

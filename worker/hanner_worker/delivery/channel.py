@@ -76,7 +76,8 @@ class Poll:
         requests: the fetches of the pending poll.
         keys: keys of the pending FETCH.
         args: arguments of the pending FETCH.
-        may_have_more: the last fetch moved as many messages of one kind as it requested, or one alone.
+        may_have_more: nothing was fetched yet, or the last fetch moved as many messages of one kind as it requested, or
+            one alone.
         next_alone: whether the next fetch is for one message alone, and of which kind: True is bulk.
         last_list: the list of the last message.
         refused_until: when Redis may be polled again after it refused.
@@ -91,7 +92,7 @@ class Poll:
     requests: Sequence[FetchRequest] = ()
     keys: list[str] = field(default_factory=list)
     args: list[Any] = field(default_factory=list)
-    may_have_more: bool = False
+    may_have_more: bool = True
     next_alone: bool | None = None
     last_list: str | None = None
     refused_until: float = 0.0
@@ -132,6 +133,21 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if not no_ack:
             self._acked_queues.add(queue)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        """Return one message of a queue, which is in flight until it is acknowledged; None if the queue is empty."""
+        self.qos.flush()  # so that requeued messages are in the queue again
+        if no_ack:
+            return super().basic_get(queue, no_ack=True, **kwargs)
+        request = FetchRequest([self._q_for_pri(queue, step) for step in self.priority_steps], 1)
+        keys, args = self.inflight.fetch_command(request)
+        with self.conn_or_acquire() as client:
+            fetched = InFlightStore.parse_fetch(FETCH(keys, args, client))
+        for tag, payload, _ in self._decode_all(fetched):
+            message = self.Message(payload, channel=self)
+            self.qos.append(message, tag)
+            return message
+        return None
 
     def _basic_cancel(self, consumer_tag: str) -> None:
         super()._basic_cancel(consumer_tag)

@@ -1,0 +1,74 @@
+"""The reliable channel, used as kombu's channels are: by a program that consumes or gets single messages."""
+
+import kombu
+import pytest
+
+from hanner.queue.keys import QueueKeys
+from hanner_worker.delivery import channel
+from hanner_worker.delivery.inflight import InFlightStore
+from support.waiting import wait_until
+
+QUEUE = kombu.Queue("hanner", routing_key="hanner")
+KEYS = QueueKeys("hanner")
+NEVER = 600
+"""Seconds that a blocked read may wait: longer than the test."""
+
+
+@pytest.fixture
+def inflight():
+    return InFlightStore(KEYS, lease=60)
+
+
+@pytest.fixture
+def connection(server, inflight, monkeypatch):
+    monkeypatch.setitem(kombu.transport.TRANSPORT_ALIASES, "redis", "hanner_worker.delivery.channel:Transport")
+    monkeypatch.delitem(kombu.transport._transport_cache, "redis", raising=False)
+    options = {channel.INFLIGHT_OPTION: inflight, "polling_interval": NEVER}
+    with kombu.Connection(server.url, transport_options=options) as connection:
+        yield connection
+    kombu.transport._transport_cache.pop("redis", None)
+
+
+def publish(connection, body, **options):
+    connection.Producer(serializer="json").publish(body, routing_key="hanner", declare=[QUEUE], **options)
+
+
+def in_flight(server, inflight):
+    return server.client.hlen(KEYS.unacked(inflight.worker_id))
+
+
+def test_message_that_was_got_is_in_flight_until_it_is_acknowledged(server, connection, inflight):
+    publish(connection, "a")
+    with connection.channel() as opened:
+        message = QUEUE(opened).get()
+        assert (message.payload, in_flight(server, inflight)) == ("a", 1)
+        message.ack()
+        assert QUEUE(opened).get() is None
+        assert in_flight(server, inflight) == 0
+
+
+def test_message_that_was_got_and_requeued_is_in_the_queue_again(server, connection, inflight):
+    publish(connection, "a")
+    with connection.channel() as opened:
+        QUEUE(opened).get().requeue()
+        assert QUEUE(opened).get(no_ack=True).payload == "a"
+        assert in_flight(server, inflight) == 0
+
+
+def test_message_that_was_got_by_a_process_that_ended_is_requeued(server, client, connection, inflight):
+    inflight.lease = 0.001
+    publish(connection, "a")
+    with connection.channel() as opened:
+        assert QUEUE(opened).get().payload == "a"
+    other = InFlightStore(KEYS, lease=0.5)
+    wait_until(lambda: other.heartbeat(client, {}).requeued == 1, timeout=60)
+    assert server.client.llen("hanner") == 1
+
+
+@pytest.mark.parametrize("priority", [0, 3, 9])
+def test_consumer_that_starts_does_not_wait_while_messages_of_any_priority_are_queued(connection, priority):
+    publish(connection, "a", priority=priority)
+    received = []
+    with connection.Consumer([QUEUE], callbacks=[lambda body, message: (received.append(body), message.ack())]):
+        connection.drain_events(timeout=60)
+    assert received == ["a"]
