@@ -13,6 +13,7 @@ from celery import Celery
 
 from support import forkserver
 from support.forkserver import TESTS, ForkServer
+from support.other_app import close_backend
 
 SHORT_LEASE = {"HANNER_LEASE": "1"}
 """Environment of a worker whose lease expires quickly."""
@@ -144,10 +145,7 @@ def foreign_app(url):
     try:
         yield app
     finally:
-        consumer = app.backend.result_consumer
-        consumer.stop()
-        consumer._pubsub = None  # results would connect to the stopped server when they are collected
-        app.backend.client.close()
+        close_backend(app)
         app.close()
 
 
