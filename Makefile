@@ -26,7 +26,7 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-fast test-slow test-repeat test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+.PHONY: help demo up test test-fast test-slow test-repeat test-celery test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
 	screenshots docs docs-serve reference diagrams bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
@@ -47,6 +47,9 @@ test: $(DEV) ## run test-fast, the commands with real workers and a short fault 
 
 test-slow: $(DEV) ## run the slow tests: generated HTTP requests, the wheel, the guides, all fault plans in short
 	$(PYTEST) tests/slow
+
+test-celery: $(DEV) ## run Celery's and kombu's own tests against hanner's worker and channel; ten minutes. OPTIONS="kombu -x"
+	PYTHONPATH=tests $(BIN)/python -m upstream $(OPTIONS)
 
 test-repeat: $(DEV) ## run `make test` RUNS=5 times beside LOAD=12 busy loops; LOAD=0 for an idle machine
 	$(BIN)/python tools/repeat_tests.py --runs $(RUNS) --load $(LOAD) -- $(PYTEST) -q $(RINGS)
@@ -162,7 +165,7 @@ sbom: $(STACK) ## write the contents of each image to build/sbom, as CycloneDX
 		-o build/sbom/$$image.cdx.json || exit 1; done
 
 clean: ## remove the environments and the caches of tools
-	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELSCOPE) $(OPENVINO) $(BATCHES) $(SPACY) .bench .upstream .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache dist build
 
 $(BIN)/python:
