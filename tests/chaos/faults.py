@@ -29,8 +29,8 @@ def kill_pool_processes(run):
         run.kill_pool_process()
 
 
-def kill_both(run):
-    half = run.count(500)
+def kill_both(run, kills=1000):
+    half = run.count(kills / 2)
     order = [run.kill_parent] * half + [run.kill_pool_process] * half
     run.random.shuffle(order)
     for number in run.schedule(2 * half):

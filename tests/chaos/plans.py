@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from chaos import faults, fuzz
+from chaos.canvas import OTHER_APP, CanvasProducer
+from chaos.producer import Producer
 from chaos.proxy import ProxiedRedis
 from chaos.redis_servers import RedisProcess, ShiftedClockRedis
 from chaos.sentinels import SentinelSet
+from support.systems import System
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Plan:
         settle_timeout: Seconds after the last fault within which every caller must get its outcome.
         env: Environment variables of the workers.
         redis: Creates the broker in a folder.
+        producer: Sends the texts and logs their outcomes.
+        other_app: Another Celery app, one worker of which runs beside; the plan does not harm it.
     """
 
     name: str
@@ -34,12 +40,23 @@ class Plan:
     settle_timeout: float = 60.0
     env: Mapping[str, str] = field(default_factory=dict)
     redis: Callable = RedisProcess
+    producer: Callable = Producer
+    other_app: System | None = None
 
 
 _ALL = [
     Plan("parents", "kill -9 of a worker's parent", faults.kill_parents, 20_000, workers=4),
     Plan("pool", "kill -9 of a pool process", faults.kill_pool_processes, 20_000),
     Plan("kills", "both, shuffled", faults.kill_both, 100_000, workers=4),
+    Plan(
+        "canvas",
+        "both, under links, chains, chords and errbacks",
+        partial(faults.kill_both, kills=300),
+        4_000,
+        workers=4,
+        producer=CanvasProducer,
+        other_app=OTHER_APP,
+    ),
     Plan("poison", "texts that kill their process", faults.none, 10_000, {"!exit": 10}),
     Plan("raising", "texts that the model fails on", faults.none, 10_000, {"!raise": 10}),
     Plan(

@@ -63,6 +63,10 @@ class Producer:
         """Return whether there are more texts to send."""
         return self._next < self._texts
 
+    def notes(self):
+        """Return remarks for the table."""
+        return []
+
     def wait_sent(self, timeout):
         """Wait until all texts are sent. Return False after `timeout` seconds."""
         self._threads[0].join(timeout)

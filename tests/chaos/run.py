@@ -14,7 +14,6 @@ from pathlib import Path
 from chaos.announcements import AnnouncementCounter
 from chaos.audit import audit
 from chaos.event_log import EventLog
-from chaos.producer import Producer
 from chaos.recovery import Recovery, in_flight_of
 from chaos.request_log import RequestLog
 from chaos.worker_group import WorkerGroup
@@ -79,7 +78,7 @@ class Run:
         with self._cleanup:
             self._start()
             commands = [c for c, n in self.plan.commands.items() for _ in range(max(1, round(n * self.scale)))]
-            self.producer = Producer(self.url, self.log, self.texts, seed=self.seed, commands=commands)
+            self.producer = self.plan.producer(self.url, self.log, self.texts, seed=self.seed, commands=commands)
             with self.producer:
                 self.plan.fault(self)
                 self.producer.allow(self.texts)
@@ -91,6 +90,7 @@ class Run:
                 ]
                 if self.producer.failure is not None:
                     raise self.producer.failure
+                self.notes += self.producer.notes()
             longest = self.recovery.longest(self.log, self.event_log.starts)
         seconds = time.monotonic() - began
         return RunResult(
@@ -123,8 +123,13 @@ class Run:
         self.workers = enter(WorkerGroup(self.system, self.url, self.folder, self.event_log, env=self.plan.env))
         for _ in range(self.plan.workers):
             self.workers.start()
-        for worker in list(self.workers.workers):
-            self.workers.wait_ready(worker)
+        groups = [self.workers]
+        if self.plan.other_app is not None:
+            groups.append(enter(WorkerGroup(self.plan.other_app, self.url, self.folder / "other", self.event_log)))
+            groups[1].start("--pool", "solo")
+        for group in groups:
+            for worker in list(group.workers):
+                group.wait_ready(worker)
 
     @property
     def client(self):

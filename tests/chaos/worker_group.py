@@ -65,6 +65,7 @@ class WorkerGroup:
 
     def __init__(self, system, url, folder, event_log, *, env=None, concurrency=2):
         self._folder = Path(folder)
+        self._folder.mkdir(exist_ok=True)
         self._event_log = event_log
         self._concurrency = concurrency
         self._app = system.app
