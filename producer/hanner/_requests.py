@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
@@ -219,16 +218,28 @@ class RequestSender:
             BrokerUnreachable: Redis did not accept it within `connect_timeout` seconds.
             QueueFull: `max_queue` requests wait in its list, or Redis is at its memory limit.
         """
+        if expires is not None:
+            self.sync_clock(request.destination)
         task_id, message, raw = self._build(request, expires)
         with self.connection.translate_errors(request.destination):
             self.connection.publisher(request.destination).publish(raw)
         message.send_published_signal()
         return ResultWaiter(self.connection, task_id, request.parse)
 
+    def sync_clock(self, destination: Destination) -> None:
+        """Read the time of Redis, unless it is known: a request expires by that, because machines' clocks differ.
+
+        Raises:
+            BrokerUnreachable: Redis did not answer within `connect_timeout` seconds.
+        """
+        if not self.connection.clock.is_known():
+            with self.connection.translate_errors(destination):
+                self.connection.publisher(destination).sync_clock()
+
     def send_async(
         self, request: Request[T], expires: float | None, callback: Callable[[HannerError | None], None]
     ) -> tuple[ResultWaiter[T], Callable[[], bool]]:
-        """Publish a request from a thread.
+        """Publish a request from a thread. Call `sync_clock` before if the request expires.
 
         Args:
             request: The request.
@@ -262,7 +273,7 @@ class RequestSender:
         """
         check_seconds("expires", expires)
         task_id: str = uuid()
-        queue, now = request.destination.list, time.time()
+        queue, now = request.destination.list, self.connection.clock.now()
         message = self.connection.messages.build(
             task_id, request.task, request.argument, queue=queue, now=now, expires=expires
         )

@@ -12,8 +12,8 @@ DEFAULT_BROKER_URL = "redis://localhost:6379/0"
 """The Redis that clients use if HANNER_BROKER_URL is not set."""
 DEFAULT_QUEUE = "hanner"
 HEADER = "hanner"
-"""Header of a message with the time it was sent (`sent_at`, Unix seconds) and the number of `texts` in it. Optional:
-messages of other Celery clients do not have it."""
+"""Header of a message with the time it was sent (`sent_at`, Unix seconds by Redis' clock) and the number of `texts`
+in it. Optional: messages of other Celery clients do not have it."""
 REQUEST_ID = "request_id"
 """Header of a message with an id for the worker's log; the gateway sets it to the id of the HTTP request."""
 BATCH_EVENT = "hanner-batch"

@@ -59,6 +59,7 @@ class AsyncRequestSender:
 
     async def send(self, request: Request[T], expires: float | None = None) -> ResultWaiter[T]:
         """Publish a request. Requests that coroutines send at the same time are pushed together."""
+        await self._sync_clock(request, expires)
         bridge = self.loop_bridge()
         published: asyncio.Future[None] = bridge.loop.create_future()
         waiter, cancel = self.blocking.send_async(
@@ -73,6 +74,13 @@ class AsyncRequestSender:
 
     async def send_and_wait(self, request: Request[T], timeout: Timeout) -> T:
         """Publish a request and wait for its result. The event loop wakes once instead of twice."""
+        limit = self._limit(timeout)
+        deadline = None if limit is None else asyncio.get_running_loop().time() + limit
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._sync_clock(request, limit)
+        except TimeoutError:
+            raise self.blocking.connection.timeout_error(limit) from None
         bridge = self.loop_bridge()
         answer: asyncio.Future[Any] = bridge.loop.create_future()
 
@@ -81,10 +89,10 @@ class AsyncRequestSender:
                 bridge.call_soon(partial(_set_result, answer, error))
 
         waiter, cancel = self.blocking.send_async(request, self.blocking.lifetime(timeout), on_published)
-        future, limit = waiter.take_future(), self._limit(timeout)
+        future = waiter.take_future()
         future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout_at(deadline):
                 waiter.set_meta(await answer)
         except TimeoutError:
             self._cancel_or_revoke(waiter, cancel)
@@ -95,6 +103,10 @@ class AsyncRequestSender:
         finally:
             waiter.release_future(future)
         return waiter.result()
+
+    async def _sync_clock(self, request: Request[Any], expires: float | None) -> None:
+        if expires is not None and not self.blocking.connection.clock.is_known():
+            await self.run_in_thread(partial(self.blocking.sync_clock, request.destination))
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread."""

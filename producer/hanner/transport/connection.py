@@ -28,6 +28,7 @@ from hanner.transport.publisher import BrokerState, Publisher, QueueLimitError
 from hanner.transport.result_listener import ResultListener
 from hanner.transport.result_parser import Meta, parse_meta
 from hanner.utils import fork
+from hanner.utils.clock import RedisClock
 
 REVOKE_CONNECTIONS = 4
 """Connections for revoking (two sockets each, in kombu); more threads take turns."""
@@ -78,6 +79,11 @@ class BrokerConnection:
         for publisher in self._publishers.values():
             publisher.reset_after_fork()
         self._reset()
+
+    @property
+    def clock(self) -> RedisClock:
+        """The time of Redis, which publishers read."""
+        return self._broker.clock
 
     @property
     def redis(self) -> Redis:

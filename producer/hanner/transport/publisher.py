@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,  # noqa: A004 - the name redis-py gives it
+    NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -25,8 +26,10 @@ from redis.exceptions import (
 
 from hanner.errors import HannerError
 from hanner.utils.backoff import Backoff
+from hanner.utils.clock import RedisClock
 from hanner.utils.lua import load_script
 
+T = TypeVar("T")
 log = logging.getLogger("hanner.transport.publisher")
 
 BATCH_MESSAGES: Final = 512
@@ -95,9 +98,10 @@ class QueueLength:
 
 @dataclass(slots=True)
 class BrokerState:
-    """What all publishers of one client know of Redis."""
+    """What all publishers of one client know of Redis: whether it was reached, and its time."""
 
     ever_connected: bool = False
+    clock: RedisClock = field(default_factory=RedisClock)
 
 
 class Publisher:
@@ -154,6 +158,17 @@ class Publisher:
             raise
         if pending.error is not None:
             raise pending.error
+
+    def sync_clock(self) -> None:
+        """Read the time of Redis, unless it was read recently; with the retries of `publish`.
+
+        Raises:
+            RedisError: Redis did not answer.
+            HannerError: the publisher was closed.
+        """
+        with self._send_lock:
+            if not self._broker.clock.is_known():
+                self._retry(self._read_time)
 
     def publish_async(self, message: bytes, callback: Callable[[Exception | None], None]) -> PendingMessage:
         """Push a message from a thread, and call `callback` there with None, or with what `publish` would raise.
@@ -224,7 +239,7 @@ class Publisher:
             return
         error: BaseException | None = None
         try:
-            accepted, length = self._push_with_retry([pending.message for pending in batch])
+            accepted, length = self._retry(lambda: self._push([pending.message for pending in batch]))
             for pending in batch[accepted:]:
                 pending.resolve(QueueLimitError(length))
         except Exception as caught:  # noqa: BLE001 - each caller raises it
@@ -236,14 +251,14 @@ class Publisher:
             for pending in batch:
                 pending.resolve(error)  # type: ignore[arg-type]
 
-    def _push_with_retry(self, messages: Sequence[bytes]) -> tuple[int, int]:
-        """Push messages, with retries on transient errors; return how many were accepted, and the queue's length."""
+    def _retry(self, call: Callable[[], T]) -> T:
+        """Call with retries on transient errors. The caller holds the send lock."""
         started = time.monotonic()
         backoff: Backoff | None = None
         while True:
             was_connected = self._connection is not None
             try:
-                return self._push(messages)
+                return call()
             except BaseException as error:
                 if not isinstance(error, ResponseError) or isinstance(error, ReadOnlyError):
                     self._disconnect()
@@ -271,11 +286,25 @@ class Publisher:
         is_network_error = isinstance(error, ConnectionError | TimeoutError | OSError)
         return is_network_error and (was_connected or self._broker.ever_connected)
 
-    def _push(self, messages: Sequence[bytes]) -> tuple[int, int]:
+    def _open(self) -> None:
         if self._connection is None:
             connection = self._connect()
             connection.connect()
             self._connection = connection
+
+    def _read_time(self) -> None:
+        self._open()
+        try:
+            seconds, micros = self._execute("TIME")
+            now = int(seconds) + int(micros) / 1e6
+        except NoPermissionError:
+            now = time.time()
+        self._broker.ever_connected = True
+        self._broker.clock.update(now)
+
+    def _push(self, messages: Sequence[bytes]) -> tuple[int, int]:
+        """Push messages; return how many were accepted, and the queue's length."""
+        self._open()
         if not self._limit or self._last_length.has_room(self._limit, len(messages), time.monotonic()):
             accepted, length = len(messages), int(self._execute("LPUSH", self._queue, *messages))
         else:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+MAX_AGE: Final = 60.0
+"""Seconds after which the time of Redis is read again."""
 MAX_DRIFT: Final = 1.0
 """Seconds by which this machine's two clocks may diverge after an update; beyond, it slept or its clock was set."""
 
@@ -26,11 +28,12 @@ class RedisClock:
         self._last = now, self._wall(), self._steady()
 
     def is_known(self) -> bool:
-        """Return whether the time of Redis is known, and this machine has not slept and its clock was not set since."""
+        """Return whether the time of Redis was read recently; not if this machine slept or its clock was set since."""
         if self._last is None:
             return False
         _, wall, steady = self._last
-        return abs((self._wall() - wall) - (self._steady() - steady)) < MAX_DRIFT
+        passed = self._steady() - steady
+        return passed < MAX_AGE and abs(self._wall() - wall - passed) < MAX_DRIFT
 
     def now(self) -> float:
         """Return the time of Redis in Unix seconds; this machine's if Redis' was never known."""

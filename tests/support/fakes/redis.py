@@ -56,6 +56,8 @@ class FakeConnection:
         redis.commands.append(name)
         if redis.replies and (error := redis.replies.pop(0)):
             raise error
+        if name == "TIME":
+            return [b"1000", b"500000"]
         if name == "LPUSH":
             redis.queue += arguments[1:]
             return len(redis.queue)

@@ -43,6 +43,7 @@ def sender(waiter):
         SimpleNamespace(
             settings=SimpleNamespace(timeout=60),
             lifetime=lambda timeout: timeout,
+            connection=SimpleNamespace(clock=SimpleNamespace(is_known=lambda: True)),
             send_async=lambda request, expires, callback: (waiter, lambda: True),
         )
     )

@@ -1,6 +1,6 @@
 """The time of Redis on a machine whose own clock is wrong."""
 
-from hanner.utils.clock import RedisClock
+from hanner.utils.clock import MAX_AGE, RedisClock
 
 
 class Machine:
@@ -30,6 +30,15 @@ def test_the_time_of_redis_passes_and_does_not_depend_on_the_machines_clock():
     assert clock.is_known()
     clock.update(200.0)
     assert clock.now() == 200
+
+
+def test_the_time_is_read_again_after_a_while():
+    machine = Machine()
+    clock = machine.clock()
+    clock.update(100.0)
+    machine.wait(MAX_AGE)
+    assert not clock.is_known()
+    assert clock.now() == 100 + MAX_AGE
 
 
 def test_the_time_is_unknown_after_the_machine_slept_or_its_clock_was_set():

@@ -8,6 +8,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,  # noqa: A004
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -313,3 +314,27 @@ def test_close_interrupts_retries(redis, make):
         wait_until(lambda: len(redis.refused) <= 998)
         publisher.close()
         assert isinstance(sending.exception(60), HannerError)
+
+
+def test_the_time_of_redis_is_read_once(redis, make, broker):
+    publisher = make()
+    for _ in range(3):
+        publisher.sync_clock()
+    assert redis.commands == ["TIME"]
+    assert 0 <= broker.clock.now() - 1000.5 < 60
+    publisher.publish(b"a")
+    assert redis.opened == 1
+
+
+def test_reading_the_time_is_retried_while_redis_restarts(redis, make, broker):
+    publisher = make()
+    publisher.publish(b"a")
+    redis.replies = [ConnectionError("gone"), BusyLoadingError("loading"), None]
+    publisher.sync_clock()
+    assert broker.clock.is_known()
+
+
+def test_without_permission_for_the_time_the_machines_is_used(redis, make, broker):
+    redis.replies = [NoPermissionError("no")]
+    make().sync_clock()
+    assert broker.clock.now() > 1e9

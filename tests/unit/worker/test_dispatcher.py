@@ -8,6 +8,7 @@ import pytest
 
 from hanner.errors import WorkerLost
 from hanner.settings import Settings
+from hanner.utils.clock import RedisClock
 from hanner_worker.batching.dispatcher import BatchRun, Dispatcher
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
@@ -33,6 +34,7 @@ class FakeInFlight:
 
     def __init__(self):
         self.outcome = Outcome.FAILED
+        self.clock = RedisClock()
 
     def complete(self, backend, completions, sleep):
         return [self.outcome] * len(completions)

@@ -124,6 +124,11 @@ def test_the_error_of_an_expired_request_names_the_clocks(request_of):
         "expired at 2027-01-15T07:59:00.000+00:00 by its sender's clock; "
         "the clock of Redis showed 2027-01-15T08:00:00.000+00:00"
     )
+    ours = request_of(["甲"], expires="2027-01-15T07:59:00+00:00", hanner={"sent_at": NOW - 60})
+    assert ours.revoked()
+    assert str(ours.completed[0].result) == (
+        "expired at 2027-01-15T07:59:00.000+00:00 by the clock of Redis, which showed 2027-01-15T08:00:00.000+00:00"
+    )
 
 
 @pytest.fixture

@@ -75,6 +75,10 @@ class Dispatcher:
         channel.qos.running_tags, channel.qos.has_idle_process = self.running_tags, self.has_idle_process
         return channel.qos
 
+    def redis_now(self) -> float:
+        """Return the time of Redis in Unix seconds."""
+        return self._inflight.clock.now()
+
     def has_idle_process(self) -> bool:
         """Return whether a process is idle."""
         return bool(self._consumer.pool.num_processes > len(self._runs))
@@ -384,6 +388,7 @@ class BatchRun:
         self._dispatcher = dispatcher
         self._number = number
         self._started = time.time()
+        self._redis_started = dispatcher.redis_now()
         self._waits = [now - request.arrived for request in requests]
         self._job: Any = None
         self._hard_limit = self._time_limit(0, "time_limit")
@@ -509,7 +514,14 @@ class BatchRun:
         retried = sum(self._dispatcher.get(request.id) is request for request in live)
         runtime = time.time() - self._started
         record = BatchRecord(
-            self._number, self.requests, self._started, self._waits, runtime, loss=loss, retried=retried
+            self._number,
+            self.requests,
+            self._started,
+            self._waits,
+            runtime,
+            loss=loss,
+            retried=retried,
+            redis_started=self._redis_started,
         )
         call_logged(self._dispatcher.notify_batch, record)
 
@@ -528,7 +540,14 @@ class BatchRun:
         self._dispatcher.record_throughput(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
         self._dispatcher.notify_batch(
             BatchRecord(
-                self._number, self.requests, self._started, self._waits, report.runtime, report.results, report.stats
+                self._number,
+                self.requests,
+                self._started,
+                self._waits,
+                report.runtime,
+                report.results,
+                report.stats,
+                redis_started=self._redis_started,
             )
         )
 

@@ -130,6 +130,8 @@ class BatchRequest(RedactedRequest):
         """Return why the request has expired, with the clocks that were compared; clients look for `expired`."""
         now = datetime.fromtimestamp(self._redis_now(), UTC)
         expires, now_ = (time_.astimezone(UTC).isoformat(timespec="milliseconds") for time_ in (self.expires, now))
+        if self.sent_at is not None:
+            return f"expired at {expires} by the clock of Redis, which showed {now_}"
         return f"expired at {expires} by its sender's clock; the clock of Redis showed {now_}"
 
     @property

@@ -25,6 +25,7 @@ class BatchRecord:
         stats: the cost of the model's runs, see BatchInference.answer.
         loss: why there is no report: process_died, time_limit or terminated; empty if there is one.
         retried: requests of a lost batch that are tried again.
+        redis_started: `started` by the clock of Redis; None if that is not known.
     """
 
     number: int
@@ -36,14 +37,14 @@ class BatchRecord:
     stats: Mapping[str, float] = field(default_factory=dict)
     loss: str = ""
     retried: int = 0
+    redis_started: float | None = None
 
     def total_waits(self) -> list[float]:
         """Return the seconds that each request had waited since it was sent; if unknown, those in this worker."""
+        started = self.started if self.redis_started is None else self.redis_started
         return [
-            # The sender's clock may be ahead, and any application can send requests.
-            self.started - sent
-            if (sent := request.sent_at) is not None and 0 < sent <= self.started - waited
-            else waited
+            # Any application can send requests.
+            started - sent if (sent := request.sent_at) is not None and 0 < sent <= started - waited else waited
             for request, waited in zip(self.requests, self.waits, strict=True)
         ]
 

@@ -116,13 +116,13 @@ class MetricsObserver(Observer):
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
         self._waits = BatchHistogram(
             "hanner_worker_queue_wait_seconds",
-            "Time from sending a request until its batch starts, by the sender's clock.",
+            "Time from sending a request until its batch starts, by the clock of Redis.",
             WAIT_BUCKETS,
             registry,
         )
         self._latencies = BatchHistogram(
             "hanner_worker_request_duration_seconds",
-            "Time from sending a request until its result is stored, by the sender's clock.",
+            "Time from sending a request until its result is stored, by the clock of Redis.",
             WAIT_BUCKETS,
             registry,
         )

@@ -13,7 +13,7 @@ from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 MIN_REDIS = (7, 0)
 """The first version whose scripts fail with the code of an error, such as READONLY; clients and workers retry some."""
 SKEW_WARN, SKEW_FAIL = 2.0, 30.0
-"""Seconds of difference between two clocks: the client writes the expiry of a request, the worker reads it."""
+"""Seconds of difference between two clocks: Celery apps write eta and expires by their own, workers read Redis'."""
 MEMORY_WARN = 0.9
 """Share of maxmemory."""
 
