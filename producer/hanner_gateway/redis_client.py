@@ -1,5 +1,6 @@
 """The gateway's own async Redis client, for the state of jobs and for rate limits."""
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import Redis, Sentinel
@@ -26,15 +27,42 @@ def make_redis(settings: Settings) -> Redis:
     }
     options |= address.client_options()
     if not address.master:
-        return Redis(**options)
+        return _cancellable(Redis(**options))
     sentinels: Any = Sentinel(list(address.nodes), **options)  # type: ignore[no-untyped-call]
     redis: Redis = sentinels.master_for(address.master, **options)
+    for sentinel in _sentinels(redis):
+        _cancellable(sentinel)
+    return _cancellable(redis)
+
+
+def _cancellable(redis: Redis) -> Redis:
+    """Raise every cancellation of a task that sends a command.
+
+    redis-py sends with asyncio.wait_for, which in Python 3.11 ignores a cancellation if the command has just been sent.
+    """
+    connection_class: Any = redis.connection_pool.connection_class
+
+    class CancellableConnection(connection_class):  # type: ignore[misc]
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            task = asyncio.current_task()
+            before = 0 if task is None else task.cancelling()
+            await super().send_packed_command(*args, **kwargs)
+            if task is not None and task.cancelling() > before:
+                await self.disconnect(nowait=True)  # its reply is not read
+                raise asyncio.CancelledError
+
+    redis.connection_pool.connection_class = CancellableConnection
     return redis
+
+
+def _sentinels(redis: Redis) -> list[Redis]:
+    """Return the clients with which a client of `make_redis` finds its master."""
+    manager = getattr(redis.connection_pool, "sentinel_manager", None)
+    return [] if manager is None else manager.sentinels
 
 
 async def close_redis(redis: Redis) -> None:
     """Close a client of `make_redis` and its connections to sentinels, which redis-py leaves open."""
     await redis.aclose()
-    manager = getattr(redis.connection_pool, "sentinel_manager", None)
-    for sentinel in manager.sentinels if manager is not None else ():
+    for sentinel in _sentinels(redis):
         await sentinel.aclose()

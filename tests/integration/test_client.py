@@ -21,6 +21,7 @@ from hanner import (
     WorkerLost,
 )
 from support.stub_worker import decoded, failed, store, success
+from support.waiting import wait_until
 
 TEXT = "昨天马云在杭州"
 
@@ -214,7 +215,7 @@ def test_close_fails_waiting_calls(server):
     for call in (lambda: ner.submit(TEXT), job.result, job.done, job.revoke):
         with pytest.raises(HannerError, match="closed"):
             call()
-    assert not [thread for thread in threading.enumerate() if thread.name == "hanner-results"]
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "hanner-results"])
 
 
 @pytest.mark.parametrize("model", [5, ["news"], b"news", True])

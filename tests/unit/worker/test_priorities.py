@@ -43,11 +43,11 @@ def test_interactive_request_preempts_queued_bulk():
     assert all(i.bulk for i in scheduler.take(9.0))
 
 
-@given(st.lists(st.booleans(), min_size=50, max_size=200))
+@given(st.lists(st.booleans(), min_size=20, max_size=60))
 def test_single_interactive_requests_do_not_wait_for_queued_bulk_batches(comes):
     """At most one arrives per batch: each is in the very next batch."""
     scheduler, number = PriorityScheduler(LIMITS), 0
-    for n in range(1000):
+    for n in range(60 * LIMITS.rows):
         scheduler.add(item(f"bulk{n}", bulk=True))
     row = 0
     for coming in comes:
