@@ -110,7 +110,7 @@ def test_steps_of_the_celery_guide_run_in_the_apps_own_worker(url, tmp_path):
         'import sys; sys.path.insert(0, sys.argv[1]); from shop import index; index(7, "昨天马云在杭州"); index(8, 8)'
     )
     options, env = ("--pool", "solo", "-Q", "shop,celery"), {"PYTHONPATH": str(tmp_path)}
-    with worker(url, *options, app="shop", ready=False, env=env) as own:
+    with worker(url, *options, app="shop", ready=False, env=env, cold=True) as own:
         run("-c", index, tmp_path, url=url)
         own.wait_for("article 7: ['马云']", timeout=60)
         own.wait_for("article 8 has no entities", timeout=60)
