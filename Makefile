@@ -26,7 +26,7 @@ CHROMIUM := chromium fonts-noto-cjk fonts-noto-color-emoji
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-fast test-slow test-repeat test-celery test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
+.PHONY: help demo up test test-fast test-slow coverage test-repeat test-celery test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
 	screenshots docs docs-serve reference diagrams bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
@@ -50,6 +50,13 @@ test-slow: $(DEV) ## run the slow tests: generated HTTP requests, the wheel, the
 
 test-celery: $(DEV) ## run Celery's and kombu's own tests against hanner's worker and channel; ten minutes. OPTIONS="kombu -x"
 	PYTHONPATH=tests $(BIN)/python -m upstream $(OPTIONS)
+
+coverage: $(DEV) ## run `make test` under coverage, in subprocesses too; print uncovered lines, and fail below the floor
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal $(RINGS) tests/flower/test_flower.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='worker/hanner_models/*' --fail-under=0
+	$(BIN)/coverage report --omit='worker/hanner_models/*'
 
 test-repeat: $(DEV) ## run `make test` RUNS=5 times beside LOAD=12 busy loops; LOAD=0 for an idle machine
 	$(BIN)/python tools/repeat_tests.py --runs $(RUNS) --load $(LOAD) -- $(PYTEST) -q $(RINGS)

@@ -3,10 +3,11 @@
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from celery import Celery
@@ -15,6 +16,8 @@ from support import forkserver
 from support.forkserver import TESTS, ForkServer
 from support.other_app import close_backend
 
+MEASURED = "COVERAGE_PROCESS_CONFIG" in os.environ
+"""Whether coverage is measured. A killed process writes no data, so workers are stopped at the end of a test."""
 SHORT_LEASE = {"HANNER_LEASE": "1"}
 """Environment of a worker whose lease expires quickly."""
 
@@ -118,6 +121,11 @@ class Worker:
         return status
 
     def close(self):
+        if MEASURED:
+            for number in (signal.SIGTERM, signal.SIGQUIT):  # warm shutdown, cold shutdown
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.send_signal(number)
+                    self.process.wait(5)
         if self.process.poll() is None:
             self.process.kill()
         self.wait()

@@ -10,6 +10,7 @@ from hanner import Entity, HannerError, cli
 from hanner.cli import app as cli_app
 from hanner.cli import demo_texts, local_stack, plugins, terminal
 from hanner.cli.batch_events import BatchEvent, padding_share
+from hanner.utils import packaging
 from hanner.utils.packaging import install_hint
 
 
@@ -95,6 +96,18 @@ def test_help_of_a_plugin_without_its_extra_has_the_hint(plugin, capsys, monkeyp
     for arguments in (["train", "--help"], ["--help"]):
         assert cli_app.run(arguments) == 0
         assert "[models]'." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("command", "module"), [("gateway", "fastapi"), ("flower", "flower")])
+def test_command_of_an_extra_that_is_not_installed_prints_a_hint(command, module, capsys, monkeypatch):
+    """The module of a command does not import the libraries of its extra, but looks for them."""
+    cli_module = {"gateway": "hanner_gateway.cli", "flower": "hanner.flower.cli"}[command]
+    monkeypatch.delitem(sys.modules, cli_module, raising=False)
+    monkeypatch.setattr(packaging.importlib.util, "find_spec", lambda name: None if name == module else True)
+    assert cli_app.run([command]) == 1
+    error = capsys.readouterr().err
+    assert f"`hanner {command}` is not installed (No module named '{module}')" in error
+    assert install_hint(command) in error
 
 
 def test_exit_codes(capsys):

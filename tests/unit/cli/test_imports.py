@@ -26,7 +26,8 @@ print(*sys.modules, file=sys.stderr)
 def imported(*arguments, **env):
     """Return what a command prints, and the top-level modules that it imports."""
     command = [sys.executable, "-c", SCRIPT, *arguments]
-    ended = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False)
+    inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}  # which imports them
+    ended = subprocess.run(command, env=inherited | env, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, {name.partition(".")[0] for name in ended.stderr.split()}
 
