@@ -1,6 +1,7 @@
 """The real worker with a dictionary: SIGHUP reloads it under load; an invalid one prevents the start or the reload."""
 
 import os
+import pty
 import signal
 
 import psutil
@@ -18,9 +19,9 @@ def source(tmp_path):
     return path
 
 
-def running(server, source, tiny_package, **env):
+def running(server, source, tiny_package, terminal=None, **env):
     environment = {"HANNER_MODEL": str(tiny_package), "HANNER_DICTIONARY": str(source), **env}
-    return worker(server.url, "-c", "2", app="hanner_worker", env=environment)
+    return worker(server.url, "-c", "2", app="hanner_worker", env=environment, terminal=terminal)
 
 
 def send(app, text=TEXT):
@@ -74,6 +75,18 @@ def test_pool_processes_ignore_sighup(server, app, source, tiny_package):
         assert types(send(app)) == ["ONE"]
         assert parent.children() == children
         assert here.stop() == 0
+
+
+def test_worker_stops_when_its_terminal_closes(server, source, tiny_package):
+    """The system sends SIGHUP then too. A reload instead would leave a worker that Ctrl-C cannot stop."""
+    ours, theirs = pty.openpty()
+    try:
+        with running(server, source, tiny_package, terminal=theirs) as here:
+            os.close(ours)
+            assert here.wait() == 0
+    finally:
+        os.close(theirs)
+    assert "reloaded" not in here.output
 
 
 def test_cached_entities_of_an_older_dictionary_are_not_returned(server, app, source, tiny_package):

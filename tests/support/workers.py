@@ -1,14 +1,16 @@
 """Run the real `celery … worker` as a subprocess, and use it from a Celery app without hanner's client."""
 
 import atexit
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from celery import Celery
 
@@ -52,13 +54,23 @@ class Worker:
         app: The module of the Celery app.
         env: Environment variables.
         cwd: Working folder; a worker with one starts cold.
+        terminal: A file descriptor of its controlling terminal; a worker with one starts cold.
         cold: Start a new interpreter, as users do. The default is a process of the fork server.
     """
 
     command = ()
     """The command that starts it; empty: Celery with the app."""
 
-    def __init__(self, url, *options, app="support.scripted_worker", env=None, cwd=None, cold=not forkserver.AVAILABLE):
+    def __init__(
+        self,
+        url,
+        *options,
+        app="support.scripted_worker",
+        env=None,
+        cwd=None,
+        terminal=None,
+        cold=not forkserver.AVAILABLE,
+    ):
         self.lines = []
         self._changed = threading.Condition()
         environment = {
@@ -72,10 +84,17 @@ class Worker:
         arguments = ("-A", app, "worker", "-l", "INFO", *options)
         output, theirs = os.pipe()
         try:
-            if self.command or cold or cwd:
+            if self.command or cold or cwd or terminal:
                 command = (*self.command, *options) if self.command else (sys.executable, "-m", "celery", *arguments)
+                take_terminal = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0) if terminal else None
                 self.process = subprocess.Popen(
-                    command, env=environment, cwd=cwd, stdout=theirs, stderr=theirs, start_new_session=True
+                    command,
+                    env=environment,
+                    cwd=cwd,
+                    stdout=theirs,
+                    stderr=theirs,
+                    start_new_session=True,
+                    preexec_fn=take_terminal,  # noqa: PLW1509 - one system call, which takes no lock
                 )
             else:
                 self.process = fork_server().start(arguments, theirs, environment)
