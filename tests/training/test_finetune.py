@@ -77,6 +77,14 @@ def test_untrained_network_equals_base(tagger, lora):
         np.testing.assert_allclose(restored.weights[name], value, atol=1e-6, err_msg=name)
 
 
+def test_calibration_file_replaces_the_data(tagger, files, tmp_path):
+    data, dev = files
+    options = FinetuneOptions(steps=3, batch_tokens=256)
+    base = str(small_package(tagger, tmp_path / "base").path)
+    run = FinetuneRun(base, data, tmp_path / "tuned", options, dev=dev, force=True, calibrate=dev)
+    assert run.run().package.manifest.quantisation["calibration_texts"] == len(read_sentences(dev))
+
+
 @pytest.mark.parametrize("lora", [False, True])
 def test_finetune_command_creates_better_package_for_worker(tagger, files, tmp_path, lora):
     data, dev = files

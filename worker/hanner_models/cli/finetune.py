@@ -38,6 +38,12 @@ def finetune(
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the model. Default: the name of the folder.")] = None,
     scheme: Annotated[str, typer.Option(help="Scaling of activations: static, smooth, token or auto.")] = "auto",
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Real texts (.txt, .jsonl) to calibrate INT8 with. Default: the data and the built-in sentences."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write the package even if INT8 differs too much from FP32.")
     ] = False,
@@ -60,7 +66,7 @@ def finetune(
     stderr = Console(stderr=True)
     try:
         options = FinetuneOptions(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
-        run = FinetuneRun(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force)
+        run = FinetuneRun(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force, calibrate)
         result = run.run(lambda step: stderr.print(step, highlight=False))
     except HannerError as error:
         stop(error)

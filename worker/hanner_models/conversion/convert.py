@@ -23,7 +23,13 @@ from hanner_models.conversion.calibration_data import BUILT_IN, calibration_text
 from hanner_models.conversion.graph import Fp32, Linear, build
 from hanner_models.conversion.quantise import WEIGHT_RANGE, StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
-from hanner_models.conversion.verify import MIN_AGREEMENT, compare, compare_entities
+from hanner_models.conversion.verify import (
+    MIN_AGREEMENT,
+    agreement_problem,
+    compare,
+    compare_entities,
+    pooled_agreement,
+)
 from hanner_models.data.datasets import Sentence
 from hanner_models.source import ConversionError, Source
 from hanner_models.source.weights import CRF
@@ -49,7 +55,11 @@ class _Candidate:
 
     @property
     def agreement(self) -> float:
-        return min(float(entry["tag_agreement"]) for entry in self.figures.values())
+        return pooled_agreement(self.figures)
+
+    @property
+    def problem(self) -> str | None:
+        return agreement_problem(self.figures)
 
 
 def convert(  # noqa: PLR0913 - most have a default
@@ -88,11 +98,10 @@ def convert(  # noqa: PLR0913 - most have a default
         with _scratch(out) as scratch:
             work = _Conversion(source, manifest, scratch, progress)
             chosen = work.choose(scheme, texts, verification or {})
-            if chosen.agreement < MIN_AGREEMENT and not force:
+            if (problem := chosen.problem) and not force:
                 raise ConversionError(
-                    f"only {chosen.agreement:.2%} of the tokens have the same label in INT8 and FP32, but "
-                    f"{MIN_AGREEMENT:.1%} are required; calibrate with texts like yours (--calibrate FILE), or accept "
-                    "the difference (--force)"
+                    f"{problem} have the same label in INT8 and FP32, but {MIN_AGREEMENT:.1%} are required; calibrate "
+                    "with texts like yours (--calibrate FILE), or accept the difference (--force)"
                 )
             write_manifest(chosen.folder, chosen.manifest.model_copy(update={"verification": chosen.figures}))
             shutil.move(chosen.folder, out)
@@ -148,7 +157,7 @@ class _Conversion:
         for kind in _SCHEMES if scheme == "auto" else (scheme,):
             candidate = self._try(kind, texts, verification, reference, name)
             candidates.append(candidate)
-            if candidate.agreement >= MIN_AGREEMENT:
+            if candidate.problem is None:
                 return candidate
         return max(candidates, key=lambda candidate: candidate.agreement)
 

@@ -1,6 +1,7 @@
 """Compare two engines on the same texts: labels, logits, entities, F1. Pure except for the engines."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from hanner_models.source import Source
 
 MIN_AGREEMENT = 0.995
 """Minimum share of tokens that must have the same label as in FP32."""
+_CONFIDENCE = 1.645
+"""Quantile of the normal distribution for a one-sided bound of 95 %."""
 _DIGITS = 5
 
 
@@ -48,6 +51,38 @@ class Difference:
             "largest_logit_error": round(self.largest_logit_error, _DIGITS),
             "mean_logit_error": round(self.mean_logit_error, _DIGITS),
         }
+
+
+def pooled_agreement(figures: Mapping[str, Mapping[str, Any]]) -> float:
+    """Return the share of the tokens of all files that have the same label, for figures of `Difference.to_dict`."""
+    tokens = sum(entry["tokens"] for entry in figures.values())
+    return sum(entry["tag_agreement"] * entry["tokens"] for entry in figures.values()) / tokens if tokens else 1.0
+
+
+def agreement_problem(figures: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return which texts have too many different labels and how many, or None if INT8 agrees with FP32.
+
+    All texts together must reach MIN_AGREEMENT. A single file fails only if it is below with a confidence of 95 %: two
+    different labels in 300 tokens show nothing.
+
+    Args:
+        figures: `Difference.to_dict` by file.
+    """
+    for name, entry in figures.items():
+        if _upper_bound(entry["tag_agreement"], entry["tokens"]) < MIN_AGREEMENT:
+            return f"only {entry['tag_agreement']:.2%} of the {entry['tokens']:,} tokens of {name}"
+    if (pooled := pooled_agreement(figures)) < MIN_AGREEMENT:
+        return f"only {pooled:.2%} of the tokens"
+    return None
+
+
+def _upper_bound(share: float, count: int) -> float:
+    """Return the upper bound of a share that was observed on `count` tokens (Wilson's score interval)."""
+    if not count:
+        return 1.0
+    z = _CONFIDENCE
+    spread = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return (share + z * z / (2 * count) + spread) / (1 + z * z / count)
 
 
 def compare(source: Source, texts: Sequence[str], engine: Engine, reference: Engine) -> Difference:

@@ -12,7 +12,7 @@ from hanner.errors import HannerError
 from hanner_inference.package import ModelPackage
 from hanner_models.conversion.calibration_data import calibration_texts
 from hanner_models.conversion.convert import MAX_CALIBRATION_TEXTS, Scheme, check_output, convert, open_recogniser
-from hanner_models.data.datasets import DataError, Sentence, read_sentences
+from hanner_models.data.datasets import DataError, Sentence, read_sentences, sample_texts
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
 from hanner_models.finetune.base_model import FinetuneBase, open_base_model
 from hanner_models.finetune.labels import entity_types, relabel, target_labels
@@ -37,6 +37,7 @@ class FinetuneRun:
         name: of the model; by default that of the folder.
         scheme: of quantisation, see `convert`.
         force: write the package even if INT8 differs too much from FP32.
+        calibrate: file of texts to calibrate INT8 with; by default the data and the built-in sentences.
     """
 
     base: str
@@ -48,6 +49,7 @@ class FinetuneRun:
     name: str | None = None
     scheme: Scheme = "auto"
     force: bool = False
+    calibrate: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -75,7 +77,7 @@ class FinetuneRun:
             replace(tuned, training=self._metadata(base, source, sentences, trainer)),
             self.out,
             name=self.name or self.out.name,
-            calibration=_calibration(sentences),
+            calibration=self._calibration(sentences),
             verification={self.dev.name if self.dev else "held out": dev} if dev else {},
             scheme=self.scheme,
             force=self.force,
@@ -103,6 +105,11 @@ class FinetuneRun:
                 "--hold-out 0 to learn from all of them without an evaluation"
             )
         return sentences[count:], sentences[:count]
+
+    def _calibration(self, sentences: Sequence[Sentence]) -> list[str]:
+        if self.calibrate:
+            return sample_texts(self.calibrate, MAX_CALIBRATION_TEXTS)
+        return _own_and_built_in(sentences)
 
     def _metadata(
         self, base: FinetuneBase, source: Source, sentences: Sequence[Sentence], trainer: FinetuneTrainer
@@ -147,7 +154,7 @@ class FinetuneResult:
         return {name: result for name, result in named.items() if result is not None}
 
 
-def _calibration(sentences: Sequence[Sentence]) -> list[str]:
+def _own_and_built_in(sentences: Sequence[Sentence]) -> list[str]:
     """Return texts for calibration: up to one half from the data, the rest from the built-in sentences."""
     own = [sentence.text for sentence in sentences if sentence.text.strip()]
     built_in = calibration_texts()
