@@ -1,6 +1,7 @@
 """The blocking client: send Chinese texts, get entities. `AsyncClient` has the same methods for asyncio."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, Literal, Self, overload
 
 from hanner._requests import WINDOW, RequestSender
@@ -15,8 +16,9 @@ from hanner.stream import Stream
 class Client:
     """Finds people, places and organisations in Chinese texts, through a queue.
 
-    Threads may share a client, and a client made before a fork works in the child. It opens no connection before the
-    first call. Use it as a context manager, or call `close`.
+    Threads may share a client, and a client made before a fork works in the child. A pickled client has its settings,
+    with the password of Redis, and opens its own connections. It opens no connection before the first call. Use it as a
+    context manager, or call `close`.
 
     Args:
         broker_url: URL of Redis; HANNER_BROKER_URL when None, else redis://localhost:6379/0.
@@ -29,6 +31,9 @@ class Client:
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
         self._sender: Final = RequestSender(broker_url, settings, overrides)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), settings=self.settings), ()  # the copy opens its own connections
 
     def __enter__(self) -> Self:
         return self

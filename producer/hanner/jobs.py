@@ -7,9 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
-from hanner.errors import BrokerUnreachable, InvalidSettings
+from hanner.errors import BrokerUnreachable, HannerError, InvalidSettings
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.result_listener import ResultFuture
 from hanner.transport.result_parser import Meta
@@ -90,7 +90,7 @@ class ResultWaiter(Generic[T]):
             try:
                 self.set_meta(future.result(left))
             except TimeoutError:
-                raise self._connection.timeout_error(limit) from None
+                raise self.timeout_error(limit) from None
             finally:
                 self.release_future(future)
         assert self._meta is not None
@@ -133,6 +133,10 @@ class ResultWaiter(Generic[T]):
 
     # For callers that wait in another way than `wait` does:
 
+    def timeout_error(self, seconds: float | None) -> HannerError:
+        """Return the error for a result that did not arrive within `seconds`."""
+        return self._connection.timeout_error(seconds, time.monotonic() - self._sent_at)
+
     def has_meta(self) -> bool:
         """Return whether `result` returns or raises without using the network."""
         return self._meta is not None
@@ -171,6 +175,9 @@ class Job(Generic[T]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Job cannot be pickled; pass its id, and call Client.job(id) in the other process")
 
     def result(self, timeout: Timeout = DEFAULT) -> T:
         """Wait for the result and return it.

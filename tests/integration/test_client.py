@@ -2,12 +2,14 @@
 
 import base64
 import json
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hanner import (
+    AsyncClient,
     BrokerUnreachable,
     Client,
     Expired,
@@ -239,3 +241,23 @@ def test_seconds_that_are_not_a_number_are_reported(ner, worker, seconds):
         ner.submit("一").result(timeout=seconds)
     with pytest.raises(InvalidSettings, match=r"^timeout must be a number"):
         list(ner.stream(["一"], timeout=seconds))
+
+
+def test_client_is_pickled_with_its_settings(ner, worker):
+    ner.extract(TEXT)  # it has open connections and threads
+    with pickle.loads(pickle.dumps(ner)) as copy:
+        assert copy.settings == ner.settings
+        assert len(copy.extract(TEXT)) == 1
+    assert pickle.loads(pickle.dumps(AsyncClient(settings=ner.settings))).settings == ner.settings
+    with pytest.raises(TypeError, match=r"pass its id, and call Client.job\(id\) in the other process"):
+        pickle.dumps(ner.submit(TEXT))
+
+
+def test_timeout_of_an_old_request_names_the_lifetime_of_results(ner, worker, server):
+    job = ner.submit(TEXT)
+    job.result()
+    server.client.delete(f"celery-task-meta-{job.id}")  # as it expires
+    with pytest.raises(TimedOut, match=r"its result may have expired: results are kept for 3600 s"):
+        ner.job(job.id).result(timeout=0.1)
+    with pytest.raises(TimedOut, match="the request may still complete"):
+        ner.submit("没有", priority="bulk", expires=60).result(timeout=0)

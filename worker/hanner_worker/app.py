@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
 from kombu.entity import Exchange, Queue
+from redis.exceptions import RedisError
 
+from hanner.address import redact_url
 from hanner.contract import EXTRACT, EXTRACT_MANY
 from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
+from hanner.transport.server_mode import UnsupportedServerError, check_mode_of
 from hanner.utils.packaging import install_hint
 from hanner_worker import remote_control  # noqa: F401 - registers its commands
 from hanner_worker.batching.strategy import PREFORK_ONLY
@@ -130,6 +133,7 @@ class ModelLoader:
             # Celery's tracer, which runs chains and chords, logs results.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
             redaction.install()
+        self._check_server()
         self._load_or_exit()
         _ = self._app.backend  # create it before the fork, because creating it would delay the first batch of a process
         batch_texts = get_context().settings.batch_texts
@@ -138,6 +142,15 @@ class ModelLoader:
         # The garbage collector no longer touches existing objects, so their memory stays shared.
         gc.collect()
         gc.freeze()
+
+    def _check_server(self) -> None:
+        """Exit if the server is of a kind that cannot be used; the consumer waits for one that is unreachable."""
+        try:
+            check_mode_of(self._app.backend.client.connection_pool)
+        except UnsupportedServerError as error:
+            _exit(f"Redis at {redact_url(self._settings.broker_url)} cannot be used: {error}")
+        except (RedisError, OSError):
+            logger.info("Redis does not answer yet")
 
     def on_process_init(self, **_: Any) -> None:
         """Load the model in a pool process that was not forked from the parent, as on macOS."""

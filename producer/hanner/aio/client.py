@@ -4,7 +4,7 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import partial
-from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 from hanner._requests import WINDOW, Request, RequestSender
 from hanner.aio.requests import AsyncRequestSender
@@ -33,6 +33,9 @@ class AsyncJob(Generic[T]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncJob cannot be pickled; pass its id, and call AsyncClient.job(id) in the other process")
+
     async def result(self, timeout: Timeout = DEFAULT) -> T:
         """Wait for the result and return it; see `Job.result`. Cancelling this does not revoke the request."""
         return await self._sender.wait(self._waiter, timeout)
@@ -54,6 +57,9 @@ class AsyncClient:
 
     def __init__(self, broker_url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
         self._sender: Final = AsyncRequestSender(RequestSender(broker_url, settings, overrides))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), settings=self.settings), ()  # the copy opens its own connections
 
     async def __aenter__(self) -> Self:
         return self

@@ -39,7 +39,7 @@ class AsyncRequestSender:
                 async with asyncio.timeout(limit):  # Python 3.11's wait_for may ignore a cancellation
                     waiter.set_meta(await self.loop_bridge().wrap_future(future))
             except TimeoutError:
-                raise self.blocking.connection.timeout_error(limit) from None
+                raise waiter.timeout_error(limit) from None
             finally:
                 waiter.release_future(future)
         return waiter.result()
@@ -96,7 +96,7 @@ class AsyncRequestSender:
                 waiter.set_meta(await answer)
         except TimeoutError:
             self._cancel_or_revoke(waiter, cancel)
-            raise self.blocking.connection.timeout_error(limit) from None
+            raise waiter.timeout_error(limit) from None
         except asyncio.CancelledError:
             self._cancel_or_revoke(waiter, cancel)
             raise

@@ -27,6 +27,7 @@ from hanner.transport.message import MessageBuilder
 from hanner.transport.publisher import BrokerState, Publisher, QueueLimitError
 from hanner.transport.result_listener import ResultListener
 from hanner.transport.result_parser import Meta, parse_meta
+from hanner.transport.server_mode import CLUSTER, UnsupportedServerError, is_cluster_error
 from hanner.utils import fork
 from hanner.utils.clock import RedisClock
 
@@ -166,10 +167,22 @@ class BrokerConnection:
         """Return whether a failed request can be retried: the queue is full, or Redis was reachable before."""
         return isinstance(error, QueueFull) or (isinstance(error, BrokerUnreachable) and self._broker.ever_connected)
 
-    def timeout_error(self, seconds: float | None) -> HannerError:
-        """Return the error for a result that did not arrive within `seconds`."""
+    def timeout_error(self, seconds: float | None, age: float = 0.0) -> HannerError:
+        """Return the error for a result that did not arrive in time.
+
+        Args:
+            seconds: The timeout.
+            age: Seconds since the request was sent; infinite if another process or an earlier `job` call sent it.
+        """
         if self.listener.last_error is not None:
             return self._unreachable_error(self.listener.last_error)
+        ttl = self.settings.result_ttl
+        if age > ttl:
+            return TimedOut(
+                f"no result came within {seconds or 0:g} s. The request may be unfinished or unknown, or its "
+                f"result may have expired: results are kept for {ttl} s. Read it sooner, raise HANNER_RESULT_TTL, or "
+                "send it again"
+            )
         return TimedOut(
             f"no result came within {seconds or 0:g} s; the request may still complete. "
             "Call job.result() again, or check that a worker runs"
@@ -209,6 +222,9 @@ class BrokerConnection:
         return queue_full_error(reason, backlog, bulk=destination.priority is Priority.BULK)
 
     def _unreachable_error(self, error: Exception) -> BrokerUnreachable:
+        if isinstance(error, UnsupportedServerError) or is_cluster_error(error):
+            reason = str(error) if isinstance(error, UnsupportedServerError) else CLUSTER
+            return BrokerUnreachable(f"Redis at {self.url} cannot be used: {reason}")
         if isinstance(error, ResponseError):
             return BrokerUnreachable(
                 f"Redis at {self.url} refuses the request ({error}); check its disk, role and permissions"

@@ -25,6 +25,7 @@ from redis.exceptions import (
 )
 
 from hanner.errors import HannerError
+from hanner.transport.server_mode import check_mode
 from hanner.utils.backoff import Backoff
 from hanner.utils.clock import RedisClock
 from hanner.utils.lua import load_script
@@ -290,6 +291,11 @@ class Publisher:
         if self._connection is None:
             connection = self._connect()
             connection.connect()
+            try:
+                check_mode(connection)
+            except BaseException:
+                connection.disconnect()
+                raise
             self._connection = connection
 
     def _read_time(self) -> None:
