@@ -13,12 +13,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 REDIS = "redis:6379/0"
+KEYS = "~hanner* ~celery* ~_kombu.binding* ~*.celery.pidbox* ~unacked*"
+CHANNELS = "&hanner* &celery* &/0.celery.pidbox &/0.celeryev/* &/0.celeryev/worker.*"
+"""What hanner and Celery name their keys and channels; see docs/how-to/redis.md. The last channel is a pattern itself,
+which Redis permits only literally."""
+COMMANDS = "+@all -@admin -@dangerous +info"
 RULES = {
-    # Redis is used by hanner only, so users differ in their commands, not in their keys.
-    "worker": "~* &* +@all -@admin -@dangerous +info +client|unblock",
-    "gateway": "~* &* +@all -@admin -@dangerous +info",
-    "flower": "~* &* +@all -@admin -@dangerous +info",
-    "app": "~* &* +@all -@admin -@dangerous +info",
+    # Users differ in their commands: all of them read results, and send and receive remote-control commands.
+    "worker": f"{KEYS} {CHANNELS} {COMMANDS} +client|unblock",
+    "gateway": f"{KEYS} {CHANNELS} {COMMANDS}",
+    "flower": f"{KEYS} {CHANNELS} {COMMANDS}",
+    "app": f"{KEYS} {CHANNELS} {COMMANDS}",
 }
 """Permissions of the Redis users; `app` is for programs outside the stack."""
 HEALTH_USER = "user health on nopass resetkeys resetchannels -@all +ping"
