@@ -10,8 +10,9 @@ from hanner.contract import EXTRACT
 from hanner.errors import InvalidText
 from hanner.settings import Settings
 from hanner_worker.context import WorkerContext
-from hanner_worker.delivery import inflight as inflight_module
-from hanner_worker.delivery.inflight import RETRY_DELAYS, Completion, Outcome
+from hanner_worker.delivery import completion as completion_module
+from hanner_worker.delivery.completion import Completer
+from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import Batch
 from hanner_worker.payload import TaskPayload
 from support.inflight import claim, completed, letters, make_inflight, nothing_in_flight, payload
@@ -87,26 +88,45 @@ def test_a_batch_is_one_round_trip(backend, inflight):
     backend.client = real
 
 
+class Clock:
+    """A clock that only pauses move, and the pauses."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.pauses = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.pauses.append(seconds)
+
+
 @pytest.mark.parametrize("error", [redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError])
-def test_it_is_retried_for_a_while(backend, inflight, error):
-    real, slept = backend.client, []
+def test_it_is_retried_for_a_while(app, backend, inflight, caplog, error):
+    real, clock = backend.client, Clock()
+    completer = Completer(app, inflight, clock.sleep, clock)
     tag, other = claim(real, inflight, "id", "other")
     backend.client = Flaky(real, 3, error)
-    assert inflight.complete(backend, [completed("id", tag)], slept.append) == [Outcome.OK]
-    assert slept == list(RETRY_DELAYS[:3])
+    assert completer.complete([completed("id", tag)]) == [Outcome.OK]
+    assert clock.pauses == [0.05, 0.1, 0.2]
     assert real.exists("celery-task-meta-id")
-    backend.client = Flaky(real, 10**6, error)
-    slept.clear()
-    assert inflight.complete(backend, [completed("other", other)], slept.append) == [Outcome.NOT_STORED]
-    assert slept == list(RETRY_DELAYS)
+    backend.client, clock.pauses = Flaky(real, 10**6, error), []
+    caplog.clear()
+    assert completer.complete([completed("other", other)]) == [Outcome.NOT_STORED]
+    assert sum(clock.pauses) == pytest.approx(11)
+    assert len(caplog.messages) == len(clock.pauses) + 1
+    backend.client, clock.pauses = Flaky(real, 1, error), []
+    assert Completer(app, inflight, None).complete([completed("other", other)]) == [Outcome.NOT_STORED]
     backend.client = real
 
 
-def test_a_retry_after_a_lost_reply_is_not_fenced(backend, inflight):
+def test_a_retry_after_a_lost_reply_is_not_fenced(app, backend, inflight):
     tag, other = claim(backend.client, inflight, "id", "other")
     inflight.complete(backend, [completed("other", other)])
     real, backend.client = backend.client, Flaky(backend.client, 1, after=True)
-    assert inflight.complete(backend, [completed("id", tag)], lambda _: None) == [Outcome.OK]
+    assert Completer(app, inflight, lambda _: None).complete([completed("id", tag)]) == [Outcome.OK]
     backend.client = real
 
 
@@ -193,7 +213,7 @@ def test_an_ignored_result_is_not_stored(app, backend):
 
 
 def test_requests_whose_results_cannot_be_stored_stay_in_flight(app, backend, monkeypatch):
-    monkeypatch.setattr(inflight_module, "RETRY_DELAYS", (0.0,))
+    monkeypatch.setattr(completion_module, "GIVE_UP_AFTER", 0.0)
     context = make_context(app, nothing)
     not_stored = batch(context, "甲", "乙")
     real, backend.client = backend.client, Flaky(backend.client, 10**6)

@@ -2,8 +2,10 @@
 
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
-to the list NAME. Each run is appended to the list `runs`, and the id of its process to `runners`. A message whose id
-starts with `!die` kills the worker's parent when it is decoded.
+to the list NAME. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
+`!fail-kill-at:N:NAME` makes the model fail too. `!full` fills the memory of Redis. Each run is appended to the list
+`runs`, and the id of its process to `runners`. A message whose id starts with `!die` kills the worker's parent when it
+is decoded.
 
 FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead. FAKE_VISIBILITY_TIMEOUT: seconds.
 """
@@ -11,11 +13,14 @@ FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead.
 import json
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import redis
 import time_machine
 from redis.backoff import ConstantBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from hanner.address import parse_address
@@ -43,7 +48,7 @@ class ScriptedRecogniser(FakeRecogniser):
         retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.ConnectionError]}
         address = parse_address(self._url).client_options()
         with redis.Redis(**{**address, "socket_timeout": None}, **retry) as client:
-            with client.pipeline() as pipe:
+            with suppress(redis.OutOfMemoryError), client.pipeline() as pipe:
                 pipe.rpush("runs", json.dumps([len(text) for text in texts]))
                 pipe.rpush("runners", os.getpid())
                 pipe.execute()
@@ -58,9 +63,31 @@ class ScriptedRecogniser(FakeRecogniser):
         if command == "!die" or once or (command == "!die-until" and not client.exists(name)):
             client.rpush("deaths", text)
             os.kill(os.getpid(), signal.SIGKILL)
+        if command.endswith("kill-at") and client.setnx(f"armed:{name}", 1):
+            number, _, name = name.partition(":")
+            kill_at(int(number), lambda: client.rpush("kills", name))
+        if command == "!fail-kill-at":
+            raise ValueError(text)
+        if command == "!full":
+            client.config_set("maxmemory", "1kb")
         if command == "!wait":
             client.rpush("waiting", name)
             client.blpop([name], timeout=60)
+
+
+def kill_at(number, before):
+    """Kill this process when it is about to send this command to Redis, counted from 0; call `before` first."""
+    send, numbers = AbstractConnection.send_packed_command, count()
+
+    def send_or_die(connection, *args, **kwargs):
+        if next(numbers) < number:
+            return send(connection, *args, **kwargs)
+        AbstractConnection.send_packed_command = send
+        before()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+    AbstractConnection.send_packed_command = send_or_die
 
 
 def find(text):

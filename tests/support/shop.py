@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import redis
 from celery import Celery
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from support.workers import Worker
 
@@ -21,7 +23,8 @@ app.conf.update(task_routes={"hanner.*": {"queue": "hanner"}}, broker_connection
 
 
 def record(task, value):
-    with redis.Redis.from_url(URL) as client:
+    retry = {"retry": Retry(ConstantBackoff(0.05), 400), "retry_on_error": [redis.OutOfMemoryError]}
+    with redis.Redis.from_url(URL, **retry) as client:
         client.rpush(task, json.dumps(value))
     return value
 
@@ -39,6 +42,11 @@ def count(results, *label):
 @app.task(name="shop.on_failure", shared=False)
 def on_failure(task_id, *article):
     return record("shop.on_failure", [task_id, *article])
+
+
+@app.task(name="shop.echo", shared=False)
+def echo(found):
+    return found
 
 
 @contextmanager

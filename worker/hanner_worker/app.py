@@ -130,7 +130,7 @@ class ModelLoader:
         if not sender.use_eventloop or not _is_prefork(sender.pool_cls):
             _exit(PREFORK_ONLY)
         if not self._settings.log_text:
-            # Celery's tracer, which runs chains and chords, logs results.
+            # Celery's tracer, which runs tasks without batches, logs results.
             logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
             redaction.install()
         self._check_server()

@@ -17,7 +17,10 @@ INTERNALS: Final = {
     ),
     "celery.worker.consumer.events:Events": "event_dispatcher",
     "celery.worker.consumer.mingle:Mingle": "send_hello",
-    "celery.backends.redis:RedisBackend": "_create_client connparams client expires failure_expires",
+    "celery.backends.redis:RedisBackend": (
+        "_create_client connparams client expires failure_expires chord_expires _chord_result_expires _chord_zset "
+        "_chord_part_return_script _unpack_chord_result"
+    ),
     "celery.concurrency.prefork:TaskPool": "_pool num_processes",
     "celery.concurrency.asynpool:AsynPool": "_event_process_exit _sentinel_poll",
     "billiard.process:BaseProcess": "exitcode",
@@ -37,16 +40,18 @@ INTERNALS: Final = {
     "kombu.message:Message": "_state _decoded_cache",
     "kombu.transport.virtual:Message": "_raw",
     # batching/strategy.py
-    "celery.app.task:Task": "Request Strategy __trace__",
+    "celery.app.task:Task": "Request Strategy",
     "celery.worker.strategy": "hybrid_to_proto2 proto1_to_proto2",
     # batching/events.py
     "celery.events.dispatcher:EventDispatcher": (
         "send flush _publish extend_buffer _group_buffer _outbound_buffer buffer_group buffer_limit on_send_buffered"
     ),
     "celery.app.events:Events": "dispatcher_cls",
-    # delivery/results.py
-    "celery.backends.base:Backend": "encode_result decode",
-    "celery.backends.base:KeyValueStoreBackend": "get_key_for_task",
+    # delivery/results.py, delivery/followers.py, delivery/chords.py
+    "celery.backends.base:Backend": (
+        "encode encode_result decode store_result get_state on_chord_part_return mark_as_failure chord_error_from_stack"
+    ),
+    "celery.backends.base:KeyValueStoreBackend": "get_key_for_task get_key_for_group",
     # delivery/channel.py, delivery/qos.py
     "kombu.transport": "TRANSPORT_ALIASES _transport_cache",
     "kombu.transport.redis:Transport": "Channel cycle brpop_timeout default_port",
@@ -55,9 +60,9 @@ INTERNALS: Final = {
         "on_poll_start on_readable _channels _client_registered _register _fd_to_chan"
     ),
     "kombu.transport.redis:Channel": (
-        "QoS _create_client basic_consume basic_get _basic_cancel _brpop_start _brpop_read _poll_error close _in_poll "
-        "_brpop_sent_at _qos _queue_cycle _q_for_pri _flush_brpop_reauth priority_steps active_queues handlers pool "
-        "conn_or_acquire brpop_timeout sep connection_errors"
+        "QoS _create_client _put _expires _get_message_priority basic_consume basic_get _basic_cancel _brpop_start "
+        "_brpop_read _poll_error close _in_poll _brpop_sent_at _qos _queue_cycle _q_for_pri _flush_brpop_reauth "
+        "priority_steps active_queues handlers pool conn_or_acquire brpop_timeout sep connection_errors"
     ),
     "kombu.transport.redis:QoS": (
         "can_consume append ack reject restore_unacked_once _delivered _on_collect prefetch_count channel"

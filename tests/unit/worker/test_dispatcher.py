@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,9 @@ from hanner_worker.batching.dispatcher import BatchRun, Dispatcher
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
 from hanner_worker.observability.hooks import Observer
+from hanner_worker.payload import TaskPayload
+
+REQUEST = TaskPayload("id", "hanner.extract", ["text"], {})
 
 
 class RecordingObserver(Observer):
@@ -36,7 +40,7 @@ class FakeInFlight:
         self.outcome = Outcome.FAILED
         self.clock = RedisClock()
 
-    def complete(self, backend, completions, sleep):
+    def complete(self, backend, completions, done):
         return [self.outcome] * len(completions)
 
 
@@ -79,13 +83,16 @@ def dispatcher(observers, inflight):
         pool=SimpleNamespace(num_processes=1, active=True),
     )
     context = SimpleNamespace(
-        settings=Settings(), inflight=inflight, app=SimpleNamespace(backend=None), model="m@00000000"
+        settings=Settings(),
+        inflight=inflight,
+        app=SimpleNamespace(backend=None, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)),
+        model="m@00000000",
     )
     return Dispatcher(consumer, context)
 
 
 def test_every_observer_is_notified(dispatcher, observers):
-    completion = Completion(None, Outcome.FAILED, WorkerLost())
+    completion = Completion(REQUEST, Outcome.FAILED, WorkerLost())
     assert dispatcher.complete(completion) is Outcome.FAILED
     dispatcher.requeue(["a", "b"])
     dispatcher.notify_batch("record")
@@ -95,7 +102,7 @@ def test_every_observer_is_notified(dispatcher, observers):
 @pytest.mark.parametrize("outcome", [Outcome.FENCED, Outcome.NOT_STORED])
 def test_a_request_that_has_not_ended_is_not_counted(dispatcher, observers, inflight, outcome):
     inflight.outcome = outcome
-    assert dispatcher.complete(Completion(None, Outcome.FAILED, WorkerLost())) is outcome
+    assert dispatcher.complete(Completion(REQUEST, Outcome.FAILED, WorkerLost())) is outcome
     assert observers[0].calls == []
 
 

@@ -98,24 +98,24 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Refuse a message whose body cannot be decoded; Celery would log the body."""
         task = message.headers.get("task")
         known = isinstance(task, str) and task in self.strategies
-        refuse(message, exc, self.hanner_dispatcher.complete, *([task] if known else []))
+        refuse(message, exc, self.hanner_dispatcher.complete_message, *([task] if known else []))
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Refuse a message that names no task."""
         del body
-        refuse(message, InvalidTaskError(), self.hanner_dispatcher.complete)
+        refuse(message, InvalidTaskError(), self.hanner_dispatcher.complete_message)
         signals.task_rejected.send(sender=self, message=message, exc=None)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Refuse a message of a task that is not batched."""
         del body
-        refuse(message, exc, self.hanner_dispatcher.complete)
+        refuse(message, exc, self.hanner_dispatcher.complete_message)
         signals.task_rejected.send(sender=self, message=message, exc=exc)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Move a message of a task that this worker does not have to the dead letters, with events as Celery's."""
         del body
-        request = dead_letter_unregistered(message, self.hanner_dispatcher.complete)
+        request = dead_letter_unregistered(message, self.hanner_dispatcher.complete_message)
         if request is None:
             return
         if self.event_dispatcher:

@@ -23,6 +23,7 @@ from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
 from hanner_worker.batching.scheduler import BatchLimits, PriorityScheduler
 from hanner_worker.context import WorkerContext
 from hanner_worker.delivery.channel import POLL_INTERVAL
+from hanner_worker.delivery.completion import Completer
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import decode_state
 from hanner_worker.execution.batch import BatchReport, RequestResult, run_batch
@@ -32,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 SCHEDULE_RETRY = 1.0
 """Seconds after which messages are moved to the schedule again, if Redis refused."""
-
+REQUEUE_PAUSE = 1.0
+"""Seconds before a request is requeued because the parent could not store its end: Redis may be full for a while."""
 _LOSSES = (WorkerLostError, Terminated, TimeLimitExceeded)
 """Billiard's errors of lost processes. The messages of other errors may quote a text."""
 _ENDED = frozenset({Outcome.OK, Outcome.FAILED, Outcome.ALREADY_ANSWERED})
@@ -58,6 +60,7 @@ class Dispatcher:
         self._connection = consumer.connection
         self._inflight = context.inflight
         self._backend = context.app.backend
+        self._completer = Completer(context.app, context.inflight, sleep=None)
         self._model = context.model
         self._scheduler = PriorityScheduler(
             BatchLimits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
@@ -180,8 +183,8 @@ class Dispatcher:
         return self._requests.get(task_id)
 
     def complete(self, completion: Completion) -> Outcome:
-        """End one request from the parent, without waiting between retries, and notify the observers."""
-        (outcome,) = self._inflight.complete(self._backend, [completion], sleep=_do_not_sleep)
+        """End one request from the parent, which tries once because it must not block, and notify the observers."""
+        (outcome,) = self._completer.complete([completion])
         if outcome in _ENDED:
             for observer in self._observers:
                 observer.on_completed([completion])
@@ -193,7 +196,7 @@ class Dispatcher:
         Returns:
             Its outcome, and Celery's state of the result that is stored now; empty if none is, or it is not an answer.
         """
-        (outcome,) = self._inflight.complete(self._backend, [completion], sleep=_do_not_sleep)
+        (outcome,) = self._completer.complete([completion])
         if outcome is Outcome.FAILED:
             return outcome, states.REVOKED
         if outcome is Outcome.NOT_STORED:
@@ -201,6 +204,37 @@ class Dispatcher:
         document = self._backend.client.get(self._backend.get_key_for_task(completion.request.id))
         state_ = "" if document is None else decode_state(self._backend, document)
         return outcome, state_ if state_ in states.READY_STATES else ""
+
+    def complete_message(self, message: Any, completion: Completion) -> bool:
+        """End a message that is not a request of this worker.
+
+        Returns:
+            False if Redis did not store its end; then the message is requeued after a pause.
+        """
+        if self.complete(completion) is Outcome.NOT_STORED:
+            self._consumer.hub.call_later(REQUEUE_PAUSE, _requeue, message)
+            return False
+        message._state = "ACK"  # noqa: SLF001 - Redis no longer has it in flight
+        message.channel.qos.drop([completion.request.tag])
+        return True
+
+    def dead_letter(self, request: BatchRequest, error: HannerError) -> None:
+        """End a request as a dead letter; if Redis does not store that, requeue it after a pause."""
+        self._end(request, request.dead_letter, error)
+
+    def _end(
+        self,
+        request: BatchRequest,
+        end: Callable[[HannerError, Callable[[Completion], Outcome]], bool],
+        error: HannerError,
+    ) -> None:
+        try:
+            ended = end(error, self.complete)
+        except Exception:
+            logger.exception("the end of %s could not be stored; it is requeued", request.humaninfo())
+            ended = False
+        if not ended:
+            self._consumer.hub.call_later(REQUEUE_PAUSE, request.requeue)
 
     def _schedule_dispatch(self) -> None:
         # Not at once: requests that are read in the same turn of the loop may share the batch.
@@ -275,7 +309,7 @@ class Dispatcher:
         logger.error("refused a request that cannot be sent to a process: %s", type(error).__name__)
         del self._requests[request.id]
         reason = InvalidText("the message is not a request; send [[argument], {}, {}] as JSON")
-        call_logged(request.refuse, reason, self.complete)
+        self._end(request, request.refuse, reason)
 
     def _schedule_poll(self) -> None:
         """Wake the event loop every POLL_INTERVAL while no process is idle; each turn may poll the queue."""
@@ -340,7 +374,7 @@ class Dispatcher:
                 continue  # dropped, or queued again already
             if request.crashes >= MAX_CRASHES:
                 self.remove([request])
-                call_logged(request.dead_letter, error, self.complete)
+                self.dead_letter(request, error)
             else:
                 self.retry(request, f"its process died ({error.code})", isolated=True)
 
@@ -581,5 +615,7 @@ def call_logged(call: Callable[..., Any], *args: Any) -> None:
         logger.exception("could not send the events of a finished request")
 
 
-def _do_not_sleep(seconds: float) -> None:
-    """Do not wait: the parent's event loop must not block. A request that cannot be stored is requeued."""
+def _requeue(message: Any) -> None:
+    """Requeue a message, unless its connection was lost: then it was requeued already."""
+    if not message.channel.closed:
+        message.requeue()

@@ -93,6 +93,13 @@ def validate(headers: Any, embed: Any) -> None:
         _Embed.model_validate(embed)
 
 
+def make_canvas(headers: dict[str, Any], embed: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return Celery's request as a dict if callbacks, a chain or a chord follow its result, else None."""
+    if embed is None or not any(map(embed.get, NO_CANVAS)):
+        return None
+    return {**headers, **embed, "is_eager": False}
+
+
 def _has_defaults(headers: Any) -> bool:
     """Return whether headers are valid and have the default values; it takes a tenth of the time of pydantic."""
     try:

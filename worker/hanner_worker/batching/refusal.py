@@ -12,25 +12,22 @@ from hanner_worker.payload import TaskPayload
 logger = logging.getLogger(__name__)
 
 
-def refuse(message: Any, error: Exception, complete: Callable[[Completion], Outcome], task: str = "hanner") -> None:
-    """Acknowledge a message and store InvalidText as its result; requeue it if Redis does not store that.
+def refuse(message: Any, error: Exception, complete: Callable[[Any, Completion], bool], task: str = "hanner") -> None:
+    """Acknowledge a message and store InvalidText as its result.
 
     Args:
         message: kombu's message.
         error: why it is not a request.
-        complete: ends one request; see Dispatcher.complete.
+        complete: ends a message; see Dispatcher.complete_message.
         task: name of the task that it was sent to.
     """
     # The error's message may quote the body, so only its type is logged.
     logger.error("refused a message that is not a %s request: %s", task, type(error).__name__)
     headers = message.headers if isinstance(message.headers, dict) else {}
-    task_id, tag = headers.get("id"), str(message.delivery_tag)
-    reason = InvalidText(f"the message is not a {task} request; send [[argument], {{}}, {{}}] as JSON")
+    task_id = headers.get("id")
     if not is_valid_id(task_id):
         message.ack()
         return
-    if complete(Completion(TaskPayload(task_id, task, (), {}, tag=tag), Outcome.FAILED, reason)) is Outcome.NOT_STORED:
-        message.requeue()
-        return
-    message._state = "ACK"  # noqa: SLF001 - Redis no longer has it in flight
-    message.channel.qos.drop([tag])
+    reason = InvalidText(f"the message is not a {task} request; send [[argument], {{}}, {{}}] as JSON")
+    request = TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag))
+    complete(message, Completion(request, Outcome.FAILED, reason))

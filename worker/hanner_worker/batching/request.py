@@ -13,6 +13,7 @@ from celery.worker import state
 
 from hanner.contract import HEADER, REQUEST_ID
 from hanner.errors import HannerError
+from hanner_worker.batching.message import make_canvas
 from hanner_worker.batching.redacted_request import RedactedRequest
 from hanner_worker.batching.scheduler import QueuedRequest, Size, estimate_size
 from hanner_worker.delivery.inflight import Completion, Outcome
@@ -27,7 +28,6 @@ MAX_CRASHES = 3
 CALLER = re.compile(r"[!-~]{1,128}")
 """A request id that may be logged: printable and short, because any client may send one."""
 ANSWERED_BEFORE = "answered before"
-CANVAS_FIELDS = ("callbacks", "errbacks", "chain", "chord")
 
 
 class BatchRequest(RedactedRequest):
@@ -74,8 +74,6 @@ class BatchRequest(RedactedRequest):
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:  # noqa: FBT001
         """End the request as revoked, for Celery. If it has ended before, the first end is kept and announced."""
         error = TaskRevokedError(self._describe_expiry() if expired else reason)
-        if self.chord and self.store_errors:
-            self._count_chord_part(error)
         completion = Completion(self.payload, Outcome.FAILED, error, store_result=self.store_errors)
         outcome, stored = self._complete_revoked(completion)
         self._already_revoked = True
@@ -103,13 +101,7 @@ class BatchRequest(RedactedRequest):
 
     @property
     def _has_canvas(self) -> bool:
-        embed = self._payload[2] or {}
-        return any(embed.get(name) for name in CANVAS_FIELDS)
-
-    def _count_chord_part(self, error: TaskRevokedError) -> None:
-        backend = self.task.backend
-        if backend.get_state(self.id) not in states.READY_STATES:
-            backend.on_chord_part_return(self._context, states.REVOKED, error)
+        return make_canvas({}, self._payload[2]) is not None
 
     def _send_revoked(self, **fields: Any) -> None:
         state.task_ready(self)
@@ -185,10 +177,6 @@ class BatchRequest(RedactedRequest):
     @property
     def payload(self) -> TaskPayload:
         """The request as a pool process receives it."""
-        embed = self._payload[2] or {}
-        canvas = None
-        if self._has_canvas:
-            canvas = {**self.request_dict, **embed, "is_eager": False}
         return TaskPayload(
             self.id,
             self.type,
@@ -197,7 +185,7 @@ class BatchRequest(RedactedRequest):
             self.group,
             self.request_dict.get("parent_id"),
             self.ignore_result,
-            canvas,
+            make_canvas(self.request_dict, self._payload[2]),
             self.tag,
             self.crashes,
         )
@@ -297,31 +285,33 @@ class BatchRequest(RedactedRequest):
         state.task_ready(self)
         self.reject(requeue=True)
 
-    def dead_letter(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
-        """End the request as a dead letter: too many processes died while they worked on it."""
+    def dead_letter(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> bool:
+        """End the request as a dead letter, because too many processes died while they worked on it.
+
+        Returns:
+            False if Redis did not store that: then nothing has changed.
+        """
         payload = self.payload
-        has_canvas = payload.canvas is not None
-        try:
-            if has_canvas:  # Celery runs its error callbacks
-                self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-            letter = make_dead_letter(payload, error)
-            store_result = not has_canvas and self.store_errors
-            outcome = complete(Completion(payload, Outcome.FAILED, error, letter, store_result=store_result))
-        except Exception:
-            logger.exception("the failure of %s could not be stored; the request is requeued", self.humaninfo())
-            outcome = Outcome.NOT_STORED
+        letter = make_dead_letter(payload, error)
+        return self._end_with(
+            error, complete(Completion(payload, Outcome.FAILED, error, letter, store_result=self.store_errors))
+        )
+
+    def refuse(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> bool:
+        """End a request that cannot be sent to a process; its callbacks cannot be trusted, and do not run.
+
+        Returns:
+            False if Redis did not store its error: then nothing has changed.
+        """
+        payload = TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag)
+        return self._end_with(error, complete(Completion(payload, Outcome.FAILED, error)))
+
+    def _end_with(self, error: HannerError, outcome: Outcome) -> bool:
         if outcome is Outcome.NOT_STORED:
-            self.requeue()
-            return
+            return False
         self.mark_acknowledged()
         if outcome is Outcome.FENCED:
             self.drop()
         else:
             self.failed(repr(error))
-
-    def refuse(self, error: HannerError, complete: Callable[[Completion], Outcome]) -> None:
-        """End a request that cannot be sent to a process; its callbacks cannot be trusted, and do not run."""
-        try:
-            complete(Completion(TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag), Outcome.FAILED, error))
-        finally:
-            self.failed(repr(error))
+        return True

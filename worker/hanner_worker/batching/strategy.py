@@ -103,7 +103,7 @@ class Strategy:
         try:
             request = self._make_request(message, body, ack, reject)
         except Exception as error:  # noqa: BLE001 - no message may stop the worker
-            refuse(message, error, self._dispatcher.complete, self._task.name)
+            refuse(message, error, self._dispatcher.complete_message, self._task.name)
             return
         if self._merge_duplicate(request):
             return
@@ -114,7 +114,7 @@ class Strategy:
             logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
         signals.task_received.send(sender=self._consumer, request=request)
         if request.crashes >= MAX_CRASHES:
-            request.dead_letter(WorkerLost(), self._dispatcher.complete)
+            self._dispatcher.dead_letter(request, WorkerLost())
             return
         if (due := request.due) is not None:
             # In Redis it needs no memory here, and does not depend on this worker or on the clock of its machine.
@@ -190,11 +190,7 @@ class Strategy:
         )
         payload = TaskPayload(task_id, self._task.name, (), {}, tag=str(message.delivery_tag), crashes=MAX_TAKEOVERS)
         letter = make_dead_letter(payload, fault) if isinstance(fault, WorkerLost) else None
-        outcome = self._dispatcher.complete(Completion(payload, Outcome.FAILED, fault, letter))
-        if outcome is Outcome.NOT_STORED:
-            message.channel.qos.reject(message.delivery_tag, requeue=True)
-        else:
-            message.channel.qos.drop([message.delivery_tag])
+        self._dispatcher.complete_message(message, Completion(payload, Outcome.FAILED, fault, letter))
 
 
 def patch_exit_detection(pool: Any) -> None:

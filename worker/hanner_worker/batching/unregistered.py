@@ -11,7 +11,7 @@ from uuid import uuid4
 from celery.exceptions import NotRegistered
 
 from hanner.errors import HannerError
-from hanner_worker.delivery.decoding import MAX_ID_LENGTH
+from hanner_worker.batching.message import decode_body, is_valid_id, make_canvas, validate
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.observability.redaction import loggable
@@ -20,34 +20,42 @@ from hanner_worker.payload import TaskPayload
 logger = logging.getLogger(__name__)
 
 
-def dead_letter_unregistered(message: Any, complete: Callable[[Completion], Outcome]) -> TaskPayload | None:
+def dead_letter_unregistered(message: Any, complete: Callable[[Any, Completion], bool]) -> TaskPayload | None:
     """Move a message of an unknown task to the dead letters, and store NotRegistered as its result.
+
+    Its errbacks are sent, and a chord that it is a part of fails.
 
     Args:
         message: kombu's message.
-        complete: ends one request; see Dispatcher.complete.
+        complete: ends a message; see Dispatcher.complete_message.
 
     Returns:
-        Its id and task, without arguments; None if Redis did not store its end, and the message was requeued.
+        Its id and task, without arguments; None if Redis did not store its end.
     """
     request = _read(message)
     reason = f"{request.task} is not a task of this worker; send it to a queue of the app that has it"
     letter = make_dead_letter(request, HannerError(reason))
-    outcome = complete(Completion(request, Outcome.FAILED, NotRegistered(request.task), letter))
-    if outcome is Outcome.NOT_STORED:
-        message.requeue()
+    if not complete(message, Completion(request, Outcome.FAILED, NotRegistered(request.task), letter)):
         return None
-    message._state = "ACK"  # noqa: SLF001 - Redis no longer has it in flight
-    message.channel.qos.drop([request.tag])
     # Neither its headers nor its body: they contain its arguments.
     logger.error("moved %s[%s] to the dead letters: %s", request.task, loggable(request.id), reason)
     return request
 
 
 def _read(message: Any) -> TaskPayload:
-    """Return id and task of a message of either protocol; a message without a valid id gets a new one."""
-    fields = message.headers if "task" in message.headers else message.payload
+    """Return id, task and canvas of a message of either protocol; a message without a valid id gets a new one."""
+    headers = message.headers
+    fields = headers if "task" in headers else message.payload
     task_id, task = fields.get("id"), loggable(fields["task"])
-    if not isinstance(task_id, str) or not 0 < len(task_id) <= MAX_ID_LENGTH:
-        task_id = str(uuid4())
-    return TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag))
+    known = is_valid_id(task_id)
+    request = TaskPayload(task_id if known else str(uuid4()), task, (), {}, tag=str(message.delivery_tag))
+    if not known or fields is not headers:
+        return request
+    try:
+        _, _, embed = decode_body(message)
+        validate(headers, embed)
+    except Exception:  # noqa: BLE001 - whatever a client sends
+        return request
+    return request._replace(
+        group=headers.get("group"), parent=headers.get("parent_id"), canvas=make_canvas(headers, embed)
+    )

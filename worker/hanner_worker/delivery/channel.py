@@ -15,7 +15,8 @@ Queues that are consumed without acknowledgement (replies of remote control) use
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -23,10 +24,13 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
+from amqp.exceptions import RecoverableConnectionError  # type: ignore[import-untyped]
+from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache
 from kombu.transport import redis as kombu_redis
+from kombu.utils import json as kombu_json
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import DataError, NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from hanner_worker.delivery.decoding import decode
 from hanner_worker.delivery.inflight import (
@@ -54,6 +58,32 @@ SKIP_REPLY = ("CLIENT", "REPLY", "SKIP")
 """The command that suppresses the reply of the next one."""
 BULK = "BULK"
 """Kind of the second connection, where kombu has BRPOP and LISTEN."""
+
+
+_collected: ContextVar[list[tuple[str, str]] | None] = ContextVar("hanner_collected_messages", default=None)
+
+
+@contextmanager
+def collect_messages(into: list[tuple[str, str]]) -> Iterator[None]:
+    """Collect the messages that are published in this context instead of sending them: list of Redis and raw message.
+
+    The queues are still declared. Messages to fanout exchanges and to queues that expire are sent at once, because they
+    are more than one element of one list.
+
+    Raises:
+        ValueError: a message would be refused each time, as with an unknown compression.
+    """
+    token = _collected.set(into)
+    try:
+        yield
+    except (RedisError, OperationalError) as error:
+        cause = error.__cause__ if isinstance(error, OperationalError) else error
+        is_refused = isinstance(cause, DataError) or "WRONGTYPE" in str(cause)
+        if is_refused or not isinstance(cause, RedisError | OSError | RecoverableConnectionError):
+            raise ValueError("a message would be refused each time") from error
+        raise
+    finally:
+        _collected.reset(token)
 
 
 class PollState(Enum):
@@ -127,6 +157,15 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if self._pooled_client is None or self._pooled_client.connection_pool is not self.pool:
             self._pooled_client = super()._create_client()
         return self._pooled_client
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        """Send a message to a queue, or collect it; see `collect_messages`."""
+        collected = _collected.get()
+        if collected is None or queue in self._expires:
+            super()._put(queue, message, **kwargs)
+        else:
+            priority = self._get_message_priority(message, reverse=False)
+            collected.append((self._q_for_pri(queue, priority), kombu_json.dumps(message)))  # type: ignore[no-untyped-call]
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
         """Consume from a queue; one without acknowledgement is left to kombu."""

@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,8 +34,6 @@ MAX_FETCH_BYTES = 4 << 20
 """Bytes of messages of one kind after which a fetch moves no further message."""
 CRASH_TTL = 86_400
 """Seconds after the last crash for which crashes are remembered."""
-RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0)
-"""Seconds between attempts to store results: together longer than a restart of Redis takes."""
 
 
 class Outcome(StrEnum):
@@ -69,6 +66,10 @@ class Completion(NamedTuple):
         dead_letter: its dead letter without the message; None if it gets none.
         store_result: the result is to be stored; else the message is only acknowledged.
         replace: True to overwrite the stored state, because it is not an answer.
+        messages: next steps to be queued: a list of Redis and a raw message each.
+        results: results of other tasks to be stored: key, document, and expiry in seconds.
+        children: the next steps, as Celery's result documents name them.
+        acknowledge: False to leave the message in flight, because something is left to do.
     """
 
     request: TaskPayload
@@ -77,6 +78,10 @@ class Completion(NamedTuple):
     dead_letter: Mapping[str, Any] | None = None
     store_result: bool = True
     replace: bool = False
+    messages: Sequence[tuple[str, str]] = ()
+    results: Sequence[tuple[str, bytes, int]] = ()
+    children: Sequence[Any] = ()
+    acknowledge: bool = True
 
 
 class FetchRequest(NamedTuple):
@@ -239,45 +244,44 @@ class InFlightStore:
             for outcome, state in zip(outcomes, states_, strict=True)
         ]
 
-    def complete(
-        self, backend: Any, completions: Sequence[Completion], sleep: Callable[[float], None] = time.sleep
-    ) -> list[Outcome]:
-        """Store and announce results and acknowledge their messages, of those requests that the worker still owns.
+    def complete(self, backend: Any, completions: Sequence[Completion], done: str = "") -> list[Outcome]:
+        """Store and announce results, queue the next steps, and acknowledge, of the requests that the worker owns.
 
-        It is idempotent, so it is retried after each of RETRY_DELAYS. The first answer to a task is kept.
+        The first answer to a task is kept. What follows a request is queued in the step in which its result is stored.
+        If the reply is lost, call again with the same `done`: nothing is repeated.
 
         Args:
             backend: the app's Redis backend: its keys, encoding, expiry and client are used.
             completions: how the requests ended.
-            sleep: waits between attempts.
+            done: when they ended, in ISO 8601; by default now.
 
         Returns:
             For each its outcome; ALREADY_ANSWERED if an earlier result was kept, FENCED if nothing was stored because
-            the worker no longer owns it. NOT_STORED for all if Redis refused or was unreachable for too long: then
-            the messages must not be acknowledged.
+            the worker no longer owns it.
+
+        Raises:
+            RedisError: Redis is unreachable, or refused; the messages are still in flight.
         """
         if not completions:
             return []
+        done = done or backend.app.now().isoformat()
         results = [backend.get_key_for_task(completion.request.id) for completion in completions]
         keys = [*self._own_keys, self.keys.crashes, self.keys.dead, self.keys.dead_index, *results]
-        done = backend.app.now().isoformat()
-        args = [arg for completion in completions for arg in _complete_args(backend, completion, done)]
-        for delay in (*RETRY_DELAYS, None):
-            try:
-                replies = scripts.COMPLETE(keys, args, backend.client)
-            except (RedisError, OSError) as error:
-                reason = type(error).__name__
-                if delay is None:
-                    break
-                logger.warning("Redis did not store %d results (%s); retrying in %s s", len(completions), reason, delay)
-                sleep(delay)
-            else:
-                return [
-                    completion.outcome if reply == b"OK" else _OUTCOMES[reply]
-                    for completion, reply in zip(completions, replies, strict=True)
-                ]
-        logger.error("%d results could not be stored: %s", len(completions), reason)
-        return [Outcome.NOT_STORED] * len(completions)
+        args: list[Any] = [len(completions)]
+        for completion in completions:
+            args += _complete_args(backend, completion, done)
+        for completion in completions:
+            if completion.messages or completion.results:
+                follower_keys, follower_args = scripts.follower_args(completion.messages, completion.results)
+                keys += follower_keys
+                args += follower_args
+        *replies, skipped = scripts.COMPLETE(keys, args, backend.client)
+        if skipped:
+            logger.error("%d next steps were not queued: the names of their queues are in use", skipped)
+        return [
+            completion.outcome if reply == b"OK" else _OUTCOMES[reply]
+            for completion, reply in zip(completions, replies, strict=True)
+        ]
 
     def ack(self, client: Any, tags: Sequence[str], task_ids: Sequence[str], requeued: Sequence[str]) -> list[str]:
         """Acknowledge messages without a result, and requeue others; return the tags that are left to be requeued.
@@ -386,10 +390,12 @@ def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]
     """Return the arguments of COMPLETE for one request."""
     request, document, expires, letter, at = completion.request, b"", 0, "", 0
     if completion.store_result:
-        document, expires = encode_result(backend, request, completion.result, done)
+        document, expires = encode_result(backend, request, completion.result, done, completion.children)
     if completion.dead_letter is not None:
         letter, at = json.dumps(completion.dead_letter)[:-1] + ', "message": ', completion.dead_letter["at"]
-    return [request.tag, request.id, document, expires, "replace" if completion.replace else "keep", letter, at]
+    existing, ack = "replace" if completion.replace else "keep", "ack" if completion.acknowledge else "hold"
+    followers = len(completion.messages) + len(completion.results)
+    return [request.tag, request.id, document, expires, existing, letter, at, ack, followers]
 
 
 def _repeat(script: Callable[[], tuple[int, int]]) -> int:

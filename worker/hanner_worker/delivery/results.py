@@ -1,6 +1,7 @@
 """Documents that delivery stores: results in the format of Celery's Redis backend, and dead letters. Sends nothing."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from celery import states
@@ -14,7 +15,9 @@ UNREADABLE = "UNREADABLE"
 """State of a stored result that is not a document of Celery's."""
 
 
-def encode_result(backend: Any, request: TaskPayload, result: Any, done: str) -> tuple[bytes, int]:
+def encode_result(
+    backend: Any, request: TaskPayload, result: Any, done: str, children: Sequence[Any] = ()
+) -> tuple[bytes, int]:
     """Return a result as the backend would store it, and for how many seconds: 0 is forever.
 
     Args:
@@ -22,6 +25,7 @@ def encode_result(backend: Any, request: TaskPayload, result: Any, done: str) ->
         request: the request.
         result: a JSON value, or the exception with which the request failed.
         done: when it ended, in ISO 8601.
+        children: the next steps that were sent, each as Celery's `as_tuple`.
     """
     state = states.SUCCESS
     if isinstance(result, BaseException):
@@ -31,7 +35,7 @@ def encode_result(backend: Any, request: TaskPayload, result: Any, done: str) ->
             "status": state,
             "result": backend.encode_result(result, state),
             "traceback": None,  # it would show code of the worker to the caller
-            "children": [],
+            "children": children,
             "date_done": done,
             **({"group_id": request.group} if request.group else {}),
             **({"parent_id": request.parent} if request.parent else {}),

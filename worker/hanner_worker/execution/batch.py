@@ -7,13 +7,11 @@ import logging
 import pickle
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billiard.einfo import ExceptionInfo
 from celery import states
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -22,6 +20,7 @@ from hanner.errors import HannerError, InvalidText, ModelFailed, TimedOut
 from hanner.results import Entity
 from hanner_inference.memory import HeapTrimmer
 from hanner_worker.context import WorkerContext, get_context
+from hanner_worker.delivery.completion import Completer
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.execution.cache import EntityCache, make_cache
@@ -81,8 +80,6 @@ class Answer(NamedTuple):
     summary: str
 
 
-_answers: dict[str, Answer] = {}
-"""By task id: answers of requests that Celery's tracer is about to end; see `run_task`."""
 _heap_trimmer = HeapTrimmer()
 
 
@@ -102,12 +99,12 @@ def run_batch(worker_id: str, payloads: bytes) -> BatchReport:
 
 
 def run_task(payload: TaskPayload) -> dict[str, Any]:
-    """Return the result of one request: the answer that its batch has found already, else a new one.
+    """Return the result of one request that runs alone, without a batch.
 
     Raises:
         HannerError: the request failed.
     """
-    answer = _answers.get(payload.id) or make_inference(get_context()).answer([payload])[0][0]
+    answer = make_inference(get_context()).answer([payload])[0][0]
     if isinstance(answer.result, BaseException):
         raise answer.result
     return answer.result
@@ -168,21 +165,22 @@ class Batch:
         return pending, answered
 
     def _complete(self, answers: Mapping[int, Answer], answered: Mapping[int, RequestResult]) -> None:
-        """Store the answers, acknowledge, and set the results of those requests for which Redis did."""
+        """Store the answers, send what follows, acknowledge, and set the results of those that Redis has completed."""
         results = dict(answered)
         completions = [Completion(self._payloads[n], answered[n].outcome, store_result=False) for n in answered]
         for n, answer in answers.items():
-            payload = self._payloads[n]
-            if payload.canvas is not None and not self._trace_if_owned(n, answer):
-                continue
             completion = self._make_completion(n, answer)
             code = error_code(answer.result) if isinstance(answer.result, BaseException) else ""
             results[n] = RequestResult(completion.outcome, answer.summary, code)
             completions.append(completion)
-        outcomes = self._context.inflight.complete(self._backend, completions)
+        outcomes = Completer(self._context.app, self._context.inflight).complete(completions)
         for (n, result), outcome in zip(results.items(), outcomes, strict=True):
-            not_ended = outcome in {Outcome.FENCED, Outcome.NOT_STORED}
-            self._results[n] = RequestResult(outcome) if not_ended else result
+            if outcome in {Outcome.FENCED, Outcome.NOT_STORED}:
+                self._results[n] = RequestResult(outcome)
+            elif outcome is Outcome.FAILED and not result.code:
+                self._results[n] = RequestResult(outcome, "its next step cannot be sent", INTERNAL_ERROR)
+            else:
+                self._results[n] = result
 
     def _make_completion(self, n: int, answer: Answer) -> Completion:
         payload, result = self._payloads[n], answer.result
@@ -191,28 +189,9 @@ class Batch:
             Outcome.FAILED if isinstance(result, BaseException) else Outcome.OK,
             result,
             make_dead_letter(payload, result) if isinstance(result, ModelFailed) else None,
-            store_result=payload.canvas is None and not payload.ignore_result,
+            store_result=not payload.ignore_result,
             replace=n in self._replace,
         )
-
-    def _trace_if_owned(self, n: int, answer: Answer) -> bool:
-        """Make Celery end a request if the worker still owns it: its callbacks must not run twice."""
-        payload = self._payloads[n]
-        ((outcome, _),) = self._context.inflight.start(self._backend, [payload])
-        if outcome is Outcome.FENCED:
-            self._results[n] = RequestResult(outcome)
-            return False
-        return self._trace(payload, answer)
-
-    def _trace(self, payload: TaskPayload, answer: Answer) -> bool:
-        """Make Celery end a request that has callbacks, a chain or a chord; return whether it did."""
-        task = self._context.app.tasks[payload.task]
-        args = list(payload.args) if isinstance(payload.args, list | tuple) else []
-        kwargs = dict(payload.kwargs) if isinstance(payload.kwargs, Mapping) else {}
-        with _answer_set(payload.id, answer):
-            traced = task.__trace__(payload.id, args, kwargs, payload.canvas)
-        # An internal error means that the result or a message could not be sent, not that the task failed.
-        return not (isinstance(traced.retval, ExceptionInfo) and traced.retval.internal)
 
     def _on_soft_time_limit(self) -> None:
         """End the requests that have not ended: one that was alone has failed, others are retried alone."""
@@ -339,12 +318,3 @@ def error_code(error: BaseException) -> str:
     """Return the code of the error with which a request failed: one of ErrorCode, or INTERNAL_ERROR."""
     code = getattr(error, "code", None) if isinstance(error, HannerError) else None
     return INTERNAL_ERROR if code is None else str(code)
-
-
-@contextmanager
-def _answer_set(task_id: str, answer: Answer) -> Iterator[None]:
-    _answers[task_id] = answer
-    try:
-        yield
-    finally:
-        del _answers[task_id]

@@ -5,10 +5,34 @@ with a command that does. Tags are numbers of fifteen digits, a space and the li
 sorted tags are in the order of arrival.
 """
 
+from collections.abc import Iterable
+
 from hanner.utils.lua import load_script
 
 SCHEDULE = load_script(__name__, "hanner.queue:final", "schedule")
-FETCH, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER = (
+FETCH, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER, FINISH_CHORD = (
     load_script(__name__, "common", name)
-    for name in ("fetch", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister")
-)
+    for name in (
+        "fetch", "start", "complete", "ack", "requeue", "crashed", "heartbeat", "deregister", "finish_chord",
+    )
+)  # fmt: skip
+
+
+def follower_args(
+    messages: Iterable[tuple[str, str]], results: Iterable[tuple[str, bytes, int]]
+) -> tuple[list[str], list[str | bytes | int]]:
+    """Return the keys and arguments of `queue_followers` in common.lua.
+
+    Args:
+        messages: a list of Redis and a raw message each.
+        results: key, document and expiry in seconds of results of other tasks.
+    """
+    keys: list[str] = []
+    args: list[str | bytes | int] = []
+    for name, message in messages:
+        keys.append(name)
+        args += ["queue", message]
+    for key, document, expiry in results:
+        keys.append(key)
+        args += [expiry, document]
+    return keys, args

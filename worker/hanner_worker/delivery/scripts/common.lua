@@ -84,3 +84,24 @@ local function requeue_tags(unacked_key, claimed_at_key, running_key, tags, firs
   return count, left, suspects
 end
 
+-- Queue messages and store results of other tasks, whose keys are KEYS[first_key] to KEYS[last_key]. For each there are
+-- two arguments, from ARGV[first_arg] on: the expiry of a result in seconds, 0 for none, or 'queue' for a message; and
+-- the value. A list whose key has another type is skipped, because it would end the script in the middle. Return how
+-- many were skipped.
+local function queue_followers(first_key, last_key, first_arg)
+  local skipped = 0
+  for k = first_key, last_key do
+    local at = first_arg + (k - first_key) * 2
+    local expiry, value = ARGV[at], ARGV[at + 1]
+    if expiry == 'queue' then
+      local reply = redis.pcall('LPUSH', KEYS[k], value)
+      if type(reply) == 'table' and reply.err then skipped = skipped + 1 end
+    else
+      local options = {}
+      if tonumber(expiry) > 0 then options = {'EX', expiry} end
+      redis.call('SET', KEYS[k], value, unpack(options))
+      redis.call('PUBLISH', KEYS[k], value)
+    end
+  end
+  return skipped
+end

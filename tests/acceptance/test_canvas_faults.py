@@ -1,0 +1,142 @@
+"""The steps that follow a request survive kills of pool processes and errors of Redis."""
+
+import json
+from itertools import count
+
+import pytest
+from celery import chain, chord
+
+from support.servers import redis_server
+from support.shop import shop_worker
+from support.waiting import wait_until
+from support.workers import foreign_app, found, pad_text, unacked, worker
+
+
+@pytest.fixture(scope="module")
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(server):
+    with worker(server.url, "-c", "1") as running, shop_worker(server.url):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(server, running):
+    with foreign_app(server.url) as app:
+        app.conf.task_routes = {"hanner.*": {"queue": "hanner"}}
+        yield app
+
+
+def labels(server, task):
+    """Return the last argument of each call of a task of the shop."""
+    return [json.loads(call)[-1] for call in server.client.lrange(task, 0, -1)]
+
+
+def send_link(app, point, label):
+    app.send_task("hanner.extract", [f"!kill-at:{point}"], link=app.signature("shop.store", [label]))
+    return "shop.store"
+
+
+def send_errback(app, point, label):
+    app.send_task("hanner.extract", [f"!fail-kill-at:{point}"], link_error=app.signature("shop.on_failure", [label]))
+    return "shop.on_failure"
+
+
+def send_chain(app, point, label):
+    store = app.signature("shop.store", [label])
+    chain(app.signature("hanner.extract", [f"!kill-at:{point}"]), store, app=app).apply_async()
+    return "shop.store"
+
+
+def send_chord(app, point, label):
+    parts = [app.signature("hanner.extract", [text]) for text in (f"!kill-at:{point}", "马云")]
+    chord(parts, app.signature("shop.count", [label]), app=app).apply_async()
+    return "shop.count"
+
+
+def send_chord_of_chains(app, point, label):
+    failing = chain(app.signature("hanner.extract", [f"!fail-kill-at:{point}"]), app.signature("shop.echo"), app=app)
+    body = app.signature("shop.count")
+    body.link_error(app.signature("shop.on_failure", [label]))
+    chord([failing, app.signature("hanner.extract", ["马云"])], body, app=app).apply_async()
+    return "shop.on_failure"
+
+
+def send_failed_chord(app, point, label):
+    parts = [app.signature("hanner.extract", [text]) for text in (f"!fail-kill-at:{point}", "马云")]
+    body = app.signature("shop.count")
+    body.link_error(app.signature("shop.on_failure", [label]))
+    chord(parts, body, app=app).apply_async()
+    return "shop.on_failure"
+
+
+CANVASES = [send_link, send_errback, send_chain, send_chord, send_failed_chord, send_chord_of_chains]
+
+
+@pytest.mark.parametrize("send", CANVASES)
+def test_steps_run_once_wherever_the_process_is_killed(app, server, send):
+    """The process is killed before each of its commands in turn, until it ends the request with fewer commands."""
+    for number in count():
+        label = f"{send.__name__} {number}"
+        task = send(app, f"{number}:{label}", label)
+        wait_until(lambda task=task, label=label: label in labels(server, task), why=lambda label=label: label)
+        if label not in server.client.lrange("kills", 0, -1):
+            break
+    assert number > 0
+    ran = [label for label in labels(server, task) if label.startswith(f"{send.__name__} ")]
+    assert ran == [f"{send.__name__} {n}" for n in range(number + 1)]
+
+
+def occupy(app, server):
+    """Occupy the worker's process until the returned function is called; what is sent meanwhile shares a batch."""
+    app.send_task("hanner.extract", ["!wait:gate"])
+    assert server.client.blpop(["waiting"], timeout=60)
+
+    def release():
+        wait_until(lambda: not server.client.exists("hanner"))  # the worker has fetched all
+        server.client.rpush("gate", 1)
+
+    return release
+
+
+def test_a_full_redis_delays_what_follows_and_kills_nothing(app, server, running):
+    first_line, send = len(running.lines), app.send_task
+    send("hanner.extract", ["马云"], link=app.signature("shop.store", options={"queue": "unread"}))
+    assert server.client.blpop(["unread"], timeout=60)  # the queue is declared from here on
+    release = occupy(app, server)
+    send("hanner.extract", [pad_text("!full:")])
+    body, extract = app.signature("shop.count", ["full"]), app.signature("hanner.extract", [pad_text("马云")])
+    chords = [chord([extract, extract], body, app=app).apply_async() for _ in range(5)]
+    for _ in range(5):
+        send("hanner.extract", [pad_text("马云")], link=app.signature("shop.store", options={"queue": "unread"}))
+    neighbours = [send("hanner.extract", [pad_text("马云")]) for _ in range(5)]
+    release()
+    try:
+        running.wait_for("requests are not complete (OutOfMemoryError)", timeout=60, times=5)
+    finally:
+        server.client.config_set("maxmemory", 0)
+    assert [found(result) for result in neighbours] == [1] * 5
+    wait_until(lambda: server.client.llen("unread") == 5)
+    assert [result.get(timeout=60) for result in chords] == [[2, "full"]] * 5
+    lines = running.lines[first_line:]
+    assert not [line for line in lines if "worker_lost" in line or "Traceback" in line]
+    assert sum("are not complete" in line for line in lines) < 10
+    assert not server.client.exists("hanner:hanner:crashes")
+    assert not unacked(server.client)
+
+
+def test_a_request_that_kills_its_process_tells_all_that_wait_for_it(app, server):
+    body = app.signature("shop.count")
+    body.link_error(app.signature("shop.on_failure", ["died in a chord"]))
+    parts = [app.signature("hanner.extract", [text]) for text in ("!die", "马云")]
+    parts[0].link_error(app.signature("shop.on_failure", ["died"]))
+    result = chord(parts, body, app=app).apply_async()
+    wait_until(lambda: {"died", "died in a chord"} <= set(labels(server, "shop.on_failure")))
+    with pytest.raises(Exception, match="process died"):
+        result.get(timeout=60)
+    assert labels(server, "shop.on_failure").count("died") == 1
+    assert not unacked(server.client)
