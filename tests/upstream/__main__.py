@@ -1,6 +1,6 @@
 """Run Celery's and kombu's own integration tests against hanner's worker and channel.
 
-    PYTHONPATH=tests python -m upstream [celery|kombu] [--stock] [PYTEST OPTION ...]
+    PYTHONPATH=tests python -m upstream [celery|celery-results|kombu] [--stock] [PYTEST OPTION ...]
 
 Exits with 1 if a test that applies fails, or one that is listed as not applicable passes. `--stock` runs the same tests
 without hanner, to show what fails anyway.
@@ -17,11 +17,14 @@ from upstream.sources import fetch
 HERE = Path(__file__).parent
 OPTIONS = ["-c", str(HERE / "pytest.ini"), "--rootdir", ".", "-q", "--tb", "short"]
 PLUGINS = ["no:cacheprovider", "no:rerunfailures", "upstream.redis_for_tests", "upstream.not_applicable"]
+RESULTS = "t/integration/test_redis_backend.py"
+"""It counts all subscriptions to results, so it runs in a process of its own."""
 PACKAGES = {
-    "celery": (["celery.contrib.pytest"], "upstream.worker_app", ["-n", "3", "t/integration"]),
+    "celery": (["celery.contrib.pytest"], "upstream.worker_app", ["-n", "3", "t/integration", f"--ignore={RESULTS}"]),
+    "celery-results": (["celery.contrib.pytest"], "upstream.worker_app", [RESULTS]),
     "kombu": ([], "upstream.channels", ["t/integration/test_redis.py", "t/integration/test_redis_brpop_qos.py"]),
 }
-"""For each package: plugins that its tests need, the plugin that makes them use hanner, and which tests to run."""
+"""For each package, or part of one: plugins that its tests need, the plugin that makes them use hanner, the tests."""
 
 
 def run(package, options, *, stock):
@@ -37,7 +40,9 @@ def run(package, options, *, stock):
         "UPSTREAM_PACKAGE": package,
         "UPSTREAM_STOCK": "1" if stock else "",
     }
-    return subprocess.run([*command, *tests, *options], cwd=fetch(package), env=environment, check=False).returncode
+    return subprocess.run(
+        [*command, *tests, *options], cwd=fetch(package.partition("-")[0]), env=environment, check=False
+    ).returncode
 
 
 def main():
