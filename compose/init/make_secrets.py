@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 REDIS = "redis:6379/0"
-KEYS = "~hanner* ~celery* ~_kombu.binding* ~*.celery.pidbox* ~unacked*"
+KEYS = "~hanner* ~celery* ~_kombu.binding* ~*.celery.pidbox*"
 CHANNELS = "&hanner* &celery* &/0.celery.pidbox &/0.celeryev/* &/0.celeryev/worker.*"
 """What hanner and Celery name their keys and channels; see docs/how-to/redis.md. The last channel is a pattern itself,
 which Redis permits only literally."""

@@ -73,6 +73,8 @@ def _connections(settings: Settings, address: BrokerAddress) -> dict[str, Any]:
         "socket_keepalive": keepalive,
         "health_check_interval": 10,
         "master_name": address.master,
+        # kombu requeues what other apps left in its default keys, after its own timeout and not after theirs.
+        **{f"unacked{name}_key": f"hanner:kombu:unacked{name}" for name in ("", "_index", "_mutex")},
         # One attempt to connect a channel; kombu's default is unlimited. The worker's consumer retries without limit
         # (below), and the client retries on its own.
         "max_retries": 0,

@@ -33,6 +33,12 @@ def test_queue_and_lifetimes_come_from_settings():
     assert app.backend.connparams["socket_timeout"] == app.backend.connparams["socket_connect_timeout"] == 1.5
 
 
+def test_unacknowledged_messages_of_other_apps_are_not_requeued():
+    options = configured().broker_transport_options
+    for name in ("unacked_key", "unacked_index_key", "unacked_mutex_key"):
+        assert options[name].startswith("hanner:")
+
+
 def test_callers_app_remains_the_current_one():
     before = get_current_app()
     make_celery(Settings())
