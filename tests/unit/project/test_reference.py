@@ -20,7 +20,6 @@ from reference import metrics, python_api
 from reference.pages import FOLDER, PAGES
 
 CHINESE_SETTINGS = FOLDER.parent / "zh" / "settings.md"
-OBJECTS = dict(python_api.public_objects())
 REFERS = re.compile(r"see `[\w.]+`|(?i:arguments (and errors )?are those of) `[\w.]+`")
 
 
@@ -125,36 +124,40 @@ def test_python_page_has_every_public_name(package):
         assert f"\n### `{name}`\n" in page("python.md"), name
 
 
-@pytest.mark.parametrize("name", OBJECTS)
-def test_public_name_has_a_docstring_with_its_parameters(name):
-    found = OBJECTS[name]
-    assert found.docstring, name
-    text = found.docstring.value
-    if not found.is_function:
-        return
-    sections = [
-        section for section in found.docstring.parse("google", warnings=False) if section.kind is Kind.parameters
-    ]
-    documented = {each.name for section in sections for each in section.value}
+@pytest.fixture(scope="module")
+def objects():
+    """Return griffe's object of each public name. Reading the sources takes a second."""
+    return dict(python_api.public_objects())
+
+
+def test_public_names_have_docstrings_with_their_parameters(objects):
+    assert [name for name, found in objects.items() if not found.docstring] == []
+    assert {name: missing for name, found in objects.items() if (missing := undocumented_parameters(found))} == {}
+
+
+def undocumented_parameters(found):
+    if not found.is_function or REFERS.search(found.docstring.value):
+        return set()
+    sections = found.docstring.parse("google", warnings=False)
+    documented = {each.name for section in sections if section.kind is Kind.parameters for each in section.value}
     parameters = {each.name for each in found.parameters} - {"self", "cls"}
-    missing = {each for each in parameters if not {each, f"**{each}"} & documented}
-    assert missing == set() or REFERS.search(text)
+    return {each for each in parameters if not {each, f"**{each}"} & documented}
 
 
-@pytest.mark.parametrize("name", [name for name, found in OBJECTS.items() if found.is_class])
-def test_public_class_describes_its_attributes(name):
-    if name == "Settings":
-        return  # settings.md
-    package = hanner if name in hanner.__all__ else hanner_inference
-    described = python_api.attributes(OBJECTS[name], getattr(package, name))
-    assert [each for each, text in described.items() if not text] == []
-    if issubclass(getattr(package, name), BaseModel):
-        assert described.keys() == getattr(package, name).model_fields.keys()
+def test_public_classes_describe_their_attributes(objects):
+    for name, found in objects.items():
+        if not found.is_class or name == "Settings":  # settings.md
+            continue
+        cls = getattr(hanner if name in hanner.__all__ else hanner_inference, name)
+        described = python_api.attributes(found, cls)
+        assert [each for each, text in described.items() if not text] == [], name
+        if issubclass(cls, BaseModel):
+            assert described.keys() == cls.model_fields.keys(), name
 
 
-def test_documented_errors_are_public():
+def test_documented_errors_are_public(objects):
     public = {*hanner.__all__, *hanner_inference.__all__}
-    for name, found in OBJECTS.items():
+    for name, found in objects.items():
         for section in found.docstring.parse("google", warnings=False):
             if section.kind is Kind.raises:
                 assert {str(each.annotation) for each in section.value} <= public, name

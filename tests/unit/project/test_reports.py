@@ -51,7 +51,8 @@ def run(tmp_path):
 
     def call(name, *options):
         command = [sys.executable, "-m", "pytest", "-c/dev/null", "--rootdir=.", f"test_failing.py::{name}", *options]
-        env = {"PYTHONPATH": str(Path(__file__).parents[2]), "CI": "true"}
+        # Importing all installed plugins takes seconds.
+        env = {"PYTHONPATH": str(Path(__file__).parents[2]), "CI": "true", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 1, done.stdout + done.stderr
         return done.stdout
@@ -59,7 +60,7 @@ def run(tmp_path):
     return call
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "pytest-xdist"])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "1")], ids=["one process", "pytest-xdist"])
 def test_long_report_and_output_are_moved_to_a_file(run, tmp_path, options):
     output = run("test_many_lines", *options)
     assert len(output.splitlines()) < 80
