@@ -215,7 +215,7 @@ def handled(server, app):
 @pytest.mark.parametrize("kind", ["valid", "with_steps", "wrong_values", "undecodable", "foreign"])
 def test_no_text_leaves_the_worker(server, app, running, port, events, messages, kind):
     with occupied(server, messages):
-        for message in getattr(messages, kind)():
+        for message in (*getattr(messages, kind)(), messages.message(headers={"task": "shop.store"})):  # a dead letter
             server.client.lpush(QUEUE, message)
         wait_until(lambda: not server.client.llen(QUEUE))
         inspect = app.control.inspect(timeout=10, limit=1)
