@@ -137,6 +137,10 @@ class Queue(BaseModel):
     oldest_seconds: float | None = Field(None, description="Age of the oldest of them, if known.")
     bulk: int = Field(0, ge=0, description="How many of them are bulk; workers fetch those after all others.")
     unacked: int = Field(0, ge=0, description="Messages in flight: fetched by a worker and not acknowledged.")
+    scheduled: int = Field(0, ge=0, description="Messages that wait for their ETA or countdown; not included in depth.")
+    scheduled_seconds: float | None = Field(
+        None, ge=0, description="Seconds until the next of them is due; null if none is scheduled."
+    )
 
 
 class Worker(BaseModel):

@@ -45,6 +45,10 @@ def test_a_scheduled_request_is_in_no_worker_and_survives_all_of_them(server, ap
         wait_until(lambda: server.client.zcard(SCHEDULED) == 300)  # more than a worker prefetches
         soon = [app.send_task("hanner.extract", ["马云"], countdown=10) for _ in range(3)]
         wait_until(lambda: server.client.zcard(SCHEDULED) == 303)
+        with Client(server.url) as ner:
+            backlog = ner.backlog()
+        assert (backlog.depth, backlog.scheduled) == (0, 303)
+        assert 0 <= backlog.scheduled_seconds <= 10
         inspect = app.control.inspect(timeout=5, limit=1)
         assert not any(inspect.reserved().values())
         assert not unacked(server.client)

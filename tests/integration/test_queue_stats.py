@@ -112,6 +112,19 @@ def test_worker_without_a_hash_is_listed(ner, server):
     assert ner.backlog().workers[0].rate == 0
 
 
+def test_scheduled_requests_are_counted(ner, server):
+    now = server.client.time()[0]
+    server.client.zadd(KEYS.scheduled, {"a": (now + 7200) * 1000, "b": (now + 600) * 1000})
+    backlog = ner.backlog()
+    assert (backlog.depth, backlog.scheduled) == (0, 2)
+    assert 500 < backlog.scheduled_seconds <= 600
+
+
+def test_a_scheduled_request_that_is_due_has_no_time_left(ner, server):
+    server.client.zadd(KEYS.scheduled, {"a": 0})
+    assert (ner.backlog().scheduled, ner.backlog().scheduled_seconds) == (1, 0)
+
+
 def test_dead_letters_are_counted(ner, server):
     add_dead_letter(server.client, "a")
     assert ner.backlog().dead == 1

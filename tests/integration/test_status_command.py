@@ -65,12 +65,25 @@ def test_pipe_gets_plain_lines(busy, capsys):
     assert up.startswith("2 h 1 min")
 
 
+def test_scheduled_requests(server, capsys):
+    server.client.zadd(KEYS.scheduled, {"a": (server.client.time()[0] + 86_400 * 3 + 60) * 1000})
+    assert run(["status"]) == 0
+    assert "\nscheduled\t1 request, the next is due in 3 d\n" in capsys.readouterr().out
+    server.client.zadd(KEYS.scheduled, {"b": 0})
+    assert run(["status"]) == 0
+    assert "\nscheduled\t2 requests, the next is due now\n" in capsys.readouterr().out
+    assert run(["status", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["scheduled"], values["scheduled_seconds"]) == (2, 0)
+
+
 def test_empty_queue_without_workers(capsys):
     assert run(["status"]) == 0
     values = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
     assert values["waiting"] == "0 of 100,000 requests"
     assert values["oldest"] == values["done in"] == values["model"] == "-"
     assert values["workers"].startswith("none")
+    assert values["scheduled"] == "0 requests"
 
 
 def test_missing_limit_and_rate(server, capsys, monkeypatch):

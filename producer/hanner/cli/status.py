@@ -87,6 +87,7 @@ def queue_rows(settings: "Settings", backlog: "Backlog") -> list[tuple[str, str]
         ("done in", "-" if not backlog.depth else _format_estimate(backlog)),
         ("rate", f"{backlog.rate:,.1f} texts/s"),
         ("unacked", f"{terminal.pluralize(backlog.unacked, 'request')} in flight"),
+        ("scheduled", _format_scheduled(backlog)),
         (
             "dead",
             terminal.pluralize(backlog.dead, "dead letter") + (", see `hanner dead list`" if backlog.dead else ""),
@@ -102,6 +103,18 @@ def _format_waiting(backlog: "Backlog", limit: str) -> str:
     if backlog.bulk:
         return f"{backlog.depth - backlog.bulk:,}{limit} interactive and {backlog.bulk:,}{limit} bulk requests"
     return f"{backlog.depth:,}{limit} requests" if limit else terminal.pluralize(backlog.depth, "request")
+
+
+def _format_scheduled(backlog: "Backlog") -> str:
+    """Return the number of scheduled requests, and when the next one is due."""
+    requests = terminal.pluralize(backlog.scheduled, "request")
+    if backlog.scheduled_seconds is None:
+        return requests
+    return f"{requests}, the next is due {_format_due(backlog.scheduled_seconds)}"
+
+
+def _format_due(seconds: float) -> str:
+    return f"in {format_duration(seconds)}" if seconds > 0 else "now"
 
 
 def _format_estimate(backlog: "Backlog") -> str:

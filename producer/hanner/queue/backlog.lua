@@ -1,8 +1,9 @@
 -- Reads the state of a queue. Changes nothing.
 -- Message bodies hold the texts and may be large, so only the part of a message after its body is returned, and a sample
 -- ends when it has read MAX_BYTES.
--- Returns: time, {depth} and {sample} and {oldest of each list}, each for interactive and bulk; dead letters; workers.
-local dead_letters, leases, first_list = KEYS[1], KEYS[2], 3
+-- Returns: time, {depth} and {sample} and {oldest of each list}, each for interactive and bulk; dead letters; workers;
+--   scheduled requests; the ETA in ms of the next one, or -1.
+local dead_letters, leases, scheduled, first_list = KEYS[1], KEYS[2], KEYS[3], 4
 local worker_prefix, sample_size, first_bulk_list = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local INTERACTIVE, BULK, MAX_BYTES = 1, 2, 4194304
 
@@ -38,4 +39,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, now_ms, '+inf')) do
 end
 
 local time = now[1] .. '.' .. string.format('%06d', now[2])
-return {time, depth, oldest, sample, redis.call('HLEN', dead_letters), workers}
+local next_scheduled = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
+local next_due = next_scheduled[2] or '-1'
+return {time, depth, oldest, sample, redis.call('HLEN', dead_letters), workers, redis.call('ZCARD', scheduled), next_due}

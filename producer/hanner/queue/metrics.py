@@ -18,6 +18,9 @@ HELP: Final = {
     "hanner_queue_oldest_age_seconds": "Age of the oldest waiting request; 0 if none waits, absent if its send time "
     "is unknown.",
     "hanner_queue_unacked": "Requests that workers have fetched and not acknowledged.",
+    "hanner_queue_scheduled": "Requests that wait for their ETA or countdown; the depth does not include them.",
+    "hanner_queue_scheduled_due_seconds": "Seconds until the next scheduled request is due; 0 if it is due, absent if "
+    "none is scheduled.",
     "hanner_queue_dead_letters": "Dead letters.",
     "hanner_queue_workers": "Workers with a valid lease.",
 }
@@ -44,6 +47,8 @@ def queue_metrics(queue: str, limit: int, backlog: Backlog | None) -> Iterator[M
             "hanner_queue_depth": {**depths},
             "hanner_queue_oldest_age_seconds": {name: ages[name] if depth else 0.0 for name, depth in depths.items()},
             "hanner_queue_unacked": {"": backlog.unacked},
+            "hanner_queue_scheduled": {"": backlog.scheduled},
+            "hanner_queue_scheduled_due_seconds": {"": backlog.scheduled_seconds},
             "hanner_queue_dead_letters": {"": backlog.dead},
             "hanner_queue_workers": {"": len(backlog.workers)},
         }

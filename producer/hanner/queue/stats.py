@@ -1,4 +1,4 @@
-"""The state of a queue: waiting requests and workers, read from Redis in one round trip. Changes nothing.
+"""The state of a queue: waiting and scheduled requests and workers, read from Redis in one round trip. Changes nothing.
 
 `Client.backlog()` and `AsyncClient.backlog()` return a `Backlog`; `hanner status`, the gateway and QueueFull report it.
 """
@@ -74,6 +74,8 @@ class Backlog(BaseModel):
         interactive_oldest_seconds: The same for interactive requests.
         bulk_oldest_seconds: The same for bulk requests.
         unacked: Requests that workers have fetched and not acknowledged.
+        scheduled: Requests that wait for their ETA or countdown; `depth` does not include them.
+        scheduled_seconds: Seconds until the next of them is due; 0 if it is due, None if none is scheduled.
         dead: Dead letters.
         rate: Texts per second of all workers together, recently.
         workers: Workers with a valid lease, sorted by host and process id.
@@ -89,6 +91,8 @@ class Backlog(BaseModel):
     interactive_oldest_seconds: float | None = None
     bulk_oldest_seconds: float | None = None
     unacked: int = 0
+    scheduled: int = 0
+    scheduled_seconds: float | None = None
     dead: int = 0
     rate: float = 0.0
     workers: tuple[WorkerState, ...] = ()
@@ -107,9 +111,9 @@ class Backlog(BaseModel):
 def read_backlog(redis: Redis, queue: str) -> Backlog:
     """Return the state of a queue. Errors of redis-py pass through."""
     keys = QueueKeys(queue)
-    names = [keys.dead, keys.leases, *keys.lists]
-    first_bulk_list = names.index(keys.bulk) + 1
-    now, depths, oldest, samples, dead, workers = BACKLOG(names, [keys.worker(""), SAMPLE_SIZE, first_bulk_list], redis)
+    names = [keys.dead, keys.leases, keys.scheduled, *keys.lists]
+    args: list[str | int] = [keys.worker(""), SAMPLE_SIZE, names.index(keys.bulk) + 1]
+    now, depths, oldest, samples, dead, workers, scheduled, next_due = BACKLOG(names, args, redis)
     texts = [_estimate_texts(depth, sample) for depth, sample in zip(depths, samples, strict=True)]
     states = sorted((_worker_state(*worker) for worker in workers), key=lambda worker: (worker.host, worker.pid))
     ages = [_oldest_age(float(now), messages) for messages in oldest]
@@ -122,6 +126,8 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         interactive_oldest_seconds=ages[0],
         bulk_oldest_seconds=ages[1],
         unacked=sum(worker.unacked for worker in states),
+        scheduled=scheduled,
+        scheduled_seconds=max(0.0, float(next_due) / 1000 - float(now)) if scheduled else None,
         dead=dead,
         rate=sum(worker.rate for worker in states),
         workers=tuple(states),

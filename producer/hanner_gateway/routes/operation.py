@@ -39,9 +39,7 @@ async def status(request: Request) -> Status:
     """Return the depth of the queue and the state of each worker."""
     backlog = await get_state(request).client.backlog()
     workers = [Worker.model_validate(worker, from_attributes=True) for worker in backlog.workers]
-    queue = Queue(
-        depth=backlog.depth, oldest_seconds=backlog.oldest_seconds, bulk=backlog.bulk, unacked=backlog.unacked
-    )
+    queue = Queue.model_validate(backlog, from_attributes=True)
     return Status(queue=queue, workers=workers, rate=backlog.rate)
 
 

@@ -76,13 +76,17 @@ def test_status_returns_queue_and_workers(server, site):
         "batch_texts": 3.5, "latency_ms": 8.25, "unacked": 4,
     }  # fmt: skip
     server.client.hset(keys.worker("w1"), mapping=described)
+    server.client.zadd(keys.scheduled, {"later": 0})
     found = site.http.get("/api/v1/status").json()
     kept = {name: value for name, value in described.items() if name not in {"started", "texts"}}
     assert found == {
-        "queue": {"depth": 2, "oldest_seconds": None, "bulk": 0, "unacked": kept["unacked"]},
+        "queue": {
+            "depth": 2, "oldest_seconds": None, "bulk": 0, "unacked": kept["unacked"], "scheduled": 1,
+            "scheduled_seconds": 0,
+        },
         "workers": [kept],
         "rate": 12.5,
-    }
+    }  # fmt: skip
 
 
 def metrics(site):
@@ -118,12 +122,17 @@ def test_metrics_report_the_queue_and_an_unreachable_redis():
         server.client.lpush("mine.bulk", json.dumps({"headers": {"hanner": {"sent_at": 1.0, "texts": 3}}}))
         server.client.hset("hanner:mine:dead", mapping={"a": "{}"})
         values, labels = metrics(site), (("queue", "mine"),)
-        wanted = {"up": 1, "limit": 70, "unacked": 0, "dead_letters": 1, "workers": 0}
+        wanted = {"up": 1, "limit": 70, "unacked": 0, "scheduled": 0, "dead_letters": 1, "workers": 0}
         assert {name: values[f"hanner_queue_{name}", labels] for name in wanted} == wanted
         interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
         assert (values["hanner_queue_depth", interactive], values["hanner_queue_depth", bulk]) == (2, 1)
         assert values["hanner_queue_oldest_age_seconds", bulk] > 1e9
         assert ("hanner_queue_oldest_age_seconds", interactive) not in values  # the message has no sent_at
+        assert ("hanner_queue_scheduled_due_seconds", labels) not in values
+        server.client.zadd("hanner:mine:scheduled", {"a": (server.client.time()[0] + 600) * 1000})
+        values = metrics(site)
+        assert values["hanner_queue_scheduled", labels] == 1
+        assert 500 < values["hanner_queue_scheduled_due_seconds", labels] <= 600
         assert values["hanner_build_info", (("version", metadata.version("hanner")),)] == 1
         assert values["hanner_http_jobs_unfinished", ()] == 0
         server.stop()
