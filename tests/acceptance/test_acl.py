@@ -79,3 +79,27 @@ def test_flower(url, running, tmp_path):
         job = ner.submit(TEXT)
         job.result()
         monitor.wait_for(lambda tasks: tasks.get(job.id, {}).get("state") == "SUCCESS")
+
+
+def test_a_bulk_request_reaches_an_idle_worker(url, running, server):
+    """The worker has to unblock its client. It is stopped while it blocks."""
+    with Client(url("app"), timeout=60) as ner:
+        assert ner.extract(TEXT)[0].text == "马云"
+        assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
+        assert ner.backlog().workers
+    assert server.client.info("commandstats")["cmdstat_client|unblock"]["calls"] >= 1
+    assert running.stop() == 0
+
+
+def test_worker_without_client_unblock_warns_once_and_works(url, server):
+    server.client.execute_command("ACL", "SETUSER", "worker", "-client|unblock")
+    with worker(url("worker"), "-c", "1") as running, Client(url("app"), timeout=60) as ner:
+        for _ in range(3):
+            assert ner.extract(TEXT, priority="bulk")[0].text == "马云"
+        running.wait_for("no permission for CLIENT UNBLOCK")
+        assert ner.extract(TEXT)[0].text == "马云"
+        assert running.stop() == 0
+    assert [line for line in running.lines if "UNBLOCK" in line][1:] == []
+    assert not [line for line in running.lines if "Connection to broker lost" in line]
+    server.client.execute_command("ACL", "SETUSER", "worker", "+client|unblock")
+    server.client.acl_log_reset()  # the denied command was intended

@@ -120,7 +120,7 @@ def test_the_worker_stops_on_sigterm(server, tiny_package):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--broker", "amqp://h"], "HANNER_BROKER_URL cannot be used"),
+        (["--broker", "amqp://h"], "broker_url cannot be used"),
         (["--queue", ""], 'queue is "", but must not be empty'),
     ],
 )
