@@ -12,10 +12,13 @@ from hanner import Client
 from support.flowers import flower
 from support.ports import free_port
 from support.servers import redis_server
+from support.shadowing import write_shadowing_modules
 from support.waiting import wait_until
 from support.workers import Worker
 
-HANNER = [sys.executable, "-c", "from hanner.cli import main; main()"]
+HANNER = [sys.executable, "-P", "-c", "from hanner.cli import main; main()"]
+CELERY = [sys.executable, "-P", "-m", "celery"]
+"""With -P as the installed scripts: they do not search the working folder for modules."""
 TEXT = "马云在杭州"
 TWO_CLIENTS = f"""
 import asyncio
@@ -63,9 +66,7 @@ def hostile(url):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working folder whose modules end the program that imports them."""
-    folder = tmp_path_factory.mktemp("app")
-    (folder / "celeryconfig.py").write_text("raise SystemExit('celeryconfig was imported')")
-    return folder
+    return write_shadowing_modules(tmp_path_factory.mktemp("app"))
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +80,13 @@ def server():
 
 @pytest.fixture(scope="module")
 def environment(server, folder, tiny_package):
-    settings = {"HANNER_BROKER_URL": server.url, "HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1"}
-    return hostile(server.url) | settings
+    (folder / "terms.txt").write_text("杭州\tLOC\n", encoding="utf-8")
+    return hostile(server.url) | {
+        "HANNER_BROKER_URL": server.url,
+        "HANNER_MODEL": str(tiny_package),
+        "HANNER_DICTIONARY": str(folder / "terms.txt"),
+        "HANNER_CONCURRENCY": "1",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +120,9 @@ def run(*command, environment, folder):
     return done.stdout
 
 
-def test_both_clients_reach_the_worker(worker, environment, folder):
-    (folder / "program.py").write_text(TWO_CLIENTS, encoding="utf-8")
-    output = run(sys.executable, "program.py", environment=environment, folder=folder)
+def test_both_clients_reach_the_worker(worker, environment, folder, tmp_path):
+    (tmp_path / "program.py").write_text(TWO_CLIENTS, encoding="utf-8")
+    output = run(sys.executable, tmp_path / "program.py", environment=environment, folder=folder)
     assert output.count("tiny@") == 1, output
 
 
@@ -146,8 +152,9 @@ def test_the_doctor_finds_no_problem(worker, environment, folder):
 
 
 def test_inspect_of_celery_itself_finds_the_worker(worker, environment, folder):
-    celery = (sys.executable, "-m", "celery", "-A", "hanner_worker")
-    assert "1 node online" in run(*celery, "inspect", "-t", "60", "ping", environment=environment, folder=folder)
+    assert "1 node online" in run(
+        *CELERY, "-A", "hanner_worker", "inspect", "-t", "60", "ping", environment=environment, folder=folder
+    )
 
 
 def test_the_gateway_answers(worker, server, environment, folder):
@@ -188,7 +195,7 @@ def test_flower_shows_the_worker_and_its_requests(worker, server, environment, f
 @pytest.mark.parametrize("option", ["--broker=redis://h/1", "--result-backend=redis://h/1", "--config=x", "--loader=x"])
 def test_options_of_celery_without_effect_are_refused(option, folder):
     done = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "hanner_worker", option, "worker"],
+        [*CELERY, "-A", "hanner_worker", option, "worker"],
         cwd=folder,
         capture_output=True,
         encoding="utf-8",

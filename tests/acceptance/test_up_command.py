@@ -10,11 +10,12 @@ import pytest
 from hanner import Client
 from support.commands import command
 from support.servers import redis_server
+from support.shadowing import write_shadowing_modules
 
 
-def run_command(*arguments, env=None):
+def run_command(*arguments, env=None, **options):
     """Run a command with one pool process and without HANNER_BROKER_URL."""
-    return command(*arguments, env={"HANNER_CONCURRENCY": "1", "HANNER_BROKER_URL": "", **(env or {})})
+    return command(*arguments, env={"HANNER_CONCURRENCY": "1", "HANNER_BROKER_URL": "", **(env or {})}, **options)
 
 
 def read_until(process, words):
@@ -33,7 +34,8 @@ def descendants(process):
 @pytest.fixture
 def up(tiny_package, tmp_path):
     """A running `hanner up`, its address, and all processes under it."""
-    with run_command("up", "--data", str(tmp_path), "--model", str(tiny_package)) as process:
+    cwd = write_shadowing_modules(tmp_path)
+    with run_command("up", "--data", str(tmp_path), "--model", str(tiny_package), cwd=cwd) as process:
         output = read_until(process, "Press Ctrl-C to stop")
         url = re.search(r"redis://\S+", output)[0]
         yield process, url, descendants(process)

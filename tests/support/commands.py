@@ -14,7 +14,7 @@ MAX_SECONDS = 120
 def command(*arguments, env=None, cwd=None, timeout=MAX_SECONDS):
     """Start `hanner` with `arguments` and yield the process. Its stdout includes stderr."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from hanner.cli import main; main()", *arguments],
+        [sys.executable, "-P", "-u", "-c", "from hanner.cli import main; main()", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

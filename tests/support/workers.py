@@ -85,7 +85,8 @@ class Worker:
         output, theirs = os.pipe()
         try:
             if self.command or cold or cwd or terminal:
-                command = (*self.command, *options) if self.command else (sys.executable, "-m", "celery", *arguments)
+                celery = (sys.executable, "-P", "-m", "celery")  # like the script, it does not import from the folder
+                command = (*self.command, *options) if self.command else (*celery, *arguments)
                 take_terminal = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0) if terminal else None
                 self.process = subprocess.Popen(
                     command,

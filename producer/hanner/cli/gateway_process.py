@@ -71,7 +71,7 @@ def run_gateway(listen: ListenAddress, worker_log: Path | None, env: Mapping[str
         raise HannerError(f"the gateway is not installed: {install_hint('gateway')}, or use --no-gateway")
     log = None if worker_log is None else worker_log.with_name(GATEWAY_LOG)
     port = listen.port or _find_port(listen.host)
-    command = [sys.executable, "-c", MAIN, "gateway", "--host", listen.host, "--port", str(port)]
+    command = [sys.executable, "-P", "-c", MAIN, "gateway", "--host", listen.host, "--port", str(port)]
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
         process = processes.start(command, output=output, env=env)

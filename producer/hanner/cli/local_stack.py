@@ -154,7 +154,7 @@ def worker_command(name: str, *options: str) -> list[str]:
     Events are enabled for `hanner demo`, `hanner bench` and Flower. Gossip is disabled, because it sends every worker
     the events of all others, which hanner does not use.
     """
-    celery = [sys.executable, "-m", "celery", "-A", "hanner_worker", "worker"]
+    celery = [sys.executable, "-P", "-m", "celery", "-A", "hanner_worker", "worker"]
     return [*celery, "-n", name, "-E", "--without-gossip", *options]
 
 

@@ -24,7 +24,7 @@ def compile_in_subprocess(source: Path, target: Path, folding: Folding) -> None:
         DictionaryError: if the dictionary cannot be read, or one of its lines is not valid.
     """
     flags = [f"--{name.replace('_', '-')}" for name, enabled in asdict(folding).items() if enabled]
-    command = [sys.executable, "-m", __name__, str(source), str(target), *flags]
+    command = [sys.executable, "-P", "-m", __name__, str(source), str(target), *flags]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode:
         message = done.stderr.strip().rpartition("\n")[2]
