@@ -25,6 +25,13 @@ def start_fails(*options, app="hanner_worker", **variables):
     return [line for line in ended.stderr.splitlines() if line.startswith("hanner: ")]
 
 
+@pytest.mark.parametrize("attempt", range(6))
+def test_remote_control_reaches_a_worker_that_says_it_is_ready(attempt, server, app):
+    """Celery subscribes to remote control after that: 1 of 12 commands was lost."""
+    with worker(server.url, "-c", "1"):
+        assert app.control.ping(timeout=10, limit=1), attempt
+
+
 @pytest.mark.parametrize("pool", ["solo", "threads"])
 def test_other_pools_are_rejected(pool):
     (message,) = start_fails("--pool", pool, app="support.scripted_worker")

@@ -10,7 +10,7 @@ from typing import Final
 INTERNALS: Final = {
     # batching/consumer.py
     "celery.worker.consumer:Consumer": (
-        "on_decode_error on_unknown_message on_invalid_task start on_close stop shutdown "
+        "on_decode_error on_unknown_message on_invalid_task start on_ready connection on_close stop shutdown "
         "on_send_event_buffered on_unknown_task create_task_handler _flush_events "
         "on_connection_error_after_connected on_connection_error_before_connected strategies call_soon_ack "
         "on_task_message blueprint steps hub pool controller qos timer"

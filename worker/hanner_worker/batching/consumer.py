@@ -61,6 +61,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             service.start()
         super().start()
 
+    def on_ready(self) -> None:
+        """Subscribe to remote control before the worker reports that it is ready, not in the next turn of its loop."""
+        self.connection.transport.cycle.on_poll_start()
+        super().on_ready()
+
     def on_close(self) -> None:
         """Clear the state of the connection; batches that were sent to a process continue."""
         dispatcher = getattr(self, "hanner_dispatcher", None)
