@@ -12,6 +12,7 @@ import pytest
 
 from hanner import Client
 from support.servers import redis_server
+from support.shop import shop_worker
 from support.workers import Worker
 
 HANNER = [sys.executable, "-c", "from hanner.cli import main; main()"]
@@ -146,6 +147,16 @@ def test_a_probe_reports_a_missing_worker_and_an_unreachable_redis(server, worke
     result = hanner("probe", "--broker", "redis://:geheim@127.0.0.1:1/0", server=server)
     assert result.returncode == 1
     assert "Redis does not answer at redis://:**@127.0.0.1:1/0" in result.stderr
+
+
+def test_commands_leave_the_workers_of_other_apps_alone(server, worker, tiny_package):
+    with shop_worker(server.url, cold=True) as shop:  # a process of the fork server has imported hanner's commands
+        for _ in range(5):  # the other app's worker would be the first to answer in some of them
+            assert hanner("probe", "--timeout", "30", server=server, HANNER_QUEUE="mine").returncode == 0
+        environment = {"HANNER_QUEUE": "mine", "HANNER_MODEL": str(tiny_package)}
+        found = json.loads(hanner("doctor", "--json", "--timeout", "30", server=server, **environment).stdout)
+    assert "hanner_" not in shop.output
+    assert len([finding for finding in found if finding["subject"] == "worker"]) == 1
 
 
 def test_a_probe_fails_if_the_process_hangs(server, worker):

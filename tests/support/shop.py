@@ -50,9 +50,9 @@ def echo(found):
 
 
 @contextmanager
-def shop_worker(url, queues="celery,shop"):
+def shop_worker(url, queues="celery,shop", **kwargs):
     """Run the app's own worker, which consumes from the default queue and from one that only signatures name."""
-    running = Worker(url, "--pool", "solo", "-Q", queues, "--without-mingle", app="support.shop")
+    running = Worker(url, "--pool", "solo", "-Q", queues, "--without-mingle", app="support.shop", **kwargs)
     try:
         running.wait_for(" ready.", timeout=60)
         yield running

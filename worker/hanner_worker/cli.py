@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -89,25 +90,29 @@ def _await_probe(app: Any, host: str, deadline: float) -> str:
     """
     probes: dict[str, int] = {}  # number of our probe, by worker
     while (remaining := deadline - time.monotonic()) > 0:
-        for reply in app.control.broadcast(
-            "hanner_probe",
-            arguments={"start": not probes},
-            pattern=f"*@{host}",
-            matcher="glob",
-            reply=True,
-            timeout=remaining,
-            limit=1,
-        ):
-            for name, status in reply.items():
-                number = probes.setdefault(name, int(status["started"]))
-                if status["succeeded"] >= number:
-                    return str(name)
-                if status["failed"] >= number:
-                    raise HannerError(f"worker {name} is running, but its model failed on a text; see the worker's log")
-        if probes:
-            time.sleep(POLL_INTERVAL)
+        for name, status in _ask_workers(app, host, start=not probes, timeout=remaining):
+            number = probes.setdefault(name, int(status["started"]))
+            if status["succeeded"] >= number:
+                return name
+            if status["failed"] >= number:
+                raise HannerError(f"worker {name} is running, but its model failed on a text; see the worker's log")
+        time.sleep(POLL_INTERVAL)
     if probes:
         raise HannerError(
             f"worker {', '.join(probes)} is running, but none of its processes answered in time; see the worker's log"
         )
     raise HannerError(f"no worker on {host} answers; start one, or name its host with --host")
+
+
+def _ask_workers(app: Any, host: str, *, start: bool, timeout: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the first reply of hanner's workers on a host: the worker's name, and the state of its probes."""
+    from hanner.queue.stats import read_worker_names
+
+    names = [name for name in read_worker_names(app.backend.client) if name.partition("@")[2] == host]
+    if not names:
+        return
+    replies = app.control.broadcast("hanner_probe", {"start": start}, names, reply=True, timeout=timeout, limit=1)
+    for reply in replies or ():
+        for name, status in reply.items():
+            if "started" in status:  # a worker of another app with the same name replies with an error
+                yield str(name), status

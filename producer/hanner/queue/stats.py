@@ -12,7 +12,7 @@ from redis import Redis
 
 from hanner.contract import HEADER
 from hanner.errors import QueueFull
-from hanner.queue.keys import QueueKeys, as_text
+from hanner.queue.keys import QUEUES, QueueKeys, as_text
 from hanner.utils.duration import format_duration
 from hanner.utils.lua import load_script
 
@@ -132,6 +132,23 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         rate=sum(worker.rate for worker in states),
         workers=tuple(states),
     )
+
+
+def read_worker_names(redis: Redis) -> list[str]:
+    """Return the names in Celery of hanner's workers of all queues. Errors of redis-py pass through.
+
+    Remote-control commands that only hanner's workers have are sent to these. Other workers of the same Redis belong to
+    other apps, and would log an error.
+    """
+    queues = [QueueKeys(as_text(name)) for name in sorted(redis.smembers(QUEUES))]
+    with redis.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.zrange(queue.leases, 0, -1)
+        ids = pipe.execute()
+        for queue, members in zip(queues, ids, strict=True):
+            for member in members:
+                pipe.hget(queue.worker(as_text(member)), "host")
+        return sorted({as_text(name) for name in pipe.execute() if name})
 
 
 def queue_full_error(reason: str, backlog: Backlog, *, bulk: bool = False) -> QueueFull:

@@ -10,7 +10,7 @@ from hanner.address import parse_address
 from hanner.cli.doctor import environment, server
 from hanner.cli.doctor.result import Level
 from hanner.cli.doctor.run import run_checks
-from hanner.cli.doctor.workers import LocalSide, check_workers
+from hanner.cli.doctor.workers import LocalSide, check_workers, merge_replies
 from hanner_worker import doctor_checks
 
 LOCAL = LocalSide(Settings(), "1.0", 100.0, 101.0)
@@ -204,6 +204,13 @@ def test_worker_mismatches(reports, level, words):
     result = only_problem(check_workers(reports, LOCAL))
     assert result.level is level
     assert words in result.message
+
+
+def test_an_error_of_another_apps_worker_with_the_same_name_does_not_replace_the_report():
+    error = {"error": "KeyError('hanner_about')"}
+    for replies in ([{"w": REPORT}, {"w": error}], [{"w": error}, {"w": REPORT}]):
+        assert merge_replies(replies) == {"w": REPORT}
+    assert merge_replies([{"x": error}]) == {"x": {}}
 
 
 def test_processor():

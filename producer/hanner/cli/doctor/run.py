@@ -17,6 +17,7 @@ from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
+from hanner.queue.stats import read_worker_names
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner.utils.packaging import install_hint
@@ -64,8 +65,10 @@ def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[Chec
     waiting = sum(int(redis.llen(name)) for name in QueueKeys(settings.queue).lists)
     yield ok("queue", f"{settings.queue!r} has {waiting:,} messages")
     before = time.time()
-    replies = app.control.broadcast("hanner_about", reply=True, timeout=REPLY_TIMEOUT) or []
-    reports = {name: value if isinstance(value, dict) else {} for reply in replies for name, value in reply.items()}
+    names = read_worker_names(redis)
+    ask = app.control.broadcast
+    replies = ask("hanner_about", destination=names, reply=True, timeout=REPLY_TIMEOUT) if names else []
+    reports = workers.merge_replies(replies or [])
     local = workers.LocalSide(settings, metadata.version("hanner"), before, time.time())
     yield from workers.check_workers(reports, local)
     yield _check_result(settings, timeout, waiting)

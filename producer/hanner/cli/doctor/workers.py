@@ -3,7 +3,7 @@
 Pure functions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
@@ -28,6 +28,17 @@ class LocalSide(NamedTuple):
     version: str
     before: float
     after: float
+
+
+def merge_replies(replies: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the reports by worker name. A worker of another app with the same name replies too, with an error."""
+    reports: dict[str, dict[str, Any]] = {}
+    for reply in replies:
+        for name, value in reply.items():
+            reports.setdefault(name, {})
+            if isinstance(value, dict) and "queue" in value:
+                reports[name] = value
+    return reports
 
 
 def check_workers(reports: Mapping[str, Mapping[str, Any]], local: LocalSide) -> Iterator[CheckResult]:
@@ -55,8 +66,7 @@ def check_workers(reports: Mapping[str, Mapping[str, Any]], local: LocalSide) ->
 
 def _check_worker(name: str, report: Mapping[str, Any], local: LocalSide) -> Iterator[CheckResult]:
     if "queue" not in report:
-        fix = "update its hanner, if it is an old worker; otherwise it belongs to another Celery app"
-        yield warn("worker", f"{name} sent no report", fix)
+        yield warn("worker", f"{name} sent no report", "update its hanner; it is an older version")
         return
     if report["queue"] != local.settings.queue:
         yield ok("worker", f"{name} serves another queue, {report['queue']!r}")
