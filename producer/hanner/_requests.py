@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from kombu.utils.uuid import uuid
 
@@ -282,8 +283,16 @@ class RequestSender:
             raise InvalidText(size_error(len(raw), self.settings.message_bytes))
         return task_id, message, raw
 
-    def waiter(self, task_id: str, *, many: bool) -> ResultWaiter[Any]:
-        """Return a waiter for the result of a request sent earlier."""
+    def waiter(self, task_id: str | UUID, *, many: bool) -> ResultWaiter[Any]:
+        """Return a waiter for the result of a request sent earlier.
+
+        Raises:
+            InvalidSettings: the id is not a string that can be an id.
+        """
+        if isinstance(task_id, UUID):
+            task_id = str(task_id)
+        if not isinstance(task_id, str) or not task_id:
+            raise InvalidSettings(f"the id of a job must be a string, not {task_id!r}; pass what Job.id returned")
         return ResultWaiter(self.connection, task_id, parse_documents if many else parse_entities, sent_now=False)
 
     def revoke_quietly(self, waiters: Iterable[ResultWaiter[Any] | None]) -> None:
@@ -308,6 +317,14 @@ class RequestSender:
         """Return the seconds after which a request is useless, if its only caller waits for `timeout`."""
         limit = timeout_seconds(timeout, self.settings.timeout)
         return None if limit is None else limit + EXPIRY_MARGIN
+
+
+def check_source(texts: Any) -> None:
+    """Raise InvalidText if a stream's source is one text: each of its characters would become a text."""
+    if isinstance(texts, str | bytes | bytearray):
+        raise InvalidText(
+            f"stream() takes an iterable of texts, not {type(texts).__name__}; for one text use extract()"
+        )
 
 
 def chunk_documents(chunk: Chunk, waiter: ResultWaiter[list[Document]] | None) -> list[Document]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final, Literal, Self, overload
+from uuid import UUID
 
-from hanner._requests import WINDOW, RequestSender
+from hanner._requests import WINDOW, RequestSender, check_source
 from hanner.jobs import DEFAULT, Job, Timeout
 from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
@@ -154,15 +155,18 @@ class Client:
         return Job(self._sender.send(request, expires))
 
     @overload
-    def job(self, task_id: str) -> Job[list[Entity]]: ...
+    def job(self, task_id: str | UUID) -> Job[list[Entity]]: ...
     @overload
-    def job(self, task_id: str, *, many: Literal[True]) -> Job[list[Document]]: ...
-    def job(self, task_id: str, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
+    def job(self, task_id: str | UUID, *, many: Literal[True]) -> Job[list[Document]]: ...
+    def job(self, task_id: str | UUID, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
         """Return the job of an earlier request, also of another process.
 
         Args:
             task_id: The `id` of the job.
             many: Whether it is a request of `submit_many`.
+
+        Raises:
+            InvalidSettings: the id is neither a string nor a UUID, or is empty.
         """
         return Job(self._sender.waiter(task_id, many=many))
 
@@ -194,11 +198,13 @@ class Client:
 
         Raises:
             InvalidSettings: the window is not positive, or there is no such priority.
+            InvalidText: `texts` is one text.
             UnknownModel: no worker has ever served this model; nothing was sent.
             BrokerUnreachable: Redis does not answer.
             QueueFull: the queue was full for too long.
             TimedOut: no document arrived in time.
         """
+        check_source(texts)
         limits = self._sender.chunk_limits(window)
         destination = self._sender.destination(priority, model)
         return Stream(self._sender, limits, timeout, destination).run(iter(texts))

@@ -5,8 +5,9 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import partial
 from typing import Any, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
+from uuid import UUID
 
-from hanner._requests import WINDOW, Request, RequestSender
+from hanner._requests import WINDOW, Request, RequestSender, check_source
 from hanner.aio.requests import AsyncRequestSender
 from hanner.aio.stream import AsyncStream
 from hanner.jobs import DEFAULT, ResultWaiter, Timeout, timeout_seconds
@@ -118,10 +119,10 @@ class AsyncClient:
         return AsyncJob(self._sender, await self._sender.send(request, expires))
 
     @overload
-    def job(self, task_id: str) -> AsyncJob[list[Entity]]: ...
+    def job(self, task_id: str | UUID) -> AsyncJob[list[Entity]]: ...
     @overload
-    def job(self, task_id: str, *, many: Literal[True]) -> AsyncJob[list[Document]]: ...
-    def job(self, task_id: str, *, many: bool = False) -> AsyncJob[list[Entity]] | AsyncJob[list[Document]]:
+    def job(self, task_id: str | UUID, *, many: Literal[True]) -> AsyncJob[list[Document]]: ...
+    def job(self, task_id: str | UUID, *, many: bool = False) -> AsyncJob[list[Entity]] | AsyncJob[list[Document]]:
         """Return the job of an earlier request; see `Client.job`."""
         return AsyncJob(self._sender, self._sender.blocking.waiter(task_id, many=many))
 
@@ -138,6 +139,7 @@ class AsyncClient:
 
         While the stream waits for an async source, it yields documents that arrive. A plain iterable should not block.
         """
+        check_source(texts)
         blocking = self._sender.blocking
         limit = timeout_seconds(timeout, blocking.settings.timeout)
         find_destination = partial(self._sender.destination, Priority.parse(priority), model)
