@@ -13,7 +13,7 @@ from kombu.connection import Connection
 from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.pidbox import Mailbox
 from redis import Redis
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 
 from hanner.address import redact_url
 from hanner.errors import BrokerUnreachable, HannerError, QueueFull, TimedOut
@@ -225,6 +225,12 @@ class BrokerConnection:
         if isinstance(error, UnsupportedServerError) or is_cluster_error(error):
             reason = str(error) if isinstance(error, UnsupportedServerError) else CLUSTER
             return BrokerUnreachable(f"Redis at {self.url} cannot be used: {reason}")
+        if isinstance(error, AuthenticationError):
+            advice = "correct its user name and password in HANNER_BROKER_URL"
+            return BrokerUnreachable(f"Redis at {self.url} refuses the login ({error}); {advice}")
+        if isinstance(error, ResponseError) and "db index" in str(error).lower():
+            advice = "correct its number in HANNER_BROKER_URL"
+            return BrokerUnreachable(f"Redis at {self.url} has no such database ({error}); {advice}")
         if isinstance(error, ResponseError):
             return BrokerUnreachable(
                 f"Redis at {self.url} refuses the request ({error}); check its disk, role and permissions"
