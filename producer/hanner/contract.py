@@ -51,7 +51,9 @@ def text_error(text: Any, max_chars: int) -> str | None:
     A blank text is valid and has no entities. `max_chars` counts code points.
     """
     if not isinstance(text, str):
-        return f"a text must be a string, not {type(text).__name__}; decode bytes as UTF-8 first"
+        is_bytes = isinstance(text, bytes | bytearray)
+        advice = "decode bytes as UTF-8 first" if is_bytes else "convert it with str(), or omit it"
+        return f"a text must be a string, not {type(text).__name__}; {advice}"
     if len(text) > max_chars:
         return (
             f"the text has {len(text):,} characters and the limit is {max_chars:,}; "

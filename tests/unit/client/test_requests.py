@@ -43,6 +43,15 @@ def test_fail_keeps_the_errors_of_invalid_texts():
     assert documents[1].error.code == "invalid_text"
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"), [(b"\xe9", "decode bytes"), (bytearray(1), "decode bytes"), (None, "omit it"), (5, "omit it")]
+)
+def test_the_error_of_a_text_of_another_type_has_advice_for_this_type(text, advice):
+    (error,) = (result.error for result in make_chunk(text).results)
+    assert advice in error.message
+    assert type(text).__name__ in error.message
+
+
 def test_chunk_is_complete_at_its_size_limits():
     limits = ChunkLimits(window=10_000, max_chars=10**9)
     assert not limits.is_complete(make_chunk(*["字"] * (CHUNK_TEXTS - 1)))
