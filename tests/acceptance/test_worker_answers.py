@@ -8,10 +8,11 @@ from celery.exceptions import TimeoutError as NoResultError
 from support.occupied_process import occupied_process
 from support.servers import redis_server
 from support.waiting import wait_until
-from support.workers import Events, foreign_app, runs, worker
+from support.workers import Events, foreign_app, runs, unacked, worker
 
 MA_YUN = [{"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 1.0}]
 SECRET = "马云的秘密"
+NOT_COMPLETED = "1 requests could not be completed: ResponseError"
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,33 @@ def test_a_message_that_is_not_a_request_is_refused_and_does_not_stop_the_worker
         assert error_of(app.AsyncResult(f"odd-{number}"))[0] == "InvalidText"
     assert call(app, "马云")["entities"] == MA_YUN
     assert "hidden" not in running.output
+
+
+ENDS_IN_THE_PARENT = {
+    "not a request": ({}, {"no": "request"}, "InvalidText"),
+    "unregistered": ({"task": "shop.store"}, [["马云"], {}, {}], "NotRegistered"),
+    "unknown compression": ({"compression": "no-such"}, [["马云"], {}, {}], "InvalidText"),
+    "expired": ({"expires": "2020-01-01T00:00:00+00:00"}, [["马云"], {}, {}], "TaskRevokedError"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS_IN_THE_PARENT)
+def test_an_end_that_redis_refuses_to_store_is_stored_later(app, server, running, kind):
+    headers, body, error = ENDS_IN_THE_PARENT[kind]
+    task_id = f"!no-writes {kind}"
+    failures = running.output.count(NOT_COMPLETED)
+    with app.producer_pool.acquire(block=True) as producer:
+        headers = {"task": "hanner.extract", "id": task_id, "lang": "py", "root_id": task_id, **headers}
+        producer.publish(body, routing_key="hanner", serializer="json", headers=headers)
+    try:
+        running.wait_for(NOT_COMPLETED, times=failures + 1)
+        assert len(unacked(server.client)) == 1
+        assert not server.client.exists(f"celery-task-meta-{task_id}")
+    finally:
+        server.client.config_set("min-replicas-to-write", 0)
+    assert error_of(app.AsyncResult(task_id))[0] == error
+    wait_until(lambda: not unacked(server.client))
+    assert call(app, "马云")["entities"] == MA_YUN
 
 
 def test_each_request_has_its_own_events_without_text(app, server, events, running):

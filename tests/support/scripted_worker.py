@@ -5,7 +5,7 @@ only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wai
 to the list NAME. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
 `!fail-kill-at:N:NAME` makes the model fail too. `!full` fills the memory of Redis. Each run is appended to the list
 `runs`, and the id of its process to `runners`. A message whose id starts with `!die` kills the worker's parent when it
-is decoded.
+is decoded. When one whose id starts with `!no-writes` is decoded for the first time, Redis refuses writes from then on.
 
 FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead. FAKE_VISIBILITY_TIMEOUT: seconds.
 """
@@ -97,8 +97,13 @@ def find(text):
 
 def decode(raw, max_bytes):
     message = decode_message(raw, max_bytes)
-    if message["headers"]["id"].startswith("!die") and FAULT not in message["properties"]:
+    task_id = str(message["headers"].get("id"))
+    if task_id.startswith("!die") and FAULT not in message["properties"]:
         os.kill(os.getpid(), signal.SIGKILL)
+    if task_id.startswith("!no-writes"):
+        with redis.Redis.from_url(os.environ["HANNER_BROKER_URL"]) as client:
+            if client.setnx(f"armed:{task_id}", 1):
+                client.config_set("min-replicas-to-write", 1)
     return message
 
 
