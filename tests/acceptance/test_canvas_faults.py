@@ -6,10 +6,13 @@ from itertools import count
 import pytest
 from celery import chain, chord
 
+from hanner import Client
 from support.servers import redis_server
 from support.shop import shop_worker
 from support.waiting import wait_until
 from support.workers import foreign_app, found, pad_text, unacked, worker
+
+SCHEDULED = "hanner:hanner:scheduled"
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +130,49 @@ def test_a_full_redis_delays_what_follows_and_kills_nothing(app, server, running
     assert sum("are not complete" in line for line in lines) < 10
     assert not server.client.exists("hanner:hanner:crashes")
     assert not unacked(server.client)
+
+
+def revoke_by_celery(app, server, task_id):
+    app.control.revoke(task_id)
+
+
+def revoke_by_client(app, server, task_id):
+    with Client(server.url) as ner:
+        ner.job(task_id).revoke()
+
+
+def raw_message(server, task_id):
+    """Return the message of a request that a worker has, or that is scheduled."""
+    keys = [*server.client.keys("hanner:hanner:unacked:*"), f"{SCHEDULED}:messages"]
+    (message,) = [raw for key in keys for raw in server.client.hvals(key) if f'"id": "{task_id}"' in raw]
+    return message[message.index("{") :]
+
+
+@pytest.mark.parametrize("revoke", [revoke_by_celery, revoke_by_client])
+@pytest.mark.parametrize("when", ["queued", "scheduled", "expired"])
+def test_a_chord_fails_once_if_a_part_is_revoked_and_delivered_again(app, server, when, revoke):
+    label = f"{revoke.__name__} {when}"
+    body = app.signature("shop.count")
+    body.link_error(app.signature("shop.on_failure", [label]))
+    release = occupy(app, server)
+    timing = {"queued": {}, "scheduled": {"countdown": 86_400}, "expired": {"expires": 1}}[when]
+    parts = [app.signature("hanner.extract", ["马云"], options={"task_id": label, **timing})]
+    result = chord([*parts, app.signature("hanner.extract", ["马云"])], body, app=app).apply_async()
+    wait_until(lambda: not server.client.exists("hanner"))
+    if when == "scheduled":
+        wait_until(lambda: server.client.zscore(SCHEDULED, label))
+    message = raw_message(server, label)
+    revoke(app, server, label)
+    release()
+    for _ in range(2):
+        wait_until(lambda: label in labels(server, "shop.on_failure"), why=lambda: label)
+        with pytest.raises(Exception, match=r"revoked|expired"):
+            result.get(timeout=60)
+        wait_until(lambda: not unacked(server.client) and not server.client.exists("hanner"))
+        server.client.lpush("hanner", message, message)
+    wait_until(lambda: not unacked(server.client) and not server.client.exists("hanner", SCHEDULED))
+    assert found(app.send_task("hanner.extract", ["马云"])) == 1
+    assert labels(server, "shop.on_failure").count(label) == 1
 
 
 def test_a_request_that_kills_its_process_tells_all_that_wait_for_it(app, server):

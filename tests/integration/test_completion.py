@@ -6,6 +6,7 @@ import json
 import pytest
 import redis
 from celery import group, signature
+from celery.exceptions import TaskRevokedError
 
 from hanner.settings import Settings
 from hanner_worker.app import make_worker_app
@@ -138,7 +139,7 @@ def test_a_full_memory_delays_only_parts_of_chords(app, client, inflight, fill_m
     assert nothing_in_flight(client)
 
 
-@pytest.mark.parametrize("result", ["found", ValueError("no")])
+@pytest.mark.parametrize("result", ["found", ValueError("no"), TaskRevokedError("revoked")])
 def test_a_request_that_is_delivered_again_returns_its_part_only(app, client, inflight, result):
     body = dict(signature("shop.count", queue="shop", link_error=[STEP]))
     canvas = {"callbacks": [STEP], "errbacks": [STEP], "group": "g", "group_index": 0, "chord": body}

@@ -78,6 +78,16 @@ def test_a_scheduled_request_comes_back_to_be_discarded(client, backend, infligh
     assert announced() == [("a", "REVOKED")]
 
 
+def test_an_unfinished_request_that_was_revoked_stays_in_flight(client, backend, inflight):
+    answered, waiting = claim(client, inflight, "answered", "waiting")
+    revoke(client, ["hanner"], ["answered"], expires=60)
+    messages = [(answered, "answered", LATER), (waiting, "waiting", LATER)]
+    outcomes = inflight.schedule(backend, messages, {answered, waiting})
+    assert outcomes == [(Outcome.ALREADY_ANSWERED, "REVOKED"), (Outcome.OK, "")]
+    assert client.hkeys(inflight.keys.unacked(inflight.worker_id)) == [answered.encode()]
+    assert client.zrange(inflight.keys.scheduled, 0, -1) == [b"waiting"]
+
+
 def test_thousands_are_revoked(client):
     ids = [str(n) for n in range(1201)]
     assert set(revoke(client, ["hanner"], ids, expires=60)) == {Revocation.REVOKED}

@@ -166,7 +166,8 @@ class Dispatcher:
             return
         messages = [(request.tag, request.id, due) for request, due in waiting]
         try:
-            outcomes = self._inflight.schedule(self._backend, messages)
+            unfinished = {request.tag for request, _ in waiting if request.has_canvas}
+            outcomes = self._inflight.schedule(self._backend, messages, unfinished)
         except (RedisError, OSError) as error:
             logger.warning("%d requests could not be scheduled: %s", len(waiting), type(error).__name__)
             self._waiting = waiting
@@ -174,9 +175,20 @@ class Dispatcher:
             return
         channel_of(self._consumer).poll_at(min(due for _, due in waiting))
         for (request, _), (outcome, state_) in zip(waiting, outcomes, strict=True):
+            if outcome is Outcome.ALREADY_ANSWERED and request.has_canvas:
+                self._add_answered(request)
+                continue
             request.mark_acknowledged()
             if outcome is Outcome.ALREADY_ANSWERED:
                 call_logged(request.ended_before, state_)
+
+    def _add_answered(self, request: BatchRequest) -> None:
+        """Queue a request that has a result: a process finds it, counts its parts of chords, and acknowledges."""
+        if (earlier := self.get(request.id)) is not None:
+            earlier.merge_duplicate(request)
+        else:
+            state.task_reserved(request)
+            self.add(request)
 
     def get(self, task_id: str) -> BatchRequest | None:
         """Return the queued or running request with this id."""

@@ -95,12 +95,13 @@ class BatchRequest(RedactedRequest):
         If its result is stored already it may be here again because its next steps were not sent; a process sends them.
         """
         ends = not self._already_revoked and (self.id in state.revoked or self.stamped_headers or self.maybe_expire())
-        if ends and self._has_canvas and self.task.backend.get_state(self.id) in states.READY_STATES:
+        if ends and self.has_canvas and self.task.backend.get_state(self.id) in states.READY_STATES:
             return False
         return bool(super().revoked())
 
     @property
-    def _has_canvas(self) -> bool:
+    def has_canvas(self) -> bool:
+        """Whether other tasks follow it, or it is a part of a chord."""
         return make_canvas({}, self._payload[2]) is not None
 
     def _send_revoked(self, **fields: Any) -> None:

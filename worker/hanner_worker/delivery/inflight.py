@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -298,7 +298,9 @@ class InFlightStore:
         args: list[Any] = [len(tags), *tags, len(task_ids), *task_ids, *requeued]
         return [tag.decode() for tag in scripts.ACK([*self._own_keys, self.keys.crashes], args, client)]
 
-    def schedule(self, backend: Any, messages: Sequence[tuple[str, str, float]]) -> list[tuple[Outcome, str]]:
+    def schedule(
+        self, backend: Any, messages: Sequence[tuple[str, str, float]], unfinished: Collection[str] = ()
+    ) -> list[tuple[Outcome, str]]:
         """Move messages from this worker to the schedule.
 
         From there `fetch` moves them back to their lists when their time has come, in this worker or another one.
@@ -306,17 +308,20 @@ class InFlightStore:
         Args:
             backend: the app's Redis backend.
             messages: tag, task id, and the time by Redis' clock, in Unix seconds.
+            unfinished: tags of messages that stay in flight if they have a result, because something is left to do.
 
         Returns:
             For each: OK; FENCED if the worker no longer owns it; ALREADY_ANSWERED if it has a result, and was
-            acknowledged. And Celery's state of that result, empty without one.
+            acknowledged unless its tag is in `unfinished`. And Celery's state of that result, empty without one.
 
         Raises:
             RedisError: Redis is unreachable, or refused.
         """
         results = [backend.get_key_for_task(task_id) for _, task_id, _ in messages]
         keys = [*self._own_keys, self.keys.scheduled, self.keys.scheduled_messages, *results]
-        args = [arg for tag, task_id, due in messages for arg in (tag, task_id, math.ceil(due * 1000))]
+        args: list[Any] = []
+        for tag, task_id, due in messages:
+            args += [tag, task_id, math.ceil(due * 1000), "hold" if tag in unfinished else "ack"]
         outcomes, stored = scripts.SCHEDULE(keys, args, backend.client)
         states_ = ["" if document is None else decode_state(backend, document) for document in stored]
         return [(_OUTCOMES[outcome], state) for outcome, state in zip(outcomes, states_, strict=True)]
