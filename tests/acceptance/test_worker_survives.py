@@ -173,6 +173,7 @@ def test_after_a_lost_connection_all_texts_are_answered_and_none_runs_twice(serv
             after = [fresh.send_task("hanner.extract", ["马云二"]) for _ in range(4)]
             assert [found(result) for result in after] == [1] * 4
         assert running.stop() == 0
+        assert "DeprecationWarning" not in running.output  # Celery's advice about a setting without effect
     assert nothing_is_left(server.client)
 
 

@@ -6,13 +6,14 @@ Overrides Celery's internals. Starts the heartbeat and the observers' services, 
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import MethodType
 from typing import Any
 
 from celery import signals
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
@@ -153,7 +154,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         if channel is not None and not channel.closed:
             with suppress(*self.connection_errors, *self.channel_errors):
                 channel.close()
-        super().on_connection_error_after_connected(exc)
+        with warnings.catch_warnings():
+            # Celery warns that running tasks continue and are delivered again. hanner's are fenced, and answered once.
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            super().on_connection_error_after_connected(exc)
         self._pause()
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
