@@ -103,7 +103,8 @@ def test_command_of_an_extra_that_is_not_installed_prints_a_hint(command, module
     """The module of a command does not import the libraries of its extra, but looks for them."""
     cli_module = {"gateway": "hanner_gateway.cli", "flower": "hanner.flower.cli"}[command]
     monkeypatch.delitem(sys.modules, cli_module, raising=False)
-    monkeypatch.setattr(packaging.importlib.util, "find_spec", lambda name: None if name == module else True)
+    find_spec = packaging.importlib.util.find_spec
+    monkeypatch.setattr(packaging.importlib.util, "find_spec", lambda name: None if name == module else find_spec(name))
     assert cli_app.run([command]) == 1
     error = capsys.readouterr().err
     assert f"`hanner {command}` is not installed (No module named '{module}')" in error
