@@ -30,6 +30,10 @@ FIRST_PAUSE, LONGEST_PAUSE, GIVE_UP_AFTER = 0.05, 2.0, 11.0
 """Seconds: the first pause between tries, the longest one, and all of them. Redis takes less time to restart."""
 
 
+_NOTHING = Followers()
+"""What follows most requests. It is shared, and never changed."""
+
+
 @dataclass(slots=True)
 class _Ending:
     """How far one request has been completed.
@@ -51,6 +55,8 @@ class _Ending:
         completion, followers = self.completion, self.followers
         if self.outcome is not None or followers is None:
             return None
+        if followers is _NOTHING:
+            return completion
         if self.stored is not None:  # only the acknowledgement is left
             return None if followers.parts else Completion(completion.request, self.stored, store_result=False)
         if followers.parts and not completion.store_result:
@@ -159,7 +165,7 @@ class Completer:
         completion = ending.completion
         try:
             if completion.request.canvas is None:
-                ending.followers = Followers()
+                ending.followers = _NOTHING
             elif completion.outcome is Outcome.ALREADY_ANSWERED:
                 self._prepare_stored(ending)
             else:

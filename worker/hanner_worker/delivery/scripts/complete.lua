@@ -53,8 +53,10 @@ for i = 1, count do
   else
     outcomes[i] = 'FENCED'
   end
-  if is_new then skipped = skipped + queue_followers(follower_key, follower_key + followers - 1, follower_arg) end
-  follower_key, follower_arg = follower_key + followers, follower_arg + followers * 2
+  if followers > 0 then
+    if is_new then skipped = skipped + queue_followers(follower_key, follower_key + followers - 1, follower_arg) end
+    follower_key, follower_arg = follower_key + followers, follower_arg + followers * 2
+  end
 end
 if #acked_tags > 0 then
   redis.call('HDEL', unacked_key, unpack(acked_tags))
