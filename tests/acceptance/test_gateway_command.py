@@ -16,6 +16,7 @@ from support.ports import free_port
 from support.servers import redis_server
 from support.spans import collector
 from support.stub_worker import StubWorker
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 
@@ -28,12 +29,18 @@ def server():
 
 @contextlib.contextmanager
 def running(server, *arguments, **env):
-    port = str(free_port())
-    with command("gateway", "--port", port, *arguments, env={"HANNER_BROKER_URL": server.url, **env}) as process:
+    port = free_port()
+    with command("gateway", "--port", str(port), *arguments, env={"HANNER_BROKER_URL": server.url, **env}) as process:
         for line in process.stdout:
             if "Application startup complete" in line:
                 break
+        wait_until(lambda: accepts_connections(port))  # uvicorn listens after that line
         yield process, f"http://127.0.0.1:{port}"
+
+
+def accepts_connections(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=60):
+        return True
 
 
 def curl(*arguments):
