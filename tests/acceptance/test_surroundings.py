@@ -14,7 +14,7 @@ from support.ports import free_port
 from support.servers import redis_server
 from support.shadowing import write_shadowing_modules
 from support.waiting import wait_until
-from support.workers import Worker
+from support.workers import Worker, until_closed
 
 HANNER = [sys.executable, "-P", "-c", "from hanner.cli import main; main()"]
 CELERY = [sys.executable, "-P", "-m", "celery"]
@@ -92,18 +92,8 @@ def environment(server, folder, tiny_package):
 @pytest.fixture(scope="module")
 def worker(server, environment, folder):
     """The worker that `celery -A hanner_worker worker` starts."""
-    with run_worker(Worker(server.url, app="hanner_worker", env=environment, cwd=folder)) as running:
+    with until_closed(Worker(server.url, app="hanner_worker", env=environment, cwd=folder)) as running:
         yield running
-
-
-@contextlib.contextmanager
-def run_worker(running):
-    try:
-        running.wait_for("ready: model", timeout=120)
-        yield running
-    finally:
-        running.close()
-        print(running.output)  # noqa: T201 - pytest shows it if the test fails
 
 
 def run(*command, environment, folder):
@@ -132,7 +122,7 @@ def test_options_of_workers_of_the_app_are_not_options_of_this_worker(worker):
 
 
 def test_hanner_worker_serves_its_own_queue(server, environment, folder):
-    with run_worker(HannerWorker(server.url, "--queue", "second", env=environment, cwd=folder)) as running:
+    with until_closed(HannerWorker(server.url, "--queue", "second", env=environment, cwd=folder)) as running:
         assert "1 processes, queue second," in running.output
         assert "theirs" not in running.output
         with Client(server.url, queue="second") as ner:

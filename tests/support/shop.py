@@ -13,7 +13,7 @@ from celery import Celery
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from support.workers import Worker
+from support.workers import Worker, until_closed
 
 URL = os.environ.get("HANNER_BROKER_URL", "redis://localhost:6379/0")
 """The test gives each worker the address in this variable; the app itself does not know hanner."""
@@ -52,10 +52,6 @@ def echo(found):
 @contextmanager
 def shop_worker(url, queues="celery,shop", **kwargs):
     """Run the app's own worker, which consumes from the default queue and from one that only signatures name."""
-    running = Worker(url, "--pool", "solo", "-Q", queues, "--without-mingle", app="support.shop", **kwargs)
-    try:
-        running.wait_for(" ready.", timeout=60)
+    worker = Worker(url, "--pool", "solo", "-Q", queues, "--without-mingle", app="support.shop", **kwargs)
+    with until_closed(worker, " ready.") as running:
         yield running
-    finally:
-        running.close()
-        print(running.output)  # noqa: T201 - pytest shows it if the test fails

@@ -155,10 +155,16 @@ class Worker:
 @contextmanager
 def worker(url, *options, ready=True, **kwargs):
     """Start a worker and wait until it is ready; kill it at the end unless the test stopped it."""
-    running = Worker(url, *options, **kwargs)
+    with until_closed(Worker(url, *options, **kwargs), "ready: model" if ready else None) as running:
+        yield running
+
+
+@contextmanager
+def until_closed(running, ready="ready: model"):
+    """Wait until a worker prints `ready`, if that is given; kill it at the end unless the test stopped it."""
     try:
         if ready:
-            running.wait_for("ready: model")
+            running.wait_for(ready, timeout=120)  # a cold start on a busy machine
         yield running
     finally:
         running.close()

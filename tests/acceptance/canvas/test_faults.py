@@ -7,31 +7,10 @@ import pytest
 from celery import chain, chord
 
 from hanner import Client
-from support.servers import redis_server
-from support.shop import shop_worker
 from support.waiting import wait_until
-from support.workers import foreign_app, found, pad_text, unacked, worker
+from support.workers import found, pad_text, unacked
 
 SCHEDULED = "hanner:hanner:scheduled"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def running(server):
-    with worker(server.url, "-c", "1") as running, shop_worker(server.url):
-        yield running
-
-
-@pytest.fixture(scope="module")
-def app(server, running):
-    with foreign_app(server.url) as app:
-        app.conf.task_routes = {"hanner.*": {"queue": "hanner"}}
-        yield app
 
 
 def labels(server, task):

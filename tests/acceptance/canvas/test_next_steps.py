@@ -7,29 +7,8 @@ from celery import chain, chord, group
 from celery.exceptions import NotRegistered
 
 from hanner.queue.dead_letters import DeadLetters
-from support.servers import redis_server
-from support.shop import shop_worker
 from support.waiting import wait_until
-from support.workers import Events, foreign_app, worker
-
-
-@pytest.fixture(scope="module")
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def running(server):
-    with worker(server.url, "-c", "1") as running, shop_worker(server.url):
-        yield running
-
-
-@pytest.fixture(scope="module")
-def app(server, running):
-    with foreign_app(server.url) as app:
-        app.conf.task_routes = {"hanner.*": {"queue": "hanner"}}
-        yield app
+from support.workers import Events
 
 
 @pytest.fixture(autouse=True)
