@@ -32,7 +32,7 @@ def main(compose: list[str]) -> int:
         found = states(compose)
         if found and set(found.values()) == {"healthy"}:
             print(f"The stack is up: {len(found)} containers, healthy after {time.monotonic() - began:.0f} s.")
-            page, flower = (output(*compose, "port", *of).strip() for of in (("gateway", "8000"), ("flower", "5555")))
+            page, flower = (output(*compose, "port", *of).strip() for of in (("gateway", "8080"), ("flower", "5555")))
             print(f"  page and API  http://{page}/")
             print(f"  Flower        http://{flower}/ user hanner, password:")
             print(f"                {' '.join(compose)} exec flower cat /run/secrets/hanner/password")

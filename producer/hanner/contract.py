@@ -10,6 +10,8 @@ EXTRACT = "hanner.extract"
 EXTRACT_MANY = "hanner.extract_many"
 DEFAULT_BROKER_URL = "redis://localhost:6379/0"
 """The Redis that clients use if HANNER_BROKER_URL is not set."""
+DEFAULT_GATEWAY_PORT = 8080
+"""The port that the HTTP gateway listens on if no other is named."""
 DEFAULT_QUEUE = "hanner"
 HEADER = "hanner"
 """Header of a message with the time it was sent (`sent_at`, Unix seconds by Redis' clock) and the number of `texts`

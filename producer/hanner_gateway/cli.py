@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from hanner.contract import DEFAULT_GATEWAY_PORT
 from hanner.errors import HannerError, InvalidSettings
 from hanner.utils.packaging import require
 from hanner.utils.processes import check_port
@@ -25,7 +26,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def gateway(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = DEFAULT_GATEWAY_PORT,
     processes: Annotated[int, typer.Option(help="Number of processes that share the port.", min=1)] = 1,
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     proxies: Annotated[

@@ -90,7 +90,7 @@ def test_prometheus_discovers_every_container_of_a_service():
     config = yaml.safe_load(CONFIG.read_text())
     assert config["rule_files"] == [ALERTS.name]
     found = {job["job_name"]: job for job in config["scrape_configs"]}
-    for service, port in (("worker", 9808), ("gateway", 8000)):
+    for service, port in (("worker", 9808), ("gateway", 8080)):
         (discovery,) = found[f"hanner-{service}"]["dns_sd_configs"]
         assert (discovery["names"], discovery["type"], discovery["port"]) == ([service], "A", port)
 

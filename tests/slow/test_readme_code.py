@@ -10,11 +10,11 @@ import pytest
 from hanner.cli import demo_texts
 from hanner.cli.gateway_process import ListenAddress
 from hanner.cli.local_stack import run_stack
-from hanner.contract import EXAMPLE_TEXT
+from hanner.contract import DEFAULT_GATEWAY_PORT, EXAMPLE_TEXT
 from support.markdown import ROOT, RUN_WITH_STACK, curl_lines, python_blocks
 
 DEFAULT_URL = "redis://localhost:6379/0"
-GATEWAY_URL = "http://localhost:8000"
+GATEWAY_URL = f"http://localhost:{DEFAULT_GATEWAY_PORT}"
 
 
 def examples(read):

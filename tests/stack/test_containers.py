@@ -17,7 +17,7 @@ WRITABLE = {
     "gateway": {"/tmp", "/dev/shm", "/dev/mqueue"},
     "flower": {"/tmp", "/dev/shm", "/dev/mqueue", "/var/lib/flower"},
 }
-LISTENING = {"redis": {6379}, "worker": {9808}, "gateway": {8000}, "flower": {5555}}
+LISTENING = {"redis": {6379}, "worker": {9808}, "gateway": {8080}, "flower": {5555}}
 LIMIT_MB = {"worker": 300, "gateway": 120}
 """Added to the base image."""
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hanner.contract import DEFAULT_GATEWAY_PORT
 from hanner.errors import HannerError
 from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
 GATEWAY_LOG = "gateway.log"
-DEFAULT_PORT = 8000
 MAIN = "from hanner.cli import main; main()"
 STOP_TIMEOUT = 15.0
 """Seconds that the gateway has to finish its requests before it is killed."""
@@ -28,7 +28,7 @@ class ListenAddress:
 
     Attributes:
         host: Host name or IP address.
-        port: Port; None for 8000, or any free port if that is in use.
+        port: Port; None for the default port, or any free port if that is in use.
     """
 
     host: str = "127.0.0.1"
@@ -97,6 +97,6 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | 
 def _find_port(host: str) -> int:
     """Return the default port, or a free one if that is in use."""
     try:
-        return processes.find_port(host, DEFAULT_PORT)
+        return processes.find_port(host, DEFAULT_GATEWAY_PORT)
     except OSError as error:
         raise HannerError(f"cannot listen on {host} ({error}); choose another address with --host") from None

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from hanner.contract import DEFAULT_BROKER_URL, EXAMPLE_TEXT
+from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_GATEWAY_PORT, EXAMPLE_TEXT
 from hanner.errors import HannerError
 from hanner.utils.packaging import shell_command
 from hanner.utils.processes import data_folder
@@ -39,7 +39,8 @@ def up(
     ] = None,
     host: Annotated[str, typer.Option(help="Address that the gateway listens on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="Port of the gateway. Default: 8000, or any free port.", min=1, max=65535)
+        int | None,
+        typer.Option(help=f"Port of the gateway. Default: {DEFAULT_GATEWAY_PORT}, or any free port.", min=1, max=65535),
     ] = None,
 ) -> None:
     """Start Redis, a worker and the gateway; Ctrl-C stops them."""

@@ -83,7 +83,7 @@ async def ner(
 async def token_classification(body: HuggingFaceRequest, request: Request) -> Response:
     """Return entities in the format of Hugging Face's token-classification task.
 
-    `InferenceClient(base_url="http://localhost:8000").token_classification(text)` works unchanged. A list of inputs
+    `InferenceClient(base_url="http://localhost:8080").token_classification(text)` works unchanged. A list of inputs
     returns a list of lists.
     """
     parameters = body.parameters or DEFAULT_PARAMETERS

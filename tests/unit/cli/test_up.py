@@ -53,6 +53,6 @@ def test_password_is_redacted_in_the_variable():
 
 def test_gateway_addresses_are_printed_if_it_runs():
     assert "curl" not in up.format_stack(stack("redis://127.0.0.1:7000/0"))
-    shown = up.format_stack(stack("redis://127.0.0.1:7000/0", GatewayProcess(None, "http://127.0.0.1:8000", None)))
-    assert "  page     http://127.0.0.1:8000/\n  API      http://127.0.0.1:8000/docs\n" in shown
-    assert "  curl http://127.0.0.1:8000/api/v1/ner -H" in shown
+    shown = up.format_stack(stack("redis://127.0.0.1:7000/0", GatewayProcess(None, "http://127.0.0.1:8080", None)))
+    assert "  page     http://127.0.0.1:8080/\n  API      http://127.0.0.1:8080/docs\n" in shown
+    assert "  curl http://127.0.0.1:8080/api/v1/ner -H" in shown
