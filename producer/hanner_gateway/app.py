@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 STATIC = Path(__file__).parent / "static"
+CANCEL_TIMEOUT = 3.0
+"""Seconds that cancelled requests have to revoke their texts and to respond when the gateway stops."""
 API_KEY = HTTPBearer(auto_error=False, description="One of HANNER_API_KEYS, if the gateway requires a key.")
 
 
@@ -48,6 +50,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
     redis = make_redis(settings)
     keys, limits = ApiKeys(settings.api_keys.get_secret_value()), parse_rate_limits(settings.rate_limit)
     limiter = RateLimiter(redis, settings.queue, limits) if limits else None
+    requests: set[asyncio.Task[Any]] = set()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,6 +65,8 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await running
+                if requests:  # cancelled by uvicorn; they still use the client and send their responses
+                    await asyncio.wait(requests, timeout=CANCEL_TIMEOUT)
         await close_redis(redis)
         metrics.mark_exited()
         if provider is not None:
@@ -93,7 +98,8 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
             allow_headers=["Authorization", "Content-Type", "X-API-Key", request_id.HEADER],
             expose_headers=[request_id.HEADER, "Retry-After", "Location"],
         )
-    app.add_middleware(RequestMiddleware, tracer=None if provider is None else provider.get_tracer("hanner_gateway"))
+    tracer = None if provider is None else provider.get_tracer("hanner_gateway")
+    app.add_middleware(RequestMiddleware, running=requests, tracer=tracer)
     return app
 
 

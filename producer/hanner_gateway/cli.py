@@ -17,8 +17,6 @@ from hanner.utils.processes import check_port
 
 require("fastapi", "uvicorn")
 
-SHUTDOWN_TIMEOUT = 10
-"""Seconds that running requests have to finish after SIGTERM or SIGINT."""
 KEEP_ALIVE = 75
 """Seconds until an idle connection is closed; longer than the 60 s of common proxies, so that they close it first."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -32,10 +30,14 @@ def gateway(
     proxies: Annotated[
         str, typer.Option(help="Comma-separated addresses of proxies whose X-Forwarded headers are trusted; * for all.")
     ] = "127.0.0.1",
+    graceful_timeout: Annotated[
+        int, typer.Option(help="Seconds that running requests have to finish when the gateway stops.", min=0)
+    ] = 10,
 ) -> None:
     """Serve the HTTP API and the demo page.
 
-    SIGTERM and Ctrl-C stop it after running requests have finished.
+    SIGTERM and Ctrl-C stop it after running requests have finished. Those that take too long get a response with status
+    503 and Retry-After.
     """
     import uvicorn
 
@@ -69,7 +71,7 @@ def gateway(
             server_header=False,
             log_config=_log_config(),
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+            timeout_graceful_shutdown=graceful_timeout,
         )
 
 

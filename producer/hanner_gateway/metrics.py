@@ -20,6 +20,7 @@ from hanner.queue.metrics import queue_metrics
 from hanner.queue.stats import Backlog
 from hanner.results import Document
 from hanner.settings import Settings
+from hanner_gateway.problems import STOPPING
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own variable."""
@@ -66,8 +67,11 @@ def count_texts(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]],
     except HannerError as error:
         outcome = str(error.code or outcome)
         raise
-    except (ClientDisconnect, asyncio.CancelledError):
+    except ClientDisconnect:
         outcome = DISCONNECTED
+        raise
+    except asyncio.CancelledError:
+        outcome = STOPPING
         raise
     finally:
         CHARACTERS.inc(sum(map(len, texts)))

@@ -1,8 +1,9 @@
 """The outermost ASGI middleware: request ids, security headers, metrics, a span and a log line for each request.
 
-An exception in the app becomes a 500 response.
+An exception in the app becomes a 500 response, and a request that is cancelled when the gateway stops a 503 response.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
-from hanner_gateway.problems import problem_response
+from hanner_gateway.problems import problem_response, stopping_response
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -53,11 +54,15 @@ class RequestMiddleware:
 
     Args:
         app: The wrapped app.
+        running: The tasks of running requests; this class adds and removes them.
         tracer: Creates a span for each request; None disables tracing.
     """
 
-    def __init__(self, app: ASGIApp, tracer: "Tracer | None" = None) -> None:
+    def __init__(
+        self, app: ASGIApp, running: "set[asyncio.Task[Any]] | None" = None, tracer: "Tracer | None" = None
+    ) -> None:
         self._app = app
+        self._running = set() if running is None else running
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's name
@@ -65,6 +70,9 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         identity = request_id.set_current(Headers(scope=scope).get(request_id.HEADER))
+        if (task := asyncio.current_task()) is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         with _request_span(self._tracer, scope, identity) as record_span:
             await self._respond(scope, receive, _Response(scope, send, identity), record_span)
 
@@ -76,6 +84,10 @@ class RequestMiddleware:
             await self._app(scope, receive, response.send)
         except ClientDisconnect:
             response.status = response.status or CLIENT_CLOSED_REQUEST
+        except asyncio.CancelledError:
+            # uvicorn cancels the requests that still run when the time for a graceful stop is over.
+            if response.status is None:
+                await stopping_response()(scope, receive, response.send)
         except Exception:
             log.exception("request failed [%s]", identity)
             if response.status is not None:  # the response has started, so its status cannot change

@@ -19,6 +19,8 @@ from hanner_gateway.schemas import TAGS
 
 MEDIA_TYPE = "application/problem+json"
 BODY_TOO_LARGE = "the body is too large; send fewer or shorter texts, or upload a file as a job"
+STOPPING = "gateway_stopping"
+"""The code of requests that are cancelled because the gateway stops, and the outcome of their texts in the metrics."""
 DEFAULT_RETRY_AFTER = 1
 """Seconds for Retry-After when there is no better estimate."""
 
@@ -113,6 +115,12 @@ def error_response(error: HannerError) -> Response:
         seconds = getattr(error, "seconds", None)
         headers["Retry-After"] = str(max(1, math.ceil(seconds or DEFAULT_RETRY_AFTER)))
     return problem_response(status, str(error), code=error.code, headers=headers)
+
+
+def stopping_response() -> Response:
+    """Return the response for requests that a stopping gateway cannot finish."""
+    detail = "the gateway stops, and the request is cancelled; send it again"
+    return problem_response(503, detail, code=STOPPING, headers={"Retry-After": str(DEFAULT_RETRY_AFTER)})
 
 
 def from_redis_error(error: Exception) -> HannerError:

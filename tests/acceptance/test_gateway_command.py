@@ -113,6 +113,33 @@ def test_open_event_stream_does_not_block_shutdown(server):
             assert process.wait(60) == 0
 
 
+def test_stopping_gateway_answers_waiting_requests_with_503(server):
+    """No worker answers, so 20 requests still wait when the time for running requests is over."""
+    body = json.dumps({"text": "马云"}).encode()
+    head = f"POST /api/v1/ner HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    server.client.delete("hanner")
+    with contextlib.ExitStack() as stack:
+        process, url = stack.enter_context(running(server, "--graceful-timeout", "1"))
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        waiting = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(20)]
+        for client in waiting:
+            client.sendall(f"{head}\r\n\r\n".encode() + body)
+        wait_until(lambda: server.client.llen("hanner") == 20)
+        process.send_signal(signal.SIGTERM)
+        responses = [client.makefile("rb").read().decode() for client in waiting]
+        log = process.stdout.read()
+        assert process.wait(60) == 0
+    for response in responses:
+        headers, _, problem = response.partition("\r\n\r\n")
+        assert headers.startswith("HTTP/1.1 503 "), response
+        assert "content-type: application/problem+json" in headers.lower()
+        assert "retry-after: 1" in headers.lower()
+        assert json.loads(problem)["code"] == "gateway_stopping"
+    assert "Traceback" not in log
+    assert log.count("POST /api/v1/ner 503 ") == 20
+    assert log.count(" ERROR ") == 1, log  # how many requests were cancelled
+
+
 @pytest.mark.parametrize(
     ("env", "words", "code"),
     [

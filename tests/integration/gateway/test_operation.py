@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hanner import TimedOut
 from hanner.queue.keys import QueueKeys
+from hanner_gateway.metrics import REGISTRY
 from hanner_gateway.readiness import VALID_FOR, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
@@ -114,6 +117,20 @@ def test_metrics_count_requests_and_texts(start, worker):
     assert grown("hanner_http_texts_total", outcome="ok") == 2
     assert grown("hanner_http_texts_total", outcome="invalid_text") == 2
     assert grown("hanner_http_text_characters_total") == 15
+
+
+def test_texts_of_a_stopping_gateway_have_their_own_outcome(server, worker):
+    def count():
+        return REGISTRY.get_sample_value("hanner_http_texts_total", {"outcome": "gateway_stopping"}) or 0
+
+    before = count()
+    worker.hold()
+    with ThreadPoolExecutor(1) as threads:
+        with gateway(server.url) as site:
+            pending = threads.submit(httpx.post, f"{site.url}/api/v1/ner", json={"texts": ["马云", "杭州"]}, timeout=60)
+            worker.wait_for(1)
+        assert pending.result(60).status_code == 503
+    assert count() - before == 2
 
 
 def test_metrics_report_the_queue_and_an_unreachable_redis():
