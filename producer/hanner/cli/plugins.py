@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from hanner.cli.group import CommandGroup
+from hanner.cli.group import CommandGroup, skip_conversion
 from hanner.errors import HannerError
 from hanner.utils.packaging import install_hint
 
@@ -43,7 +43,8 @@ class PluginGroup(CommandGroup):
         command = super().get_command(ctx, cmd_name)
         if command is None:
             for entry in self._plugins.select(name=cmd_name):
-                return load_command(entry)
+                command = load_command(entry)
+                return skip_conversion(command, ctx) if ctx.resilient_parsing else command
         return command
 
 
