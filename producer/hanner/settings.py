@@ -82,8 +82,22 @@ class Settings(BaseModel):
     rate_limit: str = Field(
         "", description="rate limit of the gateway per key, or per address, such as `100/minute`; empty: no limit"
     )
+    wrong_key_limit: str = Field(
+        "30/minute",
+        description="wrong API keys per address, after which the gateway rejects all its keys; `off`: no limit",
+    )
     cors_origins: str = Field(
         "", description="CORS origins that may call the gateway, comma-separated, such as `https://example.org`"
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="host names of the gateway, comma-separated, such as `ner.example.org` or `*.example.org`; it "
+        "rejects requests to other names; `*`: all; empty: only localhost if it listens on loopback, else all",
+    )
+    proxies: str = Field(
+        "",
+        description="addresses or networks of proxies whose X-Forwarded headers the gateway trusts, comma-separated, "
+        "such as `127.0.0.1` or `10.0.0.0/8`; `*`: all; empty: none",
     )
     max_body_bytes: int = Field(10_000_000, ge=1024, description="maximum size of a request to the gateway")
     max_upload_bytes: int = Field(100_000_000, ge=1024, description="maximum size of a job, including an uploaded file")
@@ -197,17 +211,20 @@ def read_variable(field: str, source: Mapping[str, str]) -> str:
     """Return the value of a field's variable, or the stripped content of its file; empty if neither is set.
 
     Raises:
-        InvalidSettings: the file cannot be read.
+        InvalidSettings: the file cannot be read, or is empty.
     """
     name = _source_of(field, source)
     value = source.get(name, "")
     if name == variable(field):
         return value
     try:
-        return Path(value).read_text("utf-8").strip()
+        content = Path(value).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidSettings(f"{name} cannot be used: {value} cannot be read ({reason})") from None
+    if not content:  # a default in place of a secret would open what it protects
+        raise InvalidSettings(f"{name} cannot be used: {value} is empty; write the value into it, or unset {name}")
+    return content
 
 
 def _source_of(field: str, source: Mapping[str, str]) -> str:

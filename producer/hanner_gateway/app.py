@@ -13,15 +13,18 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hanner.aio.client import AsyncClient
 from hanner.settings import Settings
 from hanner.utils import tracing
 from hanner_gateway import metrics, problems, request_id, swagger
-from hanner_gateway.access import AccessMiddleware, ApiKeys, RateLimiter, parse_rate_limits
+from hanner_gateway.access import AccessMiddleware, ApiKeys, KeyCheck, RateLimiter, parse_rate_limits
+from hanner_gateway.hosts import AllowedHosts, HostMiddleware
 from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.middleware import RequestMiddleware
+from hanner_gateway.proxies import parse_proxies
 from hanner_gateway.readiness import Readiness
 from hanner_gateway.redis_client import close_redis, make_redis
 from hanner_gateway.routes import entities, jobs, operation
@@ -29,6 +32,7 @@ from hanner_gateway.state import State
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from redis.asyncio import Redis
 
 STATIC = Path(__file__).parent / "static"
 CANCEL_TIMEOUT = 3.0
@@ -48,8 +52,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
     """
     before_task_publish.connect(request_id.add_to_message, weak=False)  # registered once, however many apps are made
     redis = make_redis(settings)
-    keys, limits = ApiKeys(settings.api_keys.get_secret_value()), parse_rate_limits(settings.rate_limit)
-    limiter = RateLimiter(redis, settings.queue, limits) if limits else None
+    hosts, proxies = AllowedHosts(settings.allowed_hosts), parse_proxies(settings.proxies)
     requests: set[asyncio.Task[Any]] = set()
 
     @contextlib.asynccontextmanager
@@ -83,24 +86,40 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
     )
     problems.install(app)
     secured: Any = [Security(API_KEY)]
+    """For the OpenAPI document; AccessMiddleware checks the keys, before the body is read."""
     app.include_router(entities.router, dependencies=secured)
     app.include_router(jobs.router, dependencies=secured)
+    app.include_router(operation.api_router, dependencies=secured)
     app.include_router(operation.router)
     swagger.install(app)
     _serve_page(app)
-    max_body_bytes = {"": settings.max_body_bytes, jobs.PATH: settings.max_upload_bytes}
-    app.add_middleware(AccessMiddleware, keys=keys, limiter=limiter, max_body_bytes=max_body_bytes)
-    if settings.cors_origins.strip():
+    _add_access(app, settings, redis)
+    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
+            allow_origins=origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", request_id.HEADER],
             expose_headers=[request_id.HEADER, "Retry-After", "Location"],
         )
+    app.add_middleware(HostMiddleware, allowed_hosts=hosts, trusted_origins=origins)
     tracer = None if provider is None else provider.get_tracer("hanner_gateway")
     app.add_middleware(RequestMiddleware, running=requests, tracer=tracer)
+    if proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
     return app
+
+
+def _add_access(app: FastAPI, settings: Settings, redis: "Redis") -> None:
+    def limiter(setting: str, name: str) -> RateLimiter | None:
+        limits = parse_rate_limits(getattr(settings, setting), setting)
+        return RateLimiter(redis, settings.queue, limits, name) if limits else None
+
+    keys = KeyCheck(ApiKeys(settings.api_keys.get_secret_value()), limiter("wrong_key_limit", "wrong-keys"))
+    max_body_bytes = {"": settings.max_body_bytes, jobs.PATH: settings.max_upload_bytes}
+    app.add_middleware(
+        AccessMiddleware, keys=keys, limiter=limiter("rate_limit", "rate"), max_body_bytes=max_body_bytes
+    )
 
 
 def _serve_page(app: FastAPI) -> None:

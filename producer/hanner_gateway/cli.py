@@ -19,7 +19,6 @@ require("fastapi", "uvicorn")
 
 KEEP_ALIVE = 75
 """Seconds until an idle connection is closed; longer than the 60 s of common proxies, so that they close it first."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def gateway(
@@ -28,8 +27,9 @@ def gateway(
     processes: Annotated[int, typer.Option(help="Number of processes that share the port.", min=1)] = 1,
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     proxies: Annotated[
-        str, typer.Option(help="Comma-separated addresses of proxies whose X-Forwarded headers are trusted; * for all.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Addresses of proxies whose X-Forwarded headers are trusted; overrides HANNER_PROXIES."),
+    ] = None,
     graceful_timeout: Annotated[
         int, typer.Option(help="Seconds that running requests have to finish when the gateway stops.", min=0)
     ] = 10,
@@ -43,14 +43,18 @@ def gateway(
 
     from hanner.settings import Settings, variable
     from hanner_gateway.app import make_app
+    from hanner_gateway.hosts import is_loopback
     from hanner_gateway.metrics import MULTIPROCESS_DIR
 
-    if broker is not None:
-        os.environ[variable("broker_url")] = broker
+    for name, value in (("broker_url", broker), ("proxies", proxies)):
+        if value is not None:
+            os.environ[variable(name)] = value  # the app reads its settings from the environment, in each process
     settings = Settings.from_env()
+    if is_loopback(host) and not settings.allowed_hosts:
+        os.environ[variable("allowed_hosts")] = "localhost"
     make_app(settings)  # reports an invalid setting once, before any process starts
     _check_address(host, port)
-    if host not in LOOPBACK and not settings.api_keys.get_secret_value():
+    if not is_loopback(host) and not settings.api_keys.get_secret_value():
         print(
             f"hanner: anyone who can reach {host} may use the API; set HANNER_API_KEYS to require keys", file=sys.stderr
         )
@@ -65,8 +69,7 @@ def gateway(
             host=host,
             port=port,
             workers=processes,
-            proxy_headers=True,
-            forwarded_allow_ips=proxies,
+            proxy_headers=False,  # the app has HANNER_PROXIES; uvicorn's default trusts all programs of this machine
             access_log=False,
             server_header=False,
             log_config=_log_config(),

@@ -51,6 +51,9 @@ HTTP_CODES: Mapping[int, str] = {
 }
 """The default code of a problem with this status."""
 
+OTHER_CODES: Mapping[str, int] = {"cross_site": 403, "host_not_allowed": 421, "too_many_jobs": 429, STOPPING: 503}
+"""The codes that are no status's default, with their status."""
+
 
 class Problem(BaseModel):
     """A problem as defined by RFC 9457; `code` is for programs, `detail` is a sentence with the next step."""

@@ -113,10 +113,26 @@ def test_open_event_stream_does_not_block_shutdown(server):
             assert process.wait(60) == 0
 
 
+def test_local_programs_and_other_sites_get_no_special_trust(server):
+    def status(*arguments):
+        return curl("-o", "/dev/null", "-w", "%{http_code}", *arguments)
+
+    with running(server, HANNER_RATE_LIMIT="2/hour") as (_, url):
+        assert status(f"{url}/", "-H", "Host: evil.example") == "421"
+        assert status(f"{url}/", "-H", "Host: localhost:8080") == "200"
+        found = [status(f"{url}/api/v1/status", "-H", f"X-Forwarded-For: 192.0.2.{n}") for n in range(3)]
+        assert found == ["200", "200", "429"]
+    with running(server, "--proxies", "127.0.0.1", HANNER_RATE_LIMIT="2/hour") as (_, url):
+        found = [status(f"{url}/api/v1/status", "-H", f"X-Forwarded-For: 192.0.2.{n}") for n in range(3)]
+        assert found == ["200", "200", "200"]
+
+
 def test_stopping_gateway_answers_waiting_requests_with_503(server):
     """No worker answers, so 20 requests still wait when the time for running requests is over."""
     body = json.dumps({"text": "马云"}).encode()
-    head = f"POST /api/v1/ner HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = (
+        f"POST /api/v1/ner HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    )
     server.client.delete("hanner")
     with contextlib.ExitStack() as stack:
         process, url = stack.enter_context(running(server, "--graceful-timeout", "1"))
@@ -144,6 +160,8 @@ def test_stopping_gateway_answers_waiting_requests_with_503(server):
     ("env", "words", "code"),
     [
         ({"HANNER_RATE_LIMIT": "many"}, "HANNER_RATE_LIMIT cannot be used", 2),
+        ({"HANNER_API_KEYS": " , ,"}, "HANNER_API_KEYS is set, but has no key", 2),
+        ({"HANNER_PROXIES": "nginx"}, "HANNER_PROXIES cannot be used", 2),
         ({"HANNER_API_KEYS": "sha256:1"}, "HANNER_API_KEYS cannot be used: entry 1", 2),
         ({"HANNER_BROKER_URL": "amqp://host"}, "HANNER_BROKER_URL cannot be used", 2),
     ],

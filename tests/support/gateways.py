@@ -60,7 +60,8 @@ class Gateway:
 def gateway(url, *, provider=None, **overrides):
     """Run a gateway with these settings until the block ends. Requests that still run then are cancelled."""
     app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}), provider)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=0)
+    options = {"log_config": None, "access_log": False, "proxy_headers": False}
+    config = uvicorn.Config(app, port=0, timeout_graceful_shutdown=0, **options)
     server = _Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ from inspect import cleandoc
 
 from hanner.contract import ErrorCode
 from hanner.errors import CLASSES, HannerError, InvalidSettings
-from hanner_gateway.problems import HTTP_CODES, STATUS
+from hanner_gateway.problems import HTTP_CODES, OTHER_CODES, STATUS
 from reference.markdown import code, page, table
 
 INTRODUCTION = """\
@@ -28,13 +28,14 @@ def render() -> str:
     rows = [
         (f"[`{each}`](#{each})", code(CLASSES[each].__name__), STATUS[each], str(CLASSES[each]())) for each in ErrorCode
     ]
+    http_only = sorted([*HTTP_CODES.items(), *((status, name) for name, status in OTHER_CODES.items())])
     return page(
         INTRODUCTION,
         table(["code", "class", "HTTP status", "cause, and what to do"], rows),
         *(f"## {each}\n\n{_text(CLASSES[each])}" for each in ErrorCode),
         f"## Without a code\n\n{_text(InvalidSettings)}\n\n{_text(HannerError)}",
         HTTP_ONLY,
-        table(["HTTP status", "code"], [(status, code(name)) for status, name in sorted(HTTP_CODES.items())]),
+        table(["HTTP status", "code"], [(status, code(name)) for status, name in http_only]),
     )
 
 

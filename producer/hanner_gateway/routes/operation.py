@@ -14,6 +14,8 @@ from hanner_gateway.schemas import Health, Queue, Status, Worker
 from hanner_gateway.state import State, get_state
 
 router = APIRouter()
+"""Routes for probes and scrapers, which have no key."""
+api_router = APIRouter()
 
 
 @router.get("/healthz", tags=["operation"], summary="Liveness")
@@ -32,7 +34,7 @@ async def readyz(request: Request) -> Health:
     return Health(status="ok")
 
 
-@router.get(
+@api_router.get(
     "/api/v1/status", tags=["operation"], summary="Queue and workers", responses=problem_responses(401, 429, 503)
 )
 async def status(request: Request) -> Status:

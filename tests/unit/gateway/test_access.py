@@ -22,7 +22,19 @@ def test_key_or_its_digest_is_accepted(configured):
 
 def test_empty_setting_requires_no_key():
     assert not ApiKeys("")
-    assert not ApiKeys(" , ")
+
+
+@pytest.mark.parametrize("blank", [" ", ",", " , ,"])
+def test_setting_without_a_key_is_rejected(blank):
+    with pytest.raises(InvalidSettings, match="HANNER_API_KEYS is set, but has no key"):
+        ApiKeys(blank)
+
+
+def test_empty_file_of_keys_is_rejected(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("\n")
+    with pytest.raises(InvalidSettings, match=r"HANNER_API_KEYS_FILE cannot be used: .*keys is empty"):
+        Settings.from_env({"HANNER_API_KEYS_FILE": str(file)})
 
 
 @pytest.mark.parametrize("wrong", ["sha256:", "sha256:zz", f"sha256:{DIGEST}00"])
@@ -40,6 +52,6 @@ def test_keys_appear_in_no_repr():
 
 def test_rate_limits_are_parsed():
     assert [str(item) for item in parse_rate_limits("10/second;100/minute")] == ["10 per 1 second", "100 per 1 minute"]
-    assert parse_rate_limits("  ") == []
+    assert parse_rate_limits("  ") == parse_rate_limits("off") == []
     with pytest.raises(InvalidSettings, match="HANNER_RATE_LIMIT cannot be used: 'many'; write for example 100/minute"):
         parse_rate_limits("many")

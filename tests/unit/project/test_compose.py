@@ -79,7 +79,7 @@ def test_stack_has_every_setting():
     compose = (COMPOSE / "compose.yaml").read_text()
     example = (COMPOSE / ".env.example").read_text()
     for name in Settings.model_fields.keys() - FIXED:
-        assert f"{variable(name)}: ${{{variable(name)}:-}}" in compose, f"add {variable(name)} to compose.yaml"
+        assert f"{variable(name)}: ${{{variable(name)}:-" in compose, f"add {variable(name)} to compose.yaml"
         assert f"#{variable(name)}=" in example, f"add {variable(name)} to .env.example"
 
 
