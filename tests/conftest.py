@@ -8,7 +8,7 @@ import pytest
 from hanner.errors import HannerError
 from support.packages import write_tiny_package
 from support.reports import shorten_report
-from support.servers import choose_server, server_version
+from support.servers import choose_server, hide_running_stack, server_version
 
 hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -18,6 +18,7 @@ hypothesis.settings.load_profile("busy machine")
 
 def pytest_configure():
     choose_server()
+    hide_running_stack()
 
 
 def pytest_report_header():

@@ -22,7 +22,8 @@ class Client:
     context manager, or call `close`.
 
     Args:
-        broker_url: URL of Redis; HANNER_BROKER_URL when None, else redis://localhost:6379/0.
+        broker_url: URL of Redis; when None, HANNER_BROKER_URL, else that of the `hanner up` that runs on this machine,
+            else redis://localhost:6379/0.
         settings: All settings; read from HANNER_ variables when None.
         **overrides: Single settings by name, such as `timeout=5`; they take precedence.
 

@@ -17,6 +17,7 @@ from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_REQUEST_BYTES, DEFAU
 from hanner.errors import InvalidSettings
 from hanner.queue.keys import queue_name_problem
 from hanner.queue.routing import parse_routes
+from hanner.utils.stack_file import find_running_stack
 
 PREFIX = "HANNER_"
 FILE_SUFFIX = "_FILE"
@@ -34,7 +35,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     broker_url: str = Field(
-        DEFAULT_BROKER_URL, repr=False, description="URL of the Redis or Valkey with queue and results"
+        DEFAULT_BROKER_URL,
+        repr=False,
+        description="URL of the Redis or Valkey with queue and results; if not set, that of a running `hanner up`",
     )
     queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; bulk requests wait in NAME.bulk")
     routes: str = Field(
@@ -143,10 +146,11 @@ class Settings(BaseModel):
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Self:
         """Return the settings in `environ` (by default the process's environment); `overrides` take precedence.
 
-        An empty variable counts as not set. A variable takes precedence over its file.
+        An empty variable counts as not set. A variable takes precedence over its file. Without HANNER_BROKER_URL in the
+        process's environment, the Redis is that of the `hanner up` that runs on this machine, if one runs.
 
         Args:
-            environ: Environment variables.
+            environ: Environment variables; None for the process's.
             **overrides: Single settings by name, such as `timeout=5`.
 
         Raises:
@@ -155,13 +159,15 @@ class Settings(BaseModel):
         source = os.environ if environ is None else environ
         found = {name: read_variable(name, source) for name in cls.model_fields if name not in overrides}
         values: dict[str, object] = {name: value for name, value in found.items() if value}
+        if environ is None and "broker_url" not in values | overrides and (stack := find_running_stack()):
+            values["broker_url"] = stack.broker_url
         try:
             return cls.model_validate(values | overrides)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
             reason = str(first["ctx"]["error"]) if first["type"] == "value_error" else None
-            shown = name if name in overrides else _source_of(name, source)
+            shown = name if name in overrides else source_of(name, source)
             message = _describe_error(name, shown, first["input"], reason, is_argument=name in overrides)
             raise InvalidSettings(message) from None
 
@@ -213,7 +219,7 @@ def read_variable(field: str, source: Mapping[str, str]) -> str:
     Raises:
         InvalidSettings: the file cannot be read, or is empty.
     """
-    name = _source_of(field, source)
+    name = source_of(field, source)
     value = source.get(name, "")
     if name == variable(field):
         return value
@@ -227,7 +233,7 @@ def read_variable(field: str, source: Mapping[str, str]) -> str:
     return content
 
 
-def _source_of(field: str, source: Mapping[str, str]) -> str:
+def source_of(field: str, source: Mapping[str, str]) -> str:
     """Return the variable that sets a field: its own, or the one with the name of a file."""
     name = variable(field)
     return name if source.get(name) or not source.get(name + FILE_SUFFIX) else name + FILE_SUFFIX

@@ -3,7 +3,6 @@
 import copy
 import os
 import signal
-import socket
 import sys
 import tempfile
 from typing import Annotated, Any, NoReturn
@@ -11,9 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hanner.contract import DEFAULT_GATEWAY_PORT
-from hanner.errors import HannerError, InvalidSettings
 from hanner.utils.packaging import require
-from hanner.utils.processes import check_port
 
 require("fastapi", "uvicorn")
 
@@ -41,6 +38,7 @@ def gateway(
     """
     import uvicorn
 
+    from hanner.cli.gateway_process import check_address
     from hanner.settings import Settings, variable
     from hanner_gateway.app import make_app
     from hanner_gateway.hosts import is_loopback
@@ -53,7 +51,7 @@ def gateway(
     if is_loopback(host) and not settings.allowed_hosts:
         os.environ[variable("allowed_hosts")] = "localhost"
     make_app(settings)  # reports an invalid setting once, before any process starts
-    _check_address(host, port)
+    check_address(host, port)
     if not is_loopback(host) and not settings.api_keys.get_secret_value():
         print(
             f"hanner: anyone who can reach {host} may use the API; set HANNER_API_KEYS to require keys", file=sys.stderr
@@ -81,20 +79,6 @@ def gateway(
 def _exit(*_: object) -> NoReturn:
     """Exit with code 0: after a clean shutdown, uvicorn sends itself the stop signal a second time."""
     raise SystemExit(0)
-
-
-def _check_address(host: str, port: int) -> None:
-    """Raise an error if the address cannot be bound, before uvicorn reports it less clearly."""
-    try:
-        check_port(host, port)
-    except socket.gaierror as error:
-        raise InvalidSettings(
-            f"--host {host} is not an address of this machine: {error.strerror}; name another with --host"
-        ) from None
-    except OSError as error:
-        raise HannerError(
-            f"cannot listen on port {port} of {host}: {error.strerror}; choose another with --port"
-        ) from None
 
 
 def _log_config() -> dict[str, Any]:

@@ -59,15 +59,6 @@ def test_port_in_use_is_reported(tmp_path):
         EmbeddedServer(tmp_path, port=first.port).start()
 
 
-def test_preferred_port_is_used_if_it_is_free():
-    port = free_port()
-    with EmbeddedServer(preferred_port=port) as server:
-        assert server.port == port
-        with EmbeddedServer(preferred_port=port) as second:
-            assert second.port not in {port, 0}
-            assert redis.Redis(port=second.port).ping()
-
-
 def test_port_that_another_program_binds_first_is_replaced(monkeypatch):
     with EmbeddedServer() as first:
         ports = iter([first.port, free_port()])

@@ -45,6 +45,13 @@ def choose_server():
         os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
 
 
+def hide_running_stack():
+    """Use an empty data folder, so that tests do not find a `hanner up` that runs on this machine."""
+    folder = tempfile.mkdtemp(prefix="hanner-test-data-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["XDG_DATA_HOME"] = folder
+
+
 @functools.cache
 def server_version():
     """Return name and version of the server, such as ("Valkey", (9, 1, 2))."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -9,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hanner.contract import DEFAULT_GATEWAY_PORT
-from hanner.errors import HannerError
+from hanner.errors import HannerError, InvalidSettings
 from hanner.utils import processes
 from hanner.utils.packaging import install_hint
 
@@ -28,11 +28,11 @@ class ListenAddress:
 
     Attributes:
         host: Host name or IP address.
-        port: Port; None for the default port, or any free port if that is in use.
+        port: Port; 0 for any free port.
     """
 
     host: str = "127.0.0.1"
-    port: int | None = None
+    port: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,25 @@ def is_installed() -> bool:
     return all(map(importlib.util.find_spec, ("hanner_gateway", "fastapi", "uvicorn")))
 
 
+def check_address(host: str, port: int) -> None:
+    """Raise an error if the address cannot be bound, before a server reports it late or unclearly.
+
+    Raises:
+        InvalidSettings: the host is not an address of this machine.
+        HannerError: the port is in use, or binding to it is not permitted.
+    """
+    try:
+        processes.check_port(host, port)
+    except socket.gaierror as error:
+        raise InvalidSettings(
+            f"--host {host} is not an address of this machine: {error.strerror}; name another with --host"
+        ) from None
+    except OSError as error:
+        raise HannerError(
+            f"cannot listen on port {port} of {host}: {error.strerror}; choose another with --port"
+        ) from None
+
+
 @contextlib.contextmanager
 def run_gateway(listen: ListenAddress, worker_log: Path | None, env: Mapping[str, str]) -> Iterator[GatewayProcess]:
     """Start a gateway, yield it when it answers, and stop it at the end.
@@ -70,7 +89,7 @@ def run_gateway(listen: ListenAddress, worker_log: Path | None, env: Mapping[str
     if not is_installed():
         raise HannerError(f"the gateway is not installed: {install_hint('gateway')}, or use --no-gateway")
     log = None if worker_log is None else worker_log.with_name(GATEWAY_LOG)
-    port = listen.port or _find_port(listen.host)
+    port = listen.port or processes.find_port(listen.host)
     command = [sys.executable, "-P", "-c", MAIN, "gateway", "--host", listen.host, "--port", str(port)]
     with contextlib.ExitStack() as stack:
         output = None if log is None else stack.enter_context(log.open("wb"))
@@ -92,11 +111,3 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path | 
             code = process.wait(POLL_INTERVAL)
             lines = f"; last lines of its log:\n{processes.last_lines(log)}" if log else ""
             raise HannerError(f"the gateway did not start (exit code {code}){lines}")
-
-
-def _find_port(host: str) -> int:
-    """Return the default port, or a free one if that is in use."""
-    try:
-        return processes.find_port(host, DEFAULT_GATEWAY_PORT)
-    except OSError as error:
-        raise HannerError(f"cannot listen on {host} ({error}); choose another address with --host") from None

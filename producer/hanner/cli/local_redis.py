@@ -17,6 +17,7 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from hanner.address import DEFAULT_PORT
 from hanner.errors import HannerError
 from hanner.utils import processes
 from hanner.utils.packaging import install_hint
@@ -26,6 +27,10 @@ LOCK = "hanner.lock"
 POLL_INTERVAL = 0.02
 """Seconds between two checks of a server that starts."""
 PORT_ATTEMPTS = 3
+PORT = "redis-port"
+"""File in a data folder with the port of its last server, unless that was the default port."""
+OTHER_PORTS = range(6380, 6390)
+"""Ports to try while the default port is in use."""
 
 
 class EmbeddedServer:
@@ -37,7 +42,6 @@ class EmbeddedServer:
     Args:
         folder: The folder for its data; None for a temporary folder, which `close` removes.
         port: Its port; None for a free one.
-        preferred_port: Its port if it is free; ignored if `port` is given.
         timeout: Seconds that it has to start, and to stop.
 
     Attributes:
@@ -49,13 +53,11 @@ class EmbeddedServer:
         folder: Path | str | None = None,
         *,
         port: int | None = None,
-        preferred_port: int = 0,
         timeout: float = 20.0,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="hanner-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
         self._requested_port = port
-        self._preferred_port = preferred_port
         self._port: int | None = None
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +102,7 @@ class EmbeddedServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         fixed_port = self._port or self._requested_port
         for attempt in range(PORT_ATTEMPTS):
-            self._port = fixed_port or processes.find_port("127.0.0.1", self._preferred_port)
+            self._port = fixed_port or processes.find_port("127.0.0.1")
             try:
                 self._start(binary)
             except HannerError:
@@ -153,6 +155,30 @@ class EmbeddedServer:
                         f"the embedded server exited at once; last lines of its log in {self.folder}:\n{self.log}"
                     )
         raise HannerError(f"the embedded server did not answer within {self._timeout:g} s; its log is in {self.folder}")
+
+
+def choose_port(folder: Path) -> int:
+    """Return the port for the server of a data folder: 6379 if it is free, otherwise the same one at each start."""
+    candidates: tuple[int, ...] = (DEFAULT_PORT, *_read_port(folder), *OTHER_PORTS)
+    for port in candidates:
+        with contextlib.suppress(OSError):
+            processes.check_port("127.0.0.1", port)
+            return port
+    return processes.find_port("127.0.0.1")
+
+
+def remember_port(folder: Path, port: int) -> None:
+    """Store the port of a data folder's server for the next start."""
+    if port != DEFAULT_PORT:
+        (folder / PORT).write_text(f"{port}\n", "ascii")
+
+
+def _read_port(folder: Path) -> list[int]:
+    """Return the stored port; none if none is stored."""
+    with contextlib.suppress(OSError, ValueError):
+        port = int((folder / PORT).read_text("ascii"))
+        return [port] if 0 < port < 1 << 16 else []
+    return []
 
 
 def find_server() -> str:

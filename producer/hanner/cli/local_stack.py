@@ -17,7 +17,7 @@ from hanner.cli.gateway_process import GatewayProcess, ListenAddress, run_gatewa
 from hanner.cli.local_redis import LOG, EmbeddedServer
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
-from hanner.errors import HannerError, TimedOut
+from hanner.errors import BrokerUnreachable, HannerError, TimedOut
 from hanner.jobs import wait_for_meta
 from hanner.settings import Settings, variable
 from hanner.transport.celery_app import make_celery
@@ -105,7 +105,7 @@ def run_stack(
         broker: URL of a running Redis; None starts an embedded server.
         folder: Folder for the embedded server's data and for logs; None for a temporary folder.
         log: The worker's log file: None for `worker.log` in the folder, `-` for this terminal.
-        redis_port: Port of the embedded server if it is free; otherwise, and for 0, any free port is used.
+        redis_port: Port of the embedded server; 0 for any free port.
         listen: The gateway's address; None starts no gateway.
         **overrides: Settings of the worker by name; None counts as not given.
 
@@ -117,9 +117,10 @@ def run_stack(
     with contextlib.ExitStack() as stack:
         server = None
         if broker is None:
-            server = stack.enter_context(EmbeddedServer(folder, preferred_port=redis_port))
+            server = stack.enter_context(EmbeddedServer(folder, port=redis_port or None))
             broker, folder = server.url, server.folder
         settings = Settings.from_env(broker_url=broker, **given)
+        _require_redis(settings)
         path = None if str(log) == "-" else log or (folder or Path.cwd()) / WORKER_LOG
         name = f"hanner-{os.getpid()}@{socket.gethostname()}"
         worker = stack.enter_context(_run_worker(name, path, _environment(settings, given)))
@@ -162,6 +163,16 @@ def without_celery_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the variables of another Celery app; they set options of Celery's commands."""
     foreign = ("CELERY_", "FORKED_BY_MULTIPROCESSING")
     return {name: value for name, value in environ.items() if not name.startswith(foreign)}
+
+
+def _require_redis(settings: Settings) -> None:
+    """Raise BrokerUnreachable if Redis does not answer; the worker would wait for it."""
+    try:
+        with Client(settings=settings) as ner:
+            ner.backlog()
+    except BrokerUnreachable as error:
+        advice = f"or unset {variable('broker_url')} and omit --broker, and a Redis is started here"
+        raise BrokerUnreachable(f"{error}; {advice}") from None
 
 
 def _wait_for_worker(settings: Settings, name: str, worker: "subprocess.Popen[bytes]", log: Path | None) -> None:

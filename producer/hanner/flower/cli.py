@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hanner.utils.packaging import require
-from hanner.utils.processes import data_folder
+from hanner.utils.stack_file import data_folder
 
 require("flower")
 

@@ -30,6 +30,7 @@ from hanner.transport.result_parser import Meta, parse_meta
 from hanner.transport.server_mode import CLUSTER, UnsupportedServerError, is_cluster_error
 from hanner.utils import fork
 from hanner.utils.clock import RedisClock
+from hanner.utils.stack_file import find_running_stack
 
 REVOKE_CONNECTIONS = 4
 """Connections for revoking (two sockets each, in kombu); more threads take turns."""
@@ -235,9 +236,11 @@ class BrokerConnection:
             return BrokerUnreachable(
                 f"Redis at {self.url} refuses the request ({error}); check its disk, role and permissions"
             )
-        return BrokerUnreachable(
-            f"Redis at {self.url} does not answer ({error}); start it, or set HANNER_BROKER_URL to its address"
-        )
+        advice = "start it, or set HANNER_BROKER_URL to its address"
+        stack = find_running_stack()
+        if stack is not None and stack.broker_url != self.settings.broker_url:
+            advice = f"to use the one of `hanner up`, {redact_url(stack.broker_url)}, unset HANNER_BROKER_URL"
+        return BrokerUnreachable(f"Redis at {self.url} does not answer ({error}); {advice}")
 
     @contextlib.contextmanager
     def _control_connection(self) -> Iterator[Connection]:

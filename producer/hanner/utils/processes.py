@@ -1,4 +1,4 @@
-"""Helpers of hanner's commands for this machine: child processes, a free port, a folder for data.
+"""Helpers of hanner's commands for this machine: child processes, a free port.
 
 Children end with their parent, however it ends, and a terminal's Ctrl-C does not reach them.
 """
@@ -17,11 +17,6 @@ from typing import IO, Any
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def data_folder() -> Path:
-    """Return the folder for data: $XDG_DATA_HOME/hanner, or ~/.local/share/hanner. It may not exist yet."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hanner"
-
-
 def check_port(host: str, port: int) -> None:
     """Bind a port and release it, because servers report a port in use late or unclearly.
 
@@ -32,16 +27,12 @@ def check_port(host: str, port: int) -> None:
     _bind_and_release(host, port)
 
 
-def find_port(host: str, preferred: int = 0) -> int:
-    """Return `preferred` if that port can be bound, otherwise any free port.
-
-    Another program may bind the port before the caller does.
+def find_port(host: str) -> int:
+    """Return a free port. Another program may bind it before the caller does.
 
     Raises:
         OSError: the host is not an address of this machine.
     """
-    with contextlib.suppress(OSError):
-        return _bind_and_release(host, preferred)
     return _bind_and_release(host, 0)
 
 

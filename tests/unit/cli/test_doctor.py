@@ -8,9 +8,10 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionEr
 from hanner import Settings
 from hanner.address import parse_address
 from hanner.cli.doctor import environment, server
-from hanner.cli.doctor.result import Level
+from hanner.cli.doctor.result import CheckResult, Level
 from hanner.cli.doctor.run import run_checks
 from hanner.cli.doctor.workers import LocalSide, check_workers, merge_replies
+from hanner.utils.stack_file import RunningStack
 from hanner_worker import doctor_checks
 
 LOCAL = LocalSide(Settings(), "1.0", 100.0, 101.0)
@@ -114,6 +115,38 @@ def test_valid_settings():
     read, results = environment.read_settings({"HANNER_TIMEOUT": "9"}, "redis://h/1")
     assert (read.timeout, read.broker_url) == (9, "redis://h/1")
     assert problems(results) == []
+
+
+STACK = RunningStack("redis://127.0.0.1:6380/0")
+
+
+@pytest.mark.parametrize(
+    ("environ", "broker", "stack", "message"),
+    [
+        ({}, None, None, "redis://localhost:6379/0, the default"),
+        ({}, None, STACK, "redis://127.0.0.1:6380/0, of the running `hanner up`"),
+        ({"HANNER_BROKER_URL": STACK.broker_url}, None, STACK, "redis://127.0.0.1:6380/0, from HANNER_BROKER_URL"),
+        ({"HANNER_BROKER_URL": "redis://h"}, "redis://:secret@i/1", None, "redis://:**@i:6379/1, from --broker"),
+    ],
+)
+def test_source_of_the_address(environ, broker, stack, message):
+    settings, _ = environment.read_settings(environ, broker, stack)
+    assert environment.check_address(settings, environ, broker, stack) == CheckResult(Level.OK, "address", message)
+
+
+@pytest.mark.parametrize(
+    ("environ", "broker", "fix"),
+    [
+        ({"HANNER_BROKER_URL": "redis://h:1"}, None, "to use that, unset HANNER_BROKER_URL"),
+        ({}, "redis://h:1", "to use that, omit --broker"),
+    ],
+)
+def test_address_that_hides_the_running_stack_is_reported(environ, broker, fix):
+    settings, _ = environment.read_settings(environ, broker, STACK)
+    result = only_problem([environment.check_address(settings, environ, broker, STACK)])
+    assert result.message.startswith("redis://h:1/0, from ")
+    assert result.message.endswith("; `hanner up` runs at redis://127.0.0.1:6380/0")
+    assert (result.level, result.fix) == (Level.WARN, fix)
 
 
 @pytest.mark.parametrize(

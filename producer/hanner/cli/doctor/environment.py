@@ -9,10 +9,12 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from hanner.address import parse_address
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.errors import InvalidSettings
-from hanner.settings import FILE_SUFFIX, PREFIX, Settings, variable
+from hanner.settings import FILE_SUFFIX, PREFIX, Settings, read_variable, source_of, variable
 from hanner.utils.packaging import install_hint
+from hanner.utils.stack_file import RunningStack
 
 MIN_PYTHON = (3, 11)
 INTERNAL_EXTRAS = {"dev", "all"}
@@ -92,15 +94,48 @@ def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
         yield ok("variables", ", ".join(given) or "none set; all settings have their defaults")
 
 
-def read_settings(environ: Mapping[str, str], broker: str | None = None) -> tuple[Settings | None, list[CheckResult]]:
-    """Return the settings, or None if they are invalid, and the results of their checks."""
+def read_settings(
+    environ: Mapping[str, str], broker: str | None = None, stack: RunningStack | None = None
+) -> tuple[Settings | None, list[CheckResult]]:
+    """Return the settings, or None if they are invalid, and the results of their checks.
+
+    Args:
+        environ: Environment variables.
+        broker: The value of --broker.
+        stack: The stack of `hanner up` that runs on this machine.
+    """
     overrides: dict[str, object] = {} if broker is None else {"broker_url": broker}
     try:
+        if stack is not None and broker is None and not read_variable("broker_url", environ):
+            overrides["broker_url"] = stack.broker_url
         settings = Settings.from_env(environ, **overrides)
     except InvalidSettings as error:
         return None, [fail("settings", str(error), "correct the variable, or unset it")]
     conflicts = list(_find_conflicts(settings))
     return settings, conflicts or [ok("settings", "valid and consistent")]
+
+
+def check_address(
+    settings: Settings, environ: Mapping[str, str], broker: str | None, stack: RunningStack | None
+) -> CheckResult:
+    """Return the address of Redis and where it comes from; warn if another one belongs to the running `hanner up`.
+
+    Args:
+        settings: The settings that were read from the other arguments.
+        environ: Environment variables.
+        broker: The value of --broker.
+        stack: The stack of `hanner up` that runs on this machine.
+    """
+    address = parse_address(settings.broker_url)
+    source = "--broker" if broker is not None else source_of("broker_url", environ)
+    if broker is None and not environ.get(source):
+        running = stack is not None and stack.broker_url == settings.broker_url
+        return ok("address", f"{address}, {'of the running `hanner up`' if running else 'the default'}")
+    message = f"{address}, from {source}"
+    if stack is None or parse_address(stack.broker_url) == address:
+        return ok("address", message)
+    undo = "omit --broker" if broker is not None else f"unset {source}"
+    return warn("address", f"{message}; `hanner up` runs at {parse_address(stack.broker_url)}", f"to use that, {undo}")
 
 
 def _find_conflicts(settings: Settings) -> Iterator[CheckResult]:

@@ -21,6 +21,7 @@ from hanner.queue.stats import read_worker_names
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner.utils.packaging import install_hint
+from hanner.utils.stack_file import find_running_stack
 
 REPLY_TIMEOUT = 1.5
 """Seconds that workers have to answer a remote-control command."""
@@ -31,10 +32,12 @@ def run_checks(broker: str | None, timeout: float) -> Iterator[CheckResult]:
     yield environment.check_python()
     yield from environment.check_packages()
     yield from environment.check_variables(os.environ)
-    settings, results = environment.read_settings(os.environ, broker)
+    stack = find_running_stack()
+    settings, results = environment.read_settings(os.environ, broker, stack)
     yield from results
     if settings is None:
         return
+    yield environment.check_address(settings, os.environ, broker, stack)
     yield from _check_local_worker(settings)
     address = parse_address(settings.broker_url)
     yield server.check_address(address)
