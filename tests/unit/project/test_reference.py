@@ -76,9 +76,10 @@ def test_default_message_of_an_error_is_one_paragraph():
 
 
 def test_command_line_page_has_every_command_and_option():
-    def options(command, path):
-        for name in getattr(command, "list_commands", lambda _: ())(None):
-            yield from options(command.get_command(None, name), f"{path} {name}")
+    def options(command, path, parent=None):
+        context = command.make_context(path, [], parent, resilient_parsing=True)
+        for name in getattr(command, "list_commands", lambda _: ())(context):
+            yield from options(command.get_command(context, name), f"{path} {name}", context)
         if not hasattr(command, "list_commands"):
             yield path, [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
 
