@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from support.occupied_process import occupied_process
+from support.waiting import wait_until
 from support.workers import SHORT_LEASE, found, runs, unacked, worker
 
 
@@ -168,6 +169,24 @@ def test_a_redis_that_refuses_writes_is_polled_until_it_accepts_them(server, app
         after = psutil.Process(running.process.pid).cpu_times()
         assert after.user + after.system - before.user - before.system < 2  # no busy loop
         server.client.config_set("min-replicas-to-write", 0)
+        server.client.replicaof("no", "one")
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
+        assert running.stop() == 0
+
+
+def test_worker_reconnects_if_redis_becomes_a_replica_while_it_waits_for_messages(server, app):
+    def waiting():
+        return [client for client in server.client.client_list() if "b" in client["flags"]]
+
+    with worker(server.url, "-c", "1") as running:
+        assert found(app.send_task("hanner.extract", ["马云"])) == 1
+        wait_until(lambda: len(waiting()) == 2)  # for an interactive and for a bulk message
+        server.client.replicaof("127.0.0.1", 1)
+        running.wait_for("read only")
+        assert "dropping stale connection" not in running.output  # kombu's health check, after 18 seconds
+        connections = len(server.client.client_list())
+        running.wait_for("read only", times=5)
+        wait_until(lambda: len(server.client.client_list()) <= connections, why=server.client.client_list)
         server.client.replicaof("no", "one")
         assert found(app.send_task("hanner.extract", ["马云"])) == 1
         assert running.stop() == 0

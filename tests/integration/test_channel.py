@@ -1,5 +1,7 @@
 """The reliable channel, used as kombu's channels are: by a program that consumes or gets single messages."""
 
+from functools import partial
+
 import kombu
 import pytest
 
@@ -72,3 +74,45 @@ def test_consumer_that_starts_does_not_wait_while_messages_of_any_priority_are_q
     with connection.Consumer([QUEUE], callbacks=[lambda body, message: (received.append(body), message.ack())]):
         connection.drain_events(timeout=60)
     assert received == ["a"]
+
+
+def set_option(name, value, client):
+    client.config_set(name, value)
+
+
+REFUSALS = {
+    "replica": (lambda client: client.replicaof("127.0.0.1", 1), lambda client: client.replicaof("NO", "ONE")),
+    "master without replicas": tuple(partial(set_option, "min-replicas-to-write", value) for value in (1, 0)),
+    "full memory": tuple(partial(set_option, "maxmemory", value) for value in (1, 0)),
+}
+
+
+@pytest.fixture
+def bulk_waiter(connection):
+    with connection.channel() as opened:
+        opened.brpop_timeout = 0.01
+        waiter = opened.bulk_waiter
+        waiter.client.connection = waiter.client.connection_pool.get_connection()
+        waiter.list = KEYS.bulk
+        yield waiter
+
+
+@pytest.mark.parametrize(("refuse", "accept"), REFUSALS.values(), ids=REFUSALS)
+def test_bulk_waiter_does_not_wait_again_at_once_if_redis_refuses_to_wait(server, bulk_waiter, refuse, accept):
+    refuse(server.client)
+    try:
+        bulk_waiter.wait()
+        bulk_waiter.on_readable()
+    finally:
+        accept(server.client)
+    assert bulk_waiter.list is None
+
+
+def test_bulk_waiter_waits_again_only_if_no_message_arrived(server, bulk_waiter):
+    bulk_waiter.wait()
+    bulk_waiter.on_readable()
+    assert bulk_waiter.list == KEYS.bulk
+    server.client.lpush(KEYS.bulk, "a")
+    bulk_waiter.wait()
+    bulk_waiter.on_readable()
+    assert bulk_waiter.list is None  # the channel fetches the message first

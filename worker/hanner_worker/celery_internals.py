@@ -13,7 +13,7 @@ INTERNALS: Final = {
         "on_decode_error on_unknown_message on_invalid_task start on_ready connection on_close stop shutdown "
         "on_send_event_buffered on_unknown_task create_task_handler _flush_events "
         "on_connection_error_after_connected on_connection_error_before_connected strategies call_soon_ack "
-        "on_task_message blueprint steps hub pool controller qos timer"
+        "on_task_message blueprint steps hub pool controller qos timer connect connection_for_read amqheartbeat"
     ),
     "celery.worker.consumer.events:Events": "event_dispatcher",
     "celery.worker.consumer.mingle:Mingle": "send_hello",
@@ -54,6 +54,7 @@ INTERNALS: Final = {
     "celery.backends.base:KeyValueStoreBackend": "get_key_for_task get_key_for_group",
     # delivery/channel.py, delivery/qos.py
     "kombu.transport": "TRANSPORT_ALIASES _transport_cache",
+    "kombu.transport.redis": "_socket_readable",
     "kombu.transport.redis:Transport": "Channel cycle brpop_timeout default_port",
     "kombu.transport.redis:SentinelChannel": "_get_pool",
     "kombu.transport.redis:MultiChannelPoller": (

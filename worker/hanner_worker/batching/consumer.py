@@ -133,6 +133,18 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         backend = self.app.backend
         return backend._create_client(**backend.connparams)  # noqa: SLF001 - as it makes its own client
 
+    def connect(self) -> Any:
+        """Return a new connection, as Celery does; close it if Redis refuses its first command, as a replica does."""
+        connection = self.connection_for_read(heartbeat=self.amqheartbeat)
+        try:
+            if self.hub:
+                connection.transport.register_with_event_loop(connection.connection, self.hub)
+        except BaseException:
+            with suppress(*self.connection_errors, *self.channel_errors):
+                connection.close()
+            raise
+        return connection
+
     def _on_heartbeat(self, result: HeartbeatResult) -> None:
         for observer in self.hanner_observers:
             observer.on_requeue("lease_expired", result.requeued)

@@ -28,6 +28,7 @@ from amqp.exceptions import RecoverableConnectionError  # type: ignore[import-un
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache
 from kombu.transport import redis as kombu_redis
+from kombu.transport.redis import _socket_readable as is_readable
 from kombu.utils import json as kombu_json
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
@@ -42,7 +43,7 @@ from hanner_worker.delivery.inflight import (
     number_of,
 )
 from hanner_worker.delivery.qos import CRASHES, ReliableQoS
-from hanner_worker.delivery.scripts import FETCH
+from hanner_worker.delivery.scripts import COUNT, FETCH
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ POLL_INTERVAL = 0.05
 """Seconds between polls while no process is idle."""
 MIN_WAIT = 0.001
 """Seconds to wait for a message at least: for Redis, 0 is without limit."""
+OVERDUE = 1.0
+"""Seconds after the end of a wait for a message at which its reply is overdue."""
 SKIP_REPLY = ("CLIENT", "REPLY", "SKIP")
 """The command that suppresses the reply of the next one."""
 BULK = "BULK"
@@ -112,6 +115,8 @@ class Poll:
         last_list: the list of the last message.
         refused_until: when Redis may be polled again after it refused.
         next_at: when to poll again while no process is idle.
+        overdue_at: when the reply of the pending poll is overdue.
+        is_overdue: it was overdue, and Redis has executed another command since.
         next_due: when the next scheduled message may start, by Redis' clock; None if none is known.
         client_id: Redis' id of the connection.
         skips_replies: the Redis user is permitted to run CLIENT REPLY.
@@ -127,6 +132,8 @@ class Poll:
     last_list: str | None = None
     refused_until: float = 0.0
     next_at: float = 0.0
+    overdue_at: float = 0.0
+    is_overdue: bool = False
     next_due: float | None = None
     client_id: int = 0
     skips_replies: bool = True
@@ -246,11 +253,12 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if idle and not poll.may_have_more:
             first = requests[0].lists
             wait_on = poll.last_list if poll.last_list in first else first[0]
-            commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", self._wait_seconds(timeout)))
+            seconds = self._wait_seconds(timeout)
+            commands.insert(0, ("BLMOVE", wait_on, wait_on, "RIGHT", "RIGHT", seconds))
             if poll.skips_replies:
                 commands.insert(0, SKIP_REPLY)
             self.bulk_waiter.list = requests[1].lists[0] if len(requests) > 1 else None
-            poll.state = PollState.WAITING
+            poll.state, poll.overdue_at, poll.is_overdue = PollState.WAITING, now + seconds + OVERDUE, False
         else:
             poll.state = PollState.FETCHING
         self._in_poll, self._brpop_sent_at = connection, now
@@ -262,6 +270,23 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if self._polling.next_due is None:
             return float(seconds)
         return min(seconds, max(MIN_WAIT, self._polling.next_due - self.inflight.clock.now()))
+
+    def check_wait(self) -> None:
+        """Check that Redis has not ended the wait for a message without a reply, as when it becomes a replica.
+
+        Redis then replies to BLMOVE with an error and closes the connection after the reply; but the reply is skipped.
+
+        Raises:
+            RedisConnectionError: the connection is useless.
+        """
+        poll, now = self._polling, monotonic()
+        if poll.state is not PollState.WAITING or now < poll.overdue_at or is_readable(self.client.connection._sock):  # noqa: SLF001
+            return
+        if poll.is_overdue:
+            raise RedisConnectionError("Redis ended the wait for a message without a reply")
+        with self.conn_or_acquire() as client:
+            client.ping()  # a slow Redis is not a reason to connect again
+        poll.is_overdue, poll.overdue_at = True, monotonic() + OVERDUE
 
     def poll_at(self, due: float) -> None:
         """Poll again at `due`, by Redis' clock in Unix seconds, because a message was scheduled for then."""
@@ -411,7 +436,7 @@ class BulkWaiter:
     """Waits on the bulk list with a connection of its own, and ends the channel's wait when something arrives there.
 
     Attributes:
-        list: the list to wait for; None if it does not wait.
+        list: the list to wait for; None until the channel waits again.
         waiting: BLMOVE was sent and not answered yet.
         denied: the Redis user is not permitted to run CLIENT UNBLOCK, so waiting would be useless.
     """
@@ -428,7 +453,7 @@ class BulkWaiter:
         return self._channel._create_client(asynchronous=True)  # noqa: SLF001
 
     def wait(self) -> None:
-        """Send BLMOVE; if its reply is skipped, also LLEN, whose reply shows whether a message has arrived.
+        """Send BLMOVE; if its reply is skipped, also COUNT, whose reply shows whether a message has arrived.
 
         Raises:
             RedisError: the connection is lost.
@@ -437,7 +462,8 @@ class BulkWaiter:
             ("BLMOVE", self.list, self.list, "RIGHT", "RIGHT", self._channel.brpop_timeout)
         ]
         if self._channel.skips_replies:
-            commands = [SKIP_REPLY, *commands, ("LLEN", self.list)]
+            leases = self._channel.inflight.keys.leases
+            commands = [SKIP_REPLY, *commands, ("EVAL", COUNT.script, 2, leases, self.list)]
         connection = self.client.connection
         connection.send_packed_command(connection.pack_commands(commands))
         self.waiting = True
@@ -451,13 +477,15 @@ class BulkWaiter:
         self.waiting = False
         connection = self.client.connection
         try:
-            arrived = bool(self.client.parse_response(connection, "LLEN"))  # or the message that BLMOVE returned
+            arrived = bool(self.client.parse_response(connection, "EVAL"))  # or the message that BLMOVE returned
         except ResponseError:  # the channel's own command is refused too, and logs it
             self.list = None
             return
         except RedisError:
             connection.disconnect()
             raise
+        if arrived:
+            self.list = None  # the channel fetches before it waits again
         if arrived and (client_id := self._channel.blocked_client_id) is not None:
             connection.send_command("CLIENT", "UNBLOCK", client_id)
             try:
@@ -485,6 +513,7 @@ class Poller(kombu_redis.MultiChannelPoller):  # type: ignore[misc]
         """Prepare all channels for the next wait of the event loop."""
         for channel in self._channels:
             channel.flush()
+            channel.check_wait()
         super().on_poll_start()
         for channel in self._channels:
             self._start_bulk_waiter(channel, channel.bulk_waiter)

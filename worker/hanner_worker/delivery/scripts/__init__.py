@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from hanner.utils.lua import load_script
 
+COUNT = load_script(__name__, "count")
 SCHEDULE = load_script(__name__, "hanner.queue:final", "schedule")
 FETCH, START, COMPLETE, ACK, REQUEUE, CRASHED, HEARTBEAT, DEREGISTER, FINISH_CHORD = (
     load_script(__name__, "common", name)
