@@ -104,6 +104,7 @@ class Settings(BaseModel):
     )
     max_body_bytes: int = Field(10_000_000, ge=1024, description="maximum size of a request to the gateway")
     max_upload_bytes: int = Field(100_000_000, ge=1024, description="maximum size of a job, including an uploaded file")
+    max_job_texts: int = Field(200_000, ge=1, description="maximum number of texts in one job of the gateway")
     max_jobs: int = Field(
         100, ge=1, description="maximum number of unfinished jobs of the gateway, and of finished jobs that are kept"
     )

@@ -6,6 +6,7 @@ that this process has accepted from the address before, so that one wrong client
 All are checked before the body is read.
 """
 
+import asyncio
 import hashlib
 import hmac
 import math
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 DIGEST_PREFIX = "sha256:"
 OFF = "off"
 """Value of a rate limit that has a default, for no limit."""
+BODY_TIMEOUT = 30.0
+"""Seconds that a client has to send a body, and for each `MIN_BODY_RATE` bytes one second more."""
+MIN_BODY_RATE = 16_384
+"""Bytes per second: 100 MB may take up to two hours."""
 MAX_ACCEPTED = 10_000
 """Number of addresses with accepted keys that a process remembers."""
 
@@ -222,13 +227,24 @@ def _too_many(what: str, seconds: float) -> Response:
 
 
 def _limit_body(receive: Receive, max_bytes: int) -> Receive:
-    """Return a `receive` that raises 413 when the body exceeds the limit, for bodies without Content-Length."""
+    """Return a `receive` that raises 408 if the body is too slow, and 413 if it is too large without Content-Length."""
     total = 0
+    deadline: float | None = None
+    complete = False
 
     async def limited() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, deadline, complete
+        if complete:  # waits for the disconnect
+            return await receive()
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT
+        try:
+            async with asyncio.timeout_at(deadline + total / MIN_BODY_RATE):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, headers={"Connection": "close"}) from None
         total += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
         if total > max_bytes:
             raise HTTPException(413)
         return message

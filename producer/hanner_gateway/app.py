@@ -21,6 +21,7 @@ from hanner.utils import tracing
 from hanner_gateway import metrics, problems, request_id, swagger
 from hanner_gateway.access import AccessMiddleware, ApiKeys, KeyCheck, RateLimiter, parse_rate_limits
 from hanner_gateway.hosts import AllowedHosts, HostMiddleware
+from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.middleware import RequestMiddleware
@@ -59,8 +60,8 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncClient(settings=settings) as client:
             store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
-            runner = JobRunner(store, client)
-            app.state.hanner = State(settings, client, store, runner, Readiness(client))
+            runner, progress = JobRunner(store, client), ProgressFeed(store)
+            app.state.hanner = State(settings, client, store, runner, progress, Readiness(client))
             running = asyncio.create_task(runner.run())
             try:
                 yield
@@ -70,6 +71,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
                     await running
                 if requests:  # cancelled by uvicorn; they still use the client and send their responses
                     await asyncio.wait(requests, timeout=CANCEL_TIMEOUT)
+                await progress.close()
         await close_redis(redis)
         metrics.mark_exited()
         if provider is not None:

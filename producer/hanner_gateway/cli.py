@@ -1,7 +1,9 @@
 """`hanner gateway`: serves the HTTP API and the demo page with uvicorn."""
 
+import contextlib
 import copy
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -43,6 +45,7 @@ def gateway(
     from hanner_gateway.app import make_app
     from hanner_gateway.hosts import is_loopback
     from hanner_gateway.metrics import MULTIPROCESS_DIR
+    from hanner_gateway.protocol import LimitedProtocol
 
     for name, value in (("broker_url", broker), ("proxies", proxies)):
         if value is not None:
@@ -50,6 +53,7 @@ def gateway(
     settings = Settings.from_env()
     if is_loopback(host) and not settings.allowed_hosts:
         os.environ[variable("allowed_hosts")] = "localhost"
+    _raise_open_files()
     make_app(settings)  # reports an invalid setting once, before any process starts
     check_address(host, port)
     if not is_loopback(host) and not settings.api_keys.get_secret_value():
@@ -68,12 +72,20 @@ def gateway(
             port=port,
             workers=processes,
             proxy_headers=False,  # the app has HANNER_PROXIES; uvicorn's default trusts all programs of this machine
+            http=LimitedProtocol,
             access_log=False,
             server_header=False,
             log_config=_log_config(),
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=graceful_timeout,
         )
+
+
+def _raise_open_files() -> None:
+    """Allow as many connections as the hard limit: the soft one is often 1,024, which idle connections exhaust."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _exit(*_: object) -> NoReturn:

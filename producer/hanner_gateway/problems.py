@@ -42,6 +42,7 @@ HTTP_CODES: Mapping[int, str] = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid_request",
@@ -51,7 +52,13 @@ HTTP_CODES: Mapping[int, str] = {
 }
 """The default code of a problem with this status."""
 
-OTHER_CODES: Mapping[str, int] = {"cross_site": 403, "host_not_allowed": 421, "too_many_jobs": 429, STOPPING: 503}
+OTHER_CODES: Mapping[str, int] = {
+    "cross_site": 403,
+    "too_many_texts": 413,
+    "host_not_allowed": 421,
+    "too_many_jobs": 429,
+    STOPPING: 503,
+}
 """The codes that are no status's default, with their status."""
 
 
@@ -164,6 +171,7 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
     detail = {
         404: "no resource has this URL; see /docs for the API",
         405: "the resource does not support this method; see /docs for the API",
+        408: "the body did not arrive in time; send it faster, or in smaller parts",
         413: BODY_TOO_LARGE,
     }.get(error.status_code, str(error.detail))
     return problem_response(error.status_code, detail, headers=headers)

@@ -6,6 +6,7 @@ from fastapi import Request
 
 from hanner.aio.client import AsyncClient
 from hanner.settings import Settings
+from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.readiness import Readiness
@@ -19,6 +20,7 @@ class State:
     client: AsyncClient
     jobs: JobStore
     runner: JobRunner
+    progress: ProgressFeed
     readiness: Readiness
 
 

@@ -8,6 +8,7 @@ import uvicorn
 
 from hanner.settings import Settings
 from hanner_gateway.app import make_app
+from hanner_gateway.protocol import LimitedProtocol
 
 
 class _Server(uvicorn.Server):
@@ -60,7 +61,7 @@ class Gateway:
 def gateway(url, *, provider=None, **overrides):
     """Run a gateway with these settings until the block ends. Requests that still run then are cancelled."""
     app = make_app(Settings.from_env({}, broker_url=url, **{"timeout": 10, **overrides}), provider)
-    options = {"log_config": None, "access_log": False, "proxy_headers": False}
+    options = {"log_config": None, "access_log": False, "proxy_headers": False, "http": LimitedProtocol}
     config = uvicorn.Config(app, port=0, timeout_graceful_shutdown=0, **options)
     server = _Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

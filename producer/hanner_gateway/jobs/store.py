@@ -6,10 +6,9 @@ process that works on each; `…:jobs:ended` is a sorted set of finished jobs. E
 one Lua script, so that processes do not interfere. A chunk that is completed twice counts once.
 """
 
-import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +70,7 @@ class JobStore:
         self._finished = f"{self._prefix}s:ended"
 
     def key(self, job_id: str, part: str = "") -> str:
-        """Return the key of a job's hash, or of its `texts` or `documents`.
-
-        The hash's key is also the name of the channel that announces changes.
-        """
+        """Return the key of a job's hash, or of its `texts` or `documents`."""
         return f"{self._prefix}:{job_id}:{part}" if part else f"{self._prefix}:{job_id}"
 
     def _keys(self, job_id: str) -> list[str]:
@@ -165,13 +161,15 @@ class JobStore:
 
     async def progress(self, job_id: str) -> JobProgress | None:
         """Return the progress of a job; None if there is no such job."""
-        fields = ("state", "done", "failed", "total")
-        found = await self._redis.hmget(self.key(job_id), *fields)
-        if found[0] is None:
-            return None
-        state, *counts = (value.decode() for value in found)
-        done, failed, total = map(int, counts)
-        return JobProgress(id=job_id, state=JobState(state), done=done, failed=failed, total=total)
+        return (await self.progress_of([job_id]))[0]
+
+    async def progress_of(self, job_ids: Sequence[str]) -> list[JobProgress | None]:
+        """Return the progress of each job; None for a job that does not exist."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(self.key(job_id), "state", "done", "failed", "total")
+            rows = await pipe.execute()
+        return [_to_progress(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
     async def documents(self, job_id: str) -> AsyncIterator[bytes]:
         """Yield a finished job's documents as JSON without the list's brackets, several chunks at a time.
@@ -188,17 +186,18 @@ class JobStore:
                 raise LookupError(job_id)
             yield b",".join(chunk[1:-1] for chunk in chunks)
 
-    @contextlib.asynccontextmanager
-    async def subscribe(self, job_id: str) -> AsyncIterator[Callable[[float], Awaitable[Any]]]:
-        """Yield a function that waits for a change of the job, for at most so many seconds."""
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as listener:
-            await listener.subscribe(self.key(job_id))
-            yield lambda seconds: listener.get_message(timeout=seconds)
-
     async def delete(self, job_id: str) -> bool:
         """Delete a job in any state; return False if there is no such job."""
         keys = [self._unfinished, self._finished, *self._keys(job_id)]
         return bool(await self._delete(keys=keys, args=[job_id]) == b"DELETED")
+
+
+def _to_progress(job_id: str, row: list[bytes | None]) -> JobProgress | None:
+    state, *counts = (value.decode() if value is not None else "" for value in row)
+    if not state:
+        return None
+    done, failed, total = map(int, counts)
+    return JobProgress(id=job_id, state=JobState(state), done=done, failed=failed, total=total)
 
 
 def _to_json(value: Any) -> bytes:

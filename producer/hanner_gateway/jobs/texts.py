@@ -42,6 +42,19 @@ def group_chunks(texts: Iterable[str]) -> Iterator[list[list[str]]]:
         yield group
 
 
+def limit_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
+    """Yield the texts.
+
+    Raises:
+        ProblemError: there are more than `limit`.
+    """
+    for number, text in enumerate(texts, 1):
+        if number > limit:
+            detail = f"the job has more than {limit:,} texts; split it, or raise HANNER_MAX_JOB_TEXTS"
+            raise ProblemError(413, detail, code="too_many_texts")
+        yield text
+
+
 def read_texts(file: BinaryIO, name: str, max_line_bytes: int) -> Iterator[str]:
     """Yield the texts of a file: each line of a .txt; each line of a .jsonl, a string or an object with `text`.
 

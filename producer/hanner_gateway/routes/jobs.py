@@ -14,8 +14,9 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.datastructures import FormData, UploadFile
 
 from hanner_gateway import request_id
+from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.store import JobStore
-from hanner_gateway.jobs.texts import group_chunks, iterate_in_thread, read_texts
+from hanner_gateway.jobs.texts import group_chunks, iterate_in_thread, limit_texts, read_texts
 from hanner_gateway.problems import ProblemError, is_json, problem_responses
 from hanner_gateway.schemas import JobCreated, JobProgress, JobRequest, JobState, JobStatus, JobText, JobTexts, Options
 from hanner_gateway.state import get_state
@@ -25,8 +26,8 @@ router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The job's id, as returned when it was created.")]
 PATH = "/api/v1/jobs"
 MULTIPART = "multipart/form-data"
-POLL_INTERVAL = 1.0
-"""Seconds after which an event stream reads the job's progress again, in case an announcement was lost."""
+EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""The second one is for nginx, which buffers responses by default."""
 _REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
 
 FILE = "UTF-8: a .txt with one text per line, or a .jsonl whose lines are strings or objects with a `text`."
@@ -97,7 +98,7 @@ async def _create(request: Request, texts: Iterator[str], options: Options) -> R
     state = get_state(request)
     await state.client.queue_of(options.model)  # raises UnknownModel before anything is stored
     plain_options = Options(**options.model_dump(include=set(Options.model_fields)))
-    chunks = iterate_in_thread(group_chunks(texts))
+    chunks = iterate_in_thread(group_chunks(limit_texts(texts, state.settings.max_job_texts)))
     job_id, total = await state.jobs.create(chunks, plain_options, request_id.current() or "")
     state.runner.wake()
     created = JobCreated(id=job_id, total=total)
@@ -180,26 +181,22 @@ async def _stream_documents(store: JobStore, progress: JobProgress) -> AsyncIter
 )
 async def stream_events(id: JobId, request: Request) -> Response:  # noqa: A002 - the API's name
     """Stream the job's progress until it ends; the last event is `end`."""
-    store = get_state(request).jobs
-    first = await _require_progress(store, id)
-    return EventSourceResponse(_events(store, first), headers={"Cache-Control": "no-store"})
+    state = get_state(request)
+    first = await _require_progress(state.jobs, id)
+    return EventSourceResponse(_events(state.progress, first), headers=EVENT_HEADERS)
 
 
-async def _events(store: JobStore, last: JobProgress) -> AsyncIterator[JSONServerSentEvent]:
-    async with store.subscribe(last.id) as wait_for_change:
-        sent: JobProgress | None = None
-        while True:
-            progress = await store.progress(last.id)
+async def _events(feed: ProgressFeed, last: JobProgress) -> AsyncIterator[JSONServerSentEvent]:
+    async with contextlib.aclosing(feed.follow(last)) as changes:
+        async for progress in changes:
             if progress is None:
                 yield JSONServerSentEvent({**last.model_dump(), "state": "revoked"}, event="end")
                 return
             done = progress.state is JobState.DONE
-            if progress != sent:
-                yield JSONServerSentEvent(progress.model_dump(), event="end" if done else "progress")
+            yield JSONServerSentEvent(progress.model_dump(), event="end" if done else "progress")
             if done:
                 return
-            last = sent = progress
-            await wait_for_change(POLL_INTERVAL)
+            last = progress
 
 
 @router.delete(

@@ -14,7 +14,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', unfinished, '-inf', now)) do
   else
     redis.call('ZADD', unfinished, now + lease_ms, id)
     redis.call('HSET', job, 'state', 'running', 'owner', owner)
-    redis.call('PUBLISH', job, 'running')
     local fields = redis.call('HMGET', job, 'options', 'request_id', 'traceparent')
     return {id, fields[1], fields[2], fields[3] or ''}
   end

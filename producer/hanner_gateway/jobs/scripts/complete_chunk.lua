@@ -30,5 +30,4 @@ if done == tonumber(redis.call('HGET', job, 'total')) then
     redis.call('ZREM', finished, old_id)
   end
 end
-redis.call('PUBLISH', job, 'done')
 return 'STORED'

@@ -7,5 +7,4 @@ redis.call('ZREM', unfinished, id)
 redis.call('ZREM', finished, id)
 redis.call('UNLINK', chunks, documents)
 local removed = redis.call('UNLINK', job)
-redis.call('PUBLISH', job, 'gone')
 return removed == 1 and 'DELETED' or 'MISSING'
