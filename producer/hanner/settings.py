@@ -69,14 +69,12 @@ class Settings(BaseModel):
         5.0, ge=1, le=60, description="seconds without a heartbeat after which a worker's requests are requeued"
     )
     batch_texts: int = Field(32, ge=1, le=1024, description="maximum number of text windows in one batch")
-    batch_tokens: int = Field(
-        2048, ge=1, description="maximum number of tokens in one batch with padding: longest x count"
-    )
-    max_padding: float = Field(0.1, ge=0, lt=1, description="maximum share of padding in a batch's tokens")
-    max_wait_ms: float = Field(
-        200.0,
+    batch_tokens: int = Field(2048, ge=1, description="maximum number of tokens in one batch")
+    batch_ms: float = Field(
+        50.0,
         ge=0,
-        description="milliseconds that later texts may be batched ahead of a text while all processes are busy",
+        description="milliseconds that a batch of interactive requests takes, unless more wait than all processes "
+        "finish in that time",
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
@@ -173,6 +171,23 @@ class Settings(BaseModel):
             raise InvalidSettings(message) from None
 
 
+REMOVED_SETTINGS = {
+    "max_padding": "batches are no longer grouped by length",
+    "max_wait_ms": "requests are batched in the order of their arrival; HANNER_BATCH_MS sets the duration of a batch",
+}
+"""Settings of earlier versions, and why they have no effect any more."""
+
+
+def removed_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable in `environ` that earlier versions read."""
+    return [
+        f"{name} has no effect any more: {reason}"
+        for removed, reason in REMOVED_SETTINGS.items()
+        for name in (variable(removed), variable(removed) + FILE_SUFFIX)
+        if environ.get(name)
+    ]
+
+
 _SECRET_SETTINGS = {"api_keys", "broker_url"}
 """Settings whose values are not shown in errors."""
 _KINDS: dict[object, str] = {bool: "1 or 0", int: "a whole number", float: "a number"}
@@ -183,6 +198,8 @@ def _describe_error(name: str, shown: str, value: object, reason: str | None, *,
     """Return a message that names the setting as `shown`, its value, the reason, and what to do."""
     field = Settings.model_fields.get(name)
     if field is None:
+        if name in REMOVED_SETTINGS:
+            return f"hanner no longer has the setting {name!r}: {REMOVED_SETTINGS[name]}"
         similar = difflib.get_close_matches(name, Settings.model_fields, 1)
         hint = f"did you mean {similar[0]!r}?" if similar else "docs/reference/settings.md lists all settings"
         return f"hanner has no setting {name!r}; {hint}"

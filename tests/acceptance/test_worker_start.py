@@ -58,8 +58,9 @@ def test_an_invalid_setting_is_rejected():
 
 def test_the_app_runs_a_real_model_and_stops_on_sigterm(tiny_package):
     with redis_server() as server, foreign_app(server.url) as app:
-        env = {"HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1"}
+        env = {"HANNER_MODEL": str(tiny_package), "HANNER_CONCURRENCY": "1", "HANNER_MAX_WAIT_MS": "100"}
         with worker(server.url, app="hanner_worker", env=env, cold=True) as running:
+            assert any("HANNER_MAX_WAIT_MS has no effect any more" in line for line in running.lines)
             (ready,) = [line for line in running.lines if "ready: model" in line]
             assert "model tiny@" in ready
             assert "1 processes, queue hanner" in ready

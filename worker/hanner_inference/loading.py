@@ -36,12 +36,12 @@ def load(
         engine,
         batch_texts=settings.batch_texts,
         batch_tokens=settings.batch_tokens,
-        max_padding=settings.max_padding,
         max_text_chars=settings.max_text_chars,
         dictionary=dictionary or settings.dictionary or None,
     )
-    if not getattr(engine, "skip_warm_up", False):  # warm up: a model that fails here is not ready
-        recogniser.run([EXAMPLE_TEXT])
+    if not getattr(engine, "skip_warm_up", False):
+        recogniser.run([EXAMPLE_TEXT])  # a model that fails here is not ready
+        _, recogniser.warm_up = recogniser.run([EXAMPLE_TEXT])  # the first run also imports and allocates
     trim_heap()
     return recogniser
 

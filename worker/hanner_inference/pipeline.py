@@ -65,6 +65,11 @@ class RunStats:
         """Return the share of the engine's tokens that was padding, 0 to 1."""
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Return the time of all stages."""
+        return self.tokenise + self.infer + self.decode
+
 
 @dataclass(frozen=True, slots=True)
 class _TokenisedText:
@@ -102,6 +107,7 @@ class Recogniser:
     Attributes:
         package: the model package in use.
         dictionary: the terms that override the model; None without a dictionary.
+        warm_up: the cost of a short text after loading; None if the engine was not warmed up.
     """
 
     def __init__(  # noqa: PLR0913  limits, each with its default
@@ -142,6 +148,7 @@ class Recogniser:
         self._limits = {"max_rows": batch_texts, "max_tokens": batch_tokens}
         self._max_padding = max_padding
         self._max_text_chars = max_text_chars
+        self.warm_up: RunStats | None = None
         self.dictionary = _open_dictionary(dictionary, self._tokenizer) if dictionary else None
 
     @property

@@ -5,6 +5,7 @@ Importing this module does not create an app; hanner_worker/celery.py does, wher
 
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from hanner.address import redact_url
 from hanner.contract import EXTRACT, EXTRACT_MANY
 from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
-from hanner.settings import Settings
+from hanner.settings import Settings, removed_variables
 from hanner.transport.celery_app import make_celery
 from hanner.transport.server_mode import UnsupportedServerError, check_mode_of
 from hanner.utils.packaging import install_hint
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PREFETCHED_BATCHES = 4
-"""Full batches per process that a worker prefetches: one runs, the others are grouped by length into the next ones."""
+"""Full batches per process that a worker prefetches, so that a process that becomes idle never waits for Redis."""
 
 LoadModel = Callable[[Settings], "Recogniser"]
 
@@ -159,21 +160,23 @@ class ModelLoader:
             ignore_sighup()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
-        """Log model, processes, queue and limits of this worker."""
+        """Log model, processes, queue and limits of this worker, and settings without effect."""
         if sender.app is not self._app:
             return
+        for sentence in removed_variables(os.environ):
+            logger.warning("%s", sentence)
         settings, dictionary = get_context().settings, get_context().dictionary
         if dictionary is not None:
             self._reloader.install(dictionary)
             logger.info("opened: %s; SIGHUP reloads it", dictionary)
         logger.info(
-            "ready: model %s, %d processes, queue %s, batches of up to %d windows and %d tokens with %.0f %% padding",
+            "ready: model %s, %d processes, queue %s, batches of %g ms, at most %d windows and %d tokens",
             get_context().model,
             sender.pool.num_processes,
             settings.queue,
+            settings.batch_ms,
             settings.batch_texts,
             settings.batch_tokens,
-            settings.max_padding * 100,
         )
 
     def load(self) -> None:

@@ -95,13 +95,20 @@ def test_misspelt_variable_is_reported_with_the_closest_setting():
     assert problems(environment.check_variables({"HANNER_TIMEOUT": "5", "HANNER_MODEL": ""})) == []
 
 
+def test_removed_variable_is_reported_once():
+    result = only_problem(environment.check_variables({"HANNER_MAX_WAIT_MS": "100"}))
+    assert result.level is Level.WARN
+    assert result.message.startswith("HANNER_MAX_WAIT_MS has no effect any more")
+    assert result.fix == "unset it"
+
+
 @pytest.mark.parametrize(
     ("environ", "level", "words"),
     [
         ({"HANNER_TIMEOUT": "soon"}, Level.FAIL, "HANNER_TIMEOUT is "),
         ({"HANNER_RESULT_TTL": "10"}, Level.FAIL, "HANNER_RESULT_TTL (10 s) is less than HANNER_TIMEOUT (30 s)"),
         ({"HANNER_CONNECT_TIMEOUT": "60"}, Level.WARN, "HANNER_CONNECT_TIMEOUT (60 s)"),
-        ({"HANNER_MAX_WAIT_MS": "60000"}, Level.WARN, "HANNER_MAX_WAIT_MS"),
+        ({"HANNER_BATCH_MS": "60000"}, Level.WARN, "HANNER_BATCH_MS"),
         ({"HANNER_BATCH_TOKENS": "16"}, Level.WARN, "HANNER_BATCH_TOKENS (16)"),
     ],
 )

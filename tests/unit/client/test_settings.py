@@ -6,6 +6,7 @@ import pytest
 
 import hanner
 from hanner import Client, InvalidSettings, Settings
+from hanner.settings import removed_variables
 
 
 def test_defaults():
@@ -57,7 +58,7 @@ def test_invalid_values_are_reported_by_name(monkeypatch, name, value):
         ("LEASE", "abc", 'HANNER_LEASE is "abc", but must be a number from 1 to 60; correct it, or unset it for the '),
         ("LEASE", "abc", "for the default, 5"),
         ("TIMEOUT", "0", "must be a number greater than 0;"),
-        ("MAX_PADDING", "1", "must be a number of at least 0 and less than 1;"),
+        ("BATCH_MS", "-1", "must be a number of at least 0;"),
         ("LOG_TEXT", "perhaps", "must be 1 or 0; correct it, or unset it for the default, 0"),
         ("QUEUE", "x.bulk", 'HANNER_QUEUE is "x.bulk", but names that end in .bulk are reserved'),
         ("QUEUE", "x\x06\x163", "must have printable characters only, and no spaces at either end; choose another"),
@@ -125,3 +126,13 @@ def test_every_public_name_can_be_imported():
         assert getattr(hanner, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         _ = hanner.nothing
+
+
+def test_removed_settings_are_named_with_the_reason():
+    (sentence,) = removed_variables({"HANNER_MAX_WAIT_MS": "100", "HANNER_MAX_PADDING": "", "HANNER_TIMEOUT": "3"})
+    assert sentence.startswith("HANNER_MAX_WAIT_MS has no effect any more: ")
+    assert "HANNER_BATCH_MS" in sentence
+    assert len(removed_variables({"HANNER_MAX_PADDING_FILE": "/x"})) == 1
+    with pytest.raises(InvalidSettings, match=r"^hanner no longer has the setting 'max_padding': "):
+        Settings.from_env({}, max_padding=0.1)
+    assert Settings.from_env({"HANNER_MAX_WAIT_MS": "100"}) == Settings()

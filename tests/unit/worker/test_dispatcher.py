@@ -10,7 +10,8 @@ import pytest
 from hanner.errors import WorkerLost
 from hanner.settings import Settings
 from hanner.utils.clock import RedisClock
-from hanner_worker.batching.dispatcher import BatchRun, Dispatcher
+from hanner_inference.pipeline import RunStats
+from hanner_worker.batching.dispatcher import BatchRun, Dispatcher, _first_cost
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
 from hanner_worker.observability.hooks import Observer
@@ -47,7 +48,7 @@ class FakeInFlight:
 class FakeRequest:
     time_limits, arrived, caller, cancelled, tags = None, 0.0, None, False, ["tag"]
     task = SimpleNamespace(time_limit=None, soft_time_limit=None)
-    size = SimpleNamespace(texts=1, characters=2)
+    size = SimpleNamespace(texts=1, characters=2, tokens=4)
 
     def __init__(self, request_id):
         self.id = request_id
@@ -87,6 +88,7 @@ def dispatcher(observers, inflight):
         inflight=inflight,
         app=SimpleNamespace(backend=None, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)),
         model="m@00000000",
+        recogniser=object(),
     )
     return Dispatcher(consumer, context)
 
@@ -143,3 +145,19 @@ def test_the_requests_of_a_finished_batch_are_freed_at_once(dispatcher):
         assert freed() is None
     finally:
         gc.enable()
+
+
+def test_the_first_batches_are_sized_by_the_text_that_the_model_ran_after_loading():
+    assert _first_cost(SimpleNamespace(warm_up=RunStats(tokens=17, infer=0.01))).tokens(0.05) < 500
+    assert _first_cost(SimpleNamespace(warm_up=RunStats(tokens=17, infer=0.001))).tokens(0.05) > 2000
+    assert _first_cost(SimpleNamespace(warm_up=None)).per_token == _first_cost(object()).per_token > 0
+
+
+def test_the_cost_of_a_batch_that_the_model_ran_is_learned(dispatcher):
+    before = dispatcher._cost.per_token
+    request = FakeRequest("id")
+    request.size = SimpleNamespace(texts=1, characters=998, tokens=1000)
+    BatchRun(dispatcher, 1, [request], 1.0)._on_report(BatchReport([RequestResult(Outcome.OK)], 0.5, {}))
+    assert dispatcher._cost.per_token == before  # the result was stored before
+    BatchRun(dispatcher, 2, [request], 1.0)._on_report(BatchReport([RequestResult(Outcome.OK)], 0.5, {"tokens": 900}))
+    assert dispatcher._cost.tokens(0.5) == pytest.approx(1000, rel=0.1)

@@ -72,7 +72,7 @@ def test_the_text_is_shown_if_it_may_be_logged(request_of):
 
 def test_the_scheduler_gets_its_size(request_of):
     item = request_of(["秘密"]).queued
-    assert (item.key, item.rows, item.longest, item.arrived, item.isolated) == ("id", 1, 4, 5.0, False)
+    assert (item.key, item.rows, item.tokens, item.arrived, item.isolated) == ("id", 1, 4, 5.0, False)
 
 
 def test_only_a_request_with_a_canvas_carries_celerys_whole_request(request_of):

@@ -1,4 +1,4 @@
-"""The batch scheduler: no request is lost, limits hold, and none is overtaken for longer than max_wait."""
+"""The batch scheduler: first in, first out, within limits and a budget in time; no request is lost."""
 
 import random
 
@@ -6,139 +6,171 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanner_worker.batching.scheduler import BatchLimits, BatchScheduler, QueuedRequest, estimate_size
+from hanner_worker.batching.scheduler import BatchLimits, BatchScheduler, CostModel, QueuedRequest, estimate_size
 
-LIMITS = BatchLimits(tokens=2048, rows=32, padding=0.1, max_wait=0.5)
-
-
-def text(key, length, arrived=0.0, *, isolated=False):
-    return QueuedRequest(str(key), 1, length, arrived, isolated)
+LIMITS = BatchLimits(tokens=2048, rows=32, seconds=0.05)
 
 
-@st.composite
-def items(draw):
-    rows = draw(st.integers(1, 6))
-    longest = draw(st.integers(2, 512))
-    return rows, longest, draw(st.integers(0, 20)) / 10, draw(st.sampled_from([False, False, False, True]))
+def text(key, tokens, arrived=0.0, *, isolated=False):
+    return QueuedRequest(str(key), 1, tokens, arrived, isolated)
 
 
-def drained(scheduler, now=0.0, idle=1):
+def scheduler_of(requests, limits=LIMITS, **cost):
+    scheduler = BatchScheduler(limits, CostModel(**cost))
+    for request in requests:
+        scheduler.add(request)
+    return scheduler
+
+
+def drained(scheduler, idle=1, processes=1):
     batches = []
-    while batch := scheduler.take(now, idle):
+    while batch := scheduler.take(idle, processes):
         batches.append(batch)
     return batches
 
 
-@given(st.lists(items(), max_size=60), st.integers(1, 4), st.floats(0, 3))
-def test_every_request_is_batched_once_and_limits_hold(drawn, idle, now):
-    scheduler = BatchScheduler(LIMITS)
-    waiting = [QueuedRequest(str(n), *values) for n, values in enumerate(drawn)]
-    for item in waiting:
-        scheduler.add(item)
-    batches = drained(scheduler, now, idle)
-    assert sorted(i.key for b in batches for i in b) == sorted(i.key for i in waiting)
+def tokens_of(batch):
+    return sum(request.tokens for request in batch)
+
+
+@st.composite
+def requests(draw, max_size=60):
+    """Requests in the order of their arrival."""
+    values = draw(
+        st.lists(
+            st.tuples(
+                st.integers(1, 6), st.integers(3, 512), st.integers(0, 20), st.sampled_from([False, False, False, True])
+            ),
+            max_size=max_size,
+        )
+    )
+    values.sort(key=lambda value: value[2])
+    return [
+        QueuedRequest(str(n), rows, rows * length, arrived / 10, isolated)
+        for n, (rows, length, arrived, isolated) in enumerate(values)
+    ]
+
+
+cost = st.floats(1e-6, 1e-2)
+
+
+@given(requests(), st.integers(1, 4), st.integers(0, 4), cost)
+def test_requests_leave_in_the_order_of_their_arrival_and_limits_hold(waiting, idle, busy, per_token):
+    scheduler = scheduler_of(waiting, per_token=per_token)
+    batches = drained(scheduler, idle, idle + busy)
+    assert [request for batch in batches for request in batch] == waiting
     assert len(scheduler) == 0
     for batch in batches:
         if len(batch) > 1:
-            longest, rows = max(i.longest for i in batch), sum(i.rows for i in batch)
-            assert LIMITS.allow(longest, rows, sum(i.area for i in batch))
-            assert not any(i.isolated for i in batch)
+            assert tokens_of(batch) <= LIMITS.tokens
+            assert sum(request.rows for request in batch) <= LIMITS.rows
+            assert not any(request.isolated for request in batch)
 
 
-@given(st.lists(items(), min_size=1, max_size=60), st.floats(0.5, 3))
-def test_an_overdue_oldest_is_in_the_next_batch(drawn, now):
-    scheduler = BatchScheduler(LIMITS)
-    waiting = {str(n): QueuedRequest(str(n), *values) for n, values in enumerate(drawn)}
-    for item in waiting.values():
-        scheduler.add(item)
-    while waiting:
-        first = min(item.arrived for item in waiting.values())
-        batch = scheduler.take(now)
-        if now - first >= LIMITS.max_wait and not batch[0].isolated:
-            assert min(item.arrived for item in batch) == min(i.arrived for i in waiting.values() if not i.isolated)
-        for item in batch:
-            del waiting[item.key]
+@given(requests(), st.integers(1, 4), cost)
+def test_a_batch_takes_at_most_the_target_or_a_share_of_the_queue(waiting, processes, per_token):
+    scheduler = scheduler_of(waiting, per_token=per_token)
+    model = scheduler.cost
+    left = sum(request.tokens for request in waiting)
+    while batch := scheduler.take(1, processes):
+        if len(batch) > 1:
+            seconds = model.per_batch + model.per_token * tokens_of(batch)
+            assert seconds <= LIMITS.seconds * 1.001 or tokens_of(batch) <= -(-left // processes)
+        left -= tokens_of(batch)
 
 
-@given(st.data())
-def test_no_request_is_overtaken_for_longer_than_max_wait(data):
-    """One process, batches of 100 ms, arrivals at every step: an overdue oldest request is in the next batch."""
-    scheduler, number, queued = BatchScheduler(LIMITS), 0, {}
-    for step in range(30):
-        now = step / 10
-        for length in data.draw(st.lists(st.integers(2, 512), max_size=40)):
-            queued[str(number)] = now
-            scheduler.add(text(number, length, now))
-            number += 1
-        oldest = min(queued.values(), default=now)
-        batch = scheduler.take(now)
-        if now - oldest >= LIMITS.max_wait:
-            assert oldest in {item.arrived for item in batch}
-        for item in batch:
-            del queued[item.key]
+@given(requests(), requests(), st.integers(1, 4))
+def test_a_retried_request_is_queued_where_it_was(waiting, later, processes):
+    scheduler = scheduler_of(waiting)
+    taken = scheduler.take(1, processes)
+    for request in later:
+        scheduler.add(request._replace(key=f"later {request.key}", arrived=request.arrived + 3))
+    for request in reversed(taken):
+        scheduler.add(request)
+    order = [request for batch in drained(scheduler) for request in batch]
+    assert [request.arrived for request in order] == sorted(request.arrived for request in order)
+    assert {request.key for request in order[: len(waiting)]} == {request.key for request in waiting}
 
 
 def test_a_single_text_is_sent_at_once_to_an_idle_process_only():
-    scheduler = BatchScheduler(LIMITS)
-    scheduler.add(text("a", 16))
-    assert scheduler.take(0.0, idle=0) == []
-    assert [item.key for item in scheduler.take(0.0, idle=1)] == ["a"]
-    assert scheduler.take(0.0, idle=1) == []
+    scheduler = scheduler_of([text("a", 16)])
+    assert scheduler.take(0) == []
+    assert [request.key for request in scheduler.take(1)] == ["a"]
+    assert scheduler.take(1) == []
 
 
 def test_queued_requests_are_divided_among_idle_processes():
-    scheduler = BatchScheduler(LIMITS)
-    for n in range(10):
-        scheduler.add(text(n, 50))
-    assert len(scheduler.take(0.0, idle=2)) == 5
-    assert len(scheduler.take(0.0, idle=1)) == 5
+    scheduler = scheduler_of(text(n, 50) for n in range(10))
+    assert len(scheduler.take(2, 2)) == 5
+    assert len(scheduler.take(1, 2)) == 5
+
+
+def test_a_slow_model_gets_small_batches_while_little_waits():
+    scheduler = scheduler_of((text(n, 50) for n in range(8)), per_token=3e-4)
+    assert len(scheduler.take(1, 4)) == 2  # of 30 ms; a third one would exceed 50 ms
+
+
+def test_batches_grow_to_the_limits_with_the_queue():
+    scheduler = scheduler_of((text(n, 50) for n in range(400)), per_token=3e-4)
+    sizes = [len(batch) for batch in drained(scheduler, 1, 4)]
+    assert sizes[0] == LIMITS.rows
+    assert sizes[-1] <= 3
+    assert sizes == sorted(sizes[:-1], reverse=True) + sizes[-1:]
 
 
 def test_a_request_over_the_limits_is_a_batch_of_its_own():
-    scheduler = BatchScheduler(LIMITS)
-    scheduler.add(QueuedRequest("article", 40, 512, 0.0))
-    scheduler.add(text("line", 512, 0.1))
-    batches = drained(scheduler, 9.0)
-    assert [[item.key for item in batch] for batch in batches] == [["article"], ["line"]]
+    scheduler = scheduler_of([QueuedRequest("article", 40, 20_000, 0.0), text("line", 512, 0.1)])
+    assert [[request.key for request in batch] for batch in drained(scheduler)] == [["article"], ["line"]]
 
 
-def test_short_windows_of_a_request_do_not_count_as_padding():
-    scheduler = BatchScheduler(LIMITS)
-    for key in "ab":
-        scheduler.add(QueuedRequest(key, 2, 20, 0.0))  # for example a text of 20 and one of 10
-    assert len(scheduler.take(0.0)) == 2
+def test_an_isolated_request_is_alone_in_its_place():
+    waiting = [text("a", 16), text("b", 16, 0.1), text("suspect", 16, 0.2, isolated=True), text("c", 16, 0.3)]
+    batches = drained(scheduler_of(waiting))
+    assert [[request.key for request in batch] for batch in batches] == [["a", "b"], ["suspect"], ["c"]]
 
 
 def test_a_key_is_queued_once():
-    scheduler = BatchScheduler(LIMITS)
-    scheduler.add(text("a", 16))
+    scheduler = scheduler_of([text("a", 16)])
     with pytest.raises(ValueError, match="is queued already"):
         scheduler.add(text("a", 17))
+    scheduler.take(1)
+    scheduler.add(text("a", 17))
 
 
-@pytest.mark.parametrize("seen", [1000, 256], ids=["all at once", "as much as is prefetched"])
-def test_a_thousand_mixed_texts_need_few_batches_with_little_padding(seen):
-    rng = random.Random(7)
-    lengths = [min(510, max(1, round(rng.lognormvariate(3.7, 0.9)))) + 2 for _ in range(1000)]
-    scheduler, queue, batches = BatchScheduler(LIMITS), [text(n, length) for n, length in enumerate(lengths)], []
-    while queue or len(scheduler):
-        while queue and len(scheduler) < seen:
-            scheduler.add(queue.pop())
-        batches.append(scheduler.take(0.0))
-    tokens = sum(lengths)
-    cost = sum(max(i.longest for i in batch) * len(batch) for batch in batches)
-    assert (cost - tokens) / cost < 0.1
-    bound = max(tokens / LIMITS.tokens, 1000 / LIMITS.rows)  # no way of batching needs fewer
-    assert len(batches) < 2 * bound
+def test_the_costs_of_a_batch_and_of_a_token_are_learned():
+    model, rng = CostModel(per_token=1e-4), random.Random(7)
+    for _ in range(200):
+        tokens = round(10 * 200 ** rng.random())
+        model.learn(tokens, (0.004 + 3e-5 * tokens) * rng.uniform(0.9, 1.1))
+    assert model.per_batch == pytest.approx(0.004, rel=0.2)
+    assert model.per_token == pytest.approx(3e-5, rel=0.1)
+    assert model.tokens(0.05) == pytest.approx((0.05 - 0.004) / 3e-5, rel=0.1)
+    assert model.tokens(0.001) == 0
 
 
-def test_taking_is_one_pass_over_thousands_of_requests():
-    """The number of candidates is the number of queued requests."""
-    scheduler = BatchScheduler(LIMITS)
-    for n in range(4000):
-        scheduler.add(text(n, n % 510 + 2, n / 1e6))
-    assert sum(1 for _ in scheduler._candidates(LIMITS, None)) == 4000
-    assert sum(1 for _ in scheduler._candidates(LIMITS, 2000)) <= 2 * LIMITS.rows
+@pytest.mark.parametrize("tokens", [17, 2000])
+def test_batches_of_one_size_are_predicted(tokens):
+    model = CostModel(per_token=1e-4)
+    for _ in range(100):
+        model.learn(tokens, 0.02)
+    assert model.per_batch + model.per_token * tokens == pytest.approx(0.02, rel=0.05)
+
+
+def test_a_few_batches_replace_a_wrong_start():
+    model = CostModel(per_token=3e-4)
+    for tokens in (10, 100, 300, 500, 1000):
+        model.learn(tokens, 0.002 + 3e-5 * tokens)
+    assert model.tokens(0.05) > 500
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 100)), max_size=50), st.floats(0, 1))
+def test_any_measurements_give_usable_costs(batches, seconds):
+    model = CostModel()
+    for tokens, took in batches:
+        model.learn(tokens, took)
+    assert model.per_token > 0
+    assert model.per_batch >= 0
+    assert 0 <= model.tokens(seconds) <= model.tokens(seconds + 0.1)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +179,11 @@ def test_taking_is_one_pass_over_thousands_of_requests():
         (["马云在杭州"], (1, 1, 7)),
         ([""], (1, 1, 2)),
         ([], (0, 1, 2)),
-        ([17, None], (2, 2, 2)),
-        (["字" * 1000], (1, 2, 512)),
-        (["字" * 510, "字"], (2, 2, 512)),
+        ([17, None], (2, 2, 4)),
+        (["字" * 1000], (1, 2, 1004)),
+        (["字" * 510, "字"], (2, 2, 515)),
     ],
 )
 def test_estimate_size(texts, size):
     estimated = estimate_size(texts, 512)
-    assert (estimated.texts, estimated.rows, estimated.longest) == size
+    assert (estimated.texts, estimated.rows, estimated.tokens) == size

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from hanner.contract import BATCH_EVENT
 from hanner.errors import HannerError, InvalidText, TimedOut, WorkerLost
 from hanner_worker.batching.request import MAX_CRASHES, BatchRequest
-from hanner_worker.batching.scheduler import BatchLimits, PriorityScheduler
+from hanner_worker.batching.scheduler import BATCH_OVERHEAD, BatchLimits, BatchScheduler, CostModel
 from hanner_worker.context import WorkerContext
 from hanner_worker.delivery.channel import POLL_INTERVAL
 from hanner_worker.delivery.completion import Completer
@@ -62,9 +62,9 @@ class Dispatcher:
         self._backend = context.app.backend
         self._completer = Completer(context.app, context.inflight, sleep=None)
         self._model = context.model
-        self._scheduler = PriorityScheduler(
-            BatchLimits(settings.batch_tokens, settings.batch_texts, settings.max_padding, settings.max_wait_ms / 1000)
-        )
+        self._cost = _first_cost(context.recogniser)
+        limits = BatchLimits(settings.batch_tokens, settings.batch_texts, settings.batch_ms / 1000)
+        self._scheduler = BatchScheduler(limits, self._cost)
         self._requests: dict[str, BatchRequest] = {}  # queued or running
         self._runs: set[BatchRun] = set()
         self._last_number = 0
@@ -264,8 +264,9 @@ class Dispatcher:
         self._dispatch_scheduled = False
         if not self._is_open():
             return
-        while (idle := self._consumer.pool.num_processes - len(self._runs)) > 0:
-            queued = self._scheduler.take(self.clock(), idle)
+        processes = self._consumer.pool.num_processes
+        while (idle := processes - len(self._runs)) > 0:
+            queued = self._scheduler.take(idle, processes)
             if not queued:
                 return
             requests = [self._requests[item.key] for item in queued]
@@ -418,6 +419,10 @@ class Dispatcher:
         """Add a finished batch to the worker's throughput."""
         self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms)
 
+    def learn_cost(self, tokens: int, seconds: float) -> None:
+        """Adjust the size of the next batches to a finished one of `tokens` estimated tokens."""
+        self._cost.learn(tokens, seconds)
+
 
 class BatchRun:
     """One batch in the pool: a single job, whose callbacks end its requests.
@@ -510,6 +515,8 @@ class BatchRun:
             self._dispatcher.on_fenced(request)
         if self.requeue_after_reconnect:
             self._dispatcher.requeue([tag for request in not_retried for tag in request.tags])
+        if report.stats.get("tokens"):  # the model ran
+            self._dispatcher.learn_cost(sum(request.size.tokens for request in self.requests), report.runtime)
         call_logged(self._describe, report)
 
     def _end(self, request: BatchRequest, result: RequestResult, runtime: float) -> None:
@@ -612,6 +619,14 @@ class BatchRun:
             **stages,
             "total_ms": round(report.runtime * 1000, 3),
         }
+
+
+def _first_cost(recogniser: Any) -> CostModel:
+    """Return the expected cost of batches before any has run, from the text that the model ran after loading."""
+    warm_up = getattr(recogniser, "warm_up", None)
+    if warm_up is None:
+        return CostModel()
+    return CostModel(per_token=warm_up.seconds / (warm_up.tokens + BATCH_OVERHEAD))
 
 
 def channel_of(consumer: Any) -> Any:

@@ -173,7 +173,7 @@ class BatchRequest(RedactedRequest):
     def queued(self) -> QueuedRequest:
         """The request as the scheduler sees it."""
         size = self.size
-        return QueuedRequest(self.id, size.rows, size.longest, self.arrived, self.isolated, self.bulk)
+        return QueuedRequest(self.id, size.rows, size.tokens, self.arrived, self.isolated, self.bulk)
 
     @property
     def payload(self) -> TaskPayload:

@@ -1,22 +1,27 @@
-"""Which requests form the next batch, and how large a request is. Pure: the clock is an argument, nothing does I/O.
+"""Which requests form the next batch, and how large a request is. Pure: nothing does I/O, and there is no clock.
 
-Two schedulers: PriorityScheduler chooses between interactive and bulk requests, BatchScheduler among those of one kind.
+First in, first out. Batches have a budget in time, which CostModel converts to tokens. The engine sorts a batch by
+length itself, so requests of any lengths may share a batch; docs/explanation/batching.md has the measurements.
 """
 
-from bisect import bisect_left, insort
-from collections import deque
-from collections.abc import Iterable, Iterator
+from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from operator import itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from hanner_inference.tokenization import SPECIAL_TOKENS
 
-FULL = 0.9
-"""A group that uses this share of a limit counts as full; of full groups the one with the oldest request is chosen."""
 BULK_EVERY = 8
 """Interactive batches in a row while bulk requests are queued; then a bulk batch is next."""
+BATCH_OVERHEAD = 48
+"""Tokens that a batch costs in addition to its own, before it is measured."""
+SECONDS_PER_TOKEN = 1e-4
+"""Cost of a token if none was measured: between the bundled model's and that of BERT-base's size."""
+FORGETTING = 0.95
+"""Weight of a batch's cost relative to that of the next batch."""
+ASSUMPTION = 0.1
+"""Weight of what is assumed before it is measured, relative to a batch."""
 
 
 class Size(NamedTuple):
@@ -25,13 +30,13 @@ class Size(NamedTuple):
     Attributes:
         texts: texts, valid or not.
         rows: windows of text.
-        longest: tokens of the longest window.
+        tokens: tokens of all windows.
         characters: code points of all texts together.
     """
 
     texts: int
     rows: int
-    longest: int
+    tokens: int
     characters: int = 0
 
 
@@ -46,15 +51,14 @@ def estimate_size(texts: Iterable[object], max_length: int) -> Size:
         max_length: tokens in the model's longest window, special ones included; at least 3.
     """
     room = max_length - SPECIAL_TOKENS
-    count = rows = longest = characters = 0
+    count = rows = characters = 0
     for text in texts:
         length = len(text) if isinstance(text, str) else 0
-        windows = max(1, -(-length // room))
-        rows += windows
-        longest = max(longest, min(length, room) + SPECIAL_TOKENS)
+        rows += max(1, -(-length // room))
         count += 1
         characters += length
-    return Size(count, max(rows, 1), max(longest, SPECIAL_TOKENS), characters)
+    rows = max(rows, 1)
+    return Size(count, rows, characters + rows * SPECIAL_TOKENS, characters)
 
 
 class QueuedRequest(NamedTuple):
@@ -63,7 +67,7 @@ class QueuedRequest(NamedTuple):
     Attributes:
         key: names the request; unique in the queue.
         rows: windows of text, at least 1.
-        longest: tokens of the longest window, at least 1.
+        tokens: tokens of all windows, at least 1.
         arrived: when it was received, in seconds of the caller's clock.
         isolated: it must not share a batch, because it may have crashed a process.
         bulk: it has the lower priority.
@@ -71,18 +75,46 @@ class QueuedRequest(NamedTuple):
 
     key: str
     rows: int
-    longest: int
+    tokens: int
     arrived: float
     isolated: bool = False
     bulk: bool = False
 
-    @property
-    def area(self) -> int:
-        """Tokens of all windows if each were as long as the longest.
 
-        A request's own short windows do not count as padding: its process groups all windows by length again.
-        """
-        return self.longest * self.rows
+@dataclass(slots=True)
+class CostModel:
+    """The expected duration of a batch: seconds per batch + seconds per token x tokens, learned from finished batches.
+
+    Least squares of the relative errors; each batch counts FORGETTING times as much as the next one. If all batches
+    have one size, the two costs cannot be separated; then a batch costs as much as BATCH_OVERHEAD tokens.
+
+    Attributes:
+        per_batch: seconds.
+        per_token: seconds.
+    """
+
+    per_token: float = SECONDS_PER_TOKEN
+    per_batch: float = 0.0
+    _sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)  # of 1, tokens, tokens², seconds, tokens x seconds
+
+    def __post_init__(self) -> None:
+        self.learn(BATCH_OVERHEAD, 2 * BATCH_OVERHEAD * self.per_token, ASSUMPTION)
+
+    def learn(self, tokens: int, seconds: float, weight: float = 1.0) -> None:
+        """Add a finished batch."""
+        weight /= (tokens + BATCH_OVERHEAD) ** 2
+        terms = (1.0, tokens, tokens**2, seconds, tokens * seconds)
+        self._sums = tuple(FORGETTING * total + weight * term for total, term in zip(self._sums, terms, strict=True))
+        # One more equation, which never fades: per_batch = BATCH_OVERHEAD * per_token.
+        n, x, xx, y, xy = self._sums
+        n, x, xx = n + ASSUMPTION / BATCH_OVERHEAD**2, x - ASSUMPTION / BATCH_OVERHEAD, xx + ASSUMPTION
+        determinant = n * xx - x * x
+        self.per_token = max((n * xy - x * y) / determinant, 1e-9)
+        self.per_batch = max((xx * y - x * xy) / determinant, 0.0)
+
+    def tokens(self, seconds: float) -> int:
+        """Return how many tokens are expected to take `seconds`; 0 if a batch takes longer whatever its size."""
+        return max(0, int((seconds - self.per_batch) / self.per_token))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,155 +122,47 @@ class BatchLimits:
     """Limits of one batch.
 
     Attributes:
-        tokens: maximum number of tokens with padding: longest x rows.
+        tokens: maximum number of tokens.
         rows: maximum number of windows.
-        padding: maximum share of padding in the tokens, 0 to 1.
-        max_wait: seconds for which the oldest request may be overtaken.
+        seconds: duration of an interactive batch, unless more waits than all processes finish in that time.
     """
 
     tokens: int
     rows: int
-    padding: float
-    max_wait: float
+    seconds: float
 
-    def allow(self, longest: int, rows: int, area: int) -> bool:
-        """Return whether a batch of these dimensions keeps all limits; `area` is the sum of its requests' areas."""
-        cost = longest * rows
-        return rows <= self.rows and cost <= self.tokens and cost - area <= self.padding * cost
+
+@dataclass(slots=True)
+class Lane:
+    """The queued requests of one priority, the oldest first."""
+
+    requests: list[QueuedRequest] = field(default_factory=list)
+    tokens: int = 0
+
+    def add(self, request: QueuedRequest) -> None:
+        """Queue a request; a retried one is queued where it was."""
+        insort(self.requests, request, key=attrgetter("arrived"))
+        self.tokens += request.tokens
+
+    def take(self, max_rows: int, max_tokens: int) -> list[QueuedRequest]:
+        """Remove and return the oldest requests within the limits, at least one; an isolated one is alone."""
+        count = rows = tokens = 0
+        for request in self.requests:
+            rows, tokens = rows + request.rows, tokens + request.tokens
+            if count and (request.isolated or rows > max_rows or tokens > max_tokens):
+                tokens -= request.tokens
+                break
+            count += 1
+            if request.isolated:
+                break
+        taken = self.requests[:count]
+        del self.requests[:count]
+        self.tokens -= tokens
+        return taken
 
 
 @dataclass(slots=True)
 class BatchScheduler:
-    """The queued requests of one priority, sorted by length.
-
-    Adding is a bisection and taking is one pass over the list, so thousands may be queued.
-    """
-
-    limits: BatchLimits
-    _sorted: list[tuple[int, int, QueuedRequest]] = field(default_factory=list)  # (longest, serial, item)
-    _isolated: dict[str, QueuedRequest] = field(default_factory=dict)
-    _serials: dict[str, tuple[int, int]] = field(default_factory=dict)  # position of a key in _sorted
-    _ages: list[tuple[float, int, str]] = field(default_factory=list)  # a heap; keys that were taken are skipped
-    _rows: int = 0
-    _serial: int = 0
-
-    def __len__(self) -> int:
-        return len(self._sorted) + len(self._isolated)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._serials or key in self._isolated
-
-    def add(self, item: QueuedRequest) -> None:
-        """Queue a request.
-
-        Raises:
-            ValueError: a request with this key is queued already.
-        """
-        if item.key in self:
-            raise ValueError(f"{item.key} is queued already")
-        if item.isolated:
-            self._isolated[item.key] = item
-            return
-        self._serial += 1
-        place = (item.longest, self._serial)
-        self._serials[item.key] = place
-        insort(self._sorted, (*place, item), key=_sort_key)
-        heappush(self._ages, (item.arrived, self._serial, item.key))
-        self._rows += item.rows
-
-    def clear(self) -> None:
-        """Remove all requests."""
-        self._sorted.clear()
-        self._isolated.clear()
-        self._serials.clear()
-        self._ages.clear()
-        self._rows = 0
-
-    def take(self, now: float, idle: int = 1) -> list[QueuedRequest]:
-        """Remove and return the next batch; empty if nothing is queued or no process is idle.
-
-        Isolated requests are first, unless another one is overdue and older. Next is the oldest request if it is
-        overdue, batched with the best-matching requests; otherwise the fullest group of similar length.
-
-        Args:
-            now: seconds of the clock that set `arrived`.
-            idle: idle processes; the queued requests are divided among them.
-        """
-        if idle < 1 or not len(self):
-            return []
-        oldest = self._oldest()
-        overdue = oldest is not None and now - oldest.arrived >= self.limits.max_wait
-        if self._isolated:
-            isolated = min(self._isolated.values(), key=lambda item: item.arrived)
-            if not (overdue and oldest is not None and oldest.arrived < isolated.arrived):
-                return [self._isolated.pop(isolated.key)]
-        share = -(-self._rows // idle)
-        limits = BatchLimits(
-            self.limits.tokens, max(1, min(self.limits.rows, share)), self.limits.padding, self.limits.max_wait
-        )
-        anchor = self._index(oldest.key) if overdue and oldest is not None else None
-        _, _, low, high = max(self._candidates(limits, anchor), key=itemgetter(0, 1))
-        return self._remove(low, high)
-
-    def _candidates(self, limits: BatchLimits, anchor: int | None) -> Iterator[tuple[float, float, int, int]]:
-        """Yield, for every longest request, the largest slice that ends with it (and contains the anchor).
-
-        Both ends only move up: if a slice breaks a limit, so does any that contains it.
-
-        Yields:
-            How full a batch it is, the negative arrival of its oldest request, and its bounds; the end is exclusive.
-        """
-        items = self._sorted
-        # A slice has at most limits.rows requests, so only the anchor's neighbours matter.
-        first = 0 if anchor is None else max(0, anchor - limits.rows + 1)
-        last = len(items) if anchor is None else min(len(items), anchor + limits.rows)
-        low, rows, area = first, 0, 0
-        oldest: deque[int] = deque()  # indices in the slice, each older than the next: the first one is the oldest
-        for high in range(first, last):
-            item = items[high][2]
-            rows += item.rows
-            area += item.area
-            while oldest and items[oldest[-1]][2].arrived >= item.arrived:
-                oldest.pop()
-            oldest.append(high)
-            while low < high and not limits.allow(item.longest, rows, area):
-                rows -= items[low][2].rows
-                area -= items[low][2].area
-                low += 1
-            while oldest[0] < low:
-                oldest.popleft()
-            if anchor is None or low <= anchor <= high:
-                fill = max(rows / limits.rows, item.longest * rows / limits.tokens)
-                yield 1.0 if fill >= FULL else fill, -items[oldest[0]][2].arrived, low, high + 1
-
-    def _oldest(self) -> QueuedRequest | None:
-        """Return the oldest request that may share a batch."""
-        while self._ages:
-            _, serial, key = self._ages[0]
-            place = self._serials.get(key)
-            if place is not None and place[1] == serial:
-                return self._sorted[self._index(key)][2]
-            heappop(self._ages)
-        return None
-
-    def _index(self, key: str) -> int:
-        return bisect_left(self._sorted, self._serials[key], key=_sort_key)
-
-    def _remove(self, low: int, high: int) -> list[QueuedRequest]:
-        taken = [item for _, _, item in self._sorted[low:high]]
-        del self._sorted[low:high]
-        for item in taken:
-            del self._serials[item.key]
-            self._rows -= item.rows
-        return taken
-
-
-def _sort_key(entry: tuple[int, int, QueuedRequest]) -> tuple[int, int]:
-    return entry[0], entry[1]
-
-
-@dataclass(slots=True)
-class PriorityScheduler:
     """The queued requests, interactive and bulk, which share no batch.
 
     An interactive request waits only for the bulk batches that run already. If BULK_EVERY interactive batches were sent
@@ -247,41 +171,55 @@ class PriorityScheduler:
     """
 
     limits: BatchLimits
-    _interactive: BatchScheduler = field(init=False)
-    _bulk: BatchScheduler = field(init=False)
+    cost: CostModel = field(default_factory=CostModel)
+    _interactive: Lane = field(default_factory=Lane)
+    _bulk: Lane = field(default_factory=Lane)
+    _keys: set[str] = field(default_factory=set)
     _in_a_row: int = 0
 
-    def __post_init__(self) -> None:
-        self._interactive, self._bulk = BatchScheduler(self.limits), BatchScheduler(self.limits)
-
     def __len__(self) -> int:
-        return len(self._interactive) + len(self._bulk)
+        return len(self._keys)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._interactive or key in self._bulk
+        return key in self._keys
 
-    def add(self, item: QueuedRequest) -> None:
+    def add(self, request: QueuedRequest) -> None:
         """Queue a request.
 
         Raises:
             ValueError: a request with this key is queued already.
         """
-        if item.key in self:
-            raise ValueError(f"{item.key} is queued already")
-        (self._bulk if item.bulk else self._interactive).add(item)
+        if request.key in self._keys:
+            raise ValueError(f"{request.key} is queued already")
+        self._keys.add(request.key)
+        (self._bulk if request.bulk else self._interactive).add(request)
 
     def clear(self) -> None:
         """Remove all requests."""
-        self._interactive.clear()
-        self._bulk.clear()
+        self._interactive, self._bulk = Lane(), Lane()
+        self._keys.clear()
         self._in_a_row = 0
 
-    def take(self, now: float, idle: int = 1) -> list[QueuedRequest]:
-        """Remove and return the next batch, as `BatchScheduler.take` does."""
-        if idle < 1:
+    def take(self, idle: int = 1, processes: int = 1) -> list[QueuedRequest]:
+        """Remove and return the next batch; empty if nothing is queued or no process is idle.
+
+        Args:
+            idle: idle processes; the queued requests are divided among them.
+            processes: all processes, at least `idle`.
+        """
+        if idle < 1 or not self._keys:
             return []
-        if len(self._interactive) and (self._in_a_row < BULK_EVERY or not len(self._bulk)):
-            self._in_a_row = self._in_a_row + 1 if len(self._bulk) else 0
-            return self._interactive.take(now, idle)
-        self._in_a_row = 0
-        return self._bulk.take(now, idle)
+        waiting = bool(self._bulk.requests)
+        if self._interactive.requests and (self._in_a_row < BULK_EVERY or not waiting):
+            self._in_a_row = self._in_a_row + 1 if waiting else 0
+            lane = self._interactive
+            # If the processes need longer than the target for all that waits, each takes its share: requests wait for
+            # that long anyway, and large batches are more efficient.
+            share = -(-lane.tokens // processes)
+            tokens = min(self.limits.tokens, max(self.cost.tokens(self.limits.seconds), share))
+        else:
+            self._in_a_row = 0
+            lane, tokens = self._bulk, self.limits.tokens
+        taken = lane.take(self.limits.rows, min(tokens, -(-lane.tokens // idle)))
+        self._keys.difference_update(request.key for request in taken)
+        return taken

@@ -52,9 +52,9 @@ STAGE_BUCKETS: Final = (
 )  # fmt: skip
 TEXT_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKEN_BUCKETS: Final = (32, 64, 128, 256, 512, 1024, 1536, 2048, 4096, 8192, 32768, 131072)
-"""The default limit is 2048; one long text may exceed any limit."""
+"""The default limit is 2048 without padding; one long text may exceed any limit."""
 PADDING_BUCKETS: Final = (0.0, 0.01, 0.02, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5)
-"""The default limit is 0.1."""
+"""A process groups windows so that each run of the model has at most a tenth."""
 
 
 class MetricsObserver(Observer):

@@ -12,7 +12,16 @@ from packaging.requirements import Requirement
 from hanner.address import parse_address
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.errors import InvalidSettings
-from hanner.settings import FILE_SUFFIX, PREFIX, Settings, read_variable, source_of, variable
+from hanner.settings import (
+    FILE_SUFFIX,
+    PREFIX,
+    REMOVED_SETTINGS,
+    Settings,
+    read_variable,
+    removed_variables,
+    source_of,
+    variable,
+)
 from hanner.utils.packaging import install_hint
 from hanner.utils.stack_file import RunningStack
 
@@ -79,7 +88,11 @@ def check_variables(environ: Mapping[str, str]) -> Iterator[CheckResult]:
     known = [variable(name) + end for name in Settings.model_fields for end in ("", FILE_SUFFIX)]
     given = sorted(name for name in environ if name.upper().startswith(PREFIX) and environ[name])
     unknown = [name for name in given if name not in known]
+    yield from (warn("variables", sentence, "unset it") for sentence in removed_variables(environ))
+    removed = {variable(name) + end for name in REMOVED_SETTINGS for end in ("", FILE_SUFFIX)}
     for name in unknown:
+        if name in removed:
+            continue
         # Compared without the common prefix, which would make all names similar.
         similar = difflib.get_close_matches(
             name.upper().removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1
@@ -152,11 +165,11 @@ def _find_conflicts(settings: Settings) -> Iterator[CheckResult]:
             f"HANNER_TIMEOUT ({settings.timeout:g} s)",
             "lower it; otherwise requests time out before an unreachable Redis is reported",
         )
-    if settings.max_wait_ms / 1000 > settings.timeout:
+    if settings.batch_ms / 1000 > settings.timeout:
         yield warn(
             "settings",
-            f"HANNER_MAX_WAIT_MS ({settings.max_wait_ms:g} ms) is more than HANNER_TIMEOUT ({settings.timeout:g} s)",
-            "lower it; otherwise requests time out under load while later ones overtake them",
+            f"HANNER_BATCH_MS ({settings.batch_ms:g} ms) is more than HANNER_TIMEOUT ({settings.timeout:g} s)",
+            "lower it; otherwise requests time out while their batch runs",
         )
     if settings.batch_tokens < settings.batch_texts * 4:
         yield warn(
