@@ -57,6 +57,7 @@ OTHER_CODES: Mapping[str, int] = {
     "too_many_texts": 413,
     "host_not_allowed": 421,
     "too_many_jobs": 429,
+    "no_worker": 503,
     STOPPING: 503,
 }
 """The codes that are no status's default, with their status."""

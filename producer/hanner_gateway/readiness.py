@@ -1,23 +1,24 @@
-"""Readiness: whether a worker answers a test text. Sends through the client, keeps the last success in memory."""
+"""Readiness: whether a worker runs. Reads the leases of the workers; no text is sent, so probes count nowhere.
+
+Whether the processes of a worker answer is checked by its own health check, `hanner probe`.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
 
 from hanner.aio.client import AsyncClient
-from hanner.contract import EXAMPLE_TEXT
+from hanner_gateway.problems import ProblemError
 
-VALID_FOR = 10.0
-"""Seconds for which a worker's answer counts as ready."""
-TIMEOUT = 5.0
-"""Seconds a worker has to answer the test text."""
+VALID_FOR = 2.0
+"""Seconds for which a success is cached."""
 
 
 class Readiness:
-    """Checks that a worker answers, and caches a success for `VALID_FOR` seconds.
+    """Checks that a worker has a valid lease, and caches a success for `VALID_FOR` seconds.
 
     Args:
-        client: Sends the test text.
+        client: Reads the state of the queue.
         clock: Returns monotonic seconds.
     """
 
@@ -28,17 +29,20 @@ class Readiness:
         self._pending: asyncio.Task[None] | None = None
 
     async def check(self) -> None:
-        """Return if a worker has answered recently; concurrent calls share one test text.
+        """Return if a worker runs; concurrent calls share one read of Redis.
 
         Raises:
-            HannerError: no worker answered.
+            HannerError: Redis did not answer.
+            ProblemError: no worker runs.
         """
         if self._last_success is not None and self._clock() - self._last_success < VALID_FOR:
             return
         if self._pending is None or self._pending.done():
-            self._pending = asyncio.create_task(self._probe())
+            self._pending = asyncio.create_task(self._read())
         await asyncio.shield(self._pending)
 
-    async def _probe(self) -> None:
-        await self._client.extract(EXAMPLE_TEXT, timeout=TIMEOUT)
+    async def _read(self) -> None:
+        if not (await self._client.backlog()).workers:
+            detail = f"not ready: no worker runs on the queue {self._client.settings.queue}; start one: hanner worker"
+            raise ProblemError(503, detail, code="no_worker", headers={"Retry-After": "1"})
         self._last_success = self._clock()

@@ -57,7 +57,7 @@ def test_curl_gets_entities_and_a_large_upload_uses_little_memory(server, tmp_pa
         output = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
         assert output == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
         assert "server:" not in curl("-I", f"{url}/").lower()
-        assert curl(f"{url}/readyz") == '{"status":"ok"}'
+        assert curl(f"{url}/healthz") == '{"status":"ok"}'
         large = tmp_path / "large.txt"
         large.write_text(f"{'马云在杭州' * 650}\n" * 6000, "utf-8")  # 58 MB
         before = memory(process)

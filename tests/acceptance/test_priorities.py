@@ -91,7 +91,6 @@ def test_bulk_does_not_starve_under_endless_interactive_load(server, app, events
 
 
 def test_readiness_does_not_wait_for_a_bulk_backlog(server):
-    """/readyz sends a text to a worker, and a new gateway has no earlier answer."""
     with Client(server.url, timeout=60) as ner, worker(server.url, "-c", "1"):
         jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
         with gateway(server.url) as site:

@@ -102,7 +102,6 @@ def test_no_command_of_the_stack_is_denied(stack):
 
 
 def test_gateway_is_ready_behind_a_bulk_backlog(stack):
-    """A restarted gateway has no cached answer, so /readyz must send a text to a busy worker."""
     with Client(stack.broker_url(), timeout=60, max_queue=0) as ner:
         jobs = [ner.submit_many([f"第{n}次，{TEXT * 8}{m}。" for m in range(250)]) for n in range(240)]
         try:

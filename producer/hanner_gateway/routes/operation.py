@@ -26,7 +26,7 @@ async def healthz() -> Health:
 
 @router.get("/readyz", tags=["operation"], summary="Readiness", responses=problem_responses(503))
 async def readyz(request: Request) -> Health:
-    """Return ok if a worker has answered a text within the last seconds."""
+    """Return ok if a worker runs: it has renewed its lease within the last seconds. No text is sent."""
     try:
         await get_state(request).readiness.check()
     except HannerError as error:

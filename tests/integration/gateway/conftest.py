@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from hanner.queue.keys import QueueKeys
 from support.gateways import gateway
 
 
@@ -26,6 +27,19 @@ def running_site(running_server):
 def site(running_site, server):
     """A gateway with default settings, shared by the tests of a module, and an empty Redis."""
     return running_site
+
+
+@pytest.fixture
+def lease(server):
+    """Return a function that registers a worker with these fields of its status."""
+
+    def register(worker_id="w1", queue="hanner", **status):
+        keys = QueueKeys(queue)
+        seconds, micros = server.client.time()
+        server.client.zadd(keys.leases, {worker_id: seconds * 1000 + micros // 1000 + 60_000})
+        server.client.hset(keys.worker(worker_id), mapping={"host": "a", **status})
+
+    return register
 
 
 @pytest.fixture

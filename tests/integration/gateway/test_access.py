@@ -44,7 +44,8 @@ def test_request_with_a_key_is_answered(protected, worker, headers):
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/static/index.html"]
 )
-def test_page_documentation_and_probes_need_no_key(protected, worker, path):
+def test_page_documentation_and_probes_need_no_key(protected, lease, path):
+    lease()
     assert protected.http.get(path).status_code == 200
 
 

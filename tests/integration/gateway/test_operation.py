@@ -9,21 +9,30 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hanner import TimedOut
 from hanner.queue.keys import QueueKeys
+from hanner.queue.stats import Backlog, WorkerState
+from hanner.settings import Settings
 from hanner_gateway.metrics import REGISTRY
+from hanner_gateway.problems import ProblemError
 from hanner_gateway.readiness import VALID_FOR, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
 
 
-def test_gateway_is_ready_after_a_worker_answers(start, worker):
+def test_gateway_is_ready_while_a_worker_has_a_lease_and_sends_no_text(start, server, worker, lease):
     site = start()
     assert site.http.get("/healthz").json() == {"status": "ok"}
+    response = site.http.get("/readyz")
+    assert (response.status_code, response.json()["code"]) == (503, "no_worker")
+    assert response.headers["retry-after"] == "1"
+    lease()
+    before = metrics(site)
     assert site.http.get("/readyz").json() == {"status": "ok"}
-    assert len(worker.requests) == 1
-    assert site.http.get("/readyz").status_code == 200
-    assert len(worker.requests) == 1  # the success is cached
+    after = metrics(site)
+    texts = {key for key in after if key[0].startswith("hanner_http_text")}
+    assert {key: after[key] for key in texts} == {key: before[key] for key in texts}
+    assert worker.requests == []
+    assert not [key for key in server.client.scan_iter() if "celery-task-meta" in key]
 
 
 class Clock:
@@ -34,37 +43,37 @@ class Clock:
 
 
 class Client:
-    """Fake of AsyncClient that counts calls and fails on demand."""
+    """Fake of AsyncClient that counts reads of a queue with so many workers."""
+
+    settings = Settings.from_env({})
 
     def __init__(self):
-        self.calls = 0
-        self.fails = False
+        self.reads = 0
+        self.workers = ()
 
-    async def extract(self, text, timeout):  # noqa: ASYNC109 - the client's signature
-        self.calls += 1
+    async def backlog(self):
+        self.reads += 1
         await asyncio.sleep(0)
-        if self.fails:
-            raise TimedOut
+        return Backlog(workers=self.workers)
 
 
-def test_readiness_check_is_repeated_and_shared_by_concurrent_callers():
+def test_readiness_is_read_again_after_a_time_and_once_for_concurrent_callers():
     async def body():
         client, clock = Client(), Clock()
         readiness = Readiness(client, clock)
-        client.fails = True
-        with pytest.raises(TimedOut):
+        with pytest.raises(ProblemError, match="no worker runs on the queue hanner"):
             await readiness.check()
-        client.fails = False
+        client.workers = (WorkerState(id="w"),)
         await asyncio.gather(*(readiness.check() for _ in range(5)))
-        assert client.calls == 2
-        clock.now += VALID_FOR - 1
+        assert client.reads == 2
+        clock.now += VALID_FOR / 2
         await readiness.check()
-        assert client.calls == 2
-        clock.now += 2
-        client.fails = True
-        with pytest.raises(TimedOut):
+        assert client.reads == 2
+        clock.now += VALID_FOR
+        client.workers = ()
+        with pytest.raises(ProblemError):
             await readiness.check()
-        assert client.calls == 3
+        assert client.reads == 3
 
     asyncio.run(body())
 
