@@ -46,3 +46,11 @@ def pytest_runtest_makereport(item):
 def tiny_package(tmp_path_factory):
     """Return the folder of a small model package with random weights. Tests must not change it."""
     return write_tiny_package(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_piece_package(tmp_path_factory):
+    """Return the folder of a small package that reads word pieces and labels characters. Tests must not change it."""
+    from support.piece_packages import write_tiny_piece_package  # noqa: PLC0415 - imports the model tools
+
+    return write_tiny_piece_package(tmp_path_factory.mktemp("models") / "tiny-pieces")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_inference.tokenization.tokens import WordTokenizer
 from hanner_models.conversion.convert import convert, open_recogniser
 from hanner_models.data.datasets import read_sentences
 from hanner_models.source import read_source
@@ -52,7 +52,7 @@ def train(folder):
         warnings.simplefilter("ignore")
         model = ModelForTokenClassificationWithCRF(str(folder))
     source = read_source(folder)
-    tokenizer = TextTokenizer(source.tokenizer, source.options)
+    tokenizer = WordTokenizer(source.tokenizer, source.options)
     sentences = [s for s in read_sentences(CORPUS)[: STEPS * ROWS] if 0 < len(s.text) <= LENGTH]
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     model.train()

@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_manifest
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant

@@ -8,8 +8,15 @@ import torch
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+from hanner_inference import load
+from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.package import Manifest
 from hanner_models.cli import app
+from hanner_models.conversion.calibration_data import make_batches
+from hanner_models.conversion.convert import convert, write_package
+from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span
+from hanner_models.source import read_source
 from hanner_models.train import loop
 from hanner_models.train.config import TeacherConfig
 from hanner_models.train.sampler import traditional_converter
@@ -128,3 +135,42 @@ def test_lower_layers_have_lower_learning_rates_and_every_parameter_has_one(data
     assert sum(p.numel() for part, _ in groups for p in part.parameters()) == sum(
         p.numel() for p in tagger.parameters()
     )
+
+
+def test_fp32_graph_of_a_teacher_has_the_scores_of_the_network(data, tmp_path):
+    """INT8 packages are compared with this graph."""
+    run = run_of(data, data / "run", steps=1)
+    run.run()
+    source = read_source(data / "run")
+    tagger = load_tagger(data / "encoder", 0.1).eval()
+    weights = load_file(data / "run" / "teacher.safetensors")
+    tagger.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    batch = PieceEncoder.open(data / "encoder", 40).encode(SENTENCES)
+    with torch.no_grad():
+        expected = tagger(*[torch.from_numpy(array) for array in batch][:-1]).numpy()
+    manifest = Manifest(name="m", source="", revision="", labels=source.labels, tokenizer=source.options)
+    package = write_package(source, tmp_path / "package", Fp32(), manifest)
+    item = next(make_batches(source, [sentence.text for sentence in SENTENCES]))
+    scores = OnnxEngine(package).run(item.batch)
+    for length, row in zip(item.batch.characters.lengths, scores, strict=True):
+        same = list(batch.lengths).index(length)  # batches of the conversion are sorted by length
+        np.testing.assert_allclose(row[:length], expected[same, :length], atol=1e-4)
+
+
+def test_unfinished_run_is_converted_from_its_checkpoint(data, monkeypatch):
+    update = loop.Phase._update
+
+    def interrupted(self, step, number, *rest):
+        if number == 3:
+            raise KeyboardInterrupt
+        return update(self, step, number, *rest)
+
+    monkeypatch.setattr(loop.Phase, "_update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_of(data, data / "run").run()
+    source = read_source(data / "run")
+    assert source.training["revision"] == "seed 1, step 2"
+    average = torch.load(data / "run" / "teacher.pt", weights_only=True)["average"]
+    np.testing.assert_array_equal(source.weights["norm.weight"], average["norm.weight"].numpy())
+    package = convert(source, data / "out", name="unfinished", scheme="static", force=True)
+    assert len(load(package.path).extract([sentence.text for sentence in SENTENCES])) == 3

@@ -1,7 +1,8 @@
 """Find, verify and open a model package. Reads and writes model folders; never uses pickle.
 
 A package is a folder with `manifest.json`, which has the sha256 of every other file, `model.onnx`, `crf.safetensors`,
-`tokenizer.json`, and any other files that the manifest lists. The sha256 of the manifest identifies the package.
+`tokenizer.json`, `characters.txt` if the model labels characters of word pieces, and any other files that the manifest
+lists. The sha256 of the manifest identifies the package.
 """
 
 import hashlib
@@ -16,12 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hanner.errors import HannerError
 from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.labels import Labels
-from hanner_inference.tokenization.tokens import TextTokenizer, TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
+from hanner_inference.tokenization.tokenizer import TextTokenizer, make_tokenizer
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 CRF = "crf.safetensors"
 TOKENIZER = "tokenizer.json"
+CHARACTERS = "characters.txt"
+"""The characters that have a vector of their own, one per line, if the model labels characters of word pieces."""
 REQUIRED = (MODEL, CRF, TOKENIZER)
 FORMAT: Final = 1
 """Version of this layout; packages of another version are rejected."""
@@ -62,6 +66,11 @@ class Manifest(BaseModel):
     card: dict[str, Any] = {}
     """Scores on labelled sentences, known failures, how to reproduce: see `hanner model card`."""
     files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")], FileRecord] = {}
+
+    @property
+    def labels_characters(self) -> bool:
+        """Return whether the model reads word pieces and labels characters, instead of tokens."""
+        return self.tokenizer.split == "pieces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +131,11 @@ class ModelPackage:
         """Return the tokenizer.
 
         Raises:
-            ModelPackageError: if it is not a tokenizer, or has no [CLS] or [SEP].
+            ModelPackageError: if it is not a tokenizer, or has no special tokens.
         """
         try:
-            return TextTokenizer(self.read(TOKENIZER).decode(), self.manifest.tokenizer)
+            characters = self.read(CHARACTERS).decode().split("\n") if self.manifest.labels_characters else []
+            return make_tokenizer(self.read(TOKENIZER).decode(), self.manifest.tokenizer, characters)
         except ValueError as error:
             raise _error(self.path, TOKENIZER, f"cannot be used: {error}") from None
 
@@ -198,7 +208,7 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> ModelPackage:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    for name in REQUIRED:
+    for name in (*REQUIRED, *[CHARACTERS] * manifest.labels_characters):
         if name not in manifest.files:
             raise _error(folder, MANIFEST, f"does not list {name}")
     for name, record in manifest.files.items():

@@ -21,7 +21,9 @@ from hanner_inference.engine.base import Batch, Engine
 from hanner_inference.grouping import group_by_length
 from hanner_inference.package import ModelPackage
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_inference.tokenization.tokens import TextTokenizer, Tokens
+from hanner_inference.tokenization.rows import Row
+from hanner_inference.tokenization.tokenizer import TextTokenizer
+from hanner_inference.tokenization.tokens import Tokens
 from hanner_inference.tokenization.windows import Window, find_sentence_ends, split_windows
 
 if TYPE_CHECKING:
@@ -73,23 +75,24 @@ class RunStats:
 
 @dataclass(frozen=True, slots=True)
 class _TokenisedText:
-    """A text in progress: its tokens, its windows, and the spans found in each window so far."""
+    """A text in progress: its tokens, its windows as rows, and the spans found in each window so far."""
 
     text: str
     tokens: Tokens
     windows: list[Window]
+    rows: list[Row]
     window_spans: list[list[Span]]
 
 
-_Row = tuple[_TokenisedText, int]
-"""A row of a batch: a text and the index of one of its windows."""
+_WindowOf = tuple[_TokenisedText, int]
+"""A text and the index of one of its windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ScoredBatch:
-    """A batch after the engine: its rows, and the scores [rows, longest, labels] of their tokens."""
+    """A batch after the engine: its windows, and the scores [rows, longest, labels] of their tokens."""
 
-    rows: list[_Row]
+    rows: list[_WindowOf]
     emissions: NDArray[np.float32]
     lengths: NDArray[np.int64]
 
@@ -225,27 +228,28 @@ class Recogniser:
         else:
             sentence_ends = find_sentence_ends(text, tokens.starts)
             windows = split_windows(sentence_ends, size=self._window_size, overlap=self._overlap)
-        return _TokenisedText(text, tokens, windows, [[] for _ in windows])
+        rows = [self._tokenizer.row(text, tokens, window) for window in windows]
+        return _TokenisedText(text, tokens, windows, rows, [[] for _ in windows])
 
     def _infer(self, block: list[_TokenisedText]) -> RunStats:
         """Run all windows of the block and set their spans."""
         rows = [(item, index) for item in block for index in range(len(item.windows))]
-        lengths = [len(item.windows[index]) + SPECIAL_TOKENS for item, index in rows]
+        lengths = [len(item.rows[index]) for item, index in rows]
         total = RunStats()
         pending: list[_ScoredBatch] = []
         for group in group_by_length(lengths, **self._limits, max_padding=self._max_padding):
             scored, stats = self._run_batch([rows[index] for index in group])
             total += stats
-            # The first group has the longest rows.
-            if pending and (sum(map(len, pending)) + len(scored)) * pending[0].longest > DECODED_TOKENS:
+            longest = max((batch.longest for batch in pending), default=0)
+            if pending and (sum(map(len, pending)) + len(scored)) * max(longest, scored.longest) > DECODED_TOKENS:
                 total += self._decode_all(pending)
                 pending = []
             pending.append(scored)
         return total + self._decode_all(pending) if pending else total
 
-    def _run_batch(self, rows: list[_Row]) -> tuple[_ScoredBatch, RunStats]:
+    def _run_batch(self, rows: list[_WindowOf]) -> tuple[_ScoredBatch, RunStats]:
         started = perf_counter()
-        batch = self._make_batch(rows)
+        batch = Batch.from_rows([item.rows[index] for item, index in rows])
         batched = perf_counter()
         scores = self._engine.run(batch)
         stats = RunStats(
@@ -256,13 +260,14 @@ class Recogniser:
             tokenise=batched - started,
             infer=perf_counter() - batched,
         )
-        return _ScoredBatch(rows, scores[:, 1:-1], batch.lengths - SPECIAL_TOKENS), stats
+        return _ScoredBatch(rows, *batch.without_special(scores)), stats
 
     def _decode_all(self, batches: list[_ScoredBatch]) -> RunStats:
         """Decode several batches at once: a step of the CRF takes little longer for many rows than for one."""
         started = perf_counter()
         rows = [row for batch in batches for row in batch.rows]
-        emissions = np.zeros((len(rows), batches[0].longest, batches[0].emissions.shape[2]), dtype=np.float32)
+        longest, labels = max(batch.longest for batch in batches), len(self._labels)
+        emissions = np.zeros((len(rows), longest, labels), dtype=np.float32)
         first = 0
         for batch in batches:
             emissions[first : first + len(batch), : batch.longest] = batch.emissions
@@ -270,7 +275,7 @@ class Recogniser:
         self._decode(rows, emissions, np.concatenate([batch.lengths for batch in batches]))
         return RunStats(decode=perf_counter() - started)
 
-    def _decode(self, rows: list[_Row], emissions: NDArray[np.float32], lengths: NDArray[np.int64]) -> None:
+    def _decode(self, rows: list[_WindowOf], emissions: NDArray[np.float32], lengths: NDArray[np.int64]) -> None:
         """Set the spans of each row's window."""
         if not np.isfinite(emissions[np.arange(emissions.shape[1]) < lengths[:, None]]).all():
             raise ModelFailed("the model returned scores that are not finite numbers; its package is damaged or wrong")
@@ -292,16 +297,6 @@ class Recogniser:
         """Return the entities of a text whose windows are all decoded."""
         entities = to_entities(item.text, item.tokens, merge_windows(item.windows, item.window_spans))
         return entities if self.dictionary is None else self.dictionary.apply(item.text, entities)
-
-    def _make_batch(self, rows: list[_Row]) -> Batch:
-        lengths = np.array([len(item.windows[index]) + SPECIAL_TOKENS for item, index in rows], dtype=np.int64)
-        ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
-        ids[:, 0] = self._tokenizer.cls_id
-        for row, (item, index) in enumerate(rows):
-            window = item.windows[index]
-            ids[row, 1 : 1 + len(window)] = item.tokens.ids[window.start : window.end]
-            ids[row, 1 + len(window)] = self._tokenizer.sep_id
-        return Batch(ids, lengths)
 
 
 def _open_dictionary(path: str | Path, tokenizer: TextTokenizer) -> "Dictionary":

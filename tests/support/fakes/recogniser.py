@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from hanner.results import Entity
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The whole pipeline with a tiny model: offsets, batches, long texts, limits, errors, forks."""
+"""The whole pipeline with tiny models, of tokens and of characters: offsets, batches, long texts, limits, forks."""
 
 import os
 import subprocess
@@ -15,19 +15,42 @@ from hanner_inference import ModelPackageError, Recogniser, RunStats, load, open
 from hanner_inference.engine.base import Batch
 from hanner_inference.engine.onnx import OnnxEngine
 from support.packages import write_tiny_package
+from support.piece_packages import write_tiny_piece_package
 
 chinese = st.text(st.sampled_from("马云在杭州阿里巴巴总部发表演讲。！\n张三李四 Ａｂｃ12，"), max_size=60)
 any_text = st.text(st.characters(codec="utf-8"), max_size=80) | chinese
 
 
+@pytest.fixture(scope="module", params=["tiny_package", "tiny_piece_package"])
+def folder(request):
+    """The folder of a package that labels tokens, and of one that labels characters."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
-def ner(tiny_package):
+def ner(folder):
+    return load(folder, settings=Settings())
+
+
+@pytest.fixture(scope="module")
+def words(tiny_package):
     return load(tiny_package, settings=Settings())
 
 
 @pytest.fixture(scope="module")
-def short_windows(tmp_path_factory):
+def pieces(tiny_piece_package):
+    return load(tiny_piece_package, settings=Settings())
+
+
+@pytest.fixture(scope="module")
+def short_words(tmp_path_factory):
     return load(write_tiny_package(tmp_path_factory.mktemp("short"), max_length=16), settings=Settings(batch_texts=3))
+
+
+@pytest.fixture(scope="module")
+def short_pieces(tmp_path_factory):
+    folder = write_tiny_piece_package(tmp_path_factory.mktemp("short"), max_length=16)
+    return load(folder, settings=Settings(batch_texts=3))
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +68,12 @@ def characters(tmp_path_factory):
     return load(folder, settings=Settings(batch_texts=3))
 
 
-@pytest.fixture(scope="module")
-def folding(tmp_path_factory):
-    return load(write_tiny_package(tmp_path_factory.mktemp("folding"), fold_traditional=True), settings=Settings())
+@pytest.fixture(scope="module", params=[write_tiny_package, write_tiny_piece_package])
+def folding(request, tmp_path_factory):
+    return load(request.param(tmp_path_factory.mktemp("folding"), fold_traditional=True), settings=Settings())
 
 
-MODELS = ["ner", "short_windows", "first_pieces", "characters"]
+MODELS = ["words", "short_words", "first_pieces", "characters", "pieces", "short_pieces"]
 
 
 def assert_same(left, right):
@@ -66,7 +89,7 @@ def test_entities_are_slices_of_the_text_in_order(which, texts, request):
     for text, entities in zip(texts, documents, strict=True):
         previous_end = 0
         for entity in entities:
-            assert entity.text == text[entity.start : entity.end] != ""
+            assert entity.text == text[entity.start : entity.end] == entity.text.strip() != ""
             assert previous_end <= entity.start < entity.end <= len(text)
             previous_end = entity.end
 
@@ -79,12 +102,18 @@ def test_a_text_has_the_same_entities_alone_and_in_a_batch(which, texts, request
         assert_same(together, recogniser.extract([text])[0])
 
 
-def test_blank_texts_never_reach_the_engine(tiny_package):
+@given(texts=st.lists(any_text, min_size=1, max_size=12))
+def test_characters_have_exactly_the_same_scores_alone_and_in_a_batch(pieces, short_pieces, texts):
+    for recogniser in (pieces, short_pieces):
+        assert recogniser.extract(texts) == [recogniser.extract([text])[0] for text in texts]
+
+
+def test_blank_texts_never_reach_the_engine(folder):
     class NoEngine:
         def run(self, batch):
             raise AssertionError
 
-    recogniser = Recogniser(open_package(tiny_package), NoEngine())
+    recogniser = Recogniser(open_package(folder), NoEngine())
     assert recogniser.extract(["", " ", "\n　\t", "\0"]) == [[], [], [], []]
     assert recogniser.extract([]) == []
 
@@ -98,9 +127,10 @@ class Oracle:
 
     def run(self, batch):
         self.batches.append(batch.input_ids.shape)
-        scores = np.zeros((*batch.input_ids.shape, 7), dtype=np.float32)
+        ids = batch.input_ids if batch.characters is None else batch.characters.ids
+        scores = np.zeros((*ids.shape, 7), dtype=np.float32)
         first, second = self.ids
-        rows, columns = np.nonzero((batch.input_ids[:, :-1] == first) & (batch.input_ids[:, 1:] == second))
+        rows, columns = np.nonzero((ids[:, :-1] == first) & (ids[:, 1:] == second))
         scores[:, :, 0] = 50
         scores[rows, columns] = scores[rows, columns + 1] = 0
         scores[rows, columns, 1] = scores[rows, columns + 1, 2] = 50
@@ -108,17 +138,17 @@ class Oracle:
 
 
 @given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
-def test_every_entity_of_a_long_text_is_found_exactly_once(tiny_package, parts):
+def test_every_entity_of_a_long_text_is_found_exactly_once(folder, parts):
     text = "".join(parts)
-    package = open_package(tiny_package)
+    package = open_package(folder)
     (entities,) = Recogniser(package, Oracle(package), overlap=8).extract([text])
     found = [entity.start for entity in entities]
     assert found == [index for index in range(len(text)) if text.startswith("马云", index)]
     assert {entity.text for entity in entities} <= {"马云"}
 
 
-def test_batches_respect_the_limits(tiny_package):
-    package = open_package(tiny_package)
+def test_batches_respect_the_limits(folder):
+    package = open_package(folder)
     engine = Oracle(package)
     recogniser = Recogniser(package, engine, batch_texts=4, batch_tokens=100, max_padding=0.1)
     entities, stats = recogniser.run(["马云" * (1 + number % 40) for number in range(50)])
@@ -132,7 +162,9 @@ def test_batches_respect_the_limits(tiny_package):
 
 
 @pytest.mark.parametrize("tokens", [1, 40, 200])
-def test_batches_are_decoded_together_up_to_the_limit(short_windows, monkeypatch, tokens):
+@pytest.mark.parametrize("which", ["short_words", "short_pieces"])
+def test_batches_are_decoded_together_up_to_the_limit(which, request, monkeypatch, tokens):
+    short_windows = request.getfixturevalue(which)
     texts = ["马云在杭州", "张三李四", "阿里巴巴总部发表演讲。" * 9, "", "１２", "马云"] * 4
     expected = short_windows.extract(texts)
     sizes = []
@@ -153,11 +185,11 @@ def test_stats_add_up():
     assert RunStats().padding == 0
 
 
-def test_many_long_texts_are_processed_in_blocks(tiny_package):
-    recogniser = Recogniser(open_package(tiny_package), OnnxEngine(open_package(tiny_package)), batch_tokens=64)
+def test_many_long_texts_are_processed_in_blocks(folder):
+    recogniser = Recogniser(open_package(folder), OnnxEngine(open_package(folder)), batch_tokens=64)
     texts = ["马云在杭州阿里巴巴总部发表演讲。" * 40] * 9
     documents, stats = recogniser.run(texts)
-    assert stats.tokens > 9 * 640
+    assert stats.tokens > 9 * 400
     for document in documents:
         assert_same(document, documents[0])
 
@@ -183,13 +215,13 @@ def test_the_longest_allowed_text_is_processed(ner):
     assert all(entity.text == text[entity.start : entity.end] for entity in entities)
 
 
-def test_scores_that_are_not_finite_raise_model_failed(tiny_package):
+def test_scores_that_are_not_finite_raise_model_failed(folder):
     class Broken:
         def run(self, batch: Batch):
-            return np.full((*batch.input_ids.shape, 7), np.nan, dtype=np.float32)
+            return np.full((len(batch.lengths), batch.columns, 7), np.nan, dtype=np.float32)
 
     with pytest.raises(ModelFailed, match="scores that are not finite numbers"):
-        Recogniser(open_package(tiny_package), Broken()).extract(["好"])
+        Recogniser(open_package(folder), Broken()).extract(["好"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -224,13 +256,13 @@ def test_importing_the_package_imports_no_large_library():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
-def test_entities_are_whole_words_if_only_first_pieces_have_labels(first_pieces, ner):
+def test_entities_are_whole_words_if_only_first_pieces_have_labels(first_pieces, words):
     text = "iphone15promax在abcdefghijklmnopqrstuvwxyz0123456789上"
-    words = [(0, 14), (14, 15), (15, 51), (51, 52)]
+    bounds = [(0, 14), (14, 15), (15, 51), (51, 52)]
     found = first_pieces.extract([text])[0]
-    assert {e.start for e in found} <= {start for start, _ in words}
-    assert {e.end for e in found} <= {end for _, end in words}
-    assert found != ner.extract([text])[0]
+    assert {e.start for e in found} <= {start for start, _ in bounds}
+    assert {e.end for e in found} <= {end for _, end in bounds}
+    assert found != words.extract([text])[0]
 
 
 @given(chinese)

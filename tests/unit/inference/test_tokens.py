@@ -10,7 +10,8 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
 from hanner_inference.tokenization.normalise import normalise
-from hanner_inference.tokenization.tokens import TextTokenizer, TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
+from hanner_inference.tokenization.tokens import WordTokenizer
 from support.packages import tiny_tokenizer
 
 OPTIONS = TokenizerOptions(half_width=True, lowercase=True, max_length=64)
@@ -27,8 +28,8 @@ def with_byte_level():
 
 
 TOKENIZERS = {
-    "bert": TextTokenizer(tiny_tokenizer().to_str(), OPTIONS),
-    "bytes": TextTokenizer(with_byte_level().to_str(), OPTIONS),
+    "bert": WordTokenizer(tiny_tokenizer().to_str(), OPTIONS),
+    "bytes": WordTokenizer(with_byte_level().to_str(), OPTIONS),
 }
 difficult_text = st.text(
     st.characters(codec="utf-8") | st.sampled_from("\0\u200d\ufe0f👨👩é\u0301Å㎏ﬁ\ue000　Ａ马云 \n\u2028\U0010ffff")
@@ -81,11 +82,11 @@ def test_only_a_bert_tokenizer_has_a_character_table():
     assert (TOKENIZERS["bert"]._char_table >= 0).sum() > 20_000
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["马云"])
-    assert TextTokenizer(tokenizer.to_str(), OPTIONS)._char_table is None
+    assert WordTokenizer(tokenizer.to_str(), OPTIONS)._char_table is None
 
 
 def test_decreasing_and_empty_offsets_are_corrected(monkeypatch):
-    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS)
+    tokenizer = WordTokenizer(tiny_tokenizer().to_str(), OPTIONS)
     encoding = SimpleNamespace(ids=[5, 6, 7, 8, 9], offsets=[(0, 0), (1, 2), (0, 3), (3, 9), (9, 9)])
     monkeypatch.setattr(tokenizer, "_tokenizer", SimpleNamespace(encode=lambda text, add_special_tokens: encoding))
     tokens = tokenizer.encode("abcd")
@@ -120,16 +121,16 @@ def test_pieces_of_latin_words_have_their_own_positions():
 )
 def test_an_invalid_tokenizer_is_rejected(json, given, why):
     with pytest.raises(ValueError, match=why):
-        TextTokenizer(json, OPTIONS.model_copy(update=given))
+        WordTokenizer(json, OPTIONS.model_copy(update=given))
 
 
 def test_ids_of_the_options_override_the_tokenizer():
-    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"cls_id": 7}))
+    tokenizer = WordTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"cls_id": 7}))
     assert (tokenizer.cls_id, tokenizer.sep_id) == (7, 3)
 
 
 def test_label_mask_first_labels_only_the_first_piece_of_a_word():
-    tokenizer = TextTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"label_mask": "first"}))
+    tokenizer = WordTokenizer(tiny_tokenizer().to_str(), OPTIONS.model_copy(update={"label_mask": "first"}))
     tokens = tokenizer.encode("马云2011 abc")
     assert [tokens.starts[index] for index in tokens.labelled] == [0, 1, 2, 7]
     assert len(tokens) == 9
@@ -139,7 +140,7 @@ def test_label_mask_first_labels_only_the_first_piece_of_a_word():
 
 def test_split_characters_encodes_each_character_and_maps_dropped_ones_to_unk():
     options = OPTIONS.model_copy(update={"split": "characters", "label_mask": "first"})
-    tokens = TextTokenizer(tiny_tokenizer().to_str(), options).encode("马20\u0301 \0龘")
+    tokens = WordTokenizer(tiny_tokenizer().to_str(), options).encode("马20\u0301 \0龘")
     unknown = tiny_tokenizer().token_to_id("[UNK]")
     assert tokens.starts.tolist() == tokens.labelled.tolist() == list(range(7))
     assert tokens.ends.tolist() == list(range(1, 8))

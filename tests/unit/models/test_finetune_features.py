@@ -5,7 +5,7 @@ import pytest
 
 from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import span_bounds
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.finetune.features import UNLABELLED, FeatureBuilder, drop_nested, label_prefixes
 from hanner_models.source import Source

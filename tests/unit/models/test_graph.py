@@ -6,20 +6,40 @@ import onnxruntime
 import pytest
 
 from hanner_inference.engine.base import Batch
-from hanner_inference.engine.onnx import GRAPH_OPTIMISATION
+from hanner_inference.engine.onnx import GRAPH_OPTIMISATION, graph_inputs
+from hanner_inference.tokenization.pieces import PLACES
+from hanner_inference.tokenization.rows import Row
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
-from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, numpy_bert, random_weights
+from support.encoders import (
+    SHAPE,
+    VOCABULARY,
+    WITH_BIGRAMS,
+    WITH_CHARACTERS,
+    WITH_RELU,
+    numpy_bert,
+    random_weights,
+)
 
-SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU}
+SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU, "characters": WITH_CHARACTERS}
 WEIGHTS = {name: random_weights(shape=shape) for name, shape in SHAPES.items()}
 
 
-def batch(lengths, seed=1):
+def rows(kind, lengths, seed=1):
     rng = np.random.default_rng(seed)
-    ids = rng.integers(1, VOCABULARY, (len(lengths), max(lengths)))
-    ids[np.arange(max(lengths)) >= np.array(lengths)[:, None]] = 0
-    return Batch(ids, np.array(lengths))
+    return [Row(rng.integers(1, VOCABULARY, length), characters(kind, length, rng)) for length in lengths]
+
+
+def characters(kind, length, rng):
+    if kind != "characters":
+        return None
+    count = int(rng.integers(1, 2 * length))
+    parts = (rng.integers(1, VOCABULARY, count), rng.integers(0, length, count), rng.integers(0, PLACES, count))
+    return np.stack(parts)
+
+
+def batch(kind, lengths, seed=1):
+    return Batch.from_rows(rows(kind, lengths, seed))
 
 
 def session(kind, linear):
@@ -31,8 +51,12 @@ def session(kind, linear):
 
 
 def run(opened_session, texts):
-    mask = (np.arange(texts.input_ids.shape[1]) < texts.lengths[:, None]).astype(np.int64)
-    return opened_session.run(["logits"], {"input_ids": texts.input_ids, "attention_mask": mask})[0]
+    return opened_session.run(["logits"], graph_inputs(texts))[0]
+
+
+def lengths(texts):
+    """Return the number of scored columns of each row."""
+    return texts.lengths if texts.characters is None else texts.characters.lengths
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -42,23 +66,23 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def ranges(kind):
-    return calibrate(WEIGHTS[kind], SHAPES[kind], [batch([32] * 8, seed) for seed in range(8)])
+    return calibrate(WEIGHTS[kind], SHAPES[kind], [batch(kind, [32] * 8, seed) for seed in range(8)])
 
 
 def test_fp32_graph_matches_numpy_bert(kind):
-    texts = batch([32, 5, 17, 3])
-    logits = run(session(kind, Fp32()), texts)
-    for row, length in enumerate(texts.lengths):
-        expected = numpy_bert(WEIGHTS[kind], texts.input_ids[row, :length], SHAPES[kind].activation)
-        np.testing.assert_allclose(logits[row, :length], expected, atol=2e-5)
+    texts = rows(kind, [32, 5, 17, 3])
+    logits = run(session(kind, Fp32()), Batch.from_rows(texts))
+    for row, scores in zip(texts, logits, strict=True):
+        expected = numpy_bert(WEIGHTS[kind], row.ids, SHAPES[kind].activation, row.characters)
+        np.testing.assert_allclose(scores[: len(expected)], expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("scheme", ["static", "token"])
 def test_int8_is_close_to_fp32(scheme, kind, ranges):
-    texts = batch([32, 5, 17, 3], seed=99)
+    texts = batch(kind, [32, 5, 17, 3], seed=99)
     linear = StaticInt8(ranges) if scheme == "static" else TokenInt8()
     exact, rough = run(session(kind, Fp32()), texts), run(session(kind, linear), texts)
-    inside = np.arange(32) < texts.lengths[:, None]
+    inside = np.arange(texts.columns) < lengths(texts)[:, None]
     error = np.abs(exact - rough)[inside]
     assert 0 < error.mean() < 0.03 * exact[inside].std()
 
@@ -68,10 +92,10 @@ def test_scores_do_not_depend_on_the_batch(scheme, kind, ranges):
     opened_session = session(kind, {"float": Fp32(), "static": StaticInt8(ranges), "token": TokenInt8()}[scheme])
     rng = np.random.default_rng(5)
     for seed in range(10):
-        texts = batch(rng.integers(3, 33, 12).tolist(), seed)
+        texts = batch(kind, rng.integers(3, 33, 12).tolist(), seed)
         together = run(opened_session, texts)
-        for row, length in enumerate(texts.lengths):
-            alone = run(opened_session, Batch(texts.input_ids[row : row + 1, :length], texts.lengths[row : row + 1]))
+        for row, length in enumerate(lengths(texts)):
+            alone = run(opened_session, texts.part(slice(row, row + 1)))
             np.testing.assert_array_equal(together[row, :length], alone[0])
 
 
@@ -84,14 +108,14 @@ def test_graph_is_valid_and_deterministic(kind, ranges):
 def test_large_tensors_are_int8(kind, ranges):
     graph = build(WEIGHTS[kind], SHAPES[kind], StaticInt8(ranges)).graph
     kinds = {t.name: t.data_type for t in graph.initializer}
-    tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight", ".table"))}
-    assert len(tables) == 4 * SHAPE.layers + (2 if kind == "bigrams" else 1)
+    tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight", ".table"))} - {"places.table"}
+    assert len(tables) == 4 * len(SHAPES[kind].layer_inputs()) + (2 if kind in {"bigrams", "characters"} else 1)
     assert {kinds[name] for name in tables} == {onnx.TensorProto.INT8}
 
 
 def test_static_scales_replace_relu():
     shape, weights = SHAPES["relu"], WEIGHTS["relu"]
-    ranges = calibrate(weights, shape, [batch([32] * 8)])
+    ranges = calibrate(weights, shape, [batch("relu", [32] * 8)])
     operators = {
         name: [node.op_type for node in build(weights, shape, linear).graph.node].count("Relu")
         for name, linear in {"float": Fp32(), "token": TokenInt8(), "static": StaticInt8(ranges)}.items()
@@ -107,8 +131,9 @@ def test_columns_are_scaled_by_their_largest_value():
 
 
 def test_calibration_ignores_padding_and_needs_batches(kind, ranges):
-    padded = calibrate(WEIGHTS[kind], SHAPES[kind], [batch([32] * 8, seed) for seed in range(8)] + [batch([3, 32], 0)])
+    full = [batch(kind, [32] * 8, seed) for seed in range(8)]
+    padded = calibrate(WEIGHTS[kind], SHAPES[kind], [*full, batch(kind, [3, 32], 0)])
     assert padded.keys() == ranges.keys()
-    assert len(ranges) == 4 * SHAPE.layers
+    assert len(ranges) == 4 * len(SHAPES[kind].layer_inputs())
     with pytest.raises(ValueError, match="at least one batch"):
         calibrate(WEIGHTS[kind], SHAPES[kind], [])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_inference.tokenization.tokens import WordTokenizer
 from hanner_models.source import ConversionError, read_source
 from hanner_models.source.weights import canonical_name
 from support.encoders import VOCABULARY, random_weights
@@ -101,7 +101,7 @@ def test_tokenizer_follows_its_configuration(tmp_path, options, text, expected):
     (folder / "vocab.txt").write_text("\n".join(known) + "\n", "utf-8")
     edit_json(folder / "tokenizer_config.json", **options)
     source = read_source(folder)
-    ids = TextTokenizer(source.tokenizer, source.options).encode(text).ids
+    ids = WordTokenizer(source.tokenizer, source.options).encode(text).ids
     assert [known[index] for index in ids] == expected
 
 
@@ -113,7 +113,7 @@ def test_special_tokens_of_tokenizer_json_are_ignored(tmp_path):
     (folder / "tokenizer.json").write_text(json.dumps(made), "utf-8")
     (folder / "vocab.txt").unlink()
     source = read_source(folder)
-    assert 3 not in TextTokenizer(source.tokenizer, source.options).encode("a[SEP]").ids
+    assert 3 not in WordTokenizer(source.tokenizer, source.options).encode("a[SEP]").ids
 
 
 def edit_weights(folder, remove=None, **changes):

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from hanner_inference.tokenization.normalise import compatible_form
+from hanner_inference.tokenization.pieces import PADDING, UNKNOWN
 from hanner_models.data.datasets import Sentence, Span
+from hanner_models.source.teacher import BEGIN, END, LABELS
 from hanner_models.train.teacher import unpack as stage
 from hanner_models.train.teacher.e5_file import EncoderFile, EncoderFileError
-from hanner_models.train.teacher.text import BEGIN, END, LABELS, PADDING, UNKNOWN, PieceEncoder, prepare
+from hanner_models.train.teacher.text import PieceEncoder
 from hanner_models.train.teacher.unpack import read_wheel, unpack
 from support.e5_files import HIDDEN, encoder_bytes, write_wheel
 
@@ -98,9 +101,9 @@ def test_characters_start_from_their_pieces(encoder, wheel):
 
 
 def test_text_is_normalised_one_for_one():
-    assert prepare("２０２４年，ＩＢＭ　x\ty…①é") == "2024年,IBM x y…1é"
+    assert compatible_form("２０２４年，ＩＢＭ　x\ty…①é") == "2024年,IBM x y…1é"
     text = "ﬁ㎏\u3000Ａ\n𠮷"
-    assert len(prepare(text)) == len(text)
+    assert len(compatible_form(text)) == len(text)
 
 
 def test_batch_has_the_piece_and_the_place_of_each_character(encoder):
@@ -120,6 +123,6 @@ def test_batch_has_the_piece_and_the_place_of_each_character(encoder):
 
 
 def test_truncated_names_are_not_labelled(encoder):
-    texts = PieceEncoder.open(encoder, 4)
-    batch = texts.encode([Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5)))])
-    assert [LABELS[tag] for tag in batch.tags[0]] == ["B-PER", "E-PER", "O", "O"]
+    texts = PieceEncoder.open(encoder, 14)
+    batch = texts.encode([Sentence("马云" + "在" * 11 + "杭州", (Span("PER", 0, 2), Span("LOC", 13, 15)))])
+    assert [LABELS[tag] for tag in batch.tags[0]] == ["B-PER", "E-PER", *["O"] * 12]

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from hanner.results import Entity
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_worker.execution.cache import PREFIX, EntityCache
 
 FOLDED = TokenizerOptions(lowercase=True, half_width=True, fold_traditional=True, max_length=64).normalise

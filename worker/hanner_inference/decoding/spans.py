@@ -148,14 +148,27 @@ def merge_windows(windows: list[Window], window_spans: list[list[Span]]) -> list
 
 
 def to_entities(text: str, tokens: Tokens, spans: list[Span]) -> list[Entity]:
-    """Return the entities of `text` for spans of its tokens, in order and without overlaps in its characters."""
+    """Return the entities of `text` for spans of its tokens, in order and without overlaps in its characters.
+
+    White space at their ends, which a model that labels characters may include, is removed.
+    """
     entities: list[Entity] = []
     covered = 0
     for span in spans:
         start, end = int(tokens.starts[span.start]), int(tokens.ends[span.end - 1])
-        if start < covered:  # several tokens can share one character
+        start, end = _trim(text, start, end)
+        if start < covered or start == end:  # several tokens can share one character
             continue
         score = round(span.score, SCORE_DIGITS)
         entities.append(Entity(text=text[start:end], type=span.type, start=start, end=end, score=score))
         covered = end
     return entities
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the bounds of a slice of `text` without the white space at its ends."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end

@@ -1,10 +1,37 @@
-"""The interface of an engine: a batch of token ids in, one row of label scores per token out."""
+"""The interface of an engine: a batch of windows in, one row of label scores per token or character out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hanner_inference.tokenization import SPECIAL_TOKENS
+from hanner_inference.tokenization.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterBatch:
+    """The characters of a batch's windows, padded to the longest; see `Row`.
+
+    Attributes:
+        ids: int64 [rows, characters], 0 where padded.
+        owners: int64 [rows, characters], index in `input_ids` of the token that the character belongs to.
+        places: int64 [rows, characters], place of the character in its token.
+        lengths: int64 [rows], characters of each row.
+    """
+
+    ids: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    places: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def part(self, rows: slice) -> Self:
+        """Return some of the rows, without columns that none of them uses."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        return type(self)(self.ids[rows, :longest], self.owners[rows, :longest], self.places[rows, :longest], lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +41,51 @@ class Batch:
     Attributes:
         input_ids: int64 [rows, length], 0 where padded.
         lengths: int64 [rows], tokens of each row, with special tokens and without padding.
+        characters: the characters of each row, if the model labels them instead of tokens.
     """
 
     input_ids: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    characters: CharacterBatch | None = None
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row]) -> Self:
+        """Return the batch of one or more rows, all of the same kind."""
+        ids, lengths = _pad([row.ids for row in rows])
+        characters = [row.characters for row in rows if row.characters is not None]
+        if not characters:
+            return cls(ids, lengths)
+        (character_ids, owners, places), counts = _pad(characters)
+        return cls(ids, lengths, CharacterBatch(character_ids, owners, places, counts))
+
+    @property
+    def columns(self) -> int:
+        """Return the number of columns that have scores: of tokens, or of characters if they have the labels."""
+        return int((self.input_ids if self.characters is None else self.characters.ids).shape[1])
+
+    def part(self, rows: slice) -> Self:
+        """Return some of the rows, without columns that none of them uses."""
+        characters = None if self.characters is None else self.characters.part(rows)
+        return type(self)(self.input_ids[rows, : int(self.lengths[rows].max())], self.lengths[rows], characters)
+
+    def without_special(self, scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the scores without those of special tokens, and the number of labelled units of each row.
+
+        Args:
+            scores: float32 [rows, columns, labels], the engine's result for this batch.
+        """
+        if self.characters is None:
+            return scores[:, 1:-1], self.lengths - SPECIAL_TOKENS
+        return scores, self.characters.lengths
+
+
+def _pad(arrays: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return arrays [..., n] as one [..., rows, longest], 0 where padded, and their lengths."""
+    lengths = np.array([array.shape[-1] for array in arrays], dtype=np.int64)
+    padded = np.zeros((*arrays[0].shape[:-1], len(arrays), int(lengths.max())), dtype=np.int64)
+    for row, (array, length) in enumerate(zip(arrays, lengths.tolist(), strict=True)):
+        padded[..., row, :length] = array
+    return padded, lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +109,8 @@ class Engine(Protocol):
     """
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
-        """Return emission scores [rows, length, labels]; values at padded positions are undefined."""
+        """Return emission scores [rows, columns, labels]; values at padded positions are undefined.
+
+        Columns are the tokens, or the characters if the batch has them.
+        """
         ...

@@ -1,8 +1,11 @@
 """The engine on ONNX Runtime: one thread, on the CPU. Reads model.onnx of an open package.
 
 The graph has inputs `input_ids` and `attention_mask`, both int64 [rows, length], and output `logits`, float32
-[rows, length, labels]. A session has no threads of its own, so it still works after a fork, and forked processes share
-its weights. docs/explanation/engine.md has the measurements behind each option.
+[rows, length, labels]. If the model labels characters, it also has inputs `character_ids`, `character_mask`, `owners`
+and `places`, all int64 [rows, characters], and the output is [rows, characters, labels].
+
+A session has no threads of its own, so it still works after a fork, and forked processes share its weights.
+docs/explanation/engine.md has the measurements behind each option.
 """
 
 from collections.abc import Iterator
@@ -20,7 +23,8 @@ GRAPH_OPTIMISATION = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 TOKENS_PER_RUN = 256
 """Tokens per run of the graph. Rows are independent, so a batch can run in parts. Parts of this size fit the CPU cache,
 which is faster, and they limit the memory for activations."""
-_INPUTS = ("input_ids", "attention_mask")
+INPUTS = ("input_ids", "attention_mask")
+CHARACTER_INPUTS = ("character_ids", "character_mask", "owners", "places")
 _OUTPUT = "logits"
 _ERRORS_ONLY = 3
 
@@ -55,21 +59,19 @@ class OnnxEngine:
         Raises:
             ModelFailed: if ONNX Runtime fails, or returns scores of another shape.
         """
-        rows, length = batch.input_ids.shape
-        scores = np.zeros((rows, length, self._labels), dtype=np.float32)
-        for part in _parts(batch.lengths, TOKENS_PER_RUN):
-            longest = int(batch.lengths[part].max())
-            scores[part, :longest] = self._scores(batch.input_ids[part, :longest], batch.lengths[part])
+        scores = np.zeros((len(batch.lengths), batch.columns, self._labels), dtype=np.float32)
+        for rows in _parts(batch.lengths, TOKENS_PER_RUN):
+            part = batch.part(rows)
+            scores[rows, : part.columns] = self._scores(part)
         return scores
 
-    def _scores(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        rows, length = ids.shape
-        mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
+    def _scores(self, batch: Batch) -> NDArray[np.float32]:
+        rows, length = batch.input_ids.shape
         try:
-            (logits,) = self._session.run([_OUTPUT], dict(zip(_INPUTS, (ids, mask), strict=True)))
+            (logits,) = self._session.run([_OUTPUT], graph_inputs(batch))
         except Exception as error:
             raise ModelFailed(f"the model failed on a batch of {rows} x {length} tokens: {error}") from error
-        if logits.shape != (rows, length, self._labels):
+        if logits.shape != (rows, batch.columns, self._labels):
             raise ModelFailed(f"the model returned scores of shape {logits.shape} for {rows} x {length} tokens")
         scores: NDArray[np.float32] = logits
         return scores
@@ -78,14 +80,29 @@ class OnnxEngine:
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
         problem = ""
-        if inputs != set(_INPUTS):
-            problem = f"has inputs {', '.join(sorted(inputs))}; expected {' and '.join(_INPUTS)}"
+        expected = {*INPUTS, *(CHARACTER_INPUTS if package.manifest.labels_characters else ())}
+        if inputs != expected:
+            problem = f"has inputs {', '.join(sorted(inputs))}; expected {', '.join(sorted(expected))}"
         elif _OUTPUT not in outputs:
             problem = f"has outputs {', '.join(outputs)}; expected {_OUTPUT}"
         elif isinstance(outputs[_OUTPUT][-1], int) and outputs[_OUTPUT][-1] != self._labels:
             problem = f"scores {outputs[_OUTPUT][-1]} labels, but the manifest has {self._labels}"
         if problem:
             raise ModelPackageError(f"{package.path / MODEL} {problem}; export the model package again")
+
+
+def graph_inputs(batch: Batch) -> dict[str, NDArray[np.int64]]:
+    """Return the inputs of the graph for a batch, by name."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": _mask(batch.input_ids, batch.lengths)}
+    if (characters := batch.characters) is not None:
+        mask = _mask(characters.ids, characters.lengths)
+        values = (characters.ids, mask, characters.owners, characters.places)
+        inputs |= zip(CHARACTER_INPUTS, values, strict=True)
+    return inputs
+
+
+def _mask(ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
 
 
 def _parts(lengths: NDArray[np.int64], limit: int) -> Iterator[slice]:

@@ -3,15 +3,15 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
+from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.char_table import NO_TOKEN, build_char_table, look_up
-from hanner_inference.tokenization.normalise import normalise
+from hanner_inference.tokenization.options import TokenizerOptions
+from hanner_inference.tokenization.rows import Row
 from hanner_inference.tokenization.windows import Window
 
 _PIECES = re.compile(
@@ -31,36 +31,9 @@ _RUN_CACHE_SIZE = 4096
 """Runs whose tokens are cached."""
 
 
-class TokenizerOptions(BaseModel):
-    """How texts were prepared when the model was trained; part of the manifest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lowercase: bool
-    half_width: bool
-    fold_traditional: bool = False
-    """Whether traditional characters are replaced by simplified ones, one for one."""
-    max_length: Annotated[int, Field(ge=16)]
-    """Maximum number of tokens of the model's input, special tokens included."""
-    cls_id: Annotated[int, Field(ge=0)] | None = None
-    """Id of the token before every window; by default that of [CLS]."""
-    sep_id: Annotated[int, Field(ge=0)] | None = None
-    """Id of the token after every window; by default that of [SEP]."""
-    split: Literal["words", "characters"] = "words"
-    """What the tokenizer receives: the whole text, in which it finds the words, or one character at a time."""
-    label_mask: Literal["all", "first"] = "all"
-    """Which tokens of a word have labels and take part in the CRF: all, or only the first."""
-
-    def normalise(self, text: str) -> str:
-        """Return the text as the tokenizer receives it; it has as many code points as `text`."""
-        return normalise(
-            text, half_width=self.half_width, lowercase=self.lowercase, fold_traditional=self.fold_traditional
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of one text, without special tokens.
+    """The tokens of one text, without special tokens; with a model that labels characters, its characters.
 
     Attributes:
         ids: int64 [n], ids in the vocabulary.
@@ -83,7 +56,7 @@ class Tokens:
         return self.labelled[first:last] - window.start
 
 
-class TextTokenizer:
+class WordTokenizer:
     """Normalises and tokenises texts.
 
     Texts are encoded one at a time: `encode_batch` starts threads, which do not survive the fork of the pool.
@@ -99,18 +72,14 @@ class TextTokenizer:
         Raises:
             ValueError: if it is not a tokenizer, or has no [CLS] or [SEP] and the options do not set their ids.
         """
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        except Exception as error:  # tokenizers raises plain Exception
-            raise ValueError(f"not a tokenizer of the tokenizers library: {error}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = open_tokenizer(tokenizer_json)
         self._options = options
         self._first = options.label_mask == "first"
-        self.cls_id = self._special_id("[CLS]", options.cls_id)
-        self.sep_id = self._special_id("[SEP]", options.sep_id)
+        self.cls_id = special_id(self._tokenizer, "[CLS]", options.cls_id)
+        self.sep_id = special_id(self._tokenizer, "[SEP]", options.sep_id)
         if options.split == "characters":
-            self._unknown = self._special_id(getattr(self._tokenizer.model, "unk_token", None) or "[UNK]", None)
+            unknown = getattr(self._tokenizer.model, "unk_token", None) or "[UNK]"
+            self._unknown = special_id(self._tokenizer, unknown, None)
             self._character_ids = lru_cache(maxsize=_CHARACTER_CACHE_SIZE)(self._encode_character)
         else:
             self._char_table = build_char_table(self._tokenizer)
@@ -137,6 +106,13 @@ class TextTokenizer:
         nonempty = ends > starts
         labelled = np.diff(words[nonempty], prepend=-1) != 0 if self._first else np.ones(nonempty.sum(), dtype=np.bool_)
         return Tokens(ids[nonempty], starts[nonempty], ends[nonempty], np.flatnonzero(labelled))
+
+    def row(self, text: str, tokens: Tokens, window: Window) -> Row:
+        """Return a window of the text as input of the model: its tokens with special ones."""
+        del text
+        ids = np.empty(len(window) + SPECIAL_TOKENS, dtype=np.int64)
+        ids[0], ids[1:-1], ids[-1] = self.cls_id, tokens.ids[window.start : window.end], self.sep_id
+        return Row(ids)
 
     def _encode_words(self, text: str) -> NDArray[np.int64]:
         """Return id, start, end and word number of each token: int64 [n, 4]; word numbers only if they are used."""
@@ -189,12 +165,33 @@ class TextTokenizer:
     def _encode_character(self, character: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(character, add_special_tokens=False).ids) or (self._unknown,)
 
-    def _special_id(self, token: str, configured: int | None) -> int:
-        token_id = self._tokenizer.token_to_id(token) if configured is None else configured
-        if token_id is None:
-            raise ValueError(f"it has no token {token}, and the manifest does not set its id")
-        if token_id >= self._tokenizer.get_vocab_size():
-            raise ValueError(
-                f"its vocabulary has {self._tokenizer.get_vocab_size()} tokens, so {token} cannot have id {token_id}"
-            )
-        return int(token_id)
+
+def open_tokenizer(tokenizer_json: str) -> Tokenizer:
+    """Return the tokenizer in a tokenizer.json, without truncation and padding.
+
+    Raises:
+        ValueError: if it is not a tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise ValueError(f"not a tokenizer of the tokenizers library: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def special_id(tokenizer: Tokenizer, token: str, configured: int | None) -> int:
+    """Return the id of a special token: the configured one, else that of `token`.
+
+    Raises:
+        ValueError: if the tokenizer has no such token or id.
+    """
+    token_id = tokenizer.token_to_id(token) if configured is None else configured
+    if token_id is None:
+        raise ValueError(f"it has no token {token}, and the manifest does not set its id")
+    if token_id >= tokenizer.get_vocab_size():
+        raise ValueError(
+            f"its vocabulary has {tokenizer.get_vocab_size()} tokens, so {token} cannot have id {token_id}"
+        )
+    return int(token_id)

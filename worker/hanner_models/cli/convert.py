@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
 from hanner.errors import HannerError
 from hanner_models.cli.console import output, stop
+
+if TYPE_CHECKING:
+    from hanner_models.source import Source
 
 _DEFAULT_MODEL = (
     "iic/nlp_raner_named-entity-recognition_chinese-base-news"  # as hanner_models.fetch, without its imports
@@ -27,6 +30,17 @@ _FOLD = Annotated[
     bool,
     typer.Option("--fold-traditional", help="Replace traditional characters by simplified ones before the model."),
 ]
+_DATA = Annotated[
+    Path | None,
+    typer.Option(
+        help="For a run of `hanner model teach`: the folder of its data. Pieces and characters that do not occur in "
+        "the `vocabulary` files of the run are dropped."
+    ),
+]
+_MAX_MB = Annotated[
+    float | None,
+    typer.Option(help="With --data: drop the rarest pieces and characters too, until the package is this small."),
+]
 _FORCE = Annotated[bool, typer.Option("--force", help="Write the package even if INT8 differs too much from FP32.")]
 
 
@@ -39,11 +53,17 @@ class _Options:
     scheme: str
     fold_traditional: bool
     force: bool
+    data: Path | None = None
+    max_mb: float | None = None
 
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="Folder of a trained tagger from ModelScope or transformers.")
+        Path,
+        typer.Argument(
+            metavar="SRC",
+            help="Folder of a trained tagger from ModelScope or transformers, or of a run of `hanner model teach`.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="Folder of the package to create.")],
     name: _NAME = None,
@@ -52,10 +72,13 @@ def convert(
     scheme: _SCHEME = "auto",
     fold_traditional: _FOLD = False,
     force: _FORCE = False,
+    data: _DATA = None,
+    max_mb: _MAX_MB = None,
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, and write a package."""
+    options = _Options(calibrate, verify or [], scheme, fold_traditional, force, data, max_mb)
     try:
-        _convert(source, out, name or out.name, {}, _Options(calibrate, verify or [], scheme, fold_traditional, force))
+        _convert(source, out, name or out.name, {}, options)
     except HannerError as error:
         stop(error)
     except KeyboardInterrupt:
@@ -105,6 +128,8 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
     schemes = get_args(conversion.Scheme)
     if options.scheme not in schemes:
         raise HannerError(f"--scheme must be one of {', '.join(schemes)}, but is {options.scheme!r}")
+    if options.max_mb is not None and not options.data:
+        raise HannerError("--max-mb needs --data, the folder of the training data")
     texts = sample_texts(options.calibrate, conversion.MAX_CALIBRATION_TEXTS) if options.calibrate else None
     verification = {path.name: read_sentences(path) for path in options.verify}
     with Console(stderr=True).status("reading the model") as status:
@@ -112,6 +137,9 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
         if options.fold_traditional:
             prepared = tagger.options.model_copy(update={"fold_traditional": True})
             tagger = replace(tagger, options=prepared)
+        if options.data:
+            status.update("counting pieces and characters")
+            tagger = _cut_vocabulary(tagger, options.data, options.max_mb)
         package = conversion.convert(
             replace(tagger, training=tagger.training | origin),
             out,
@@ -123,3 +151,13 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
             progress=status.update,
         )
     print_package(package, output())
+
+
+def _cut_vocabulary(tagger: "Source", data: Path, max_mb: float | None) -> "Source":
+    """Return the tagger with the pieces and characters that occur in the vocabulary files of its run."""
+    from hanner_models.conversion.vocabulary import count_usage, cut_vocabulary
+    from hanner_models.data.datasets import read_texts
+
+    names = tagger.training.get("config", {}).get("vocabulary", ())
+    usage = count_usage(tagger, (text for name in names for text in read_texts(data / name)))
+    return cut_vocabulary(tagger, usage, None if max_mb is None else max_mb * 1e6)

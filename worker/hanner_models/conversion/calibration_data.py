@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hanner_inference.engine.base import Batch
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_inference.tokenization.tokens import TextTokenizer
+from hanner_inference.tokenization.windows import Window
 from hanner_models.source import Source
 
 BUILT_IN = "built-in sentences"
@@ -23,7 +23,7 @@ _VERIFICATION_STRIDE = 3
 
 @dataclass(frozen=True, slots=True)
 class TokenisedBatch:
-    """A batch, and for each row the positions of its labelled tokens, counted from [CLS]."""
+    """A batch, and for each row the labelled ones of its units: tokens without special ones, or characters."""
 
     batch: Batch
     labelled: list[NDArray[np.int64]]
@@ -46,15 +46,16 @@ def verification_texts() -> list[str]:
 
 
 def make_batches(source: Source, texts: Sequence[str], rows: int = 16) -> Iterator[TokenisedBatch]:
-    """Yield texts as padded batches of tokens, truncated to the model's length, sorted by length."""
-    tokenizer = TextTokenizer(source.tokenizer, source.options)
-    max_tokens = source.options.max_length - SPECIAL_TOKENS
-    encoded = sorted((tokenizer.encode(text) for text in texts), key=len)
+    """Yield texts as padded batches, truncated to the model's length, sorted by length."""
+    tokenizer = source.make_tokenizer()
+    longest = source.options.max_length - SPECIAL_TOKENS
+    encoded = sorted(((tokenizer.encode(text), text) for text in texts), key=lambda item: len(item[0]))
     for begin in range(0, len(encoded), rows):
         part = encoded[begin : begin + rows]
-        lengths = np.array([min(len(tokens), max_tokens) + SPECIAL_TOKENS for tokens in part], dtype=np.int64)
-        input_ids = np.zeros((len(part), int(lengths.max())), dtype=np.int64)
-        for row, tokens in enumerate(part):
-            input_ids[row, : lengths[row]] = [tokenizer.cls_id, *tokens.ids[:max_tokens], tokenizer.sep_id]
-        labelled = [tokens.labelled[tokens.labelled < max_tokens] + 1 for tokens in part]
-        yield TokenisedBatch(Batch(input_ids, lengths), labelled)
+        windows = [Window(0, min(len(tokens), longest), 0, min(len(tokens), longest)) for tokens, _ in part]
+        batch = Batch.from_rows(
+            [tokenizer.row(text, tokens, window) for (tokens, text), window in zip(part, windows, strict=True)]
+        )
+        yield TokenisedBatch(
+            batch, [tokens.labelled_in(window) for (tokens, _), window in zip(part, windows, strict=True)]
+        )

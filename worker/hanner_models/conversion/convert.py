@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 from safetensors.numpy import save
 
 from hanner_inference.engine.base import Engine
 from hanner_inference.engine.onnx import OnnxEngine
-from hanner_inference.package import Manifest, ModelPackage, open_package, write_manifest
+from hanner_inference.package import CHARACTERS, MODEL, TOKENIZER, Manifest, ModelPackage, open_package, write_manifest
+from hanner_inference.package import CRF as CRF_FILE
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import BUILT_IN, calibration_texts, make_batches, verification_texts
 from hanner_models.conversion.graph import Fp32, Linear, build
@@ -33,6 +34,9 @@ from hanner_models.conversion.verify import (
 from hanner_models.data.datasets import Sentence
 from hanner_models.source import ConversionError, Source
 from hanner_models.source.weights import CRF
+
+if TYPE_CHECKING:
+    from hanner_models.conversion.torch_model import TorchReference
 
 MAX_CALIBRATION_TEXTS = 512
 Scheme = Literal["static", "smooth", "token", "auto"]
@@ -123,9 +127,11 @@ def check_output(out: Path) -> None:
 def write_package(source: Source, folder: Path, linear: Linear, manifest: Manifest) -> ModelPackage:
     """Write the files of a package and its manifest, and return it."""
     folder.mkdir()
-    (folder / "model.onnx").write_bytes(build(source.weights, source.shape, linear).SerializeToString())
-    (folder / "crf.safetensors").write_bytes(save({part: source.weights[f"crf.{part}"] for part in CRF}))
-    (folder / "tokenizer.json").write_text(source.tokenizer, "utf-8")
+    (folder / MODEL).write_bytes(build(source.weights, source.shape, linear).SerializeToString())
+    (folder / CRF_FILE).write_bytes(save({part: source.weights[f"crf.{part}"] for part in CRF}))
+    (folder / TOKENIZER).write_text(source.tokenizer, "utf-8")
+    if source.shape.characters:
+        (folder / CHARACTERS).write_text("\n".join(source.characters), "utf-8")
     return write_manifest(folder, manifest)
 
 
@@ -198,13 +204,21 @@ class _Conversion:
 
     def _reference(self) -> tuple[Engine, str]:
         self.progress("opening the FP32 model")
+        reference = self._torch_reference()
+        if reference is None:
+            package = write_package(self.source, self.scratch / "fp32", Fp32(), self.manifest)
+            return OnnxEngine(package), "the graph in FP32"
+        return reference, reference.name
+
+    def _torch_reference(self) -> "TorchReference | None":
+        """Return the FP32 model of transformers, if torch is installed and transformers has one like it."""
+        if self.source.shape.characters:  # a test compares the FP32 graph with the network of the training
+            return None
         try:
             from hanner_models.conversion.torch_model import TorchReference  # noqa: PLC0415 - torch is optional
         except ImportError:
-            package = write_package(self.source, self.scratch / "fp32", Fp32(), self.manifest)
-            return OnnxEngine(package), "the graph in FP32"
-        reference = TorchReference(self.source)
-        return reference, reference.name
+            return None
+        return TorchReference(self.source)
 
 
 def _manifest(source: Source, name: str) -> Manifest:

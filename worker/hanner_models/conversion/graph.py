@@ -14,7 +14,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hanner_models.source.architecture import BIGRAM_FACTOR, BIGRAM_PROJECTION, BIGRAM_TABLE, EncoderShape, Weights
+from hanner_inference.engine.onnx import CHARACTER_INPUTS, INPUTS
+from hanner_models.source.architecture import (
+    BIGRAM_FACTOR,
+    BIGRAM_PROJECTION,
+    BIGRAM_TABLE,
+    CHARACTER_LAYER,
+    CHARACTER_NORM,
+    CHARACTER_TABLE,
+    PLACE_TABLE,
+    EncoderShape,
+    Weights,
+)
 
 _OPSET = 17
 _END = 2**62
@@ -65,16 +76,17 @@ class Graph:
             self.constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
-    def model(self, labels: int) -> onnx.ModelProto:
-        """Return the model with `labels` logits per token."""
-        ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "length"]) for n in INPUTS]
-        logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", "length", labels])
+    def model(self, labels: int, *, characters: bool = False) -> onnx.ModelProto:
+        """Return the model with `labels` logits per token, or per character if `characters`."""
+        columns = dict.fromkeys(INPUTS, "length") | dict.fromkeys(CHARACTER_INPUTS if characters else (), "characters")
+        ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", size]) for n, size in columns.items()]
+        shape = ["rows", "characters" if characters else "length", labels]
+        logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)
         graph = helper.make_graph(self.nodes, "hanner", ids, [logits, *self.outputs], list(self.constants.values()))
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="hanner")
 
 
-INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 
 
@@ -99,10 +111,7 @@ class Fp32:
 
 
 def build(weights: Weights, shape: EncoderShape, linear: Linear) -> onnx.ModelProto:
-    """Return a model with inputs input_ids and attention_mask, int64 [rows, length], and output logits.
-
-    Logits are float32 [rows, length, labels].
-    """
+    """Return a model with the inputs and the output that `hanner_inference.engine.onnx` describes."""
     return _Writer(Graph(), weights, shape, linear).write()
 
 
@@ -117,14 +126,17 @@ class _Writer:
 
     def write(self) -> onnx.ModelProto:
         states = self._embeddings()
-        mask = self._mask()
+        mask = self._mask("attention_mask", "mask")
         for layer in range(self.shape.layers):
             states = self._layer(f"encoder.layer.{layer}", states, mask)
+        if self.shape.characters:
+            mask = self._mask("character_mask", "characters.mask")
+            states = self._layer(CHARACTER_LAYER, self._characters(states), mask)
         # The head has few columns: INT8 would save no time and cost precision.
         graph, weights = self.graph, self.weights
         logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
         graph.node("Add", [logits, graph.constant("linear.bias", weights["linear.bias"])], OUTPUT)
-        return graph.model(len(weights["linear.bias"]))
+        return graph.model(len(weights["linear.bias"]), characters=self.shape.characters)
 
     def _embeddings(self) -> str:
         graph, weights = self.graph, self.weights
@@ -161,20 +173,33 @@ class _Writer:
         bounds = [self.graph.constant(f"cut.{i}", np.array([i], dtype=np.int64)) for i in (start, end, 1)]
         return self.graph.node("Slice", [source, *bounds], f"{source}.from.{start}")
 
-    def _mask(self) -> str:
+    def _characters(self, states: str) -> str:
+        """Compute the inputs of the layer over characters: the state of the piece, a vector, and one for the place."""
+        graph, weights = self.graph, self.weights
+        last = graph.constant("characters.axis", np.array([2], dtype=np.int64))
+        index = graph.node("Unsqueeze", ["owners", last], "characters.index")
+        gathered = graph.node("GatherND", [states, index], "characters.states", batch_dims=1)
+        vectors = self.linear.embed(graph, "character_ids", weights[CHARACTER_TABLE], "characters")
+        table = graph.constant("places.table", weights[PLACE_TABLE])
+        places = graph.node("Gather", [table, "places"], "places.vectors")
+        both = graph.node("Add", [vectors, places], "characters.vectors")
+        return self._norm(CHARACTER_NORM, gathered, skip=both)
+
+    def _mask(self, source: str, name: str) -> str:
         """Compute the mask [rows, 1, length, length] for attention scores: it adds 0 for tokens, _MASKED for padding.
 
         One row would suffice, but expanding it once is cheaper than broadcasting it in each layer's Add.
         """
         graph = self.graph
-        kept = graph.node("Cast", ["attention_mask"], "mask.kept", to=TensorProto.FLOAT)
-        missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], "mask.missing")
-        bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], "mask.bias")
-        row = graph.node("Unsqueeze", [bias, graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))], "mask.row")
-        size = graph.node("Shape", ["input_ids"], "mask.length", start=1, end=2)
+        kept = graph.node("Cast", [source], f"{name}.kept", to=TensorProto.FLOAT)
+        missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], f"{name}.missing")
+        bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], f"{name}.bias")
+        axes = graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))
+        row = graph.node("Unsqueeze", [bias, axes], f"{name}.row")
+        size = graph.node("Shape", [source], f"{name}.length", start=1, end=2)
         ones = [graph.constant(f"ones.{count}", np.ones(count, dtype=np.int64)) for count in (2, 1)]
-        shape = graph.node("Concat", [ones[0], size, ones[1]], "mask.shape", axis=0)
-        return graph.node("Expand", [row, shape], "mask")
+        shape = graph.node("Concat", [ones[0], size, ones[1]], f"{name}.shape", axis=0)
+        return graph.node("Expand", [row, shape], name)
 
     def _layer(self, name: str, states: str, mask: str) -> str:
         graph, linear = self.graph, self.linear

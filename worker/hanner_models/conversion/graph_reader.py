@@ -45,6 +45,8 @@ class _Reader:
     model: onnx.ModelProto
 
     def read(self) -> tuple[dict[str, NDArray[np.float32]], EncoderShape]:
+        if "characters.table" in self.constants:
+            raise UnsupportedGraph("labels characters of word pieces")
         positions = self._array("embeddings.positions")
         heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
         shape = EncoderShape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from hanner_inference.engine.base import Batch
+from hanner_inference.engine.onnx import graph_inputs
 from hanner_models.conversion.graph import CONTRIB, Fp32, Graph, build
-from hanner_models.source.architecture import EncoderShape, Weights
+from hanner_models.source.architecture import CHARACTER_LAYER, CHARACTER_NORM, EncoderShape, Weights
 
+_OF_CHARACTERS = (CHARACTER_NORM, f"{CHARACTER_LAYER}.")
+"""Beginnings of the names of tensors that have a row per character instead of one per token."""
 WEIGHT_RANGE = 63
 """Largest quantised weight. Seven bits, because two products of eight bits overflow on processors without VNNI."""
 
@@ -172,9 +175,9 @@ def run_fp32(
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     number = -1
     for number, batch in enumerate(batches):  # noqa: B007
-        mask = np.arange(batch.input_ids.shape[1])[None, :] < batch.lengths[:, None]
-        feed = {"input_ids": batch.input_ids, "attention_mask": mask.astype(np.int64)}
+        feed = graph_inputs(batch)
         for name, values in zip(names, session.run(names, feed), strict=True):
-            yield name, values[mask]
+            mask = feed["character_mask" if name.startswith(_OF_CHARACTERS) else "attention_mask"]
+            yield name, values[mask == 1]
     if number < 0:
         raise ValueError("calibration needs at least one batch")

@@ -108,8 +108,7 @@ def calibrate_smoothquant(
 def _reading_weights(weights: Weights, shape: EncoderShape) -> dict[str, NDArray[np.float32]]:
     """Return the weights [outputs, channels] that read each tensor that INT8 quantises, by the tensor's name."""
     readers = {}
-    states = "embeddings.LayerNorm"
-    for layer in (f"encoder.layer.{number}" for number in range(shape.layers)):
+    for layer, states in shape.layer_inputs().items():
         attention = f"{layer}.attention"
         readers[states] = np.concatenate(
             [weights[f"{attention}.self.{part}.weight"] for part in ("query", "key", "value")]
@@ -117,5 +116,4 @@ def _reading_weights(weights: Weights, shape: EncoderShape) -> dict[str, NDArray
         readers[f"{attention}.self.context"] = weights[f"{attention}.output.dense.weight"]
         readers[f"{attention}.output.LayerNorm"] = weights[f"{layer}.intermediate.dense.weight"]
         readers[f"{layer}.intermediate.{shape.activation}"] = weights[f"{layer}.output.dense.weight"]
-        states = f"{layer}.output.LayerNorm"
     return readers

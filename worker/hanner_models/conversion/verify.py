@@ -9,7 +9,7 @@ import numpy as np
 
 from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.spans import gather
-from hanner_inference.engine.base import Batch, Engine
+from hanner_inference.engine.base import Engine
 from hanner_inference.package import ModelPackage
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import make_batches
@@ -91,12 +91,13 @@ def compare(source: Source, texts: Sequence[str], engine: Engine, reference: Eng
     tokens = same = 0
     largest = total = 0.0
     for item in make_batches(source, texts):
-        rows = [row for row, places in enumerate(item.labelled) if len(places)]
+        rows = [row for row, units in enumerate(item.labelled) if len(units)]
         if not rows:
             continue
-        batch = Batch(item.batch.input_ids[rows], item.batch.lengths[rows])
-        places = [item.labelled[row] for row in rows]
-        (scores, counts), (exact, _) = (gather(each.run(batch), places) for each in (engine, reference))
+        units = [item.labelled[row] for row in rows]
+        (scores, counts), (exact, _) = (
+            gather(item.batch.without_special(each.run(item.batch))[0][rows], units) for each in (engine, reference)
+        )
         inside = np.arange(scores.shape[1]) < counts[:, None]
         errors = np.abs(scores - exact)[inside]
         labels, expected = crf.best_paths(scores, counts), crf.best_paths(exact, counts)

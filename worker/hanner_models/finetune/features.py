@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_inference.tokenization.tokens import TextTokenizer, Tokens
+from hanner_inference.tokenization.tokens import Tokens, WordTokenizer
 from hanner_inference.tokenization.windows import find_sentence_ends
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.finetune.labels import tagging_scheme
@@ -28,7 +28,7 @@ class FeatureBuilder:
 
     def __init__(self, source: Source) -> None:
         self.max_tokens = source.options.max_length - SPECIAL_TOKENS
-        self._tokenizer = TextTokenizer(source.tokenizer, source.options)
+        self._tokenizer = WordTokenizer(source.tokenizer, source.options)
         self._tags = {label: number for number, label in enumerate(source.labels)}
         self._scheme = tagging_scheme(source.labels)
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanner.errors import HannerError
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
+from hanner_inference.tokenization.tokenizer import TextTokenizer, make_tokenizer
 from hanner_models.source.architecture import EncoderShape
 
 
@@ -27,6 +28,7 @@ class Source:
         labels: in the order of the logits.
         tokenizer: content of a tokenizer.json.
         options: how texts are prepared for the tokenizer.
+        characters: those that have a vector of their own, if the model labels characters of word pieces.
         spans: how label paths become entities, see `hanner_inference.decoding.spans`.
         training: metadata for the manifest; `source`, `revision` and `licences` become fields of their own there.
     """
@@ -38,6 +40,15 @@ class Source:
     options: TokenizerOptions
     spans: Literal["conll", "modelscope"] = "conll"
     training: dict[str, Any] = field(default_factory=dict)
+    characters: tuple[str, ...] = ()
+
+    def make_tokenizer(self) -> TextTokenizer:
+        """Return the tokenizer.
+
+        Raises:
+            ValueError: it is not a tokenizer.
+        """
+        return make_tokenizer(self.tokenizer, self.options, self.characters)
 
 
 def read_json(path: Path) -> dict[str, Any]:

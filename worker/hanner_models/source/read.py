@@ -1,4 +1,4 @@
-"""Read a tagger's folder: ModelScope's layout, transformers' token classification, AdaSeq's, or hanner's own.
+"""Read a tagger's folder: ModelScope's layout, transformers' token classification, AdaSeq's, or one of hanner's own.
 
 The layouts differ in where labels are stored, how weights are named, and how a text is tokenised:
 
@@ -8,6 +8,7 @@ The layouts differ in where labels are stored, how weights are named, and how a 
 | AdaSeq | configuration.json, model sequence-labeling-model | characters; first pieces are labelled | conlleval's |
 | transformers | config.json | words; first pieces are labelled | conlleval's |
 | hanner's own | `hanner_text` in config.json | words; all pieces are labelled | conlleval's |
+| hanner's teacher | teacher.json | word pieces; characters are labelled, see teacher.py | conlleval's |
 """
 
 import re
@@ -16,10 +17,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from hanner_inference.tokenization.tokens import TokenizerOptions
+from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.source.architecture import Activation, EncoderShape
 from hanner_models.source.base import ConversionError, Source, read_json, read_optional_json
 from hanner_models.source.labels import read_labels
+from hanner_models.source.teacher import is_teacher, read_teacher
 from hanner_models.source.weights import Sizes, check_weights, read_weights
 from hanner_models.source.wordpiece import read_tokenizer, special_token
 
@@ -37,6 +39,8 @@ def read_source(folder: Path) -> Source:
     """
     if not folder.is_dir():
         raise ConversionError(f"folder {folder} does not exist")
+    if is_teacher(folder):
+        return read_teacher(folder)
     configuration = read_optional_json(folder / "configuration.json")
     config = _config(folder, configuration)
     tokenizer_config = read_optional_json(folder / "tokenizer_config.json")

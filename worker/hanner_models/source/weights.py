@@ -17,7 +17,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from hanner.utils.packaging import install_hint
-from hanner_models.source.architecture import BIGRAM_PROJECTION, BIGRAM_TABLE, EncoderShape, parameter_names
+from hanner_inference.tokenization.pieces import PLACES
+from hanner_models.source.architecture import (
+    BIGRAM_PROJECTION,
+    BIGRAM_TABLE,
+    CHARACTER_LAYER,
+    CHARACTER_NORM,
+    CHARACTER_TABLE,
+    PLACE_TABLE,
+    EncoderShape,
+    parameter_names,
+)
 from hanner_models.source.base import ConversionError
 
 CRF = ("start_transitions", "end_transitions", "transitions")
@@ -52,30 +62,36 @@ class Sizes:
     labels: int
     bigrams: tuple[int, int] = (0, 0)
     """Rows and width of the bigram table, which only hanner's own models have."""
+    characters: int = 0
+    """Rows of the table of characters, if the model labels characters."""
 
     def expected_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape that the weight `name` must have."""
         part, kind = name.rsplit(".", 1)
-        if name == BIGRAM_TABLE:
-            return self.bigrams
-        if name == BIGRAM_PROJECTION:
-            return self.hidden, 2 * self.bigrams[1]
-        tables = {"word": self.vocabulary, "position": self.positions, "token_type": self.types}
-        for table, rows in tables.items():
-            if part == f"embeddings.{table}_embeddings":
-                return rows, self.hidden
+        if name in (tables := self._table_shapes()):
+            return tables[name]
         if part == "crf":
             return (self.labels,) * (2 if kind == "transitions" else 1)
-        if part.endswith("LayerNorm"):
+        if part.endswith("LayerNorm") or part == CHARACTER_NORM:
             return (self.hidden,)
         outputs = inputs = self.hidden
+        inner = 2 * self.hidden if part.startswith(f"{CHARACTER_LAYER}.") else self.inner
         if part == "linear":
             outputs = self.labels
         elif part.endswith("intermediate.dense"):
-            outputs = self.inner
+            outputs = inner
         elif part.endswith("output.dense") and not part.endswith("attention.output.dense"):
-            inputs = self.inner
+            inputs = inner
         return (outputs, inputs) if kind == "weight" else (outputs,)
+
+    def _table_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        rows = {"word": self.vocabulary, "position": self.positions, "token_type": self.types}
+        return {f"embeddings.{kind}_embeddings.weight": (count, self.hidden) for kind, count in rows.items()} | {
+            BIGRAM_TABLE: self.bigrams,
+            BIGRAM_PROJECTION: (self.hidden, 2 * self.bigrams[1]),
+            CHARACTER_TABLE: (self.characters, self.hidden),
+            PLACE_TABLE: (PLACES, self.hidden),
+        }
 
 
 def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
@@ -87,7 +103,7 @@ def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
     path = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if path is None:
         raise ConversionError(f"{folder} has no weights; one of {', '.join(FILES)} is needed")
-    state = _read_pickle(path) if path.suffix == ".bin" else _read_safetensors(path)
+    state = _read_pickle(path) if path.suffix == ".bin" else load_safetensors(path)
     weights: dict[str, NDArray[Any]] = {}
     original_keys: dict[str, str] = {}
     for key, value in state.items():
@@ -154,7 +170,12 @@ def check_weights(
     return checked
 
 
-def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+def load_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors in a file.
+
+    Raises:
+        ConversionError: the file cannot be read.
+    """
     try:
         return load_file(path)
     except OSError as error:
@@ -165,7 +186,32 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         ) from None
 
 
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the step and the averaged weights of a checkpoint that a training run of hanner wrote.
+
+    Raises:
+        ConversionError: the file cannot be read, or has other content.
+    """
+    state = _load_pickle(path)
+    if not isinstance(state, dict) or not isinstance(state.get("average"), dict) or not state["average"]:
+        raise ConversionError(f"{path} is not a checkpoint with averaged weights")
+    return {"step": state["step"], "average": {str(k): _to_numpy(v) for k, v in state["average"].items()}}
+
+
 def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
+    state = _load_pickle(path)
+    import torch  # noqa: PLC0415 - installed, because the file was read
+
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ConversionError(f"{path} does not contain a state_dict, which maps names to tensors")
+    return {str(name): _to_numpy(value) for name, value in state.items()}
+
+
+def _load_pickle(path: Path) -> Any:
+    """Return what `torch.save` wrote: only tensors and plain values."""
     try:
         import torch  # noqa: PLC0415
     except ModuleNotFoundError:
@@ -173,7 +219,7 @@ def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} can only be read with torch: {install_hint('models')}, or save the weights as safetensors"
         ) from None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError as error:
         raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
     except pickle.UnpicklingError:
@@ -186,12 +232,7 @@ def _read_pickle(path: Path) -> dict[str, NDArray[Any]]:
         raise ConversionError(
             f"{path} cannot be read ({first}); it is truncated or damaged: download it again"
         ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ConversionError(f"{path} does not contain a state_dict, which maps names to tensors")
-    return {str(name): _to_numpy(value) for name, value in state.items()}
+    return state
 
 
 def _to_numpy(tensor: Any) -> NDArray[Any]:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
+from hanner_inference.tokenization.pieces import PADDING, PLACES, UNKNOWN
+from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS
 from hanner_models.train.model import Head
-from hanner_models.train.teacher.text import LABELS, PADDING, PLACES
 
 
 class PieceTagger(nn.Module):
@@ -79,8 +80,8 @@ class PieceTagger(nn.Module):
 
 def encoder_config(folder: Path, dropout: float) -> BertConfig:
     """Return the configuration of the encoder in a folder that unpack.py wrote."""
-    sizes: dict[str, Any] = json.loads((folder / "encoder.json").read_text("utf-8"))
-    characters = len((folder / "characters.txt").read_text("utf-8").split("\n"))
+    sizes: dict[str, Any] = json.loads((folder / ENCODER).read_text("utf-8"))
+    characters = len((folder / CHARACTERS).read_text("utf-8").split("\n"))
     return BertConfig(
         vocab_size=sizes["vocabulary"],
         hidden_size=sizes["hidden"],
@@ -93,7 +94,7 @@ def encoder_config(folder: Path, dropout: float) -> BertConfig:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=0.0,  # PyTorch's fused attention on a CPU does not support it
         attn_implementation="sdpa",
-        character_count=characters + 2,
+        character_count=characters + UNKNOWN + 1,
     )
 
 

