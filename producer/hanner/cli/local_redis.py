@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from hanner.address import DEFAULT_PORT
 from hanner.errors import HannerError
@@ -144,7 +146,8 @@ class EmbeddedServer:
 
     def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         until = time.monotonic() + self._timeout
-        with contextlib.closing(Redis(host="127.0.0.1", port=self.port, socket_timeout=1.0)) as client:
+        once = Retry(NoBackoff(), 0)  # redis-py retries for four seconds, in which the process may have exited
+        with contextlib.closing(Redis(host="127.0.0.1", port=self.port, socket_timeout=1.0, retry=once)) as client:
             while time.monotonic() < until:
                 with contextlib.suppress(RedisError):
                     if client.info("server")["process_id"] == process.pid:  # another server may have the port
