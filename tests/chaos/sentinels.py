@@ -5,6 +5,7 @@ from pathlib import Path
 import redis
 
 from chaos.redis_servers import RedisProcess
+from support.bare_server import shorten_periods
 from support.ports import free_port
 from support.servers import server_version
 from support.waiting import DEADLINE, wait_until
@@ -37,6 +38,7 @@ class SentinelSet:
         ]
         conf.write_text("\n".join([*lines, ""]), "ascii")
         self._sentinel.start()
+        shorten_periods(self._sentinel.client)
         self.wait_replicas()
         return self
 

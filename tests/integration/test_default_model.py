@@ -2,8 +2,9 @@
 
 import random
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner.cli import demo_texts
@@ -73,7 +74,6 @@ def test_traditional_texts_have_the_entities_of_simplified_ones_and_keep_their_c
     assert [e.text for e in traditional] == ["馬雲", "杭州", "阿里巴巴"]
 
 
-@settings(max_examples=60)
 @given(st.lists(st.text() | st.lists(st.sampled_from(PIECES)).map("".join), min_size=1, max_size=12))
 def test_offsets_match_the_text_and_results_do_not_depend_on_the_batch(recogniser, texts):
     together = recogniser.extract(texts)
@@ -83,7 +83,7 @@ def test_offsets_match_the_text_and_results_do_not_depend_on_the_batch(recognise
 
 
 def test_real_texts_have_the_same_entities_in_every_batch(recogniser):
-    texts = [*demo_texts.mixture(150), demo_texts.ARTICLE, *demo_texts.SENTENCES]
+    texts = [*demo_texts.mixture(60), demo_texts.ARTICLE, *demo_texts.SENTENCES]
     alone = [recogniser.extract([text])[0] for text in texts]
     assert sum(map(len, alone)) > 200
     for seed in range(3):
@@ -94,8 +94,16 @@ def test_real_texts_have_the_same_entities_in_every_batch(recogniser):
             assert_same(entities, alone[i])
 
 
-def test_a_thousand_mixed_texts_need_little_padding(recogniser):
+def test_a_thousand_mixed_texts_need_little_padding(recogniser, monkeypatch):
+    class NoEngine:
+        """Returns the same score for all labels: padding does not depend on the model."""
+
+        def run(self, batch):
+            return np.zeros((*batch.input_ids.shape, len(recogniser.package.manifest.labels)), dtype=np.float32)
+
+    monkeypatch.setattr(recogniser, "_engine", NoEngine())
     _, stats = recogniser.run(demo_texts.mixture(1000))
+    assert stats.windows >= 1000
     assert stats.padding < 0.1
 
 

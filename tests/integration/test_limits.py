@@ -27,6 +27,12 @@ from support.inflight import (
 MB = 1 << 20
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unpersisted(running_server):
+    """Hundreds of megabytes move between lists, which would all be written to disk too."""
+    running_server.client.config_set("appendonly", "no")
+
+
 def make_message(task_id, size=0):
     """Return a message of Celery's, whose body is `size` bytes longer than that of an empty one."""
     headers = {"task": "hanner.extract", "id": task_id}

@@ -129,7 +129,10 @@ def test_memory_limit_is_reported(server):
 def test_refused_write_differs_from_an_unreachable_redis(server):
     server.client.replicaof("127.0.0.1", 1)  # a replica refuses writes, like a Redis with a full disk
     try:
-        with Client(server.url) as ner, pytest.raises(BrokerUnreachable, match=r"refuses.*read only replica"):
+        with (
+            Client(server.url, connect_timeout=0.5) as ner,
+            pytest.raises(BrokerUnreachable, match=r"refuses.*read only replica"),
+        ):
             ner.submit("马云")
     finally:
         server.client.replicaof("NO", "ONE")

@@ -147,7 +147,7 @@ class ForkedProcess:
 
 
 def main():
-    for module in [*COMMON, *sys.argv[1:]]:
+    for module in [*sys.argv[1:], *COMMON]:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # workers do not look at these objects again

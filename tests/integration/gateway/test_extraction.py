@@ -4,7 +4,6 @@ import json
 import socket
 
 import pytest
-from huggingface_hub import InferenceClient
 
 from support.gateways import gateway
 from support.stub_worker import failed
@@ -163,6 +162,8 @@ def test_request_id_is_sent_to_the_worker(site, worker):
 
 @pytest.mark.parametrize("argument", ["base_url", "model"])
 def test_hugging_face_client_works_unchanged(site, worker, argument):
+    from huggingface_hub import InferenceClient  # noqa: PLC0415 - as slow to import as all of pytest
+
     client = InferenceClient(**{argument: site.url})
     [found] = client.token_classification("我是马云")
     assert (found.entity_group, found.word, found.start, found.end, found.score) == ("PER", "马云", 2, 4, 0.9)
