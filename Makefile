@@ -39,10 +39,10 @@ demo: $(DEMO) ## send Chinese texts through a real queue and show the entities
 up: $(DEMO) ## start Redis and a worker, and run until Ctrl-C
 	@$(BIN)/hanner up
 
-test-fast: $(DEV) ## run the tests of single modules and of modules with a real Redis; a minute and a half
-	$(PYTEST) $(FAST)
+test-fast: $(DEV) ## run the tests of single modules and of modules with a real Redis; 50 seconds
+	$(PYTEST) --hypothesis-profile fast $(FAST)
 
-test: $(DEV) ## run test-fast, the commands with real workers and a short fault injection. TEST_SERVER=PATH chooses the Redis
+test: $(DEV) ## run test-fast with more examples, the commands with real workers and a short fault injection. TEST_SERVER=PATH chooses the Redis
 	$(PYTEST) $(RINGS)
 
 test-slow: $(DEV) ## run the slow tests: generated HTTP requests, the wheel, the guides, all fault plans in short

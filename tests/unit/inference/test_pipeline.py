@@ -137,11 +137,16 @@ class Oracle:
         return scores
 
 
-@given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
-def test_every_entity_of_a_long_text_is_found_exactly_once(folder, parts):
-    text = "".join(parts)
+@pytest.fixture(scope="module")
+def oracle(folder):
     package = open_package(folder)
-    (entities,) = Recogniser(package, Oracle(package), overlap=8).extract([text])
+    return Recogniser(package, Oracle(package), overlap=8)
+
+
+@given(st.lists(st.sampled_from(["马云", "在", "杭", "。", "\n", "😀"]), min_size=40, max_size=400))
+def test_every_entity_of_a_long_text_is_found_exactly_once(oracle, parts):
+    text = "".join(parts)
+    (entities,) = oracle.extract([text])
     found = [entity.start for entity in entities]
     assert found == [index for index in range(len(text)) if text.startswith("马云", index)]
     assert {entity.text for entity in entities} <= {"马云"}
