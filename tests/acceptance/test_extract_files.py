@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from unittest.mock import ANY
 
 import pytest
 
@@ -39,6 +40,17 @@ def run(*arguments, broker, **options):
     process = start(*arguments, broker=broker, **options)
     out, err = process.communicate(timeout=120)
     return process.returncode, out.decode(), err.decode()
+
+
+def test_pipe_is_read_without_a_dash_and_written_as_csv(broker, worker, tmp_path):
+    out = tmp_path / "out.csv"
+    process = start("--encoding", "utf-8", "-o", out, broker=broker, stdin=subprocess.PIPE)
+    process.communicate("昨天，马云\n".encode(), timeout=60)
+    assert process.returncode == 0
+    assert out.read_text("utf-8-sig").splitlines()[1] == "昨天，马云,马云,PER,3,5,0.9,"
+    with out.open("rb") as file:
+        assert run(broker=broker, stdin=file)[:2] == (0, ANY)
+    assert run(broker=broker, stdin=subprocess.DEVNULL)[:2] == (2, "")
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.html", "out.conll", "out.labelstudio"])
@@ -88,6 +100,9 @@ def test_conflicting_options_are_rejected(broker, worker, tmp_path):
         (("甲", "--format", "brat"), "name a folder"),
         (("甲", "--format", "table", "-o", "x"), "a table is for the terminal"),
         (("甲", "-o", tmp_path / "x.spacy", "--format", "html"), "suffix of a spaCy DocBin"),
+        (("甲", "-o", tmp_path / "x.csv", "--format", "jsonl"), "has the suffix of csv, but --format is jsonl"),
+        (("甲", "-o", tmp_path / "x.csv", "--resume"), "cannot be resumed"),
+        (("甲", "-o", tmp_path / "x.unknown"), "no suffix of an output format"),
     ):
         code, output, errors = run(*arguments, broker=broker)
         assert (code, output, errors.count("\n")) == (2, "", 1)

@@ -16,12 +16,25 @@ import typer
 
 from hanner.cli import terminal
 from hanner.cli.errors import FAILURE, INTERRUPTED, WRONG_USAGE, UsageError
-from hanner.cli.formats import FormatName, Record, default_format, line_format
-from hanner.cli.io.inputs import STDIN, InputItem, InputOptions, decode_argument, read_items, total_bytes
+from hanner.cli.formats import (
+    TABLES,
+    FormatName,
+    Record,
+    RowUnit,
+    default_format,
+    line_format,
+    needs_model,
+    suffix_format,
+)
+from hanner.cli.io.inputs import choose_inputs, notify
 from hanner.cli.io.outputs import BRAT_TEXTS, BratFolder, DocBinFile, LineFile, Output, StdoutLines, StdoutTable
+from hanner.cli.io.tables import open_table
 from hanner.cli.probe import query_model
 from hanner.contract import ErrorCode
 from hanner.errors import HannerError
+from hanner.files.options import FileFormat, InputItem, InputOptions
+from hanner.files.read import read_items
+from hanner.files.sources import total_bytes
 from hanner.queue.routing import Priority, PriorityName
 
 if TYPE_CHECKING:
@@ -33,7 +46,9 @@ def extract(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts; - reads stdin.")] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Option("--file", "-f", help="File with one text per line, or .jsonl; - is stdin. Repeatable."),
+        typer.Option(
+            "--file", "-f", help="File, folder or pattern; - is stdin. Repeatable. With it all arguments are files."
+        ),
     ] = None,
     form: Annotated[
         FormatName | None,
@@ -44,12 +59,27 @@ def extract(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an --output of an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing --output.")] = False,
+    rows: Annotated[
+        RowUnit, typer.Option("--rows", help="Rows of csv, tsv, xlsx and parquet: one per entity, or one per text.")
+    ] = RowUnit.ENTITIES,
     whole: Annotated[bool, typer.Option("--whole", help="Read each file as one text.")] = False,
-    json_lines: Annotated[
-        bool | None, typer.Option("--jsonl/--text", help="Input format. Default: by the file's suffix.")
+    input_format: Annotated[
+        FileFormat | None, typer.Option("--input-format", help="Input format. Default: by the file's suffix.")
     ] = None,
-    member: Annotated[str, typer.Option("--member", help="Member of a JSON object that has the text.")] = "text",
-    encoding: Annotated[str, typer.Option(help="Encoding of the files, such as gb18030.")] = "utf-8",
+    column: Annotated[
+        str | None,
+        typer.Option("--column", help="Column of a table that has the text: its name, or its number from 1."),
+    ] = None,
+    header: Annotated[
+        bool, typer.Option("--header/--no-header", help="Whether the first row of a table names its columns.")
+    ] = True,
+    sheet: Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook. Default: the first.")] = None,
+    member: Annotated[
+        str, typer.Option("--member", help="Member of a JSON object that has the text, such as text or doc.body.")
+    ] = "text",
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files, such as gb18030. Default: detected, file by file.")
+    ] = None,
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for a result.", min=0.001)] = None,
     priority: Annotated[
@@ -67,23 +97,25 @@ def extract(
     """
     from hanner.client import Client
 
-    given = list(map(decode_argument, texts or []))
-    sources = [*(files or [])]
-    if "-" in given:
-        given = [text for text in given if text != "-"]
-        sources.append(STDIN)
-    for text in filter(_is_file, given):
-        print(f"hanner: {text} is a file; to read it, use -f", file=sys.stderr)
-    if not given and not sources:
-        raise UsageError("no text was given; pass texts, -f FILE, or - for stdin")
+    given, sources = choose_inputs(texts or [], files or [])
     if (resume or force) and output is None:
         raise UsageError("--resume and --force need an output file; add --output")
     overrides: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     is_terminal = sys.stdout.isatty()
     form = form or default_format(output, terminal=is_terminal)
     with Client(broker, **overrides) as ner, contextlib.ExitStack() as stack:
-        options = InputOptions(encoding, json_lines, member, whole=whole, max_chars=ner.settings.max_text_chars)
-        out = _open_output(form, output, resume=resume, force=force, brat_texts=1 if whole else BRAT_TEXTS)
+        options = InputOptions(
+            encoding=encoding,
+            format=input_format,
+            member=member,
+            column=column,
+            sheet=sheet,
+            header=header,
+            whole=whole,
+            max_chars=ner.settings.max_text_chars,
+            notify=notify,
+        )
+        out = _open_output(form, output, resume=resume, force=force, brat_texts=1 if whole else BRAT_TEXTS, rows=rows)
         stack.callback(out.close)
         priority = priority or (Priority.BULK if sources else Priority.INTERACTIVE)
         items = read_items(given, sources, options)
@@ -94,14 +126,9 @@ def extract(
         raise typer.Exit(WRONG_USAGE if set(run.failed) == {ErrorCode.INVALID_TEXT} else FAILURE)
 
 
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # longer than the name of a file can be
-        return False
-
-
-def _open_output(form: FormatName, path: Path | None, *, resume: bool, force: bool, brat_texts: int) -> Output:
+def _open_output(
+    form: FormatName, path: Path | None, *, resume: bool, force: bool, brat_texts: int, rows: RowUnit
+) -> Output:
     """Return the open output.
 
     Raises:
@@ -109,22 +136,40 @@ def _open_output(form: FormatName, path: Path | None, *, resume: bool, force: bo
         HannerError: it cannot be written.
     """
     if path is None:
-        if form is FormatName.BRAT:
-            raise UsageError("brat writes two files for each document; name a folder for them with --output")
-        return StdoutTable() if form is FormatName.TABLE else StdoutLines(line_format(form))
-    if form is FormatName.TABLE:
-        raise UsageError("a table is for the terminal; choose another --format for a file, such as jsonl")
+        return _open_stdout(form, rows)
+    _check_output(form, path, resume=resume)
     if not resume and not force and _has_content(path):
-        raise UsageError(f"{path} exists; continue it with --resume, or overwrite it with --force")
+        is_whole = form in TABLES or path.suffix.lower() == ".spacy"
+        advice = "" if is_whole else "continue it with --resume, or "
+        raise UsageError(f"{path} exists; {advice}overwrite it with --force")
     if form is FormatName.BRAT:
         return BratFolder(path, resume=resume, texts=brat_texts)
-    if path.suffix.lower() == ".spacy":
-        if form is not FormatName.SPACY:
-            raise UsageError(f"{path} has the suffix of a spaCy DocBin; use another suffix, or add --format spacy")
-        if resume:
-            raise UsageError("a .spacy file is written as a whole and cannot be resumed; write JSON lines to a .jsonl")
-        return DocBinFile(path)
-    return LineFile(path, line_format(form), resume=resume)
+    if form in TABLES:
+        return open_table(form, path, rows)
+    return DocBinFile(path) if path.suffix.lower() == ".spacy" else LineFile(path, line_format(form), resume=resume)
+
+
+def _open_stdout(form: FormatName, rows: RowUnit) -> Output:
+    if form is FormatName.BRAT:
+        raise UsageError("brat writes two files for each document; name a folder for them with --output")
+    if form in TABLES:
+        return open_table(form, None, rows)
+    return StdoutTable() if form is FormatName.TABLE else StdoutLines(line_format(form))
+
+
+def _check_output(form: FormatName, path: Path, *, resume: bool) -> None:
+    """Raise UsageError if the format cannot be written to the file, or cannot be resumed."""
+    if form is FormatName.TABLE:
+        raise UsageError("a table is for the terminal; choose another --format for a file, such as jsonl")
+    meant = suffix_format(path)
+    if form is not meant and meant is FormatName.SPACY:
+        raise UsageError(f"{path} has the suffix of a spaCy DocBin; use another suffix, or add --format spacy")
+    if form is not meant and meant in TABLES:
+        raise UsageError(f"{path} has the suffix of {meant}, but --format is {form}; change one of them")
+    if resume and (form in TABLES or meant is FormatName.SPACY):
+        raise UsageError(
+            f"a {path.suffix} file is written as a whole and cannot be resumed; write JSON lines to a .jsonl"
+        )
 
 
 def _has_content(path: Path) -> bool:
@@ -165,7 +210,7 @@ class ExtractRun:
         self._path = path
         self._priority: PriorityName = priority
         self._model = model
-        self._needs_model = form not in {FormatName.TABLE, FormatName.BRAT} and line_format(form).needs_model
+        self._needs_model = needs_model(form)
         self._model_id = ""
         self._written = 0
         self._first_error = ""
@@ -241,6 +286,8 @@ class ExtractRun:
         if self._path is None or not self._written:
             return ""
         count = self._output.existing + self._written
+        if not self._output.can_resume:
+            return f". {self._path} has the first {count:,} texts only"
         return f". {count:,} texts are in {self._path}; run the same command with --resume to continue"
 
     def _report(self, seconds: float) -> None:

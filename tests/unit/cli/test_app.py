@@ -147,7 +147,7 @@ def test_unreadable_file_is_reported(tmp_path, capsys):
     bad = tmp_path / "gbk.txt"
     bad.write_bytes("马云".encode("gbk"))
     for path, words in ((bad, "is not UTF-8"), (tmp_path / "missing", "cannot be read")):
-        assert cli_app.run(["extract", "-f", str(path)]) == 2
+        assert cli_app.run(["extract", "--encoding", "utf-8", "-f", str(path)]) == 2
         assert words in capsys.readouterr().err
 
 

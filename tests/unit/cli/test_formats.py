@@ -3,10 +3,12 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from hanner import Document
+from hanner.cli.errors import UsageError
 from hanner.cli.formats import FormatName, Record, brat, default_format, line_format
 from hanner.cli.formats.conll import bio
 from support.sample_records import EMOJI, PEOPLE, SHARP, entity, records
@@ -183,4 +185,7 @@ def test_default_format_depends_on_the_output(tmp_path):
     assert default_format(None, terminal=False) is FormatName.JSONL
     assert default_format(tmp_path / "a.html", terminal=True) is FormatName.HTML
     assert default_format(tmp_path / "a.spacy", terminal=True) is FormatName.SPACY
-    assert default_format(tmp_path / "a.out", terminal=True) is FormatName.JSONL
+    assert default_format(tmp_path / "A.CSV", terminal=True) is FormatName.CSV
+    assert default_format(Path("/dev/null"), terminal=True) is FormatName.JSONL
+    with pytest.raises(UsageError, match=r"a.out has no suffix of an output format \(\.conll, .*or add --format"):
+        default_format(tmp_path / "a.out", terminal=True)

@@ -3,14 +3,26 @@
 from enum import StrEnum
 from pathlib import Path
 
+from hanner.cli.errors import UsageError
 from hanner.cli.formats.base import Format, Record
 from hanner.cli.formats.conll import Conll
 from hanner.cli.formats.html import Html
 from hanner.cli.formats.jsonl import Jsonl
 from hanner.cli.formats.labelstudio import LabelStudio
+from hanner.cli.formats.rows import RowUnit
 from hanner.cli.formats.spacy import SpacyJson
 
-__all__ = ["Format", "FormatName", "Record", "default_format", "line_format"]
+__all__ = [
+    "TABLES",
+    "Format",
+    "FormatName",
+    "Record",
+    "RowUnit",
+    "default_format",
+    "line_format",
+    "needs_model",
+    "suffix_format",
+]
 
 
 class FormatName(StrEnum):
@@ -23,6 +35,10 @@ class FormatName(StrEnum):
     BRAT = "brat"
     SPACY = "spacy"
     LABELSTUDIO = "labelstudio"
+    CSV = "csv"
+    TSV = "tsv"
+    XLSX = "xlsx"
+    PARQUET = "parquet"
 
 
 _LINES: dict[FormatName, type[Format]] = {
@@ -32,7 +48,17 @@ _LINES: dict[FormatName, type[Format]] = {
     FormatName.SPACY: SpacyJson,
     FormatName.LABELSTUDIO: LabelStudio,
 }
-_SUFFIXES = {".html": FormatName.HTML, ".conll": FormatName.CONLL, ".spacy": FormatName.SPACY}
+TABLES = {FormatName.CSV, FormatName.TSV, FormatName.XLSX, FormatName.PARQUET}
+"""Formats with rows and columns, for other programs."""
+_SUFFIXES = {
+    ".jsonl": FormatName.JSONL,
+    ".ndjson": FormatName.JSONL,
+    ".html": FormatName.HTML,
+    ".htm": FormatName.HTML,
+    ".conll": FormatName.CONLL,
+    ".spacy": FormatName.SPACY,
+    **{f".{form}": form for form in (FormatName.CSV, FormatName.TSV, FormatName.XLSX, FormatName.PARQUET)},
+}
 
 
 def line_format(name: FormatName) -> Format:
@@ -40,8 +66,28 @@ def line_format(name: FormatName) -> Format:
     return _LINES[name]()
 
 
+def needs_model(name: FormatName) -> bool:
+    """Return whether the records of a format need the model's id."""
+    return name in _LINES and _LINES[name].needs_model
+
+
 def default_format(output: Path | None, *, terminal: bool) -> FormatName:
-    """Return the format by the output's suffix; without an output, a table in a terminal and JSONL in a pipe."""
-    if output is not None:
-        return _SUFFIXES.get(output.suffix.lower(), FormatName.JSONL)
-    return FormatName.TABLE if terminal else FormatName.JSONL
+    """Return the format by the output's suffix; without an output, a table in a terminal and JSONL in a pipe.
+
+    Raises:
+        UsageError: the suffix does not name a format.
+    """
+    if output is None:
+        return FormatName.TABLE if terminal else FormatName.JSONL
+    form = suffix_format(output)
+    if form is None and output.exists() and not output.is_file():
+        return FormatName.JSONL  # a device, a pipe or a folder
+    if form is None:
+        suffixes = ", ".join(sorted(_SUFFIXES))
+        raise UsageError(f"{output} has no suffix of an output format ({suffixes}); use one, or add --format")
+    return form
+
+
+def suffix_format(output: Path) -> FormatName | None:
+    """Return the format that the suffix of a file means; None for an unknown suffix."""
+    return _SUFFIXES.get(output.suffix.lower())

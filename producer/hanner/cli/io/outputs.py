@@ -35,9 +35,11 @@ class Output(Protocol):
 
     Attributes:
         existing: Number of texts from an earlier run.
+        can_resume: Whether a later run can continue it.
     """
 
     existing: int
+    can_resume: bool
 
     def ends_with(self, text: str | None) -> bool:
         """Return whether the last existing text can be this one."""
@@ -60,6 +62,7 @@ class StdoutLines:
     """Lines on stdout, flushed after each record."""
 
     existing = 0
+    can_resume = False
 
     def __init__(self, form: Format) -> None:
         self._form = form
@@ -91,6 +94,7 @@ class StdoutTable:
     """Tables of entities for people on stdout, and errors on stderr."""
 
     existing = 0
+    can_resume = False
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, Entity]] = []
@@ -136,6 +140,9 @@ class LineFile:
         resume: Continue the file if it exists.
         clock: Returns monotonic seconds, for flushing.
 
+    Attributes:
+        can_resume: Whether a later run can continue it: unless it is a device or a pipe.
+
     Raises:
         UsageError: the file has another format, or another process writes to it.
         HannerError: the file cannot be written.
@@ -147,13 +154,13 @@ class LineFile:
         self._clock = clock
         self._flushed_at = clock()
         self.existing, self._last_lines = 0, b""
-        with _os_errors_as_hanner_errors(path):
+        self.can_resume = path.is_file() or not path.exists()
+        with os_errors_as_hanner_errors(path):
             # A device or a pipe can only be written.
-            is_regular = path.is_file() or not path.exists()
-            descriptor = os.open(path, (os.O_RDWR if is_regular else os.O_WRONLY) | os.O_CREAT, 0o666)
-            self._file: IO[bytes] = os.fdopen(descriptor, "r+b" if is_regular else "wb")
+            descriptor = os.open(path, (os.O_RDWR if self.can_resume else os.O_WRONLY) | os.O_CREAT, 0o666)
+            self._file: IO[bytes] = os.fdopen(descriptor, "r+b" if self.can_resume else "wb")
         try:
-            with _os_errors_as_hanner_errors(path):
+            with os_errors_as_hanner_errors(path):
                 self._start(resume=resume)
         except BaseException:
             self.close()
@@ -202,7 +209,7 @@ class LineFile:
 
     def write(self, record: Record) -> None:
         """Append a record."""
-        with _os_errors_as_hanner_errors(self._path):
+        with os_errors_as_hanner_errors(self._path):
             self._file.write(self._form.render(record).encode("utf-8", self._form.encoding_errors))
             if self._clock() - self._flushed_at >= FLUSH_INTERVAL:
                 self._file.flush()
@@ -210,7 +217,7 @@ class LineFile:
 
     def finish(self) -> None:
         """Write the footer and sync the file to disk."""
-        with _os_errors_as_hanner_errors(self._path):
+        with os_errors_as_hanner_errors(self._path):
             self._file.write(self._form.footer.encode())
             self._file.flush()
             if self._path.is_file():
@@ -234,12 +241,14 @@ class BratFolder:
         HannerError: the folder cannot be written.
     """
 
+    can_resume = True
+
     def __init__(self, path: Path, *, resume: bool, texts: int = BRAT_TEXTS) -> None:
         self._path = path
         self._size = texts
         self._records: list[Record] = []
         self._number = 0
-        with _os_errors_as_hanner_errors(path):
+        with os_errors_as_hanner_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             while resume and self._file(self._number + 1, "txt").exists():
                 self._number += 1
@@ -271,7 +280,7 @@ class BratFolder:
         document = standoff.make_document(self._records)
         self._records.clear()
         self._number += 1
-        with _os_errors_as_hanner_errors(self._path):
+        with os_errors_as_hanner_errors(self._path):
             self._types |= document.types
             _replace_file(self._path / "annotation.conf", standoff.make_configuration(self._types))
             _replace_file(self._file(self._number, "ann"), document.annotations)
@@ -290,6 +299,7 @@ class DocBinFile:
     """A .spacy file. Its documents are in memory until it is written at the end."""
 
     existing = 0
+    can_resume = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -306,7 +316,7 @@ class DocBinFile:
 
     def finish(self) -> None:
         """Write the file."""
-        with _os_errors_as_hanner_errors(self._path):
+        with os_errors_as_hanner_errors(self._path):
             self._writer.save(self._path)
 
     def close(self) -> None:
@@ -321,7 +331,7 @@ def _replace_file(path: Path, content: str) -> None:
 
 
 @contextlib.contextmanager
-def _os_errors_as_hanner_errors(path: Path) -> Iterator[None]:
+def os_errors_as_hanner_errors(path: Path) -> Iterator[None]:
     """Raise a HannerError that names the path in place of an OSError; a closed pipe passes through."""
     try:
         yield

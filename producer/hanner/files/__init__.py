@@ -1,0 +1,1 @@
+"""Texts from files as people have them: encodings, compression, tables, spreadsheets, JSON, HTML. No network."""
