@@ -1,14 +1,18 @@
 """Generate the secrets of the stack: passwords, and the user list of Redis.
 
-It runs before the other services, in a container without a network. Existing passwords are kept. The user list is
-written at each start, so that an upgrade can change the permissions.
+    make_secrets.py FOLDER                  generate what is missing; `init` does this at each start
+    make_secrets.py FOLDER renew USER...    generate new passwords for users of Redis, or for everyone
+    make_secrets.py FOLDER set SECRET       store a secret from standard input, so that it is in no variable
+
+It runs in a container without a network. The user list is written each time, so that an upgrade can change the
+permissions. The previous password of a renewed user stays valid until the list is written again without `renew`.
 """
 
 import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,12 +28,21 @@ RULES = {
     "gateway": f"{KEYS} {CHANNELS} {COMMANDS}",
     "flower": f"{KEYS} {CHANNELS} {COMMANDS}",
     "app": f"{KEYS} {CHANNELS} {COMMANDS}",
+    "admin": "~* &* +@all",
 }
-"""Permissions of the Redis users; `app` is for programs outside the stack."""
+"""Permissions of the Redis users; `app` is for programs outside the stack, `admin` for backups and administration."""
 HEALTH_USER = "user health on nopass resetkeys resetchannels -@all +ping"
 PASSWORDS = {"flower/password": "FLOWER_PASSWORD", "grafana/admin-password": "GRAFANA_PASSWORD"}
 """Passwords for people: the file, and the variable that can set it."""
-DEFAULT_USER = "user default off resetpass resetkeys resetchannels -@all"
+SETTABLE = {
+    "flower-password": "flower/password",
+    "grafana-password": "grafana/admin-password",
+    "api-keys": "gateway/api-keys",
+}
+"""Secrets that `set` stores, and their files."""
+DEFAULT_USER = "user default off resetpass ~* &* +@all"
+"""Nobody can log in as this user. It has all permissions because Redis before 8.6 loads its append-only file as this
+user, and would skip every transaction that it may not run."""
 
 
 def read_or_create(path: Path, value: str) -> str:
@@ -50,25 +63,53 @@ def write(path: Path, value: str) -> None:
     draft.replace(path)
 
 
-def make(root: Path, variables: Mapping[str, str]) -> None:
+def digest_of(url: str) -> str:
+    """Return the digest of the password in a URL, as the user list has it."""
+    return "#" + hashlib.sha256((urlsplit(url).password or "").encode()).hexdigest()
+
+
+def make(root: Path, variables: Mapping[str, str], renewed: Sequence[str] = ()) -> None:
     """Write the secrets of each service to its own folder.
 
     Args:
         root: the parent of the folders.
         variables: FLOWER_PASSWORD and GRAFANA_PASSWORD; an empty one is generated.
+        renewed: users of Redis that get a new password. Their previous one is valid too, until the next call.
     """
     lines = [DEFAULT_USER, HEALTH_USER]
     for user, rules in RULES.items():
-        url = read_or_create(root / user / "broker-url", f"redis://{user}:{secrets.token_urlsafe(32)}@{REDIS}")
-        digest = hashlib.sha256((urlsplit(url).password or "").encode()).hexdigest()
-        lines.append(f"user {user} on resetpass #{digest} resetkeys resetchannels {rules}")
+        file, fresh = root / user / "broker-url", f"redis://{user}:{secrets.token_urlsafe(32)}@{REDIS}"
+        url, previous = read_or_create(file, fresh), root / user / "previous-url"
+        digests = {digest_of(url)}
+        previous.unlink(missing_ok=True)
+        if user in renewed:
+            write(previous, url)  # with the administrator's, admin.sh lets Redis read the new user list
+            write(file, fresh)
+            digests.add(digest_of(fresh))
+        lines.append(f"user {user} on resetpass {' '.join(sorted(digests))} resetkeys resetchannels {rules}")
     write(root / "redis" / "users.acl", "\n".join(lines))
-    for file, variable in PASSWORDS.items():
+    for path, variable in PASSWORDS.items():
         if variables.get(variable):
-            write(root / file, variables[variable])
+            write(root / path, variables[variable])
         else:
-            read_or_create(root / file, secrets.token_urlsafe(18))
+            read_or_create(root / path, secrets.token_urlsafe(18))
+
+
+def main(root: Path, command: str = "", *names: str) -> int:
+    """Run a command, and return the exit code."""
+    known = {"": (), "renew": RULES, "set": SETTABLE}
+    if command not in known or not set(names) <= set(known[command]) or (command == "set" and len(names) != 1):
+        choices = "renew [{}], or set {}".format("|".join(RULES), "|".join(SETTABLE))
+        print(f"{' '.join((command, *names))}: unknown; commands: {choices}", file=sys.stderr)
+        return 2
+    if command == "set" and not (value := sys.stdin.read().strip()):
+        print(f"{names[0]} must not be empty: pass it on standard input", file=sys.stderr)
+        return 2
+    make(root, os.environ, (names or tuple(RULES)) if command == "renew" else ())
+    if command == "set":
+        write(root / SETTABLE[names[0]], value)
+    return 0
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), os.environ)
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -1,9 +1,7 @@
 """The permissions of the stack's Redis users suffice for every part of hanner, on a real server."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,25 +9,18 @@ from hanner import Client
 from support.flowers import flower
 from support.gateways import gateway
 from support.servers import redis_server
+from support.stack_redis import make_secrets
 from support.workers import foreign_app, found, worker
 
-ROOT = Path(__file__).parents[2]
 TEXT = "马云在杭州"
 RECORDS = ("~runs", "~runners", "~waiting", "~deaths")
 """Keys of the scripted model."""
 
 
-def rules():
-    spec = importlib.util.spec_from_file_location("make_secrets", ROOT / "compose" / "init" / "make_secrets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.RULES
-
-
 @pytest.fixture(scope="module")
 def server():
     with redis_server() as running:
-        for user, rule in rules().items():
+        for user, rule in make_secrets().RULES.items():
             extra = RECORDS if user == "worker" else ()
             running.client.execute_command("ACL", "SETUSER", user, "reset", "on", ">p", *rule.split(), *extra)
         yield running
@@ -41,7 +32,7 @@ def url(server):
     server.client.acl_log_reset()
     yield lambda user: server.url.replace("//", f"//{user}:p@")
     denied = [(entry["username"], entry["reason"], entry["object"]) for entry in server.client.acl_log()]
-    assert denied == []
+    assert set(denied) <= {("app", "command", "acl|getuser")}  # `hanner doctor` tries it where the permissions matter
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import itertools
 import threading
+import urllib.error
 
 import pytest
 
 from hanner import Client
+from hanner.queue.keys import QueueKeys
 from support.docker_stack import run
+from support.waiting import wait_until
 
 TEXTS = 2_000
 
@@ -101,5 +104,37 @@ def test_worker_with_hanging_processes_is_unhealthy(stack):
     finally:
         run("docker", "exec", worker, "python", "-c", program, "SIGCONT")
     assert done.returncode == 1
-    assert "no process of it answered a text in time" in done.stderr
+    assert "none of its processes answered in time" in done.stderr
     assert run("docker", "exec", worker, "hanner", "probe", "--timeout", "20").returncode == 0
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
+def test_results_jobs_and_dead_letters_outlive_redis(stack, kill):
+    redis, keys = stack.container("redis"), QueueKeys("hanner")
+    add_dead_letter = "redis.call('HSET', KEYS[1], 'an-id', 'a letter') redis.call('ZADD', KEYS[2], 1, 'an-id')"
+    with Client(stack.broker_url(), timeout=120) as ner:
+        answered = [ner.submit(f"第{number}次，马云在杭州。") for number in range(50)]
+        before = [job.result() for job in answered]
+        finished = stack.create_job(["马云在杭州。"] * 20)
+        wait_until(lambda: stack.job(finished)["state"] == "done")
+        stack.admin("EVAL", add_dead_letter, "2", keys.dead, keys.dead_index)
+        running = stack.create_job([f"第{number}次，马云在杭州发表演讲。" for number in range(5_000)])
+        wait_until(lambda: stack.job(running)["done"] > 0)
+
+        if kill:
+            run("docker", "kill", redis)
+            run("docker", "start", redis)
+        else:
+            stack.compose("restart", "redis")
+
+        wait_until(lambda: stack.job(finished)["documents"][-1]["entities"], 120, ignore=urllib.error.URLError)
+        assert [ner.job(job.id).result() for job in answered] == before
+        assert stack.admin("HGET", keys.dead, "an-id").strip() == "a letter"
+        assert stack.admin("ZCARD", keys.dead_index).strip() == "1"
+        wait_until(lambda: stack.job(running)["state"] == "done", 120, ignore=urllib.error.URLError)
+        end = stack.job(running)
+        assert (end["failed"], len(end["documents"])) == (0, 5_000)
+        assert all(document["entities"] for document in end["documents"])
+        stack.admin("DEL", keys.dead, keys.dead_index)
+    assert "CRITICAL" not in stack.compose("logs", "--no-color", "redis")
+    stack.wait_healthy("redis", "worker", "gateway", "flower")

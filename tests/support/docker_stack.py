@@ -21,7 +21,9 @@ HEALTHY_TIMEOUT = 180
 def run(*command, check=True, **kwargs):
     """Run a command and return the result. Its output is in the error if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
-    assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert not check or done.returncode == 0, (
+        f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done
 
 
@@ -77,9 +79,16 @@ class DockerStack:
         self._compose = [*compose_commands()[0], *(part for file in files for part in ("-f", str(file)))]
         self._compose += [part for profile in profiles for part in ("--profile", profile)]
 
-    def compose(self, *arguments, check=True, env=None):
+    def compose(self, *arguments, check=True, env=None, **kwargs):
         """Run Compose for this stack with additional variables, and return its output."""
-        return run(*self._compose, *arguments, check=check, env=self._env | (env or {}), cwd=self.folder).stdout
+        return run(
+            *self._compose, *arguments, check=check, env=self._env | (env or {}), cwd=self.folder, **kwargs
+        ).stdout
+
+    def script(self, name, *arguments, check=True):
+        """Run a script of the folder compose for this stack, and return the result."""
+        environment = self._env | {"COMPOSE": " ".join(self._compose)}
+        return run("sh", self.folder / "compose" / name, *map(str, arguments), check=check, env=environment)
 
     def containers(self, service):
         """Return the ids of a service's running containers."""
@@ -115,6 +124,23 @@ class DockerStack:
     def url(self, service, path=""):
         """Return the URL of a service on this machine."""
         return f"http://127.0.0.1:{self.ports[service]}{path}"
+
+    def admin(self, *command):
+        """Run a command of Redis as its administrator, and return the output."""
+        return self.compose("run", "--rm", "--no-deps", "-T", "admin", "cli", *command)
+
+    def create_job(self, texts):
+        """Create a job of the gateway, and return its id."""
+        body = json.dumps({"texts": texts}).encode()
+        request = urllib.request.Request(
+            self.url("gateway", "/api/v1/jobs"), body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())["id"]
+
+    def job(self, job_id):
+        """Return a job of the gateway: its progress, and the documents once it is done."""
+        return json.loads(get(self.url("gateway", f"/api/v1/jobs/{job_id}")))
 
     def broker_url(self):
         """Return the URL of Redis for programs on this machine, obtained as in docs/how-to/containers.md."""

@@ -118,6 +118,35 @@ def test_invalid_and_inconsistent_settings(environ, level, words):
     assert words in result.message
 
 
+ALL = {"enabled": True, "keys": ["~*"], "channels": ["&*"], "categories": ["+@all"], "commands": []}
+"""The user `default` of a new server, as redis-py returns it."""
+NOTHING = {"enabled": False, "keys": [], "channels": [], "categories": ["-@all"], "commands": []}
+
+
+@pytest.mark.parametrize(
+    ("info", "rules", "level", "words"),
+    [
+        ({"redis_version": "7.0.15"}, ALL, Level.OK, "Redis 7.0.15 loads its append-only file as the user default"),
+        ({"redis_version": "7.0.15"}, NOTHING, Level.FAIL, "lacks ~* &* +@all: a restart loses results"),
+        ({"redis_version": "8.4.9"}, {**ALL, "commands": ["-flushall"]}, Level.FAIL, "lacks +@all"),
+        ({"redis_version": "7.4.6"}, None, Level.WARN, "whose permissions this client may not read"),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.4"}, NOTHING, Level.FAIL, "Valkey 8.1.4"),
+    ],
+)
+def test_user_as_which_the_append_only_file_is_loaded(info, rules, level, words):
+    assert server.loads_as_default_user(HEALTHY | info)
+    result = server.check_default_user(HEALTHY | info, rules)
+    assert result.level is level
+    assert words in result.message
+    assert level is Level.OK or "ACL SETUSER default" in result.fix
+
+
+def test_user_default_does_not_matter_without_append_only_file_or_on_a_newer_server():
+    assert not server.loads_as_default_user(HEALTHY | {"aof_enabled": 0})
+    assert not server.loads_as_default_user(HEALTHY | {"redis_version": "8.6.0"})
+    assert not server.loads_as_default_user({**HEALTHY, "valkey_version": "9.1.2"})
+
+
 def test_valid_settings():
     read, results = environment.read_settings({"HANNER_TIMEOUT": "9"}, "redis://h/1")
     assert (read.timeout, read.broker_url) == (9, "redis://h/1")

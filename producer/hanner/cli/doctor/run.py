@@ -7,7 +7,7 @@ from importlib import metadata, util
 from typing import Any
 
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from hanner.address import parse_address
 from hanner.cli.doctor import environment, server, workers
@@ -61,7 +61,10 @@ def _check_local_worker(settings: Settings) -> Iterator[CheckResult]:
 def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[CheckResult]:
     """Check Redis and the workers."""
     redis = app.backend.client
-    yield from server.check_server(redis.info())
+    info = redis.info()
+    yield from server.check_server(info)
+    if server.loads_as_default_user(info):
+        yield server.check_default_user(info, _default_user(redis))
     before = time.time()
     seconds, micros = redis.time()
     yield server.check_clock(seconds + micros / 1e6, before, time.time())
@@ -75,6 +78,14 @@ def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[Chec
     local = workers.LocalSide(settings, metadata.version("hanner"), before, time.time())
     yield from workers.check_workers(reports, local)
     yield _check_result(settings, timeout, waiting)
+
+
+def _default_user(redis: Any) -> Any:
+    """Return the permissions of the user `default`, or None if this client may not read them."""
+    try:
+        return redis.acl_getuser("default")
+    except ResponseError:  # also NoPermissionError, and servers without this command
+        return None
 
 
 def _check_result(settings: Settings, timeout: float, waiting: int) -> CheckResult:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
@@ -14,6 +14,9 @@ MIN_REDIS = (7, 0)
 """The first version whose scripts fail with the code of an error, such as READONLY; clients and workers retry some."""
 SKEW_WARN, SKEW_FAIL = 2.0, 30.0
 """Seconds of difference between two clocks: Celery apps write eta and expires by their own, workers read Redis'."""
+LOADS_ALL = {"Redis": (8, 6), "Valkey": (9, 1, 2)}
+"""The first versions that load the append-only file without checking permissions. Earlier ones load it as the user
+`default`, and skip each transaction that this user may not run (redis issue 14541)."""
 MEMORY_WARN = 0.9
 """Share of maxmemory."""
 
@@ -70,10 +73,15 @@ def check_server(info: Mapping[str, Any]) -> Iterator[CheckResult]:
     yield _check_persistence(info)
 
 
-def _check_version(info: Mapping[str, Any]) -> CheckResult:
+def _version(info: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
+    """Return the server's name, its version, and the version's numbers."""
     name, key = ("Valkey", "valkey_version") if "valkey_version" in info else ("Redis", "redis_version")
     version = str(info.get(key, "0"))
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return name, version, tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _check_version(info: Mapping[str, Any]) -> CheckResult:
+    name, version, numbers = _version(info)
     if numbers < MIN_REDIS:
         return fail("Redis", f"{name} {version}", "install Redis 7.0 or newer, or Valkey")
     return ok("Redis", f"{name} {version}, {int(info.get('connected_clients', 0)):,} connections")
@@ -104,6 +112,36 @@ def _check_persistence(info: Mapping[str, Any]) -> CheckResult:
     if info.get("aof_last_write_status", "ok") != "ok":
         return fail("persistence", "the last write of the append-only file failed", "free space on the server's disk")
     return ok("persistence", "appendonly yes")
+
+
+def loads_as_default_user(info: Mapping[str, Any]) -> bool:
+    """Return whether what a server loads at its start depends on the permissions of the user `default`."""
+    name, _, numbers = _version(info)
+    return bool(info.get("aof_enabled")) and numbers < LOADS_ALL[name]
+
+
+def check_default_user(info: Mapping[str, Any], rules: Mapping[str, Any] | None) -> CheckResult:
+    """Check that a server, whose loading depends on it, can load all of its append-only file.
+
+    Args:
+        info: The server's INFO.
+        rules: The reply of ACL GETUSER default, as redis-py returns it; None if this client may not read it.
+    """
+    name, version, _ = _version(info)
+    message = f"{name} {version} loads its append-only file as the user default"
+    fix = "as an administrator: ACL SETUSER default {}~* &* +@all, then ACL SAVE; see docs/how-to/redis.md"
+    if rules is None:
+        return warn("permissions", f"{message}, whose permissions this client may not read", fix.format(""))
+    granted = {"~*": rules["keys"], "&*": rules["channels"], "+@all": [*rules["categories"], *rules["commands"]]}
+    missing = [rule for rule, words in granted.items() if not _has(words, rule)]
+    if not missing:
+        return ok("permissions", f"{message}, which has all permissions")
+    lost = f"which lacks {' '.join(missing)}: a restart loses results, acknowledgements and jobs"
+    return fail("permissions", f"{message}, {lost}", fix.format("" if rules.get("enabled") else "off resetpass "))
+
+
+def _has(words: Sequence[str], rule: str) -> bool:
+    return rule in words and not any(word.startswith("-") for word in words)
 
 
 def clock_skew(other: float, before: float, after: float) -> float:
