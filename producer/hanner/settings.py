@@ -49,6 +49,14 @@ class Settings(BaseModel):
     max_queue: int = Field(
         100_000, ge=0, description="maximum number of waiting requests of each priority; more are rejected; 0: no limit"
     )
+    max_dead_letters: int = Field(
+        10_000, ge=0, description="maximum number of dead letters that are kept; the oldest are deleted; 0: no limit"
+    )
+    dead_letter_ttl: int = Field(
+        15_552_000,
+        ge=0,
+        description="seconds a dead letter, with its text, is kept; 0: no limit",
+    )
     max_text_chars: int = Field(DEFAULT_MAX_TEXT_CHARS, ge=1, description="maximum length of a text, in code points")
     max_request_bytes: int = Field(
         DEFAULT_MAX_REQUEST_BYTES,

@@ -57,12 +57,15 @@ def test_errors_do_not_end_the_thread(caplog):
 
 
 def test_expired_workers_and_overdue_requests_are_logged(caplog):
-    inflight = FakeInFlight(HeartbeatResult(["other"], 3, 0), HeartbeatResult([], 0, 2))
+    inflight = FakeInFlight(HeartbeatResult(["other"], 3, 0), HeartbeatResult([], 0, 2, too_old=4, too_many=5))
     renewer = LeaseRenewer(inflight, Client, dict)
     renewer.start()
     inflight.wait_for(3)
     renewer.stop()
     assert "worker lease expired: other; requeued 3 unacknowledged requests" in caplog.text
+    assert (
+        "deleted 4 dead letters older than HANNER_DEAD_LETTER_TTL, and 5 above HANNER_MAX_DEAD_LETTERS" in caplog.text
+    )
     assert "requeued 2 requests that exceeded the visibility timeout" in caplog.text
 
 

@@ -5,6 +5,7 @@ import redis
 
 from hanner_worker.delivery.inflight import Outcome
 from hanner_worker.delivery.scripts import FETCH
+from support.dead_letters import add_dead_letter
 from support.inflight import (
     claim,
     completed,
@@ -172,6 +173,41 @@ def test_messages_of_an_expired_worker_are_requeued_and_crashes_counted(client, 
     dead.ack(client, [one], ["one"], [two])
     assert queued(client) == ["one", "two"]
     assert not client.exists(RESULT("one"), RESULT("two"))
+
+
+def dead_letter_ids(client, inflight):
+    """Return the ids of the dead letters, oldest first; their index has the same ones."""
+    ids = [task_id.decode() for task_id in client.zrange(inflight.keys.dead_index, 0, -1)]
+    assert sorted(ids) == sorted(task_id.decode() for task_id in client.hkeys(inflight.keys.dead))
+    return ids
+
+
+def test_oldest_dead_letters_above_the_maximum_are_deleted(client):
+    inflight = make_inflight(max_dead_letters=1000)
+    for number in range(2200):
+        add_dead_letter(client, f"{number:04}", at=1000.0 + number)
+    assert inflight.heartbeat(client, {}).too_many == 1200
+    assert dead_letter_ids(client, inflight) == [f"{number:04}" for number in range(1200, 2200)]
+    result = inflight.heartbeat(client, {})
+    assert (result.too_old, result.too_many) == (0, 0)
+
+
+def test_dead_letters_above_the_maximum_age_are_deleted(client):
+    inflight = make_inflight(dead_letter_ttl=60)
+    seconds, _ = client.time()
+    for number in range(700):
+        add_dead_letter(client, f"old {number}", at=seconds - 100.0)
+    add_dead_letter(client, "new", at=seconds - 30.0)
+    result = inflight.heartbeat(client, {})
+    assert (result.too_old, result.too_many) == (700, 0)
+    assert dead_letter_ids(client, inflight) == ["new"]
+
+
+def test_dead_letters_are_kept_without_limits(client):
+    inflight = make_inflight(max_dead_letters=0, dead_letter_ttl=0)
+    add_dead_letter(client, "a", at=1.0)
+    inflight.heartbeat(client, {})
+    assert dead_letter_ids(client, inflight) == ["a"]
 
 
 def test_a_worker_with_an_interrupted_lease_expires_no_other(client, inflight):

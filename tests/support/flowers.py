@@ -42,9 +42,12 @@ class Flower:
         self._reader = threading.Thread(target=lambda: self.lines.extend(process.stdout), daemon=True)
         self._reader.start()
 
-    def get(self, path, *, user=None, password=None):
-        """Return status and body of a GET request. It sends the password unless `password` is empty."""
-        request = urllib.request.Request(self.url + path)
+    def get(self, path, *, user=None, password=None, data=None, headers=None):
+        """Return status and body of a GET request, or of a POST request with `data`.
+
+        It sends the password unless `password` is empty.
+        """
+        request = urllib.request.Request(self.url + path, data, headers or {})
         password = self.password if password is None else password
         if password:
             secret = base64.b64encode(f"{user or self.user}:{password}".encode()).decode()

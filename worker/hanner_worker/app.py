@@ -77,7 +77,13 @@ def make_worker_app(settings: Settings, load: LoadModel = load_model) -> Celery:
     install()
     app = make_celery(settings)
     app.events.dispatcher_cls = "hanner_worker.batching.events:BufferedEventDispatcher"
-    inflight = InFlightStore(QueueKeys(settings.queue), settings.lease, max_message_bytes=settings.message_bytes)
+    inflight = InFlightStore(
+        QueueKeys(settings.queue),
+        settings.lease,
+        max_dead_letters=settings.max_dead_letters,
+        dead_letter_ttl=settings.dead_letter_ttl,
+        max_message_bytes=settings.message_bytes,
+    )
     app.conf.update(
         # Any Celery app can send to either queue. `-Q` with one of the names restricts a worker to that queue.
         task_queues=[

@@ -1,6 +1,5 @@
 """`hanner dead …`: lists, shows, retries and purges dead letters, which are requests that failed permanently."""
 
-import base64
 import contextlib
 import json
 import re
@@ -74,11 +73,13 @@ def show(
     broker: Broker = None,
 ) -> None:
     """Print a dead letter as JSON; its text only with --text."""
+    from hanner.queue.dead_letters import first_argument
+
     with _open_dead_letters(broker) as dead:
         letter = dead.get(task_id)
     if letter is None:
         raise HannerError(f"there is no dead letter with id {task_id}; see `hanner dead list`")
-    argument = _first_argument(letter.message)
+    argument = first_argument(letter.message)
     fields = _as_dict(letter) | {"argument": argument if text else redact_args([argument])}
     print(json.dumps(fields, ensure_ascii=False, indent=2))
 
@@ -188,15 +189,6 @@ def _as_dict(letter: "DeadLetter") -> dict[str, Any]:
         "at": datetime.fromtimestamp(letter.at, UTC).isoformat(timespec="seconds"),
         "age_seconds": round(max(0.0, time.time() - letter.at), 1),
     }
-
-
-def _first_argument(message: str) -> Any:
-    """Return the text or texts of a Celery message; None if it is not one."""
-    try:
-        (argument, *_), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return argument
 
 
 def _print_table(letters: "list[DeadLetter]") -> None:

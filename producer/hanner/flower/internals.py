@@ -15,5 +15,8 @@ INTERNALS: Final = {
     # flower/events.py
     "flower.events:Events": "on_event run capp state",
     "celery.events.state:Task": "_fields",
+    # flower/dead_letters.py
+    "flower.views:BaseHandler": "check_xsrf_cookie get_argument render",
+    "tornado.template:Loader": "_create_template",
 }
 """By module or module:class: the names, of methods, attributes and functions, separated by spaces."""

@@ -22,9 +22,10 @@ from redis.exceptions import RedisError
 from tornado.ioloop import IOLoop, PeriodicCallback
 
 from hanner.errors import HannerError, InvalidSettings
-from hanner.flower import password
+from hanner.flower import dead_letters, password
 from hanner.flower.events import Events, add_task_fields
 from hanner.flower.missed_events import Reconciler
+from hanner.queue.dead_letters import DeadLetters
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 
@@ -96,7 +97,10 @@ class FlowerService:
             max_tasks_in_memory=options.max_tasks,
             log_text=log_text,
         )
-        return Flower(capp=app, options=options, events=events, io_loop=loop, **handler_settings)
+        flower = Flower(capp=app, options=options, events=events, io_loop=loop, **handler_settings)
+        redis = make_celery(self._settings).backend.client
+        dead_letters.install(flower, DeadLetters(redis, self._settings.queue), with_text=log_text)
+        return flower
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C, then save the database.

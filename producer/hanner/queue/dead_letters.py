@@ -4,6 +4,7 @@ Workers write them; `hanner dead` shows, retries and purges them. The schema is 
 task id, and a sorted set with the time of each. Sends Redis commands through a client that the caller passes in.
 """
 
+import base64
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -142,3 +143,12 @@ class DeadLetters:
             pipeline.zrem(self._keys.dead_index, *batch)
             purged += int(pipeline.execute()[0])
         return purged
+
+
+def first_argument(message: str) -> Any:
+    """Return the text or texts of a dead letter's message; None if it is not a message of Celery."""
+    try:
+        (argument, *_), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return argument

@@ -106,6 +106,15 @@ def test_requests_completed_by_the_parent_are_counted_by_error_code():
     }
 
 
+def test_deleted_dead_letters_are_counted_by_limit():
+    registry = CollectorRegistry()
+    observer = MetricsObserver(registry)
+    observer.on_dead_letters_deleted("age", 2)
+    observer.on_dead_letters_deleted("count", 3)
+    name = "hanner_worker_dead_letters_deleted_total"
+    assert [registry.get_sample_value(name, {"limit": limit}) for limit in ("age", "count")] == [2, 3]
+
+
 def test_a_lost_batch_is_counted_only_as_lost():
     value = values_after(batch_record([request(), request()], [], loss="process_died", retried=2))
     assert value("batches_lost_total", reason="process_died") == 1

@@ -149,6 +149,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         for observer in self.hanner_observers:
             observer.on_requeue("lease_expired", result.requeued)
             observer.on_requeue("unacked_too_long", result.overdue)
+            observer.on_dead_letters_deleted("age", result.too_old)
+            observer.on_dead_letters_deleted("count", result.too_many)
 
     def _get_status(self) -> dict[str, Any]:
         return {

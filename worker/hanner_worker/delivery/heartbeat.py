@@ -82,5 +82,11 @@ class LeaseRenewer:
                 ", ".join(result.expired_workers),
                 result.requeued,
             )
+        if result.too_old or result.too_many:
+            logger.warning(
+                "deleted %d dead letters older than HANNER_DEAD_LETTER_TTL, and %d above HANNER_MAX_DEAD_LETTERS",
+                result.too_old,
+                result.too_many,
+            )
         if result.overdue:
             logger.warning("requeued %d requests that exceeded the visibility timeout", result.overdue)

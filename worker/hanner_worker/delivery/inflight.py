@@ -127,12 +127,16 @@ class HeartbeatResult(NamedTuple):
         requeued: messages of theirs that are in the queue again.
         overdue: own messages that were requeued because they exceeded the visibility timeout.
         suspects: messages, of the requeued ones, that may have killed the worker that had just fetched them.
+        too_old: dead letters that were deleted because they exceeded the maximum age.
+        too_many: dead letters, the oldest, that were deleted because there were too many.
     """
 
     expired_workers: list[str]
     requeued: int
     overdue: int
     suspects: int = 0
+    too_old: int = 0
+    too_many: int = 0
 
 
 @dataclass(slots=True)
@@ -145,6 +149,8 @@ class InFlightStore:
         visibility_timeout: seconds after which a message that neither runs nor ended is requeued.
         worker_id: names the worker; its processes share it.
         clock: Redis' time, which the channel updates with each fetch.
+        max_dead_letters: number of dead letters above which the oldest are deleted; 0 for no limit.
+        dead_letter_ttl: seconds after which a dead letter is deleted; 0 for no limit.
         max_message_bytes: of larger messages only size, start and end are fetched; see `decoding.decode`.
         handled: number of the newest message that the parent has decoded; see `heartbeat`.
     """
@@ -154,6 +160,8 @@ class InFlightStore:
     visibility_timeout: float = 3600.0
     worker_id: str = field(default="", repr=False)
     clock: RedisClock = field(default_factory=RedisClock, repr=False)
+    max_dead_letters: int = 0
+    dead_letter_ttl: int = 0
     max_message_bytes: int = DEFAULT_MAX_REQUEST_BYTES
     handled: int = field(default=0, repr=False)
     _last_number: int = field(default=0, repr=False)
@@ -348,6 +356,8 @@ class InFlightStore:
     def heartbeat(self, client: Any, status: Mapping[str, Any]) -> HeartbeatResult:
         """Renew the lease, write the worker's status, and requeue the messages of workers whose lease has expired.
 
+        Delete the dead letters that exceed the limits.
+
         Of an expired worker's last fetch, a takeover is counted for each message, unless the worker had handled them
         before its last heartbeat or a process has started one of them. A message with takeovers is fetched alone.
 
@@ -360,6 +370,7 @@ class InFlightStore:
         """
         names = self.keys
         keys = [names.leases, *self._own_keys, names.crashes, names.worker(self.worker_id), QUEUES]
+        keys += [names.dead, names.dead_index]
         prefixes = [names.unacked(""), names.claimed_at(""), names.running(""), names.worker("")]
         args: list[Any] = [
             self.worker_id,
@@ -368,18 +379,21 @@ class InFlightStore:
             CRASH_TTL,
             *prefixes,
             names.queue,
+            self.max_dead_letters,
+            self.dead_letter_ttl,
             "handled",
             self.handled,
             *(part for pair in status.items() for part in pair),
         ]
         expired_workers: list[str] = []
-        requeued = overdue = suspects = 0
+        requeued = overdue = suspects = too_old = too_many = 0
         more = True
         while more:
-            moved, expired, late, more, suspected = scripts.HEARTBEAT(keys, args, client)
+            moved, expired, late, more, suspected, old, excess = scripts.HEARTBEAT(keys, args, client)
             expired_workers += [worker_id.decode() for worker_id in expired]
             requeued, overdue, suspects = requeued + moved, overdue + late, suspects + suspected
-        return HeartbeatResult(expired_workers, requeued, overdue, suspects)
+            too_old, too_many = too_old + old, too_many + excess
+        return HeartbeatResult(expired_workers, requeued, overdue, suspects, too_old, too_many)
 
     def deregister(self, client: Any) -> int:
         """Requeue all unacknowledged messages and end the lease; return how many messages were requeued.

@@ -52,7 +52,8 @@ class BatchRecord:
 class Observer:
     """Ignores everything; subclasses override what they need.
 
-    Called from the event loop, `on_requeue` also from the heartbeat thread, so it must be quick.
+    Called from the event loop. `on_requeue` and `on_dead_letters_deleted` are called from the heartbeat thread too, so
+    they must be quick.
     """
 
     def on_batch(self, record: BatchRecord) -> None:
@@ -63,3 +64,6 @@ class Observer:
 
     def on_requeue(self, reason: str, requests: int) -> None:
         """Record requests that were requeued: lease_expired, unacked_too_long, connection_lost."""
+
+    def on_dead_letters_deleted(self, limit: str, letters: int) -> None:
+        """Record dead letters that were deleted because of a limit: age, count."""

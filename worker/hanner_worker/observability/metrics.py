@@ -38,6 +38,7 @@ OUTCOMES: Final = (
 DEAD_LETTER_CODES: Final = (ErrorCode.MODEL_FAILED, ErrorCode.TIMED_OUT, ErrorCode.WORKER_LOST, INTERNAL_ERROR)
 LOSS_REASONS: Final = ("process_died", "time_limit", "terminated")
 REDELIVERY_REASONS: Final = (*LOSS_REASONS, "not_stored", "lease_expired", "unacked_too_long", "connection_lost")
+DEAD_LETTER_LIMITS: Final = ("age", "count")
 STAGES: Final = ("tokenise", "infer", "decode")
 
 # Upper bounds of the histograms' buckets; times are in seconds.
@@ -87,6 +88,12 @@ class MetricsObserver(Observer):
             "batches_lost", "Batches whose process did not report, by reason.", "reason", LOSS_REASONS
         )
         self._dead_letters = counters("dead_letters", "Dead letters, by error code.", "code", DEAD_LETTER_CODES)
+        self._dead_letters_deleted = counters(
+            "dead_letters_deleted",
+            "Dead letters deleted because of a limit: age or count.",
+            "limit",
+            DEAD_LETTER_LIMITS,
+        )
         self._make_histograms(registry)
         signals.task_revoked.connect(self._on_revoked, weak=False)
 
@@ -190,6 +197,10 @@ class MetricsObserver(Observer):
     def on_requeue(self, reason: str, requests: int) -> None:
         """Record requests that were requeued."""
         self._redeliveries[reason].inc(requests)
+
+    def on_dead_letters_deleted(self, limit: str, letters: int) -> None:
+        """Record deleted dead letters."""
+        self._dead_letters_deleted[limit].inc(letters)
 
     def _on_revoked(self, *, expired: bool = False, **_: Any) -> None:
         self._requests[ErrorCode.EXPIRED if expired else ErrorCode.REVOKED].inc()

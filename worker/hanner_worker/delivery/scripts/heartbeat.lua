@@ -1,14 +1,18 @@
 -- Renew the worker's lease and write its status. Requeue the messages of workers whose lease has expired, and own
--- messages that were claimed too long ago and do not run.
+-- messages that were claimed too long ago and do not run. Delete dead letters that are too old, and the oldest of too many.
 --
--- ARGV[10...]: fields and values of the worker's status.
--- Returns: messages requeued from expired workers, these workers' ids, own messages requeued, 1 if there are more of
---   either for another call or 0, and of how many of the messages a takeover was counted.
+-- ARGV[10]: maximum number of dead letters, ARGV[11]: their maximum age in seconds; 0 for no limit.
+-- ARGV[12...]: fields and values of the worker's status.
+-- Returns: messages requeued from expired workers, these workers' ids, own messages requeued, 1 if there is more to do
+--   in another call or 0, of how many of the messages a takeover was counted, dead letters deleted because of their age,
+--   and because of their number.
 local leases_key, unacked_key, claimed_at_key, running_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local crashes_key, worker_key, queues_key = KEYS[5], KEYS[6], KEYS[7]
+local dead_key, dead_index_key = KEYS[8], KEYS[9]
 local worker_id, lease_ms, visibility_timeout_ms, crash_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local unacked_prefix, claimed_at_prefix, running_prefix, worker_prefix = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local queue = ARGV[9]
+local queue, max_dead_letters, dead_letter_ttl = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
+local MAX_DELETED = 500
 
 -- Return the first and the last number of the messages that may have killed a worker: those of its last fetch, if it had
 -- not handled them before its last heartbeat and no process has started one of them. There are none if the first is larger.
@@ -26,6 +30,14 @@ local function find_suspects(other_claimed_at_key, other_running_key, handled)
   return first, last
 end
 
+local function delete_dead_letters(task_ids)
+  if #task_ids > 0 then
+    redis.call('HDEL', dead_key, unpack(task_ids))
+    redis.call('ZREM', dead_index_key, unpack(task_ids))
+  end
+  return #task_ids
+end
+
 local now = now_ms()
 local own_deadline = tonumber(redis.call('ZSCORE', leases_key, worker_id) or 0)
 redis.call('ZREM', leases_key, worker_id)
@@ -33,7 +45,7 @@ redis.call('ZADD', leases_key, now + lease_ms, worker_id)
 -- Only a worker with an uninterrupted lease may expire other workers' leases: after a pause of Redis all seem late.
 local since = tonumber(redis.call('HGET', worker_key, 'since') or 0)
 if own_deadline < now or since == 0 or since > now then since = now end
-redis.call('HSET', worker_key, 'since', since, 'unacked', redis.call('HLEN', unacked_key), unpack(ARGV, 10))
+redis.call('HSET', worker_key, 'since', since, 'unacked', redis.call('HLEN', unacked_key), unpack(ARGV, 12))
 redis.call('SADD', queues_key, queue)
 redis.call('PEXPIRE', worker_key, 60000 + lease_ms)
 -- A clock that was set back leaves deadlines that are far ahead.
@@ -79,4 +91,16 @@ for _, tag in ipairs(redis.call('ZRANGEBYSCORE', claimed_at_key, '-inf', claimed
 end
 local overdue, left = requeue_tags(unacked_key, claimed_at_key, running_key, overdue_tags)
 if #left > 0 then more = 1 end
-return {requeued, expired_workers, overdue, more, suspected}
+
+local too_old, too_many = 0, 0
+if dead_letter_ttl > 0 then
+  local oldest_kept = string.format('%.3f', now / 1000 - dead_letter_ttl)
+  local old = redis.call('ZRANGEBYSCORE', dead_index_key, '-inf', '(' .. oldest_kept, 'LIMIT', 0, MAX_DELETED)
+  too_old = delete_dead_letters(old)
+end
+if max_dead_letters > 0 then
+  local excess = math.min(redis.call('ZCARD', dead_index_key) - max_dead_letters, MAX_DELETED)
+  if excess > 0 then too_many = delete_dead_letters(redis.call('ZRANGE', dead_index_key, 0, excess - 1)) end
+end
+if too_old == MAX_DELETED or too_many == MAX_DELETED then more = 1 end
+return {requeued, expired_workers, overdue, more, suspected, too_old, too_many}
