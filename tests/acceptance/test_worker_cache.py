@@ -11,7 +11,7 @@ def count_entities(app, *texts):
 
 
 def test_a_text_is_inferred_once_and_hits_are_reported(server, app):
-    with Events(app) as events, worker(server.url, "-c", "2", env=ON) as running:
+    with Events(app) as events, worker(server.url, "-c", "2", "-l", "DEBUG", env=ON) as running:
         assert count_entities(app, "马云一", "马云一", "没有人") == [1, 1, 0]
         events.wait_for(lambda e: any(event["type"] == "hanner-batch" for event in e.seen))
         assert count_entities(app, "没有人", "马云一", "马云二") == [0, 1, 1]
@@ -42,7 +42,7 @@ def test_the_cache_is_off_by_default(server, app):
 
 
 def test_a_damaged_cache_entry_does_not_fail_a_request(server, app):
-    with worker(server.url, "-c", "1", env=ON) as running:
+    with worker(server.url, "-c", "1", "-l", "DEBUG", env=ON) as running:
         assert count_entities(app, "马云一") == [1]
         running.wait_for("batch 1: ")  # entries are written after results
         running.wait_for(" with padding), waited up to ")

@@ -92,7 +92,10 @@ def run(requests, characters, rate):
         found.sent = len(jobs)
         found.queued = sum(server.client.memory_usage(name, samples=0) or 0 for name in ("hanner", "hanner.bulk"))
         options = {"app": "support.slow_worker", "env": env, "cold": True}
-        with redirect_stdout(io.StringIO()), worker(server.url, "-c", str(PROCESSES), **options) as running:
+        with (
+            redirect_stdout(io.StringIO()),
+            worker(server.url, "-c", str(PROCESSES), "-l", "DEBUG", **options) as running,
+        ):
             started, ended = time.monotonic(), threading.Event()
             threads = [
                 threading.Thread(target=ask, args=(ner, found, ended)),
@@ -106,8 +109,10 @@ def run(requests, characters, rate):
             for thread in threads:
                 thread.join()
             found.memory = most_memory(running.process.pid)
-            running.wait_for("took")
-            found.batch = max(float(took) for took in re.findall(r"took ([\d.]+) ms", running.output)) / 1000
+            running.wait_for(" took ")
+            found.batch = (
+                max(float(took) for took in re.findall(r"batch \d+: .* took ([\d.]+) ms", running.output)) / 1000
+            )
     return found
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import statistics
 import time
 
@@ -10,16 +9,16 @@ from benchmarks.end_to_end import systems
 from benchmarks.end_to_end.engine_processes import EngineProcesses
 from benchmarks.end_to_end.load import closed_loop, open_loop, summary
 from benchmarks.end_to_end.plan import Plan
-from hanner import Client
+from hanner import Client, Settings
+from hanner.cli.batch_events import BatchEventListener
 from hanner.contract import EXAMPLE_TEXT
 
 LOADS = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 """Percent of the capacity that was measured just before."""
 SECONDS = 10.0
 IDLE_ROUNDS = 300
-LOG_DELAY = 0.2
-"""Seconds after the last result until the worker has logged its batch."""
-BATCH = re.compile(rb"batch \d+: (\d+) requests, (\d+) texts .* waited up to ([\d.]+) ms, took ([\d.]+) ms")
+EVENT_DELAY = 0.5
+"""Seconds after the last result until the event of its batch has arrived; the worker sends events every 50 ms."""
 
 
 def measure(plan: Plan) -> dict:
@@ -55,40 +54,33 @@ def timed(call) -> float:
 
 async def measure_loads(plan, system) -> dict:
     size, texts = plan.default(), plan.singles()
-    async with system.connect() as client:
-        log = BatchLog(system.log)
-        throughput = await closed_loop(client.send, texts, window=size.window, seconds=size.seconds)
-        full = await log.batches()
-        rows = []
-        for share in LOADS:
-            rate = throughput.rate * share / 100
-            times = await open_loop(client.send, texts, rate=rate, seconds=max(2, SECONDS * plan.scale), seed=share)
-            print(f"  {share} % load, {rate:,.0f} texts/s: {summary(times)}", flush=True)
-            rows.append({"load": share, "rate": round(rate, 1)} | summary(times) | {"batches": await log.batches()})
+    settings = Settings(broker_url=system.connect().url)
+    with BatchEventListener(settings) as events:
+        events.wait_until_subscribed(30)
+        async with system.connect() as client:
+            throughput = await closed_loop(client.send, texts, window=size.window, seconds=size.seconds)
+            full = await batches(events)
+            rows = []
+            for share in LOADS:
+                rate = throughput.rate * share / 100
+                times = await open_loop(client.send, texts, rate=rate, seconds=max(2, SECONDS * plan.scale), seed=share)
+                print(f"  {share} % load, {rate:,.0f} texts/s: {summary(times)}", flush=True)
+                rows.append(
+                    {"load": share, "rate": round(rate, 1)} | summary(times) | {"batches": await batches(events)}
+                )
     return {"capacity": round(throughput.rate, 1), "full": full, "loads": rows}
 
 
-class BatchLog:
-    """Reads the batches that the worker has logged since the last call."""
-
-    def __init__(self, path) -> None:
-        self._path = path
-        self._read = path.stat().st_size
-
-    async def batches(self) -> dict:
-        """Return count, mean number of texts, and median milliseconds from start to stored results of the batches."""
-        await asyncio.sleep(LOG_DELAY)
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        self._read += len(new)
-        batches = [(int(m[2]), float(m[4])) for m in BATCH.finditer(new)]
-        if not batches:
-            raise RuntimeError(f"the worker's log has no batches: {self._path}")
-        texts = sum(each[0] for each in batches)
-        return {
-            "count": len(batches),
-            "texts": round(texts / len(batches), 2),
-            "took_ms": round(statistics.median(took for _, took in batches), 3),
-            "took_ms_of_a_text": round(sum(count * took for count, took in batches) / texts, 3),
-        }
+async def batches(events: BatchEventListener) -> dict:
+    """Return count, mean number of texts, and median milliseconds of the batches since the last call."""
+    await asyncio.sleep(EVENT_DELAY)
+    taken = events.take(0, 0)
+    if not taken:
+        raise RuntimeError("the worker has sent no events of batches")
+    texts = sum(batch.texts for batch in taken)
+    return {
+        "count": len(taken),
+        "texts": round(texts / len(taken), 2),
+        "took_ms": round(statistics.median(batch.total_ms for batch in taken), 3),
+        "took_ms_of_a_text": round(sum(batch.texts * batch.total_ms for batch in taken) / texts, 3),
+    }

@@ -581,14 +581,14 @@ class BatchRun:
     def _describe(self, report: BatchReport) -> None:
         """Describe the batch in one log line, one event and one record, without the texts."""
         batch = self._event_fields(report)
-        logger.info(
+        logger.debug(
             "batch %(batch)d: %(requests)d requests, %(texts)d texts (%(repeated)d repeated, %(cached)d cached), "
             "%(windows)d windows, %(tokens)d tokens (%(padded_tokens)d with padding), "
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
         if names := [name for request in self.requests if (name := request.caller)]:
-            logger.info("batch %d is for requests %s", self._number, ", ".join(names))
+            logger.debug("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.send_batch_event(batch)
         self._dispatcher.record_throughput(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
         self._dispatcher.notify_batch(

@@ -10,6 +10,7 @@ from hanner.utils import tracing
 from hanner.utils.packaging import install_hint
 from hanner_worker.context import WorkerContext
 from hanner_worker.observability.hooks import Observer
+from hanner_worker.observability.summary import LogSummary
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def setup(consumer: Any, context: WorkerContext) -> tuple[list[Observer], list[S
     Raises:
         HannerError: if metrics are enabled and cannot be served.
     """
-    observers: list[Observer] = []
-    services: list[Service] = []
+    summary = LogSummary()
+    observers: list[Observer] = [summary]
+    services: list[Service] = [summary]
     if context.settings.metrics_port:
         observer, service = _setup_metrics(consumer, context)
         observers.append(observer)
