@@ -4,6 +4,7 @@ Usage: python3 compose/wait.py docker compose -f compose/compose.yaml
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -42,5 +43,16 @@ def main(compose: list[str]) -> int:
     return 1
 
 
+def ignore_closed_output() -> None:
+    """Send the rest of the output nowhere, so that `python3 wait.py … | head -1` ends without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        exit_code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        ignore_closed_output()
+        exit_code = 0
+    sys.exit(exit_code)

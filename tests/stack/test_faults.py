@@ -111,7 +111,7 @@ def test_worker_with_hanging_processes_is_unhealthy(stack):
 @pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])
 def test_results_jobs_and_dead_letters_outlive_redis(stack, kill):
     redis, keys = stack.container("redis"), QueueKeys("hanner")
-    add_dead_letter = "redis.call('HSET', KEYS[1], 'an-id', 'a letter') redis.call('ZADD', KEYS[2], 1, 'an-id')"
+    add_dead_letter = "redis.call('HSET', KEYS[1], 'an-id', 'a letter') redis.call('ZADD', KEYS[2], 9e9, 'an-id')"
     with Client(stack.broker_url(), timeout=120) as ner:
         answered = [ner.submit(f"第{number}次，马云在杭州。") for number in range(50)]
         before = [job.result() for job in answered]

@@ -205,6 +205,23 @@ def test_encryption_of_the_connection(url, level):
 
 
 @pytest.mark.parametrize(
+    "option", ["ssl_ca_certs=/no/ca.pem", "ssl_ca_path=/no/folder", "ssl_certfile=/no/own.pem&ssl_keyfile=/no/key.pem"]
+)
+def test_missing_file_of_certificates_is_reported(option):
+    result = server.check_address(parse_address(f"rediss://h:6379/0?{option}"))
+    assert result.level is Level.FAIL
+    assert option.partition("=")[2].partition("&")[0] in result.message
+    assert "No such file or directory" in result.message
+    assert "verified" not in result.message
+
+
+def test_file_that_has_no_certificate_is_reported(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    result = server.check_address(parse_address(f"rediss://h:6379/0?ssl_ca_certs={tmp_path / 'ca.pem'}"))
+    assert (result.level, "cannot be read as certificates" in result.message) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize(
     ("error", "fix"),
     [
         (ConnectionError("Error 111 connecting to h:1. Connection refused."), "hanner up"),

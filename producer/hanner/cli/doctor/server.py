@@ -1,8 +1,12 @@
-"""Checks of the Redis server: its address, version, memory, persistence and clock. Pure functions."""
+"""Checks of the Redis server: its address, version, memory, persistence and clock.
+
+Pure functions, except that the files of certificates are read.
+"""
 
 import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
@@ -24,12 +28,39 @@ MEMORY_WARN = 0.9
 def check_address(address: BrokerAddress) -> CheckResult:
     """Check whether texts are encrypted on their way to the server."""
     if address.tls is not None:
+        if problem := _tls_file_problem(address.tls):
+            return fail("TLS", f"{address}: {problem}", "name an existing PEM file in HANNER_BROKER_URL")
         if address.tls["ssl_cert_reqs"] is not ssl.CERT_REQUIRED:
             return warn("TLS", f"{address}: the server's certificate is not verified", "use ssl_cert_reqs=required")
         return ok("TLS", f"{address}: encrypted, certificate verified")
     if all(_is_private(host) for host, _ in address.nodes):
         return ok("TLS", f"{address}: not encrypted, private address")
     return warn("TLS", f"{address}: texts and results are not encrypted", "use rediss://, or a private network")
+
+
+def _tls_file_problem(tls: Mapping[str, Any]) -> str:
+    """Return why the files of certificates and keys cannot be used; empty if they can."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authorities = {"cafile": tls.get("ssl_ca_certs"), "capath": tls.get("ssl_ca_path")}
+    certificate, key = tls.get("ssl_certfile"), tls.get("ssl_keyfile")
+    try:
+        if path := authorities["capath"]:
+            list(Path(path).iterdir())  # OpenSSL ignores a missing folder
+        if any(authorities.values()):
+            context.load_verify_locations(**authorities)
+    except (OSError, ssl.SSLError) as error:
+        return f"{' and '.join(filter(None, authorities.values()))} cannot be read as certificates ({_reason(error)})"
+    try:
+        if certificate:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        files = " and ".join(filter(None, (certificate, key)))
+        return f"{files} cannot be read as certificate and key ({_reason(error)})"
+    return ""
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _is_private(host: str) -> bool:
