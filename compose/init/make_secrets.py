@@ -41,8 +41,8 @@ SETTABLE = {
 }
 """Secrets that `set` stores, and their files."""
 DEFAULT_USER = "user default off resetpass ~* &* +@all"
-"""Nobody can log in as this user. It has all permissions because Redis before 8.6 loads its append-only file as this
-user, and would skip every transaction that it may not run."""
+"""No client can log in as this user. It has all permissions because Redis before 8.6 loads its append-only file as this
+user, and would skip every transaction that it is not permitted to run."""
 
 
 def read_or_create(path: Path, value: str) -> str:

@@ -1,7 +1,7 @@
 """What Redis has stored outlives a restart and `kill -9` of it, with the configuration and the users of the containers.
 
-Redis 7 loads the append-only file as the user `default`, and skips each transaction with a command that this user may
-not run. hanner's scripts are transactions. Run it with TEST_SERVER=redis-server of the oldest supported version.
+Redis 7 loads the append-only file as the user `default`, and skips each transaction with a command that this user is
+denied. hanner's scripts are transactions. Run it with TEST_SERVER=redis-server of the oldest supported version.
 """
 
 import pytest
@@ -89,7 +89,7 @@ def test_results_jobs_and_dead_letters_outlive_redis(server, kill):
 
 
 def test_doctor_reports_a_default_user_that_cannot_load_everything(server):
-    """It reads the permissions with a user who may, and says so of one who may not."""
+    """It needs a user with the permission to read permissions."""
     name, version = server_version()
     affected = version < LOADS_ALL[name]
 

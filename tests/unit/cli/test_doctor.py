@@ -129,7 +129,7 @@ NOTHING = {"enabled": False, "keys": [], "channels": [], "categories": ["-@all"]
         ({"redis_version": "7.0.15"}, ALL, Level.OK, "Redis 7.0.15 loads its append-only file as the user default"),
         ({"redis_version": "7.0.15"}, NOTHING, Level.FAIL, "lacks ~* &* +@all: a restart loses results"),
         ({"redis_version": "8.4.9"}, {**ALL, "commands": ["-flushall"]}, Level.FAIL, "lacks +@all"),
-        ({"redis_version": "7.4.6"}, None, Level.WARN, "whose permissions this client may not read"),
+        ({"redis_version": "7.4.6"}, None, Level.WARN, "whose permissions this client is not permitted to read"),
         ({"redis_version": "7.2.4", "valkey_version": "8.1.4"}, NOTHING, Level.FAIL, "Valkey 8.1.4"),
     ],
 )

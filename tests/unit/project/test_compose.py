@@ -121,7 +121,7 @@ def test_secret_is_set_from_standard_input(main, root):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("renew", "nobody"), ("set",), ("set", "worker"), ("set", "flower-password"), ("destroy",)]
+    "arguments", [("renew", "root"), ("set",), ("set", "worker"), ("set", "flower-password"), ("destroy",)]
 )
 def test_unknown_command_changes_nothing(main, root, capsys, arguments):
     main()

@@ -33,7 +33,7 @@ class LogSummary(Observer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Log what is left and stop the thread."""
+        """Log the remaining batches and stop the thread."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()

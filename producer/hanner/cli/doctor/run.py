@@ -81,7 +81,7 @@ def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[Chec
 
 
 def _default_user(redis: Any) -> Any:
-    """Return the permissions of the user `default`, or None if this client may not read them."""
+    """Return the permissions of the user `default`, or None if this client is not permitted to read them."""
     try:
         return redis.acl_getuser("default")
     except ResponseError:  # also NoPermissionError, and servers without this command

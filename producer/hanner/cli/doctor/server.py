@@ -20,7 +20,7 @@ SKEW_WARN, SKEW_FAIL = 2.0, 30.0
 """Seconds of difference between two clocks: Celery apps write eta and expires by their own, workers read Redis'."""
 LOADS_ALL = {"Redis": (8, 6), "Valkey": (9, 1, 2)}
 """The first versions that load the append-only file without checking permissions. Earlier ones load it as the user
-`default`, and skip each transaction that this user may not run (redis issue 14541)."""
+`default`, and skip each transaction that this user is not permitted to run (redis issue 14541)."""
 MEMORY_WARN = 0.9
 """Share of maxmemory."""
 
@@ -156,13 +156,13 @@ def check_default_user(info: Mapping[str, Any], rules: Mapping[str, Any] | None)
 
     Args:
         info: The server's INFO.
-        rules: The reply of ACL GETUSER default, as redis-py returns it; None if this client may not read it.
+        rules: The reply of ACL GETUSER default, as redis-py returns it; None if that is not permitted.
     """
     name, version, _ = _version(info)
     message = f"{name} {version} loads its append-only file as the user default"
     fix = "as an administrator: ACL SETUSER default {}~* &* +@all, then ACL SAVE; see docs/how-to/redis.md"
     if rules is None:
-        return warn("permissions", f"{message}, whose permissions this client may not read", fix.format(""))
+        return warn("permissions", f"{message}, whose permissions this client is not permitted to read", fix.format(""))
     granted = {"~*": rules["keys"], "&*": rules["channels"], "+@all": [*rules["categories"], *rules["commands"]]}
     missing = [rule for rule, words in granted.items() if not _has(words, rule)]
     if not missing:
