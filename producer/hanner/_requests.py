@@ -17,7 +17,7 @@ from hanner.jobs import ResultWaiter, Timeout, check_seconds, timeout_seconds
 from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
 from hanner.queue.stats import Backlog, read_backlog
-from hanner.results import Document, Entity, error_document
+from hanner.results import Document, EntityList, error_document
 from hanner.settings import Settings
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.message import Message
@@ -159,7 +159,7 @@ class RequestSender:
         """Return whether `destination` does not have to query Redis."""
         return not isinstance(model, str) or model in self._routes or model in self._known_models
 
-    def request(self, text: str, destination: Destination) -> Request[list[Entity]]:
+    def request(self, text: str, destination: Destination) -> Request[EntityList]:
         """Return a request with one text.
 
         Raises:

@@ -9,7 +9,7 @@ from hanner._requests import WINDOW, RequestSender, check_source
 from hanner.jobs import DEFAULT, Job, Timeout
 from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
-from hanner.results import Document, Entity
+from hanner.results import Document, EntityList
 from hanner.settings import Settings
 from hanner.stream import Stream
 
@@ -55,7 +55,7 @@ class Client:
         *,
         priority: PriorityName = "interactive",
         model: str | None = None,
-    ) -> list[Entity]:
+    ) -> EntityList:
         """Return the entities of one text, sorted, never overlapping.
 
         Args:
@@ -111,7 +111,7 @@ class Client:
         expires: float | None = None,
         priority: PriorityName = "interactive",
         model: str | None = None,
-    ) -> Job[list[Entity]]:
+    ) -> Job[EntityList]:
         """Send one text and return at once.
 
         Args:
@@ -156,10 +156,10 @@ class Client:
         return Job(self._sender.send(request, expires))
 
     @overload
-    def job(self, task_id: str | UUID) -> Job[list[Entity]]: ...
+    def job(self, task_id: str | UUID) -> Job[EntityList]: ...
     @overload
     def job(self, task_id: str | UUID, *, many: Literal[True]) -> Job[list[Document]]: ...
-    def job(self, task_id: str | UUID, *, many: bool = False) -> Job[list[Entity]] | Job[list[Document]]:
+    def job(self, task_id: str | UUID, *, many: bool = False) -> Job[EntityList] | Job[list[Document]]:
         """Return the job of an earlier request, also of another process.
 
         Args:

@@ -1,6 +1,7 @@
 """The results of requests as pydantic models, which are part of the contract of client and worker. No I/O."""
 
-from typing import Self
+from collections.abc import Iterable
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -20,6 +21,18 @@ class Entity(BaseModel):
     score: float = Field(ge=0, le=1, description="Posterior probability of the span under the model's CRF.")
 
 
+class EntityList(list[Entity]):
+    """The entities of one text: a list, with the model that found them.
+
+    Attributes:
+        model: NAME@DIGEST8 of the model.
+    """
+
+    def __init__(self, entities: Iterable[Entity] = (), model: str = "") -> None:
+        super().__init__(entities)
+        self.model = model
+
+
 class Failure(BaseModel):
     """Why a text has no entities: a code of ErrorCode, and a message with the next step."""
 
@@ -37,11 +50,17 @@ class Document(BaseModel):
     entities: tuple[Entity, ...] = Field(default=(), description="The entities; empty if the text has an error.")
     error: Failure | None = Field(default=None, description="Why the text has no entities.")
     _text: str | None = PrivateAttr(None)
+    _model: str | None = PrivateAttr(None)
 
     @property
     def text(self) -> str | None:
         """Return the text as sent. The client adds it, because results do not contain it; None if it was not added."""
         return self._text
+
+    @property
+    def model(self) -> str | None:
+        """Return NAME@DIGEST8 of the model; None if no worker has answered."""
+        return self._model
 
     def with_text(self, text: str) -> Self:
         """Return a copy with its text. Equality ignores the text.
@@ -85,6 +104,11 @@ class ExtractManyResult(BaseModel):
 
     documents: tuple[Document, ...]
     model: str
+
+    def model_post_init(self, _: Any) -> None:
+        """Set the model of each document."""
+        for document in self.documents:
+            document._model = self.model  # noqa: SLF001 - not a part of its serialisation
 
 
 def error_document(code: str, message: str) -> Document:

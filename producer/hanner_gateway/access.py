@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hanner.errors import InvalidSettings
 from hanner.settings import variable
-from hanner_gateway.problems import BODY_TOO_LARGE, error_response, from_redis_error, problem_response
+from hanner_gateway.problems import BodyTooLarge, error_response, from_redis_error, problem_response
 from hanner_gateway.proxies import ProxyWarning, caller_address
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class AccessMiddleware:
         content_length = Headers(scope=scope).get("content-length", "")
         rejection = await self._reject(scope)
         if rejection is None and content_length.isdecimal() and int(content_length) > max_bytes:
-            rejection = problem_response(413, BODY_TOO_LARGE)
+            rejection = problem_response(413, BodyTooLarge(max_bytes).detail, limit=max_bytes)
         await (rejection or self._app)(scope, _limit_body(receive, max_bytes), send)
 
     async def _reject(self, scope: Scope) -> Response | None:
@@ -246,7 +246,7 @@ def _limit_body(receive: Receive, max_bytes: int) -> Receive:
         total += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if total > max_bytes:
-            raise HTTPException(413)
+            raise BodyTooLarge(max_bytes)
         return message
 
     return limited

@@ -25,6 +25,7 @@ from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.middleware import RequestMiddleware
+from hanner_gateway.models import Models
 from hanner_gateway.proxies import parse_proxies
 from hanner_gateway.readiness import Readiness
 from hanner_gateway.redis_client import close_redis, make_redis
@@ -61,7 +62,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
         async with AsyncClient(settings=settings) as client:
             store = JobStore(redis, settings.queue, settings.result_ttl, settings.max_jobs)
             runner, progress = JobRunner(store, client), ProgressFeed(store)
-            app.state.hanner = State(settings, client, store, runner, progress, Readiness(client))
+            app.state.hanner = State(settings, client, store, runner, progress, Models(client), Readiness(client))
             running = asyncio.create_task(runner.run())
             try:
                 yield

@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from hanner.results import Document, Entity
+from hanner.results import Document, EntityList
 from hanner_gateway import metrics
 from hanner_gateway.state import get_state
 
 T = TypeVar("T")
 
 
-async def extract(request: Request, text: str, model: str | None = None) -> list[Entity]:
+async def extract(request: Request, text: str, model: str | None = None) -> EntityList:
     """Return the entities of one text; the text is revoked when the client disconnects.
 
     Raises:

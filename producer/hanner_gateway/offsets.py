@@ -27,7 +27,9 @@ def apply_options(text: str, entities: Iterable[Entity], options: Options) -> li
 
 def apply_options_to_document(text: str, document: Document, options: Options) -> Document:
     """Return the document after `apply_options`; a document with an error is returned unchanged."""
-    return document if document.error else Document(entities=tuple(apply_options(text, document.entities, options)))
+    if document.error:
+        return document
+    return document.model_copy(update={"entities": tuple(apply_options(text, document.entities, options))})
 
 
 def convert_offsets(text: str, entities: Sequence[Entity], unit: Unit) -> list[Entity]:

@@ -18,7 +18,6 @@ from hanner_gateway import request_id
 from hanner_gateway.schemas import TAGS
 
 MEDIA_TYPE = "application/problem+json"
-BODY_TOO_LARGE = "the body is too large; send fewer or shorter texts, or upload a file as a job"
 STOPPING = "gateway_stopping"
 """The code of requests that are cancelled because the gateway stops, and the outcome of their texts in the metrics."""
 DEFAULT_RETRY_AFTER = 1
@@ -55,6 +54,7 @@ HTTP_CODES: Mapping[int, str] = {
 OTHER_CODES: Mapping[str, int] = {
     "cross_site": 403,
     "too_many_texts": 413,
+    "unknown_type": 422,
     "host_not_allowed": 421,
     "too_many_jobs": 429,
     "no_worker": 503,
@@ -72,9 +72,23 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, and what to do next.")
     code: str = Field(description="One of hanner's error codes, or a code that only HTTP has.")
     request_id: str | None = Field(None, description="Also in the header X-Request-ID and in the logs.")
+    limit: int | None = Field(None, description="The limit that the request exceeds, if its status is 413 or 422.")
     errors: list[dict[str, Any]] | None = Field(
         None, description="Each invalid value: `where` it is, and `what` is wrong."
     )
+
+
+class BodyTooLarge(HTTPException):
+    """The error of a body with more bytes than allowed.
+
+    Args:
+        limit: The maximum number of bytes.
+        advice: The next step.
+    """
+
+    def __init__(self, limit: int, advice: str = "send fewer or shorter texts, or upload a file as a job") -> None:
+        super().__init__(413, f"the body has more than {limit:,} bytes; {advice}")
+        self.limit = limit
 
 
 class ProblemError(Exception):
@@ -85,23 +99,31 @@ class ProblemError(Exception):
         detail: A sentence with the next step.
         code: Machine-readable reason; the status's default if None.
         headers: Headers of the response.
+        limit: The limit that the request exceeds.
     """
 
     def __init__(
-        self, status: int, detail: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.limit = status, detail, limit
         self.code = code or HTTP_CODES[status]
         self.headers = headers
 
 
-def problem_response(
+def problem_response(  # noqa: PLR0913  members of a problem, each with its default
     status: int,
     detail: str,
     *,
     code: str | None = None,
     headers: Mapping[str, str] | None = None,
+    limit: int | None = None,
     errors: list[dict[str, Any]] | None = None,
 ) -> Response:
     """Return the response for a problem."""
@@ -111,6 +133,7 @@ def problem_response(
         detail=detail,
         code=code or HTTP_CODES.get(status, "error"),
         request_id=request_id.current(),
+        limit=limit,
         errors=errors,
     )
     content = problem.model_dump_json(exclude_none=True)
@@ -157,7 +180,7 @@ async def _handle_hanner_error(_: Request, error: Exception) -> Response:
 
 async def _handle_problem_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return problem_response(error.status, error.detail, code=error.code, headers=error.headers)
+    return problem_response(error.status, error.detail, code=error.code, headers=error.headers, limit=error.limit)
 
 
 async def _handle_redis_error(_: Request, error: Exception) -> Response:
@@ -173,9 +196,8 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
         404: "no resource has this URL; see /docs for the API",
         405: "the resource does not support this method; see /docs for the API",
         408: "the body did not arrive in time; send it faster, or in smaller parts",
-        413: BODY_TOO_LARGE,
     }.get(error.status_code, str(error.detail))
-    return problem_response(error.status_code, detail, headers=headers)
+    return problem_response(error.status_code, detail, headers=headers, limit=getattr(error, "limit", None))
 
 
 def _allowed_methods(request: Request) -> str:
@@ -192,7 +214,8 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
         return problem_response(415, "the body is not JSON; send the header Content-Type: application/json")
     reported = [{"where": _location(each["loc"]), "what": each["msg"]} for each in errors]
     detail = "; ".join(f"{each['where']}: {each['what']}" for each in reported[:3])
-    return problem_response(422, f"the request is invalid: {detail}", errors=reported)
+    limit = next((each["ctx"]["max_length"] for each in errors if each["type"] == "too_long" and "ctx" in each), None)
+    return problem_response(422, f"the request is invalid: {detail}", errors=reported, limit=limit)
 
 
 def _location(loc: tuple[str | int, ...]) -> str:

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from hanner.contract import EXAMPLE_TEXT, MAX_TEXTS
 from hanner.results import Document, Entity
@@ -13,6 +14,8 @@ EXAMPLE_ENTITIES: list[JsonValue] = [
     {"text": "杭州", "type": "LOC", "start": 3, "end": 5, "score": 0.998},
     {"text": "阿里巴巴", "type": "ORG", "start": 5, "end": 9, "score": 0.997},
 ]
+
+EXAMPLE_MODEL = "hanner-small@8a6f2d72"
 
 
 class Unit(StrEnum):
@@ -37,7 +40,19 @@ class Options(BaseModel):
     model: str | None = Field(None, description="Name of the model; by default that of the gateway's queue.")
 
 
-class OneText(Options):
+class TextOrTexts(Options):
+    """A request with a `text` or with `texts`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_members(cls, value: Any) -> Any:
+        if isinstance(value, dict) and ("text" in value) == ("texts" in value):
+            problem = "send either `text` or `texts`, not both" if "text" in value else "send a `text`, or `texts`"
+            raise PydanticCustomError("text_or_texts", problem)
+        return value
+
+
+class OneText(TextOrTexts):
     """One text."""
 
     text: str = Field(description="The text.")
@@ -45,7 +60,7 @@ class OneText(Options):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": EXAMPLE_TEXT}]})
 
 
-class ManyTexts(Options):
+class ManyTexts(TextOrTexts):
     """Up to 256 texts; an invalid text does not fail the others."""
 
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS, description="The texts.")
@@ -72,17 +87,19 @@ class Entities(BaseModel):
     """The entities of one text, sorted and not overlapping."""
 
     entities: list[Entity] = Field(description="The entities.")
+    model: str | None = Field(None, description="Model that found them, NAME@DIGEST8.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": EXAMPLE_ENTITIES}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"entities": EXAMPLE_ENTITIES, "model": EXAMPLE_MODEL}]})
 
 
 class Documents(BaseModel):
     """One document per text, in order."""
 
     documents: list[Document] = Field(description="The documents.")
+    model: str | None = Field(None, description="Model that found the entities; absent if all texts have errors.")
 
 
-class JobTexts(Options):
+class JobTexts(TextOrTexts):
     """Texts of a job; their number is limited only by the body's size."""
 
     texts: list[str] = Field(min_length=1, description="The texts.")
@@ -120,6 +137,7 @@ class JobProgress(BaseModel):
     done: int = Field(ge=0, description="Number of processed texts.")
     failed: int = Field(ge=0, description="Number of processed texts that have an error.")
     total: int = Field(ge=1, description="Number of texts.")
+    model: str | None = Field(None, description="Model of the last processed texts, NAME@DIGEST8; absent before.")
 
 
 class JobStatus(JobProgress):
@@ -162,6 +180,31 @@ class Status(BaseModel):
     queue: Queue = Field(description="The queue.")
     workers: list[Worker] = Field(description="Workers with a valid lease.")
     rate: float = Field(description="Texts per second of all workers together.")
+
+
+class Limits(BaseModel):
+    """The limits of requests."""
+
+    text_characters: int = Field(description="Code points of a text (HANNER_MAX_TEXT_CHARS).")
+    texts: int = Field(description="Texts of one request that is not a job.")
+    body_bytes: int = Field(description="Bytes of a JSON body (HANNER_MAX_BODY_BYTES).")
+    upload_bytes: int = Field(description="Bytes of an uploaded file (HANNER_MAX_UPLOAD_BYTES).")
+    job_texts: int = Field(description="Texts of a job (HANNER_MAX_JOB_TEXTS).")
+    unfinished_jobs: int = Field(description="Unfinished jobs of all callers (HANNER_MAX_JOBS).")
+    seconds: float = Field(description="Seconds until a request times out (HANNER_TIMEOUT).")
+
+
+class Info(BaseModel):
+    """The service: its version, model, entity types and limits."""
+
+    version: str = Field(description="Version of the gateway.")
+    queue: str = Field(description="The queue of the model.")
+    model: str | None = Field(description="The model, NAME@DIGEST8; null if no worker runs.")
+    models: list[str] = Field(description="All models of the workers: several while they are being replaced.")
+    types: list[str] | None = Field(
+        description="The types that entities may have, of the model and of dictionaries; null if they are not known."
+    )
+    limits: Limits = Field(description="What a request may have at most.")
 
 
 class Health(BaseModel):

@@ -9,6 +9,7 @@ from hanner.settings import Settings
 from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.runner import JobRunner
 from hanner_gateway.jobs.store import JobStore
+from hanner_gateway.models import Models
 from hanner_gateway.readiness import Readiness
 
 
@@ -21,6 +22,7 @@ class State:
     jobs: JobStore
     runner: JobRunner
     progress: ProgressFeed
+    models: Models
     readiness: Readiness
 
 

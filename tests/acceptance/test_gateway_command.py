@@ -15,7 +15,7 @@ from support.commands import command
 from support.ports import free_port
 from support.servers import redis_server
 from support.spans import collector
-from support.stub_worker import StubWorker
+from support.stub_worker import MODEL, StubWorker
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -55,7 +55,8 @@ def memory(process):
 def test_curl_gets_entities_and_a_large_upload_uses_little_memory(server, tmp_path):
     with running(server) as (process, url), StubWorker(server.url):
         output = curl(f"{url}/api/v1/ner", "-H", "Content-Type: application/json", "-d", '{"text": "马云在杭州"}')
-        assert output == '{"entities":[{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}]}'
+        entity = '{"text":"马云","type":"PER","start":0,"end":2,"score":0.9}'
+        assert output == f'{{"entities":[{entity}],"model":"{MODEL}"}}'
         assert "server:" not in curl("-I", f"{url}/").lower()
         assert curl(f"{url}/healthz") == '{"status":"ok"}'
         large = tmp_path / "large.txt"

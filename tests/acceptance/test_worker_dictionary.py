@@ -7,6 +7,8 @@ import signal
 import psutil
 import pytest
 
+from hanner.queue.stats import read_backlog
+from support.waiting import wait_until
 from support.workers import worker
 
 TEXT = "马云在杭州"
@@ -32,6 +34,12 @@ def types(result):
     return [entity["type"] for entity in result.get(timeout=60)["entities"]]
 
 
+def reported_types(server):
+    """Return the types that the worker reports with its heartbeat."""
+    (state,) = read_backlog(server.client, "hanner").workers
+    return set(state.types)
+
+
 def test_sighup_reloads_without_a_restart_and_without_loss(server, app, source, tiny_package):
     with running(server, source, tiny_package) as here:
         parent = psutil.Process(here.process.pid)
@@ -46,6 +54,8 @@ def test_sighup_reloads_without_a_restart_and_without_loss(server, app, source, 
         assert {kind for result in results for kind in types(result)} <= {"ONE", "TWO"}
         assert all(len(types(result)) == 1 for result in results)
         assert [types(result) for result in after] == [["TWO"]] * 20
+        wait_until(lambda: "TWO" in reported_types(server))
+        assert {"LOC", "ORG", "PER"} < reported_types(server)
         assert {child.pid for child in parent.children()} == processes
         source.write_text("马云在杭州 THREE\n", "utf-8")
         here.process.send_signal(signal.SIGHUP)

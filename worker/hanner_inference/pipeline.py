@@ -169,6 +169,12 @@ class Recogniser:
         """Return NAME@DIGEST8, the model id in results."""
         return self.package.id
 
+    @property
+    def types(self) -> list[str]:
+        """Return the types that entities may have, of the model and the dictionary, sorted."""
+        of_dictionary = self.dictionary.types if self.dictionary else ()
+        return sorted({kind for kind in self._labels.types if kind} | set(of_dictionary))
+
     def extract(self, texts: Sequence[str]) -> list[list[Entity]]:
         """Return the entities of each text, in order and without overlaps.
 

@@ -46,6 +46,11 @@ class WorkerContext:
         """The terms that override the model, if there are any."""
         return getattr(self.recogniser, "dictionary", None)
 
+    @property
+    def types(self) -> list[str]:
+        """The types that entities may have."""
+        return getattr(self.recogniser, "types", [])
+
 
 _context: WorkerContext | None = None
 

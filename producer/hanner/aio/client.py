@@ -13,7 +13,7 @@ from hanner.aio.stream import AsyncStream
 from hanner.jobs import DEFAULT, ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Priority, PriorityName
 from hanner.queue.stats import Backlog
-from hanner.results import Document, Entity
+from hanner.results import Document, EntityList
 from hanner.settings import Settings
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class AsyncClient:
 
     async def extract(
         self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive", model: str | None = None
-    ) -> list[Entity]:
+    ) -> EntityList:
         """Return the entities of one text; see `Client.extract`. Cancelling this revokes the request."""
         return await self._sender.send_and_wait(await self._request(text, priority, model), timeout)
 
@@ -102,7 +102,7 @@ class AsyncClient:
         expires: float | None = None,
         priority: PriorityName = "interactive",
         model: str | None = None,
-    ) -> AsyncJob[list[Entity]]:
+    ) -> AsyncJob[EntityList]:
         """Send one text and return at once; see `Client.submit`."""
         return AsyncJob(self._sender, await self._sender.send(await self._request(text, priority, model), expires))
 
@@ -119,10 +119,10 @@ class AsyncClient:
         return AsyncJob(self._sender, await self._sender.send(request, expires))
 
     @overload
-    def job(self, task_id: str | UUID) -> AsyncJob[list[Entity]]: ...
+    def job(self, task_id: str | UUID) -> AsyncJob[EntityList]: ...
     @overload
     def job(self, task_id: str | UUID, *, many: Literal[True]) -> AsyncJob[list[Document]]: ...
-    def job(self, task_id: str | UUID, *, many: bool = False) -> AsyncJob[list[Entity]] | AsyncJob[list[Document]]:
+    def job(self, task_id: str | UUID, *, many: bool = False) -> AsyncJob[EntityList] | AsyncJob[list[Document]]:
         """Return the job of an earlier request; see `Client.job`."""
         return AsyncJob(self._sender, self._sender.blocking.waiter(task_id, many=many))
 
@@ -157,5 +157,5 @@ class AsyncClient:
         """Close the connections. Calls that wait for results fail; requests that were sent are still processed."""
         await asyncio.to_thread(self._sender.close)
 
-    async def _request(self, text: str, priority: str, model: str | None) -> Request[list[Entity]]:
+    async def _request(self, text: str, priority: str, model: str | None) -> Request[EntityList]:
         return self._sender.blocking.request(text, await self._sender.destination(priority, model))

@@ -26,6 +26,15 @@ def _number(value: Any) -> Any:
     return value or 0
 
 
+def _json(value: Any) -> Any:
+    """Return the value of a field that contains JSON; empty if it cannot be read."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return ()
+
+
+Types = Annotated[tuple[str, ...], BeforeValidator(_json)]
 Count = Annotated[int, BeforeValidator(lambda value: int(float(_number(value))))]
 Amount = Annotated[float, BeforeValidator(_number)]
 
@@ -39,6 +48,7 @@ class WorkerState(BaseModel):
         pid: Id of its parent process.
         processes: Number of processes in its pool.
         model: NAME@DIGEST8.
+        types: The types that entities may have; empty if the worker does not report them.
         started: When it started, Unix seconds.
         texts: Number of texts it has answered since.
         rate: Texts per second, recently.
@@ -54,6 +64,7 @@ class WorkerState(BaseModel):
     pid: Count = 0
     processes: Count = 0
     model: str = ""
+    types: Types = ()
     started: Amount = 0.0
     texts: Count = 0
     rate: Amount = 0.0

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from hanner import errors
 from hanner.errors import HannerError
-from hanner.results import Document, Entity, ExtractManyResult, ExtractResult
+from hanner.results import Document, EntityList, ExtractManyResult, ExtractResult
 from hanner.utils.json import loads
 
 FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -37,13 +37,14 @@ def parse_meta(payload: bytes | str) -> Meta | None:
     return meta if is_done else None
 
 
-def parse_entities(meta: Meta) -> list[Entity]:
+def parse_entities(meta: Meta) -> EntityList:
     """Return the entities of a finished `hanner.extract`.
 
     Raises:
         HannerError: the request failed; the subclass names the reason.
     """
-    return list(_success(meta, ExtractResult).entities)
+    result = _success(meta, ExtractResult)
+    return EntityList(result.entities, result.model)
 
 
 def parse_documents(meta: Meta, expected: int | None = None) -> list[Document]:

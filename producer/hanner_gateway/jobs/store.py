@@ -150,9 +150,10 @@ class JobStore:
         """Store the documents of a chunk; return False if the job is gone."""
         payload = _to_json([document.model_dump(exclude_none=True) for document in documents])
         failed = sum(document.error is not None for document in documents)
+        model = next((document.model for document in documents if document.model), "")
         keys = [self._unfinished, self._finished, *self._keys(claim.id)]
         chunk: list[Any] = [claim.id, number, payload, len(documents), failed]
-        limits: list[Any] = [self._ttl, self._max_jobs, self._prefix]
+        limits: list[Any] = [self._ttl, self._max_jobs, self._prefix, model]
         return bool(await self._complete_chunk(keys=keys, args=[*chunk, *limits]) == b"STORED")
 
     async def count_unfinished(self) -> int:
@@ -167,7 +168,7 @@ class JobStore:
         """Return the progress of each job; None for a job that does not exist."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                pipe.hmget(self.key(job_id), "state", "done", "failed", "total")
+                pipe.hmget(self.key(job_id), "state", "done", "failed", "total", "model")
             rows = await pipe.execute()
         return [_to_progress(job_id, row) for job_id, row in zip(job_ids, rows, strict=True)]
 
@@ -193,11 +194,11 @@ class JobStore:
 
 
 def _to_progress(job_id: str, row: list[bytes | None]) -> JobProgress | None:
-    state, *counts = (value.decode() if value is not None else "" for value in row)
+    state, *counts, model = (value.decode() if value is not None else "" for value in row)
     if not state:
         return None
     done, failed, total = map(int, counts)
-    return JobProgress(id=job_id, state=JobState(state), done=done, failed=failed, total=total)
+    return JobProgress(id=job_id, state=JobState(state), done=done, failed=failed, total=total, model=model or None)
 
 
 def _to_json(value: Any) -> bytes:

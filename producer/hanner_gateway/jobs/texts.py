@@ -51,7 +51,7 @@ def limit_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
     for number, text in enumerate(texts, 1):
         if number > limit:
             detail = f"the job has more than {limit:,} texts; split it, or raise HANNER_MAX_JOB_TEXTS"
-            raise ProblemError(413, detail, code="too_many_texts")
+            raise ProblemError(413, detail, code="too_many_texts", limit=limit)
         yield text
 
 

@@ -18,6 +18,7 @@ from hanner_gateway.offsets import apply_options, apply_options_to_document
 from hanner_gateway.problems import problem_responses
 from hanner_gateway.schemas import (
     EXAMPLE_ENTITIES,
+    EXAMPLE_MODEL,
     Documents,
     Entities,
     HuggingFaceElement,
@@ -26,6 +27,7 @@ from hanner_gateway.schemas import (
     ManyTexts,
     NerRequest,
 )
+from hanner_gateway.state import get_state
 
 router = APIRouter()
 
@@ -48,7 +50,7 @@ DEFAULT_PARAMETERS = HuggingFaceParameters.model_validate({})
     responses={
         200: {
             "description": "`entities` for a `text`, `documents` for `texts`.",
-            "content": {"application/json": {"example": {"entities": EXAMPLE_ENTITIES}}},
+            "content": {"application/json": {"example": {"entities": EXAMPLE_ENTITIES, "model": EXAMPLE_MODEL}}},
         },
         **problem_responses(400, 401, 404, 413, 415, 422, 429, 503, 504),
     },
@@ -62,14 +64,18 @@ async def ner(
     Entities are sorted and never overlap; `score` is the posterior probability of the span. An invalid text among
     several does not fail the others: its document has an `error`.
     """
+    await get_state(request).models.check_types(body.types, body.model)
     answer: Entities | Documents
     if isinstance(body, ManyTexts):
         documents = await extraction.extract_many(request, body.texts, body.model)
         pairs = zip(body.texts, documents, strict=True)
-        answer = Documents.model_construct(documents=[apply_options_to_document(*pair, body) for pair in pairs])
+        model = next((document.model for document in documents if document.model), None)
+        filtered = [apply_options_to_document(*pair, body) for pair in pairs]
+        answer = Documents.model_construct(documents=filtered, model=model)
     else:
         entities = await extraction.extract(request, body.text, body.model)
-        answer = Entities.model_construct(entities=apply_options(body.text, entities, body))
+        filtered_entities = apply_options(body.text, entities, body)
+        answer = Entities.model_construct(entities=filtered_entities, model=entities.model or None)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 

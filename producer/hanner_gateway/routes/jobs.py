@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.datastructures import FormData, UploadFile
 
@@ -17,18 +18,28 @@ from hanner_gateway import request_id
 from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.jobs.texts import group_chunks, iterate_in_thread, limit_texts, read_texts
-from hanner_gateway.problems import ProblemError, is_json, problem_responses
+from hanner_gateway.problems import BodyTooLarge, ProblemError, is_json, problem_responses
 from hanner_gateway.schemas import JobCreated, JobProgress, JobRequest, JobState, JobStatus, JobText, JobTexts, Options
 from hanner_gateway.state import get_state
 
 router = APIRouter(tags=["jobs"])
 
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The job's id, as returned when it was created.")]
+JOB_ID = re.compile("[0-9a-f]{32}")
 PATH = "/api/v1/jobs"
 MULTIPART = "multipart/form-data"
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second one is for nginx, which buffers responses by default."""
 _REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
+
+
+def _check_id(job_id: str) -> str:
+    """Return the id; one that no job can have is unknown, too."""
+    if not JOB_ID.fullmatch(job_id):
+        raise _not_found()
+    return job_id
+
+
+JobId = Annotated[str, AfterValidator(_check_id), Path(description="The job's id, as returned when it was created.")]
 
 FILE = "UTF-8: a .txt with one text per line, or a .jsonl whose lines are strings or objects with a `text`."
 BODY = {
@@ -97,6 +108,7 @@ async def create_job(request: Request) -> Response:
 async def _create(request: Request, texts: Iterator[str], options: Options) -> Response:
     state = get_state(request)
     await state.client.queue_of(options.model)  # raises UnknownModel before anything is stored
+    await state.models.check_types(options.types, options.model)
     plain_options = Options(**options.model_dump(include=set(Options.model_fields)))
     chunks = iterate_in_thread(group_chunks(limit_texts(texts, state.settings.max_job_texts)))
     job_id, total = await state.jobs.create(chunks, plain_options, request_id.current() or "")
@@ -111,8 +123,7 @@ async def _parse_json(request: Request) -> JobText | JobTexts:
     async for part in request.stream():
         body += part
         if len(body) > max_bytes:
-            detail = f"the JSON body has more than {max_bytes:,} bytes; upload a .jsonl file, which is streamed"
-            raise ProblemError(413, detail)
+            raise BodyTooLarge(max_bytes, "upload a .jsonl file, which is streamed")
     try:
         return _REQUEST.validate_python(await asyncio.to_thread(json.loads, body))
     except ValidationError as error:
@@ -138,7 +149,7 @@ def _parse_form(form: FormData) -> tuple[UploadFile, Options]:
 
 def _validation_error(source: str, error: ValidationError) -> RequestValidationError:
     """Return the error as FastAPI reports it, with the place of each value below `source`."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = error.errors(include_url=False, include_input=False)
     return RequestValidationError([{**each, "loc": (source, *each["loc"])} for each in errors])
 
 
@@ -153,12 +164,12 @@ async def read_job(id: JobId, request: Request, *, documents: bool = True) -> Re
     store = get_state(request).jobs
     progress = await _require_progress(store, id)
     if progress.state is not JobState.DONE or not documents:
-        return Response(progress.model_dump_json(), media_type="application/json")
+        return Response(progress.model_dump_json(exclude_none=True), media_type="application/json")
     return StreamingResponse(_stream_documents(store, progress), media_type="application/json")
 
 
 async def _stream_documents(store: JobStore, progress: JobProgress) -> AsyncIterator[bytes]:
-    yield progress.model_dump_json().encode()[:-1] + b',"documents":['
+    yield progress.model_dump_json(exclude_none=True).encode()[:-1] + b',"documents":['
     first = True
     async for part in store.documents(progress.id):
         yield part if first else b"," + part
@@ -190,10 +201,10 @@ async def _events(feed: ProgressFeed, last: JobProgress) -> AsyncIterator[JSONSe
     async with contextlib.aclosing(feed.follow(last)) as changes:
         async for progress in changes:
             if progress is None:
-                yield JSONServerSentEvent({**last.model_dump(), "state": "revoked"}, event="end")
+                yield JSONServerSentEvent({**last.model_dump(exclude_none=True), "state": "revoked"}, event="end")
                 return
             done = progress.state is JobState.DONE
-            yield JSONServerSentEvent(progress.model_dump(), event="end" if done else "progress")
+            yield JSONServerSentEvent(progress.model_dump(exclude_none=True), event="end" if done else "progress")
             if done:
                 return
             last = progress

@@ -1,16 +1,19 @@
-"""Routes for operators: /healthz, /readyz, GET /api/v1/status and /metrics."""
+"""Routes for operators: /healthz, /readyz, GET /api/v1/status, GET /api/v1/info and /metrics."""
 
 import contextlib
+from importlib import metadata
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, Metric
 from redis.exceptions import RedisError
 
+from hanner.contract import MAX_TEXTS
 from hanner.errors import HannerError
 from hanner_gateway import metrics
 from hanner_gateway.problems import ProblemError, problem_responses
-from hanner_gateway.schemas import Health, Queue, Status, Worker
+from hanner_gateway.schemas import Health, Info, Limits, Queue, Status, Worker
 from hanner_gateway.state import State, get_state
 
 router = APIRouter()
@@ -43,6 +46,36 @@ async def status(request: Request) -> Status:
     workers = [Worker.model_validate(worker, from_attributes=True) for worker in backlog.workers]
     queue = Queue.model_validate(backlog, from_attributes=True)
     return Status(queue=queue, workers=workers, rate=backlog.rate)
+
+
+@api_router.get(
+    "/api/v1/info",
+    tags=["operation"],
+    summary="Model, types, limits and version",
+    responses=problem_responses(401, 404, 422, 429, 503),
+)
+async def info(
+    request: Request, model: Annotated[str | None, Query(description="Name of the model; see POST /api/v1/ner.")] = None
+) -> Info:
+    """Return the model, its entity types, the limits of requests and the gateway's version."""
+    state = get_state(request)
+    settings, found = state.settings, await state.models.read(model)
+    return Info(
+        version=metadata.version("hanner"),
+        queue=await state.client.queue_of(model),
+        model=found.names[0] if found.names else None,
+        models=list(found.names),
+        types=None if found.types is None else list(found.types),
+        limits=Limits(
+            text_characters=settings.max_text_chars,
+            texts=MAX_TEXTS,
+            body_bytes=settings.max_body_bytes,
+            upload_bytes=settings.max_upload_bytes,
+            job_texts=settings.max_job_texts,
+            unfinished_jobs=settings.max_jobs,
+            seconds=settings.timeout,
+        ),
+    )
 
 
 @router.get("/metrics", include_in_schema=False)

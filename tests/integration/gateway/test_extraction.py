@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from support.gateways import gateway
-from support.stub_worker import failed
+from support.stub_worker import MODEL, failed
+from support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
 PEOPLE = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9}
@@ -25,13 +26,15 @@ def assert_problem(response, status, code):
 def test_one_text(site, worker):
     response = site.ner(text="马云在杭州")
     assert response.status_code == 200
-    assert response.json() == {"entities": [PEOPLE]}
+    assert response.json() == {"entities": [PEOPLE], "model": MODEL}
     assert response.headers["cache-control"] == "no-store"
 
 
 def test_invalid_text_does_not_fail_the_others(start, worker):
     site = start(max_text_chars=5)
-    documents = site.ner(texts=["马云", "", "一二三四五六"]).json()["documents"]
+    answer = site.ner(texts=["马云", "", "一二三四五六"]).json()
+    assert answer["model"] == MODEL
+    documents = answer["documents"]
     assert [len(document["entities"]) for document in documents] == [1, 0, 0]
     assert documents[2]["error"]["code"] == "invalid_text"
     assert "error" not in documents[0]
@@ -46,8 +49,8 @@ def test_offsets_are_in_the_requested_unit(site, worker, unit, first):
 
 
 def test_entities_are_filtered(site, worker):
-    assert site.ner(text="马云", types=["LOC"]).json() == {"entities": []}
-    assert site.ner(text="马云", min_score=0.95).json() == {"entities": []}
+    assert site.ner(text="马云", types=["LOC"]).json() == {"entities": [], "model": MODEL}
+    assert site.ner(text="马云", min_score=0.95).json() == {"entities": [], "model": MODEL}
     assert site.ner(texts=["马云"], types=["PER"], min_score=0.5).json()["documents"][0]["entities"] == [PEOPLE]
 
 
@@ -73,6 +76,31 @@ def test_invalid_body_is_rejected_with_the_place_of_the_error(site, body):
     assert ".one" not in problem["detail"] + problem["errors"][0]["where"]
 
 
+def test_text_and_texts_together_are_refused_in_a_sentence(site):
+    for path in ("/api/v1/ner", "/api/v1/jobs"):
+        problem = assert_problem(site.http.post(path, json={"text": "a", "texts": ["b"]}), 422, "invalid_request")
+        assert problem["detail"] == "the request is invalid: body: send either `text` or `texts`, not both"
+        problem = assert_problem(site.http.post(path, json={"types": ["PER"]}), 422, "invalid_request")
+        assert problem["detail"] == "the request is invalid: body: send a `text`, or `texts`"
+
+
+def test_unknown_types_are_refused_with_the_types_there_are(server, start, worker, lease):
+    site = start()
+    assert site.ner(text="马云", types=["PERSON"]).status_code == 200  # no worker reports its types
+    lease(types='["LOC", "ORG", "PER"]', model="m@1")
+    wait_until(lambda: site.http.get("/api/v1/info").json()["types"])
+    for path in ("/api/v1/ner", "/api/v1/jobs"):
+        response = site.http.post(path, json={"texts": ["马云"], "types": ["PER", "PERSON", "人名"]})
+        problem = assert_problem(response, 422, "unknown_type")
+        assert problem["detail"] == "unknown types: 'PERSON', '人名'; the model has LOC, ORG, PER"
+    upload = {"files": {"file": ("t.txt", "马云".encode())}, "data": {"types": "PERSON"}}
+    assert_problem(site.http.post("/api/v1/jobs", **upload), 422, "unknown_type")
+    assert not [key for key in server.client.scan_iter() if ":job" in key]
+    assert site.ner(text="马云", types=["PER"]).json()["entities"] == [PEOPLE]
+    lease("w2", types='["LOC", "ORG", "PER", "PERSON"]')  # with a dictionary
+    wait_until(lambda: site.ner(text="马云", types=["PERSON"]).status_code == 200)
+
+
 def test_invalid_text_returns_422(start):
     site = start(max_text_chars=3)
     detail = assert_problem(site.ner(text="一二三四"), 422, "invalid_text")["detail"]
@@ -93,8 +121,16 @@ def test_body_that_is_not_json_is_rejected(site):
 def test_too_large_body_returns_413(start):
     site = start(max_body_bytes=2000)
     body = json.dumps({"text": "a" * 3000}).encode()
-    assert_problem(site.http.post("/api/v1/ner", content=body, headers=JSON), 413, "too_large")
-    assert_problem(site.http.post("/api/v1/ner", content=iter([body]), headers=JSON), 413, "too_large")
+    for content in (body, iter([body])):
+        problem = assert_problem(site.http.post("/api/v1/ner", content=content, headers=JSON), 413, "too_large")
+        assert problem["limit"] == 2000
+        assert problem["detail"].startswith("the body has more than 2,000 bytes; ")
+
+
+def test_too_many_texts_return_422_with_the_limit(site):
+    problem = assert_problem(site.ner(texts=["a"] * 257), 422, "invalid_request")
+    assert problem["limit"] == 256
+    assert "at most 256 items" in problem["detail"]
 
 
 def test_unknown_path_and_method(site):

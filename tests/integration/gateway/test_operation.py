@@ -17,6 +17,7 @@ from hanner_gateway.problems import ProblemError
 from hanner_gateway.readiness import VALID_FOR, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
+from support.waiting import wait_until
 
 
 def test_gateway_is_ready_while_a_worker_has_a_lease_and_sends_no_text(start, server, worker, lease):
@@ -99,6 +100,29 @@ def test_status_returns_queue_and_workers(server, site):
         "workers": [kept],
         "rate": 12.5,
     }  # fmt: skip
+
+
+def test_info_returns_model_types_limits_and_version(start, lease):
+    site = start(max_text_chars=500, max_job_texts=70)
+    found = site.http.get("/api/v1/info").json()
+    assert found == {
+        "version": metadata.version("hanner"),
+        "queue": "hanner",
+        "model": None,
+        "models": [],
+        "types": None,
+        "limits": {
+            "text_characters": 500, "texts": 256, "body_bytes": 10_000_000, "upload_bytes": 100_000_000,
+            "job_texts": 70, "unfinished_jobs": 100, "seconds": 10,
+        },
+    }  # fmt: skip
+    lease("w1", model="old@1", types='["PER"]')
+    lease("w2", model="new@2", types='["PER", "LOC"]')
+    lease("w3", model="new@2", types='["PER", "LOC"]')
+    wait_until(lambda: site.http.get("/api/v1/info").json()["model"])
+    found = site.http.get("/api/v1/info").json()
+    assert (found["model"], found["models"], found["types"]) == ("new@2", ["new@2", "old@1"], ["LOC", "PER"])
+    assert site.http.get("/api/v1/info", params={"model": "none"}).json()["code"] == "unknown_model"
 
 
 def metrics(site):

@@ -73,12 +73,17 @@ class Dictionary:
         """Return a digest of the terms and of the normalisation that was applied to them."""
         return self._matcher.digest
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Return the types of the terms."""
+        return tuple(self._matcher.types)
+
     def apply(self, text: str, entities: list[Entity]) -> list[Entity]:
         """Return the entities of a text with the dictionary applied, see `Matcher.apply`."""
         return self._matcher.apply(text, entities)
 
     def __str__(self) -> str:
-        return f"dictionary {self.source}, {self._matcher.terms:,} terms of {self._matcher.types:,} types"
+        return f"dictionary {self.source}, {self._matcher.terms:,} terms of {len(self._matcher.types):,} types"
 
 
 def _file_id(status: os.stat_result) -> tuple[int, int]:

@@ -79,14 +79,14 @@ class Matcher:
     Attributes:
         digest: identifies content and folding.
         terms: number of terms.
-        types: number of types, without NOT_ENTITY.
+        types: the types, without NOT_ENTITY.
     """
 
     def __init__(self, data: mmap.mmap) -> None:
         """Parse a compiled dictionary."""
         end = data.find(b"\n", len(MAGIC)) + 1
         header = _Header(**json.loads(data[len(MAGIC) : end]))
-        self.digest, self.terms, self.types = header.digest, header.terms, len(header.types) - 1
+        self.digest, self.terms, self.types = header.digest, header.terms, header.types[1:]
         self._types = header.types
         self._longest = header.longest
         self._folding = Folding(header.lowercase, header.half_width, header.traditional)

@@ -3,6 +3,7 @@
 Overrides Celery's internals. Starts the heartbeat and the observers' services, each with a thread of its own.
 """
 
+import json
 import os
 import sys
 import time
@@ -158,6 +159,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             "pid": os.getpid(),
             "processes": self.pool.num_processes,
             "model": get_context().model,
+            "types": json.dumps(get_context().types),
             "started": round(self.controller.startup_time.timestamp(), 3),
             **self.hanner_throughput.snapshot(time.monotonic()),
         }

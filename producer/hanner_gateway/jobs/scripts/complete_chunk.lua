@@ -10,6 +10,7 @@ local failed = ARGV[5]
 local ttl = ARGV[6]
 local max_jobs = ARGV[7]
 local prefix = ARGV[8]
+local model = ARGV[9]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -18,6 +19,7 @@ if redis.call('HSETNX', documents, number, payload) == 0 then return 'STORED' en
 redis.call('HDEL', chunks, number)
 local done = redis.call('HINCRBY', job, 'done', count)
 redis.call('HINCRBY', job, 'failed', failed)
+if model ~= '' then redis.call('HSET', job, 'model', model) end
 for _, key in ipairs({job, chunks, documents}) do redis.call('EXPIRE', key, ttl) end
 if done == tonumber(redis.call('HGET', job, 'total')) then
   redis.call('HSET', job, 'state', 'done')

@@ -133,6 +133,13 @@ def test_load_uses_its_argument_or_the_setting(source, tiny_package):
         load(tiny_package, dictionary="none.tsv")
 
 
+def test_types_are_those_of_the_model_and_the_dictionary(source, tiny_package):
+    of_model = load(tiny_package).types
+    assert of_model == sorted(set(of_model) - {"O"})
+    source.write_text("在杭\tODD\n马云\t-\n", "utf-8")
+    assert load(tiny_package, dictionary=source).types == sorted({*of_model, "ODD"})
+
+
 def test_the_dictionary_folds_like_the_model(tmp_path, source):
     source.write_text("IBM\tODD\n", "utf-8")
     folded = load(write_tiny_package(tmp_path / "folded"), dictionary=source)
