@@ -1,6 +1,6 @@
 """The blocking client: send Chinese texts, get entities. `AsyncClient` has the same methods for asyncio."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any, Final, Literal, Self, overload
 from uuid import UUID
@@ -179,7 +179,7 @@ class Client:
         timeout: Timeout = DEFAULT,
         priority: PriorityName = "bulk",
         model: str | None = None,
-    ) -> Iterator[Document]:
+    ) -> Generator[Document, None, None]:
         """Yield one document per text, in order, from a source of any length.
 
         Texts are sent in requests of up to 64. At most `window` texts have been taken from the source and not yielded

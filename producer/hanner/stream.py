@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from hanner._requests import FLUSH_AFTER, Chunk, ChunkLimits, RequestSender, chunk_documents, stream_backoff
 from hanner.errors import HannerError, QueueFull, TimedOut
@@ -29,7 +29,7 @@ class Stream:
         self._backoff = stream_backoff(timeout_seconds(timeout, sender.settings.timeout))
         self._sent: deque[_SentChunk] = deque()
 
-    def run(self, source: Iterator[str]) -> Iterator[Document]:
+    def run(self, source: Iterator[str]) -> Generator[Document, None, None]:
         """Yield one document per text, in order."""
         sent = self._sent
         try:
@@ -50,7 +50,7 @@ class Stream:
             while sent:
                 yield from sent[0].documents(self._timeout)
                 sent.popleft()
-        except (GeneratorExit, TimedOut, QueueFull):
+        except (GeneratorExit, KeyboardInterrupt, TimedOut, QueueFull):
             self._sender.revoke_quietly(each.waiter for each in sent)
             raise
         finally:

@@ -14,6 +14,8 @@ from unittest.mock import ANY
 
 import pytest
 
+from support.stub_worker import StubWorker
+
 LINES = 3000
 COMMAND = [sys.executable, "-c", "from hanner.cli import main; main()", "extract"]
 
@@ -40,6 +42,23 @@ def run(*arguments, broker, **options):
     process = start(*arguments, broker=broker, **options)
     out, err = process.communicate(timeout=120)
     return process.returncode, out.decode(), err.decode()
+
+
+def test_missing_worker_is_reported_while_the_command_waits(broker, tmp_path):
+    process = start("马云", broker=broker)
+    notice = process.stderr.readline().decode()
+    assert notice == (
+        "hanner: no worker serves the queue 'hanner'; start one with `hanner worker` or `hanner up`. Waiting …\n"
+    )
+    with StubWorker(broker):
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    assert json.loads(output)["entities"][0]["text"] == "马云"
+    code, _, errors = run("马云", "--timeout", "1.5", broker=broker)
+    assert code == 1
+    assert errors.splitlines()[-1].startswith(
+        "hanner: no result came within 1.5 s: no worker serves the queue 'hanner'; "
+    )
 
 
 def test_pipe_is_read_without_a_dash_and_written_as_csv(broker, worker, tmp_path):
@@ -126,7 +145,7 @@ def test_full_disk_is_reported_and_can_be_resumed(broker, worker, texts, tmp_pat
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_ctrl_c_prints_how_to_resume(broker, worker, texts, tmp_path):
+def test_ctrl_c_prints_how_to_resume_and_revokes_what_is_under_way(broker, server, worker, texts, tmp_path):
     out = tmp_path / "out.jsonl"
     process = start("-f", texts, "-o", out, broker=broker)
     worker.wait_for(30, timeout=60)
@@ -138,6 +157,10 @@ def test_ctrl_c_prints_how_to_resume(broker, worker, texts, tmp_path):
     assert f"texts are in {out}; run the same command with --resume to continue" in errors.decode()
     assert "Traceback" not in errors.decode()
     assert out.read_bytes().endswith(b"\n")
+    waiting = {request["id"] for request in worker.requests} - {
+        key.removeprefix("celery-task-meta-") for key in server.client.scan_iter("celery-task-meta-*")
+    }
+    assert not waiting  # what was under way is revoked
 
 
 def test_invalid_lines_keep_their_places(broker, worker, tmp_path):

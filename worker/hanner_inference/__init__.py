@@ -6,6 +6,8 @@ Names are imported on first use, so that importing a small module of this packag
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hanner.utils.packaging import install_hint
+
 if TYPE_CHECKING:
     from hanner_inference.dictionary.parser import DictionaryError
     from hanner_inference.loading import load
@@ -31,9 +33,17 @@ _MODULES = {
     "load": "loading",
     "open_package": "package",
 }
+_LIBRARIES = {"marisa_trie", "numpy", "onnxruntime", "safetensors", "tokenizers"}
+"""What the extra `worker` installs."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        reason = f"{error.name} is not installed: {install_hint('worker')}"
+        raise ModuleNotFoundError(reason, name=error.name) from None

@@ -27,7 +27,7 @@ def checks(settings: Settings) -> Iterator[CheckResult]:
     yield processor(platform.machine(), _cpuinfo())
     yield processes(settings.concurrency, _cores())
     try:
-        from hanner_inference import load  # noqa: PLC0415 - numpy and onnxruntime, which may be missing
+        from hanner_inference import DictionaryError, load  # noqa: PLC0415 - needs numpy and onnxruntime
         from hanner_inference.package import open_package  # noqa: PLC0415
     except ImportError as error:
         yield fail("engine", f"{error.name} is missing", install_hint("worker"))
@@ -42,6 +42,8 @@ def checks(settings: Settings) -> Iterator[CheckResult]:
         started = perf_counter()
         load(settings.model or None, settings=settings)
         yield ok("engine", f"{settings.engine} loads and runs the model, {perf_counter() - started:.1f} s")
+    except DictionaryError as error:
+        yield fail("dictionary", str(error), "correct the file, or unset HANNER_DICTIONARY")
     except (HannerError, ImportError) as error:
         yield fail("engine", str(error), "unset HANNER_ENGINE, or install the packages that it needs")
 

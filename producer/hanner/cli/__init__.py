@@ -4,6 +4,7 @@
 and other slow libraries inside functions.
 """
 
+import os
 import sys
 from io import TextIOWrapper
 
@@ -12,8 +13,9 @@ from hanner.utils.packaging import install_hint
 
 def main() -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 wrong usage."""
-    if isinstance(sys.stdout, TextIOWrapper):  # the locale's encoding may lack characters of the texts
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # the locale's encoding may lack characters of the texts
+            stream.reconfigure(errors="backslashreplace")
     try:
         import typer  # noqa: F401 - an extra
     except ImportError:
@@ -21,4 +23,12 @@ def main() -> None:
         sys.exit(2)
     from hanner.cli.app import run
 
-    sys.exit(run())
+    code = run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not code and not isinstance(error, BrokenPipeError):
+            print(f"hanner: the output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes again when it exits
+        code = code or 1
+    sys.exit(code)

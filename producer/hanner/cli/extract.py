@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,9 +29,9 @@ from hanner.cli.formats import (
 from hanner.cli.io.inputs import choose_inputs, notify
 from hanner.cli.io.outputs import BRAT_TEXTS, BratFolder, DocBinFile, LineFile, Output, StdoutLines, StdoutTable
 from hanner.cli.io.tables import open_table
-from hanner.cli.probe import query_model
+from hanner.cli.probe import WorkerNotice, find_missing_worker, query_model
 from hanner.contract import ErrorCode
-from hanner.errors import HannerError
+from hanner.errors import HannerError, TimedOut
 from hanner.files.options import FileFormat, InputItem, InputOptions
 from hanner.files.read import read_items
 from hanner.files.sources import total_bytes
@@ -231,17 +231,32 @@ class ExtractRun:
         began = time.monotonic()
         try:
             start = self._skip_existing()
-            with terminal.progress_bar(total, start, enabled=bar) as update:
-                for item, document in self._results():
+            with (
+                terminal.progress_bar(total, start, enabled=bar) as update,
+                WorkerNotice(self._ner, self._model) as notice,
+                contextlib.closing(self._results()) as results,  # an interrupted run revokes its requests
+            ):
+                for item, document in results:
+                    notice.cancel()
                     self._write(item, document)
                     update(item.offset, failed=document.error is not None)
             self._output.finish()
+        except TimedOut as error:
+            raise TimedOut(f"{self._explain_timeout(error)}{self._resume_hint()}") from None
         except HannerError as error:
             raise type(error)(f"{error}{self._resume_hint()}") from None
         except KeyboardInterrupt:
             print(f"hanner: interrupted{self._resume_hint()}", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         self._report(time.monotonic() - began)
+
+    def _explain_timeout(self, error: TimedOut) -> str:
+        """Return the reason why no result came, and what to do in a shell."""
+        seconds = f"{self._ner.settings.timeout:g} s"
+        if reason := find_missing_worker(self._ner, self._model):
+            return f"no result came within {seconds}: {reason}"
+        reason = str(error).partition(";")[0]
+        return f"{reason}; wait longer with --timeout, or look at `hanner status` and the worker's log"
 
     def _skip_existing(self) -> int:
         """Skip the texts that the output has already; return the number of bytes they had."""
@@ -253,7 +268,7 @@ class ExtractRun:
             raise UsageError(f"{self._path} was not made from this input; name another --output, or add --force")
         return last.offset
 
-    def _results(self) -> Iterator[tuple[InputItem, "Document"]]:
+    def _results(self) -> Generator[tuple[InputItem, "Document"], None, None]:
         from hanner.results import Document, Failure
 
         sent: deque[InputItem] = deque()
@@ -263,12 +278,13 @@ class ExtractRun:
                 sent.append(item)
                 yield item.text if item.error is None else None  # the client rejects None and keeps its place
 
-        for document in self._ner.stream(texts(), priority=self._priority, model=self._model):
-            item = sent.popleft()
-            if item.error is None:
-                yield item, document
-            else:
-                yield item, Document(error=Failure(code=ErrorCode.INVALID_TEXT, message=item.error))
+        with contextlib.closing(self._ner.stream(texts(), priority=self._priority, model=self._model)) as documents:
+            for document in documents:
+                item = sent.popleft()
+                if item.error is None:
+                    yield item, document
+                else:
+                    yield item, Document(error=Failure(code=ErrorCode.INVALID_TEXT, message=item.error))
 
     def _write(self, item: InputItem, document: "Document") -> None:
         number = self._output.existing + self._written

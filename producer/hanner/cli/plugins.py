@@ -80,6 +80,11 @@ def _hint_command(name: str, error: ImportError) -> Any:
 
 def extra_of(module: str | None) -> str:
     """Return the smallest extra that installs a module; `all` if none is known."""
+    return find_extra(module) or "all"
+
+
+def find_extra(module: str | None) -> str | None:
+    """Return the smallest extra that installs a module; None if none is known."""
     top = (module or "").partition(".")[0].replace("_", "-").lower()
     packages: dict[str, set[str]] = {}
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -89,7 +94,7 @@ def extra_of(module: str | None) -> str:
             if name and extra:
                 packages.setdefault(extra[1], set()).add(name[0].replace("_", "-").lower())
     matching = (extra for extra, names in packages.items() if top in names)
-    return min(matching, key=lambda extra: len(packages[extra]), default="all")
+    return min(matching, key=lambda extra: len(packages[extra]), default=None)
 
 
 def load_local(name: str) -> Any:

@@ -3,7 +3,16 @@
 import platform
 from importlib import metadata
 
+import typer
+
 PACKAGES = ("celery", "kombu", "redis", "pydantic", "onnxruntime", "tokenizers")
+
+
+def print_version(wanted: bool) -> None:
+    """Print hanner's version and exit, if it is wanted."""
+    if wanted:
+        print(f"hanner {metadata.version('hanner')}")
+        raise typer.Exit
 
 
 def version() -> None:

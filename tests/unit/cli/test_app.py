@@ -1,6 +1,9 @@
 """The command line: exit codes, plug-ins, demo texts, output for the terminal."""
 
+import importlib
+import os
 import re
+import subprocess
 import sys
 from importlib import metadata
 
@@ -10,6 +13,7 @@ from hanner import Entity, HannerError, cli
 from hanner.cli import app as cli_app
 from hanner.cli import demo_texts, local_stack, plugins, terminal
 from hanner.cli.batch_events import BatchEvent, padding_share
+from hanner.cli.io import inputs
 from hanner.utils import packaging
 from hanner.utils.packaging import install_hint
 
@@ -109,6 +113,44 @@ def test_command_of_an_extra_that_is_not_installed_prints_a_hint(command, module
     error = capsys.readouterr().err
     assert f"`hanner {command}` is not installed (No module named '{module}')" in error
     assert install_hint(command) in error
+
+
+def test_library_of_an_extra_that_a_command_misses_is_named(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "hanner_models.conversion.convert", raising=False)
+    assert cli_app.run(["model", "convert", ".", "out"]) == 1
+    assert capsys.readouterr().err == f"hanner: this command needs onnx: {install_hint('models')}\n"
+
+
+def test_loading_a_model_without_its_library_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for module in [name for name in sys.modules if name.startswith("hanner_inference")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"numpy is not installed: {install_hint('worker')}")):
+        importlib.import_module("hanner_inference").load  # noqa: B018 - imports the module of the function
+
+
+def test_version_option(capsys):
+    assert cli_app.run(["--version"]) == cli_app.run(["-V"]) == 0
+    assert capsys.readouterr().out == f"hanner {metadata.version('hanner')}\n" * 2
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["extract", "--help"]], ids=" ".join)
+def test_full_disk_is_reported_without_traceback(arguments):
+    command = [sys.executable, "-c", "from hanner.cli import main; main()", *arguments]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "hanner: the output cannot be written: No space left on device\n"
+
+
+def test_arguments_are_utf_8_in_every_locale(monkeypatch):
+    assert inputs.decode_argument("马云") == "马云"
+    for encoding, errors in (("ascii", "surrogateescape"), ("latin-1", "strict")):
+        argument = "马云".encode().decode(encoding, errors)
+        monkeypatch.setattr(os, "fsencode", lambda text, e=encoding, s=errors: text.encode(e, s))
+        assert inputs.decode_argument(argument) == "马云"
+    assert inputs.decode_argument("café") == "café"  # Latin-1 that is not UTF-8
 
 
 def test_exit_codes(capsys):

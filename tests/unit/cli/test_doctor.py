@@ -323,6 +323,20 @@ def test_modified_model_package(tiny_package, tmp_path):
     assert "crf.safetensors" in result.message
 
 
+def test_invalid_dictionary_has_its_own_remedy(tiny_package, tmp_path):
+    path = tmp_path / "terms.tsv"
+    for content in (None, "马云\n"):
+        if content is not None:
+            path.write_text(content, "utf-8")
+        result = only_problem(
+            result
+            for result in doctor_checks.checks(Settings(model=str(tiny_package), dictionary=str(path)))
+            if result.subject not in {"processor", "processes"}
+        )
+        assert (result.subject, result.fix) == ("dictionary", "correct the file, or unset HANNER_DICTIONARY")
+        assert str(path) in result.message
+
+
 def test_invalid_address_ends_the_checks(monkeypatch):
     monkeypatch.setenv("HANNER_BROKER_URL", "rediss://:secret@h:port")
     results = list(run_checks(None, 1))

@@ -13,10 +13,11 @@ from hanner.files.sources import STDIN, expand
 
 
 def decode_argument(text: str) -> str:
-    """Return an argument of the command line; if the locale could not decode its bytes, they are decoded as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    """Return an argument of the command line; its bytes are decoded as UTF-8 if they are UTF-8, whatever the locale is.
+
+    Terminals send UTF-8 also in the locales POSIX and Latin-1, with which Python decodes arguments.
+    """
+    if not text.isascii():
         with contextlib.suppress(UnicodeError):
             return os.fsencode(text).decode()
     return text
