@@ -39,7 +39,7 @@ demo: $(DEMO) ## send Chinese texts through a real queue and show the entities
 up: $(DEMO) ## start Redis and a worker, and run until Ctrl-C
 	@$(BIN)/hanner up
 
-test-fast: $(DEV) ## run the tests of single modules and of modules with a real Redis; 50 seconds
+test-fast: $(DEV) ## run the tests of single modules and of modules with a real Redis; a minute
 	$(PYTEST) --hypothesis-profile fast $(FAST)
 
 test: $(DEV) ## run test-fast with more examples, the commands with real workers and a short fault injection. TEST_SERVER=PATH chooses the Redis
