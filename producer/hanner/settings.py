@@ -76,6 +76,12 @@ class Settings(BaseModel):
     lease: float = Field(
         5.0, ge=1, le=60, description="seconds without a heartbeat after which a worker's requests are requeued"
     )
+    hang_timeout: float = Field(
+        600.0,
+        ge=0,
+        description="seconds without an answer of any process after which a worker ends itself; more than its longest "
+        "batch takes; 0: never",
+    )
     batch_texts: int = Field(32, ge=1, le=1024, description="maximum number of text windows in one batch")
     batch_tokens: int = Field(2048, ge=1, description="maximum number of tokens in one batch")
     batch_ms: float = Field(

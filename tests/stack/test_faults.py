@@ -90,22 +90,41 @@ def test_stopped_worker_exits_with_0_and_loses_no_text(stack, two_workers):
     assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", two_workers[0]).stdout.strip() == "0"
 
 
+SIGNAL_POOL = """
+import os, signal, sys
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    is_celery = b"celery" in open(f"/proc/{pid}/cmdline", "rb").read()
+    if is_celery and open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()[1] not in ("0", "1"):
+        os.kill(int(pid), getattr(signal, sys.argv[1]))
+"""
+
+
 def test_worker_with_hanging_processes_is_unhealthy(stack):
     worker = stack.container("worker")
-    frozen = "import os, signal, sys; [os.kill(int(p), getattr(signal, sys.argv[1])) for p in pool]"
-    pool = (
-        "pool = [p for p in os.listdir('/proc') if p.isdigit() and b'celery' in open(f'/proc/{p}/cmdline', 'rb').read()"
-        " and open(f'/proc/{p}/stat').read().rsplit(') ', 1)[1].split()[1] not in ('0', '1')]"
-    )
-    program = f"import os\n{pool}\n{frozen}"
-    run("docker", "exec", worker, "python", "-c", program, "SIGSTOP")
+    run("docker", "exec", worker, "python", "-c", SIGNAL_POOL, "SIGSTOP")
     try:
         done = run("docker", "exec", worker, "hanner", "probe", "--timeout", "3", check=False)
     finally:
-        run("docker", "exec", worker, "python", "-c", program, "SIGCONT")
+        run("docker", "exec", worker, "python", "-c", SIGNAL_POOL, "SIGCONT")
     assert done.returncode == 1
     assert "none of its processes answered in time" in done.stderr
     assert run("docker", "exec", worker, "hanner", "probe", "--timeout", "20").returncode == 0
+
+
+def test_worker_that_hangs_is_started_again(stack):
+    stack.compose("up", "--detach", "--no-deps", "worker", env={"HANNER_HANG_TIMEOUT": "20"})
+    stack.wait_healthy("worker")
+    worker = stack.container("worker")
+    try:
+        run("docker", "exec", worker, "python", "-c", SIGNAL_POOL, "SIGSTOP")
+        wait_until(lambda: stack.inspect("worker")[0]["RestartCount"] == 1, 120)
+        stack.wait_healthy("worker")
+        with Client(stack.broker_url(), timeout=60) as ner:
+            assert ner.extract("马云在杭州")[0].text == "马云"
+        assert "no process of this worker has answered for" in run("docker", "logs", worker).stderr
+    finally:
+        stack.compose("up", "--detach", "--no-deps", "worker")
+        stack.wait_healthy("worker")
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["restart", "kill"])

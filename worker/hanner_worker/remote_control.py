@@ -5,10 +5,9 @@ Importing this module registers them. They run on the event loop of the worker's
 
 import logging
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from billiard.common import TERM_SIGNAME
 from celery.platforms import signals
@@ -18,17 +17,17 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command, inspect_command
 from redis.exceptions import RedisError
 
-from hanner.contract import EXAMPLE_TEXT
 from hanner.queue.keys import QUEUES, as_text
 from hanner.queue.revocation import revoke as revoke_in_redis
 from hanner_worker.batching.request import BatchRequest
 from hanner_worker.context import get_context, has_context
 
+if TYPE_CHECKING:
+    from hanner_worker.probes import Probes
+
 logger = logging.getLogger(__name__)
 
 REPORTED_SETTINGS = ("queue", "max_text_chars", "result_ttl", "engine", "batch_texts", "batch_tokens")
-PROBE_TIMEOUT = 20.0
-"""Seconds after which a probe counts as lost: Celery's pool drops its jobs when the connection to Redis breaks."""
 
 
 @inspect_command()  # type: ignore[untyped-decorator]
@@ -115,53 +114,8 @@ def hanner_probe(state: Any, *, start: bool = True) -> dict[str, int]:
         start: start a probe, unless one is running.
     """
     consumer = state.consumer
-    probes: Probes | None = getattr(consumer, "hanner_probes", None)
-    if probes is None:
-        probes = consumer.hanner_probes = Probes()
+    probes: Probes = consumer.hanner_probes
     now = time.monotonic()
     if start and not probes.is_running(now):
         probes.start(consumer.pool, now)
     return {"started": probes.started, "succeeded": probes.succeeded, "failed": probes.failed}
-
-
-@dataclass
-class Probes:
-    """The probes of one worker, numbered from 1. Lives in the parent.
-
-    Attributes:
-        started: number of the newest probe.
-        succeeded: number of the newest probe that succeeded, or 0.
-        failed: number of the newest probe that failed, or 0.
-    """
-
-    started: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    _started_at: float = 0.0
-
-    def is_running(self, now: float) -> bool:
-        """Return whether the newest probe has not finished and has not timed out."""
-        return max(self.succeeded, self.failed) < self.started and now - self._started_at < PROBE_TIMEOUT
-
-    def start(self, pool: Any, now: float) -> None:
-        """Send a probe to the pool. A pool that is closing does not accept it; then the probe has failed."""
-        self.started += 1
-        self._started_at = now
-        number = self.started
-        job = pool.apply_async(
-            run_probe, callback=self._finish("succeeded", number), error_callback=self._finish("failed", number)
-        )
-        if job is None:
-            self.failed = number
-
-    def _finish(self, outcome: str, number: int) -> Callable[[Any], None]:
-        def finish(_: Any) -> None:
-            setattr(self, outcome, max(getattr(self, outcome), number))
-
-        return finish
-
-
-def run_probe() -> int:
-    """Run the model on the example text, in a pool process; return the number of entities."""
-    entities, _ = get_context().recogniser.run([EXAMPLE_TEXT])
-    return len(entities[0])

@@ -30,6 +30,8 @@ from hanner_worker.delivery.inflight import HeartbeatResult
 from hanner_worker.observability.hooks import Observer
 from hanner_worker.observability.setup import Service, setup
 from hanner_worker.observability.throughput import Throughput
+from hanner_worker.probes import Probes
+from hanner_worker.watchdog import Watchdog, end_worker
 
 MINGLE_TIMEOUT = 0.25
 """Seconds a starting worker waits for the other workers' revoked tasks. Celery waits one second, half of its start. The
@@ -51,6 +53,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._last_loss = -RECONNECT_PAUSE
         self._inflight = get_context().inflight
         self.hanner_observers, self._services = _set_up_observers(self)
+        self.hanner_probes = Probes()
+        self._watchdog = Watchdog(get_context().settings.hang_timeout, self.hanner_probes, self._end)
+        self.hanner_observers.append(self._watchdog)
+        self._services.append(self._watchdog)
         self._lease_renewer = LeaseRenewer(self._inflight, self.hanner_connect, self._get_status, self._on_heartbeat)
         for step in self.steps:
             if isinstance(step, Mingle):
@@ -67,16 +73,21 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Subscribe to remote control before the worker reports that it is ready, not in the next turn of its loop."""
         self.connection.transport.cycle.on_poll_start()
         super().on_ready()
+        self._watchdog.resume()
+        if self._watchdog.interval:
+            self.hub.call_repeatedly(self._watchdog.interval, self._watchdog.probe, self.pool)
 
     def on_close(self) -> None:
         """Clear the state of the connection; batches that were sent to a process continue."""
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
             dispatcher.mark_accepted()
+        self._watchdog.pause()
         super().on_close()
 
     def stop(self) -> None:
         """Accept no new work, and requeue at once the requests that no process works on."""
+        self._watchdog.pause()
         super().stop()
         dispatcher = getattr(self, "hanner_dispatcher", None)
         if dispatcher is not None:
@@ -152,6 +163,9 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             observer.on_requeue("unacked_too_long", result.overdue)
             observer.on_dead_letters_deleted("age", result.too_old)
             observer.on_dead_letters_deleted("count", result.too_many)
+
+    def _end(self) -> None:
+        end_worker([process.pid for process in self.pool._pool._pool])  # noqa: SLF001 - no public name
 
     def _get_status(self) -> dict[str, Any]:
         return {
