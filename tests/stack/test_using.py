@@ -3,11 +3,13 @@
 import json
 import subprocess
 import urllib.error
+import urllib.request
 
 import pytest
 
 from hanner import Client
 from support.docker_stack import get, run
+from support.waiting import wait_until
 
 TEXT = "马云在杭州阿里巴巴总部发表演讲"
 METRICS = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
@@ -30,6 +32,24 @@ def test_curl_line_of_the_readme_works(stack):
 def test_page_is_served(stack):
     assert "<html" in get(stack.url("gateway", "/"))
     assert json.loads(get(stack.url("gateway", "/readyz"))) == {"status": "ok"}
+
+
+def test_two_gateways_share_a_range_of_ports_and_their_jobs(stack):
+    first = stack.ports["gateway"]
+    try:
+        stack.compose("up", "--detach", "--scale", "gateway=2", env={"GATEWAY_PORT": f"{first}-{first + 20}"})
+        stack.wait_healthy("gateway")
+        addresses = [run("docker", "port", container).stdout for container in stack.containers("gateway")]
+        one, other = (f"http://{address.rpartition('-> ')[2].strip()}" for address in addresses)
+        assert one != other
+        body = json.dumps({"texts": [TEXT]}).encode()
+        request = urllib.request.Request(f"{one}/api/v1/jobs", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            job = json.loads(response.read())["id"]
+        wait_until(lambda: json.loads(get(f"{other}/api/v1/jobs/{job}"))["state"] == "done")
+    finally:
+        stack.compose("up", "--detach", "--scale", "gateway=1")
+        stack.wait_healthy("gateway")
 
 
 def test_program_outside_the_stack_uses_the_client(stack):
