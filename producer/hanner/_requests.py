@@ -18,6 +18,7 @@ from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
 from hanner.queue.stats import Backlog, read_backlog
 from hanner.results import Document, EntityList, error_document
+from hanner.selection import ALL, Selection
 from hanner.settings import Settings
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.message import Message
@@ -159,7 +160,7 @@ class RequestSender:
         """Return whether `destination` does not have to query Redis."""
         return not isinstance(model, str) or model in self._routes or model in self._known_models
 
-    def request(self, text: str, destination: Destination) -> Request[EntityList]:
+    def request(self, text: str, destination: Destination, selection: Selection = ALL) -> Request[EntityList]:
         """Return a request with one text.
 
         Raises:
@@ -170,9 +171,9 @@ class RequestSender:
         error = text_error(text, self.settings.max_text_chars)
         if error is not None:
             raise InvalidText(error)
-        return Request(EXTRACT, text, destination, parse_entities)
+        return Request(EXTRACT, text, destination, lambda meta: selection.apply_to_list(parse_entities(meta), text))
 
-    def request_many(self, texts: Any, destination: Destination) -> Request[list[Document]]:
+    def request_many(self, texts: Any, destination: Destination, selection: Selection = ALL) -> Request[list[Document]]:
         """Return a request with several texts.
 
         Raises:
@@ -182,7 +183,7 @@ class RequestSender:
         for number, result in enumerate(chunk.results):
             if result is not None and result.error is not None:
                 raise InvalidText(f"text {number}: {result.error.message}")
-        return self.chunk_request(chunk, destination)
+        return self.chunk_request(chunk, destination, selection)
 
     def chunk(self, texts: Any) -> Chunk:
         """Return a list of texts as one chunk; each invalid text gets its own error.
@@ -198,10 +199,16 @@ class RequestSender:
             chunk.add(text, self.settings.max_text_chars)
         return chunk
 
-    def chunk_request(self, chunk: Chunk, destination: Destination) -> Request[list[Document]]:
+    def chunk_request(
+        self, chunk: Chunk, destination: Destination, selection: Selection = ALL
+    ) -> Request[list[Document]]:
         """Return a request with the valid texts of a chunk, which has at least one."""
         expected = len(chunk.texts)
-        return Request(EXTRACT_MANY, chunk.texts, destination, lambda meta: parse_documents(meta, expected))
+
+        def parse(meta: Meta) -> list[Document]:
+            return [selection.apply_to_document(document) for document in parse_documents(meta, expected)]
+
+        return Request(EXTRACT_MANY, chunk.texts, destination, parse)
 
     def chunk_limits(self, window: int) -> ChunkLimits:
         """Return the limits of a stream with this window."""

@@ -1,6 +1,6 @@
 """The blocking client: send Chinese texts, get entities. `AsyncClient` has the same methods for asyncio."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable
 from functools import partial
 from typing import Any, Final, Literal, Self, overload
 from uuid import UUID
@@ -10,6 +10,7 @@ from hanner.jobs import DEFAULT, Job, Timeout
 from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
 from hanner.results import Document, EntityList
+from hanner.selection import Selection
 from hanner.settings import Settings
 from hanner.stream import Stream
 
@@ -55,6 +56,8 @@ class Client:
         *,
         priority: PriorityName = "interactive",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> EntityList:
         """Return the entities of one text, sorted, never overlapping.
 
@@ -65,13 +68,17 @@ class Client:
             priority: "interactive" requests are taken before "bulk" requests of any age.
             model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
                 HANNER_QUEUE.
+            types: Types of the entities to return, such as `["PER", "LOC"]`; None returns all.
+            min_score: Minimum score of the entities to return, from 0 to 1.
 
         Raises:
             InvalidText: the text is invalid; nothing was sent.
             UnknownModel: no worker has ever served this model; nothing was sent.
             HannerError: the request failed; the subclass names the reason.
         """
-        request = self._sender.request(text, self._sender.destination(priority, model))
+        request = self._sender.request(
+            text, self._sender.destination(priority, model), Selection.make(types, min_score)
+        )
         return self._sender.send(request, self._sender.lifetime(timeout)).result(timeout)
 
     def extract_many(
@@ -81,6 +88,8 @@ class Client:
         *,
         priority: PriorityName = "interactive",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> list[Document]:
         """Return one document per text, in order, with one request of at most 256 texts.
 
@@ -93,15 +102,18 @@ class Client:
             priority: "interactive" requests are taken before "bulk" requests of any age.
             model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
                 HANNER_QUEUE.
+            types: Types of the entities to return, such as `["PER", "LOC"]`; None returns all.
+            min_score: Minimum score of the entities to return, from 0 to 1.
 
         Raises:
             InvalidText: `texts` is not a list, is empty, or has too many texts.
             HannerError: the request failed; the subclass names the reason.
         """
+        selection = Selection.make(types, min_score)
         chunk = self._sender.chunk(texts)
         if not chunk.texts:
             return chunk.merge([])
-        request = self._sender.chunk_request(chunk, self._sender.destination(priority, model))
+        request = self._sender.chunk_request(chunk, self._sender.destination(priority, model), selection)
         return chunk.merge(self._sender.send(request, self._sender.lifetime(timeout)).result(timeout))
 
     def submit(
@@ -111,6 +123,8 @@ class Client:
         expires: float | None = None,
         priority: PriorityName = "interactive",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> Job[EntityList]:
         """Send one text and return at once.
 
@@ -120,6 +134,8 @@ class Client:
             priority: "interactive" requests are taken before "bulk" requests of any age.
             model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
                 HANNER_QUEUE.
+            types: Types of the entities to return, such as `["PER", "LOC"]`; None returns all.
+            min_score: Minimum score of the entities to return, from 0 to 1.
 
         Raises:
             InvalidText: the text is invalid; nothing was sent.
@@ -127,7 +143,9 @@ class Client:
             QueueFull: the queue is full; its `seconds` estimates the time until it drains.
             BrokerUnreachable: Redis did not accept the request.
         """
-        request = self._sender.request(text, self._sender.destination(priority, model))
+        request = self._sender.request(
+            text, self._sender.destination(priority, model), Selection.make(types, min_score)
+        )
         return Job(self._sender.send(request, expires))
 
     def submit_many(
@@ -137,6 +155,8 @@ class Client:
         expires: float | None = None,
         priority: PriorityName = "bulk",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> Job[list[Document]]:
         """Send up to 256 texts in one request and return at once.
 
@@ -146,13 +166,17 @@ class Client:
             priority: "interactive" requests are taken before "bulk" requests of any age.
             model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
                 HANNER_QUEUE.
+            types: Types of the entities to return, such as `["PER", "LOC"]`; None returns all.
+            min_score: Minimum score of the entities to return, from 0 to 1.
 
         Raises:
             InvalidText: one of the texts is invalid; nothing was sent.
             QueueFull: the queue is full; its `seconds` estimates the time until it drains.
             BrokerUnreachable: Redis did not accept the request.
         """
-        request = self._sender.request_many(texts, self._sender.destination(priority, model))
+        request = self._sender.request_many(
+            texts, self._sender.destination(priority, model), Selection.make(types, min_score)
+        )
         return Job(self._sender.send(request, expires))
 
     @overload
@@ -179,6 +203,8 @@ class Client:
         timeout: Timeout = DEFAULT,
         priority: PriorityName = "bulk",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> Generator[Document, None, None]:
         """Yield one document per text, in order, from a source of any length.
 
@@ -196,6 +222,8 @@ class Client:
             priority: "interactive" requests are taken before "bulk" requests of any age.
             model: Name of the model. HANNER_ROUTES gives its queue; the default is `hanner.MODEL`. None uses
                 HANNER_QUEUE.
+            types: Types of the entities to yield, such as `["PER", "LOC"]`; None yields all.
+            min_score: Minimum score of the entities to yield, from 0 to 1.
 
         Raises:
             InvalidSettings: the window is not positive, or there is no such priority.
@@ -208,7 +236,8 @@ class Client:
         check_source(texts)
         limits = self._sender.chunk_limits(window)
         destination = self._sender.destination(priority, model)
-        return Stream(self._sender, limits, timeout, destination).run(iter(texts))
+        selection = Selection.make(types, min_score)
+        return Stream(self._sender, limits, timeout, destination, selection).run(iter(texts))
 
     def backlog(self, model: str | None = None) -> Backlog:
         """Return the state of the queue, or of a model's queue: waiting requests, and workers.

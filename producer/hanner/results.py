@@ -1,5 +1,6 @@
 """The results of requests as pydantic models, which are part of the contract of client and worker. No I/O."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -22,15 +23,27 @@ class Entity(BaseModel):
 
 
 class EntityList(list[Entity]):
-    """The entities of one text: a list, with the model that found them.
+    """The entities of one text: a list, with the model that found them. A notebook shows them highlighted in the text.
 
     Attributes:
         model: NAME@DIGEST8 of the model.
+        text: The text as sent; None if it is not known, as in a job of another process.
     """
 
-    def __init__(self, entities: Iterable[Entity] = (), model: str = "") -> None:
+    def __init__(self, entities: Iterable[Entity] = (), model: str = "", text: str | None = None) -> None:
         super().__init__(entities)
         self.model = model
+        self.text = text
+
+    def to_json(self) -> str:
+        """Return the entities as a JSON array of objects."""
+        return json.dumps([entity.model_dump() for entity in self], ensure_ascii=False)
+
+    def _repr_html_(self) -> str:
+        """Return the text with its entities highlighted, for Jupyter and other notebooks."""
+        from hanner.html import notebook_html  # noqa: PLC0415 - for notebooks alone
+
+        return notebook_html(self.text, self, None)
 
 
 class Failure(BaseModel):

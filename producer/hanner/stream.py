@@ -9,6 +9,7 @@ from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Destination
 from hanner.results import Document
+from hanner.selection import ALL, Selection
 
 
 class Stream:
@@ -19,9 +20,18 @@ class Stream:
         limits: Size of the chunks, and how much may be in flight.
         timeout: Seconds to wait for the next document.
         destination: Where chunks are sent.
+        selection: Which entities are wanted.
     """
 
-    def __init__(self, sender: RequestSender, limits: ChunkLimits, timeout: Timeout, destination: Destination) -> None:
+    def __init__(
+        self,
+        sender: RequestSender,
+        limits: ChunkLimits,
+        timeout: Timeout,
+        destination: Destination,
+        selection: Selection = ALL,
+    ) -> None:
+        self._selection = selection
         self._sender = sender
         self._limits = limits
         self._timeout = timeout
@@ -80,7 +90,7 @@ class Stream:
         self._sent.append(_SentChunk(chunk, waiter))
 
     def _send_request(self, chunk: Chunk) -> ResultWaiter[list[Document]]:
-        return self._sender.send(self._sender.chunk_request(chunk, self._destination))
+        return self._sender.send(self._sender.chunk_request(chunk, self._destination, self._selection))
 
 
 class _SentChunk:

@@ -36,6 +36,11 @@ def test_pipe_gets_one_document_per_line(broker, worker):
     ]
 
 
+def test_types_and_score(broker, worker):
+    for options, found in (("--types LOC", []), ("--types LOC,PER --min-score 0.9", [FOUND]), ("--min-score 0.95", [])):
+        assert lines(hanner("extract", TEXT, *options.split(), broker=broker))[0]["entities"] == found
+
+
 def test_lines_of_stdin_and_of_files(broker, worker, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text(f"甲\n\n{TEXT}\r\n", encoding="utf-8")

@@ -33,6 +33,22 @@ def test_every_method(server, worker):
     in_loop(body, server)
 
 
+def test_every_method_selects_entities(server, worker):
+    text = "昨天马云在杭州"
+
+    async def main():
+        async with AsyncClient(server.url, timeout=60) as ner:
+            for options, count in (({"types": ["LOC"]}, 0), ({"min_score": 0.95}, 0), ({"types": {"PER"}}, 1)):
+                assert len(await ner.extract(text, **options)) == count
+                assert len(await (await ner.submit(text, **options)).result()) == count
+                documents = await ner.extract_many([text], **options)
+                documents += await (await ner.submit_many([text], **options)).result()
+                documents += [document async for document in ner.stream([text], **options)]
+                assert [len(document.entities) for document in documents] == [count] * 3
+
+    asyncio.run(main())
+
+
 def test_thousand_concurrent_requests(server, worker):
     async def body(ner):
         answers = await asyncio.gather(*(ner.extract("字" * n + "马云") for n in range(1000)))

@@ -45,6 +45,23 @@ def test_extract_many_keeps_order_and_reports_invalid_texts(ner, worker):
     assert worker.requests[0]["argument"] == [TEXT, "没有"]
 
 
+def test_every_method_selects_entities(ner, worker):
+    for options, count in (
+        ({"types": ["LOC"]}, 0),
+        ({"min_score": 0.95}, 0),
+        ({"types": ["PER"], "min_score": 0.9}, 1),
+    ):
+        assert len(ner.extract(TEXT, **options)) == len(ner.submit(TEXT, **options).result()) == count
+        for documents in (
+            ner.extract_many([TEXT], **options),
+            ner.submit_many([TEXT], **options).result(),
+            ner.stream([TEXT], **options),
+        ):
+            assert [len(document.entities) for document in documents] == [count]
+        with pytest.raises(InvalidSettings, match="types must be a list"):
+            ner.stream([TEXT], types="PER")
+
+
 def test_extract_many_sends_nothing_if_all_texts_are_invalid(ner, server):
     assert ner.extract_many([5])[0].error.code == "invalid_text"
     assert server.client.llen("hanner") == 0

@@ -2,7 +2,7 @@
 # ruff: noqa: ASYNC109 - timeouts are arguments, as in the blocking client: None and "not given" differ
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable
 from functools import partial
 from typing import Any, Final, Generic, Literal, NoReturn, Self, TypeVar, overload
 from uuid import UUID
@@ -14,6 +14,7 @@ from hanner.jobs import DEFAULT, ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Priority, PriorityName
 from hanner.queue.stats import Backlog
 from hanner.results import Document, EntityList
+from hanner.selection import Selection
 from hanner.settings import Settings
 
 T = TypeVar("T")
@@ -74,10 +75,19 @@ class AsyncClient:
         return self._sender.blocking.settings
 
     async def extract(
-        self, text: str, timeout: Timeout = DEFAULT, *, priority: PriorityName = "interactive", model: str | None = None
+        self,
+        text: str,
+        timeout: Timeout = DEFAULT,
+        *,
+        priority: PriorityName = "interactive",
+        model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> EntityList:
         """Return the entities of one text; see `Client.extract`. Cancelling this revokes the request."""
-        return await self._sender.send_and_wait(await self._request(text, priority, model), timeout)
+        return await self._sender.send_and_wait(
+            await self._request(text, priority, model, Selection.make(types, min_score)), timeout
+        )
 
     async def extract_many(
         self,
@@ -86,12 +96,16 @@ class AsyncClient:
         *,
         priority: PriorityName = "interactive",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> list[Document]:
         """Return one document per text, in order; see `Client.extract_many`. Cancelling this revokes it."""
+        selection = Selection.make(types, min_score)
         chunk = self._sender.blocking.chunk(texts)
         if not chunk.texts:
             return chunk.merge([])
-        request = self._sender.blocking.chunk_request(chunk, await self._sender.destination(priority, model))
+        destination = await self._sender.destination(priority, model)
+        request = self._sender.blocking.chunk_request(chunk, destination, selection)
         documents = await self._sender.send_and_wait(request, timeout)
         return chunk.merge(documents)
 
@@ -102,9 +116,16 @@ class AsyncClient:
         expires: float | None = None,
         priority: PriorityName = "interactive",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> AsyncJob[EntityList]:
         """Send one text and return at once; see `Client.submit`."""
-        return AsyncJob(self._sender, await self._sender.send(await self._request(text, priority, model), expires))
+        return AsyncJob(
+            self._sender,
+            await self._sender.send(
+                await self._request(text, priority, model, Selection.make(types, min_score)), expires
+            ),
+        )
 
     async def submit_many(
         self,
@@ -113,9 +134,13 @@ class AsyncClient:
         expires: float | None = None,
         priority: PriorityName = "bulk",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> AsyncJob[list[Document]]:
         """Send up to 256 texts in one request and return at once; see `Client.submit_many`."""
-        request = self._sender.blocking.request_many(texts, await self._sender.destination(priority, model))
+        selection = Selection.make(types, min_score)
+        destination = await self._sender.destination(priority, model)
+        request = self._sender.blocking.request_many(texts, destination, selection)
         return AsyncJob(self._sender, await self._sender.send(request, expires))
 
     @overload
@@ -134,6 +159,8 @@ class AsyncClient:
         timeout: Timeout = DEFAULT,
         priority: PriorityName = "bulk",
         model: str | None = None,
+        types: Collection[str] | None = None,
+        min_score: float = 0.0,
     ) -> AsyncIterator[Document]:
         """Yield one document per text, in order, from a source of any length; see `Client.stream`.
 
@@ -143,7 +170,8 @@ class AsyncClient:
         blocking = self._sender.blocking
         limit = timeout_seconds(timeout, blocking.settings.timeout)
         find_destination = partial(self._sender.destination, Priority.parse(priority), model)
-        return AsyncStream(self._sender, blocking.chunk_limits(window), limit, find_destination).run(texts)
+        limits, selection = blocking.chunk_limits(window), Selection.make(types, min_score)
+        return AsyncStream(self._sender, limits, limit, find_destination, selection).run(texts)
 
     async def backlog(self, model: str | None = None) -> Backlog:
         """Return the state of the queue: waiting requests, and workers; see `Client.backlog`."""
@@ -157,5 +185,5 @@ class AsyncClient:
         """Close the connections. Calls that wait for results fail; requests that were sent are still processed."""
         await asyncio.to_thread(self._sender.close)
 
-    async def _request(self, text: str, priority: str, model: str | None) -> Request[EntityList]:
-        return self._sender.blocking.request(text, await self._sender.destination(priority, model))
+    async def _request(self, text: str, priority: str, model: str | None, selection: Selection) -> Request[EntityList]:
+        return self._sender.blocking.request(text, await self._sender.destination(priority, model), selection)

@@ -12,6 +12,7 @@ from hanner.errors import HannerError, QueueFull, TimedOut
 from hanner.jobs import ResultWaiter
 from hanner.queue.routing import Destination
 from hanner.results import Document
+from hanner.selection import ALL, Selection
 
 NOT_READY: Any = object()
 """Returned by a source that has no text yet."""
@@ -27,6 +28,7 @@ class AsyncStream:
         limits: Size of the chunks, and how much may be in flight.
         timeout: Seconds to wait for the next document; None is no limit.
         find_destination: Returns where chunks are sent.
+        selection: Which entities are wanted.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class AsyncStream:
         limits: ChunkLimits,
         timeout: float | None,
         find_destination: Callable[[], Awaitable[Destination]],
+        selection: Selection = ALL,
     ) -> None:
+        self._selection = selection
         self._find_destination = find_destination
         self._destination: Destination
         self._sender = sender
@@ -96,7 +100,9 @@ class AsyncStream:
         waiter: ResultWaiter[list[Document]] | None = None
         if self._chunk.texts:
             try:
-                waiter = await self._sender.send(self._sender.blocking.chunk_request(self._chunk, self._destination))
+                waiter = await self._sender.send(
+                    self._sender.blocking.chunk_request(self._chunk, self._destination, self._selection)
+                )
             except HannerError as error:
                 if not self._connection.is_transient(error):
                     raise

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +35,7 @@ from hanner.errors import HannerError, TimedOut
 from hanner.files.options import FileFormat, InputItem, InputOptions
 from hanner.files.read import read_items
 from hanner.files.sources import total_bytes
-from hanner.queue.routing import Priority, PriorityName
+from hanner.queue.routing import Priority
 
 if TYPE_CHECKING:
     from hanner.client import Client
@@ -86,6 +86,11 @@ def extract(
         Priority | None, typer.Option(help="Default: interactive for texts given as arguments, bulk for files.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; HANNER_ROUTES maps it to a queue.")] = None,
+    types: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE,…", help="Types of the entities to return, such as PER,LOC. Default: all."),
+    ] = None,
+    min_score: Annotated[float, typer.Option(help="Minimum score of the entities to return.", min=0, max=1)] = 0.0,
 ) -> None:
     """Extract entities from texts given as arguments, in files, or on stdin.
 
@@ -119,7 +124,9 @@ def extract(
         stack.callback(out.close)
         priority = priority or (Priority.BULK if sources else Priority.INTERACTIVE)
         items = read_items(given, sources, options)
-        run = ExtractRun(ner, items, out, form, output, priority=priority.value, model=model)
+        wanted = None if types is None else [name.strip() for name in types.split(",")]
+        request = {"priority": priority.value, "model": model, "types": wanted, "min_score": min_score}
+        run = ExtractRun(ner, items, out, form, output, request)
         total = None if given else total_bytes(sources)
         run.run(total, bar=bool(sources) and (output is not None or not is_terminal or form is FormatName.TABLE))
     if run.failed:
@@ -185,8 +192,7 @@ class ExtractRun:
         output: The open output.
         form: The output's format.
         path: The output's file; None for stdout.
-        priority: The priority of the requests.
-        model: The name of the model; None for the default.
+        request: Arguments of `Client.stream`: priority, model, types, min_score.
 
     Attributes:
         failed: The number of texts that failed in this run, by error code.
@@ -199,17 +205,15 @@ class ExtractRun:
         output: Output,
         form: FormatName,
         path: Path | None,
-        *,
-        priority: PriorityName,
-        model: str | None,
+        request: Mapping[str, Any],
     ) -> None:
         self._ner = ner
         self._items = items
         self._output = output
         self._form = form
         self._path = path
-        self._priority: PriorityName = priority
-        self._model = model
+        self._request = request
+        self._model: str | None = request["model"]
         self._needs_model = needs_model(form)
         self._model_id = ""
         self._written = 0
@@ -278,7 +282,7 @@ class ExtractRun:
                 sent.append(item)
                 yield item.text if item.error is None else None  # the client rejects None and keeps its place
 
-        with contextlib.closing(self._ner.stream(texts(), priority=self._priority, model=self._model)) as documents:
+        with contextlib.closing(self._ner.stream(texts(), **self._request)) as documents:
             for document in documents:
                 item = sent.popleft()
                 if item.error is None:
