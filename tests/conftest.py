@@ -37,6 +37,7 @@ def pytest_report_header():
     return f"server of the tests: {name} {'.'.join(map(str, version))}"
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """More processes than cores, because most tests wait for other processes."""
     return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", "0")) or 2 * len(os.sched_getaffinity(0))
