@@ -159,7 +159,7 @@ def test_each_request_has_its_own_events_without_text(app, server, events, runni
 def test_inspect_shows_running_and_queued_requests_without_text(app, server, events):
     with occupied_process(app, server, events) as send:
         (waiting,) = send(SECRET)
-        inspect = app.control.inspect(timeout=2, limit=1)
+        inspect = app.control.inspect(timeout=60, limit=1)
         ((active,),) = inspect.active().values()
         ((reserved,),) = inspect.reserved().values()
         assert active["args"] == "(<10 characters>)"
@@ -168,7 +168,7 @@ def test_inspect_shows_running_and_queued_requests_without_text(app, server, eve
 
 
 def test_inspect_shows_settings_and_statistics(app):
-    inspect = app.control.inspect(timeout=5, limit=1)
+    inspect = app.control.inspect(timeout=60, limit=1)
     ((name, stats),) = inspect.stats().items()
     assert stats["pool"]["max-concurrency"] == 1
     assert inspect.conf()[name]["worker_pool"] == "prefork"
@@ -221,7 +221,7 @@ def test_revoked_and_expired_texts_do_not_reach_the_model(app, server, events):
     with occupied_process(app, server, events) as send:
         revoked, kept = send("马云撤回", "马云保留")
         (expired,) = send("马云过期", expires=0.2)
-        app.control.revoke(revoked.id, reply=True, timeout=2)
+        app.control.revoke(revoked.id, reply=True, timeout=60, limit=1)
         with pytest.raises(NoResultError):
             expired.get(timeout=0.3)  # it expires while it is queued
         before = len(runs(server.client))

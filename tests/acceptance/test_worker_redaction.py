@@ -224,7 +224,7 @@ def test_no_text_leaves_the_worker(server, app, running, port, events, messages,
         for message in (*getattr(messages, kind)(), messages.message(headers={"task": "shop.store"})):  # a dead letter
             server.client.lpush(QUEUE, message)
         wait_until(lambda: not server.client.llen(QUEUE))
-        inspect = app.control.inspect(timeout=10, limit=1)
+        inspect = app.control.inspect(timeout=60, limit=1)
         for inspected in ("active", "reserved", "scheduled", "stats", "conf", "active_queues", "revoked"):
             assert_no_text(json.dumps(getattr(inspect, inspected)(), ensure_ascii=False, default=str), inspected)
         ids = [f"message-{number}" for number in range(1, messages.number + 1)]

@@ -100,8 +100,8 @@ def test_waiting_requests_are_revoked_once_by_three_workers(server, app, events,
                 job.revoke()
                 with pytest.raises(Revoked):
                     job.result(timeout=60)  # at once, although all processes are busy
-            app.control.revoke([result.id for result in foreign], reply=True, timeout=10, limit=3)
-            app.control.revoke([gate.id for gate in gates], reply=True, timeout=10, limit=3)  # they run: no effect
+            app.control.revoke([result.id for result in foreign], reply=True, timeout=60, limit=3)
+            app.control.revoke([gate.id for gate in gates], reply=True, timeout=60, limit=3)  # they run: no effect
         ids = [job.id for job in ours] + [result.id for result in foreign]
         assert assert_one_end(server, events, announced, ids) == {"REVOKED": 40}
         assert assert_one_end(server, events, announced, [gate.id for gate in gates]) == {"SUCCESS": 3}
@@ -120,7 +120,7 @@ def test_scheduled_requests_are_revoked_once(server, app, events, workers, ner):
 
 
 def test_an_id_that_hanner_does_not_know_is_left_to_its_own_app(server, app, workers):
-    assert len(app.control.revoke("of-another-app", reply=True, timeout=10, limit=3)) == 3
+    assert len(app.control.revoke("of-another-app", reply=True, timeout=60, limit=3)) == 3
     assert not server.client.exists("celery-task-meta-of-another-app")
 
 
@@ -150,6 +150,6 @@ def test_a_request_that_is_revoked_while_it_ends_has_one_end(server, app, events
 
 def test_a_request_that_is_revoked_and_has_expired_ends_once(server, app, events, workers):
     with announcements(server) as announced:
-        app.control.revoke("both", reply=True, timeout=10, limit=3)
+        app.control.revoke("both", reply=True, timeout=60, limit=3)
         app.send_task("hanner.extract", ["马云"], task_id="both", expires=-5)
         assert assert_one_end(server, events, announced, ["both"]) == {"REVOKED": 1}

@@ -49,7 +49,7 @@ def test_a_scheduled_request_is_in_no_worker_and_survives_all_of_them(server, ap
             backlog = ner.backlog()
         assert (backlog.depth, backlog.scheduled) == (0, 303)
         assert 0 <= backlog.scheduled_seconds <= 10
-        inspect = app.control.inspect(timeout=5, limit=1)
+        inspect = app.control.inspect(timeout=60, limit=1)
         assert not any(inspect.reserved().values())
         assert not unacked(server.client)
         os.killpg(first.process.pid, signal.SIGKILL)

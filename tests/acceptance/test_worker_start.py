@@ -29,7 +29,7 @@ def start_fails(*options, app="hanner_worker", **variables):
 def test_remote_control_reaches_a_worker_that_says_it_is_ready(attempt, server, app):
     """Celery subscribes to remote control after that: 1 of 12 commands was lost."""
     with worker(server.url, "-c", "1"):
-        assert app.control.ping(timeout=10, limit=1), attempt
+        assert app.control.ping(timeout=60, limit=1), attempt
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])

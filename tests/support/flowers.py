@@ -13,7 +13,7 @@ from support.commands import command
 from support.ports import free_port
 from support.waiting import wait_until
 
-TIMEOUT = 60
+TIMEOUT = 180
 """Seconds for one request, one condition, or the exit."""
 MAX_SECONDS = 900
 """Seconds after which Flower is killed. One process serves all tests of a module."""

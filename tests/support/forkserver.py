@@ -26,7 +26,7 @@ from pathlib import Path
 AVAILABLE = sys.platform == "linux"
 """The server needs SOCK_SEQPACKET and PR_SET_PDEATHSIG."""
 TESTS = Path(__file__).parents[1]
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 MAX_REQUEST = 1 << 17
 """Bytes of a request, which has the worker's arguments and environment."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -9,6 +9,7 @@ import uvicorn
 from hanner.settings import Settings
 from hanner_gateway.app import make_app
 from hanner_gateway.protocol import LimitedProtocol
+from support.waiting import DEADLINE
 
 
 class _Server(uvicorn.Server):
@@ -67,11 +68,11 @@ def gateway(url, *, provider=None, **overrides):
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        assert server.ready.wait(60)
+        assert server.ready.wait(DEADLINE)
         assert server.port, "the gateway did not start"
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
             yield Gateway(app, server.port, http)
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(DEADLINE)
         assert not thread.is_alive()

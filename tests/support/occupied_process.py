@@ -2,12 +2,14 @@
 
 from contextlib import contextmanager
 
+from support.waiting import DEADLINE
+
 
 @contextmanager
 def occupied_process(app, server, events, name="gate"):
     """Occupy the process until the block ends. Yield a function that sends texts and waits until all are received."""
     blocker = app.send_task("hanner.extract", [f"!wait:{name}"])
-    assert server.client.blpop(["waiting"], timeout=60)
+    assert server.client.blpop(["waiting"], timeout=DEADLINE)
 
     def send(*texts, task="hanner.extract", **options):
         results = [app.send_task(task, [text], **options) for text in texts]
@@ -19,4 +21,4 @@ def occupied_process(app, server, events, name="gate"):
         yield send
     finally:
         server.client.rpush(name, 1)
-    blocker.get(timeout=60)
+    blocker.get(timeout=DEADLINE)

@@ -31,6 +31,7 @@ from hanner_worker.delivery.channel import INFLIGHT_OPTION
 from hanner_worker.delivery.decoding import FAULT
 from hanner_worker.delivery.decoding import decode as decode_message
 from support.fakes.recogniser import FakeRecogniser
+from support.waiting import DEADLINE
 
 
 class ScriptedRecogniser(FakeRecogniser):
@@ -72,7 +73,7 @@ class ScriptedRecogniser(FakeRecogniser):
             client.config_set("maxmemory", "1kb")
         if command == "!wait":
             client.rpush("waiting", name)
-            client.blpop([name], timeout=60)
+            client.blpop([name], timeout=DEADLINE)
 
 
 def kill_at(number, before):

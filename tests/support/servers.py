@@ -18,6 +18,7 @@ from redis.retry import Retry
 from hanner.cli.local_redis import EmbeddedServer, bundled_server, find_server
 from hanner.errors import HannerError
 from support.ports import free_port
+from support.waiting import DEADLINE
 
 FOLDER = "TEST_SERVER_FOLDER"
 """Environment variable with the folder that `choose_server` put first on PATH."""
@@ -64,7 +65,7 @@ class Server:
     """A server that can be stopped or killed, and restarted on the same port with its data."""
 
     def __init__(self):
-        self._embedded = EmbeddedServer(port=free_port(), timeout=60).start()
+        self._embedded = EmbeddedServer(port=free_port(), timeout=DEADLINE).start()
         self.port = self._embedded.port
         self.url = self._embedded.url
         self.client = redis.Redis.from_url(

@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from support.waiting import DEADLINE
+
 
 def in_memory_provider():
     """Return a tracer provider and the exporter that holds its finished spans."""
@@ -35,7 +37,7 @@ class Collector:
                 self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
             self._changed.notify_all()
 
-    def wait_for(self, count, timeout=60):
+    def wait_for(self, count, timeout=DEADLINE):
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.spans) >= count, timeout), self.spans
             return list(self.spans)

@@ -7,6 +7,8 @@ from collections import deque
 
 import redis
 
+from support.waiting import DEADLINE
+
 MODEL = "stub@00000000"
 
 
@@ -51,7 +53,7 @@ class StubWorker:
             while self._delayed:
                 self._answer(self._delayed.popleft())
 
-    def wait_for(self, count, timeout=60):
+    def wait_for(self, count, timeout=DEADLINE):
         """Wait until at least `count` requests were received, and return them."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, timeout), self.requests

@@ -17,6 +17,7 @@ from celery import Celery
 from support import forkserver
 from support.forkserver import TESTS, ForkServer
 from support.other_app import close_backend
+from support.waiting import DEADLINE
 
 MEASURED = "COVERAGE_PROCESS_CONFIG" in os.environ
 """Whether coverage is measured. A killed process writes no data, so workers are stopped at the end of a test."""
@@ -118,7 +119,7 @@ class Worker:
     def output(self):
         return "\n".join(self.lines)
 
-    def wait_for(self, what, timeout=60, times=1):
+    def wait_for(self, what, timeout=DEADLINE, times=1):
         def seen():
             return sum(what in line for line in self.lines) >= times or "<end>" in self.lines
 
@@ -126,7 +127,7 @@ class Worker:
             assert self._changed.wait_for(seen, timeout), f"no {what!r} in:\n{self.output}"
             assert sum(what in line for line in self.lines) >= times, f"ended without {what!r}:\n{self.output}"
 
-    def stop(self, timeout=60):
+    def stop(self, timeout=DEADLINE):
         """Shut down warmly and return the exit status."""
         self.process.terminate()
         return self.wait(timeout)
@@ -135,7 +136,7 @@ class Worker:
         self.process.kill()
         self.wait()
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=DEADLINE):
         status = self.process.wait(timeout)
         self._reader.join(timeout)
         return status
@@ -164,7 +165,7 @@ def until_closed(running, ready="ready: model"):
     """Wait until a worker prints `ready`, if that is given; kill it at the end unless the test stopped it."""
     try:
         if ready:
-            running.wait_for(ready, timeout=120)  # a cold start on a busy machine
+            running.wait_for(ready)
         yield running
     finally:
         running.close()
@@ -210,18 +211,18 @@ class Events:
 
     def __enter__(self):
         self._thread.start()
-        assert self._started.wait(60)
+        assert self._started.wait(DEADLINE)
         return self
 
     def __exit__(self, *_):
         self._receiver.should_stop = True
-        self._thread.join(60)
+        self._thread.join(DEADLINE)
         self._connection.release()
 
     def of(self, task_id):
         return [event["type"] for event in self.seen if event.get("uuid") == task_id]
 
-    def wait_for(self, condition, timeout=60):
+    def wait_for(self, condition, timeout=DEADLINE):
         """Wait until a condition holds, and return its value."""
         with self._changed:
             found = self._changed.wait_for(lambda: condition(self), timeout)
@@ -246,4 +247,4 @@ def unacked(client):
 
 def found(result):
     """Wait for a result and return its number of entities."""
-    return len(result.get(timeout=60)["entities"])
+    return len(result.get(timeout=DEADLINE)["entities"])
