@@ -55,6 +55,23 @@ def test_a_bulk_job_delays_an_interactive_request_by_at_most_one_batch_per_proce
         assert all(len(job.result()) == 40 for job in jobs)
 
 
+def test_an_interactive_request_interrupts_a_running_bulk_request(server, app, events):
+    """The bulk request has three parts, and the interactive text is received while the first one runs."""
+    gate = "g" * 2044
+    parts = [f"!wait:{gate}", "马云" + "。" * 2050, "马云马云" + "。" * 2060]
+    with worker(server.url, "-c", "1"):
+        bulk = app.send_task("hanner.extract_many", [parts], queue=BULK)
+        assert server.client.blpop(["waiting"], timeout=60)
+        text = app.send_task("hanner.extract", [TEXT])
+        events.wait_for(lambda e: "task-received" in e.of(text.id))
+        server.client.rpush(gate, 1)
+        assert found(text) == 40
+        assert [len(document["entities"]) for document in bulk.get(timeout=60)["documents"]] == [0, 1, 2]
+        assert runs(server.client) == [[2050], [80], [2052], [2064]]
+        events.wait_for(lambda e: "task-succeeded" in e.of(bulk.id))
+        assert events.of(bulk.id) == ["task-received", "task-started", "task-succeeded"]
+
+
 def test_a_worker_full_of_bulk_requests_still_fetches_an_interactive_one(server, app, events):
     """Its process is busy and its prefetch count of bulk is reached. The interactive request runs next."""
     with worker(server.url, "-c", "1"):

@@ -3,7 +3,7 @@
 Pure, except for the engine and the clock that times the stages.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import perf_counter
@@ -33,6 +33,8 @@ OVERLAP = 64
 """Tokens that a window reads on each side of those it owns; fewer if the model's windows are short."""
 BLOCK_BATCHES = 32
 """Texts are processed in blocks of about this many full batches, so that memory does not grow with their number."""
+PART_TOKENS = 256
+"""Tokens of a run of the engine that can be interrupted: the engine runs parts of this size anyway."""
 DECODED_TOKENS = 32_768
 """Maximum number of tokens, with padding, whose scores are decoded together: two megabytes in double precision."""
 
@@ -73,6 +75,26 @@ class RunStats:
         return self.tokenise + self.infer + self.decode
 
 
+WindowSpans = list[list[Span] | None]
+"""The spans of each window of a text; None for a window that the model has not processed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """When a run is interrupted, and what has been found by then.
+
+    Attributes:
+        is_due: called between two runs of the engine, of which there is at least one; True interrupts the run.
+        max_tokens: tokens of one run of the engine, unless a single window is longer; at least PART_TOKENS are allowed.
+        spans: by text. An interrupted run leaves the spans of its processed windows here, from which the next run of
+            the same texts continues.
+    """
+
+    is_due: Callable[[], bool]
+    max_tokens: int
+    spans: dict[str, WindowSpans]
+
+
 @dataclass(frozen=True, slots=True)
 class _TokenisedText:
     """A text in progress: its tokens, its windows as rows, and the spans found in each window so far."""
@@ -81,7 +103,10 @@ class _TokenisedText:
     tokens: Tokens
     windows: list[Window]
     rows: list[Row]
-    window_spans: list[list[Span]]
+    window_spans: WindowSpans
+
+    def is_done(self) -> bool:
+        return None not in self.window_spans
 
 
 _WindowOf = tuple[_TokenisedText, int]
@@ -202,23 +227,56 @@ class Recogniser:
             ModelFailed: if the engine fails.
         """
         entities: list[list[Entity]] = []
+        stats = self._run(texts, None, lambda block: entities.extend(map(self._entities, block)))
+        return entities, stats
+
+    def run_until(self, texts: Sequence[str], interruption: Interruption) -> tuple[dict[str, list[Entity]], RunStats]:
+        """Return the entities of the texts that were finished before the interruption, and the cost.
+
+        Args:
+            texts: valid texts, all different.
+            interruption: when to return, and the state of the run.
+
+        Raises:
+            ModelFailed: if the engine fails.
+        """
+        found: dict[str, list[Entity]] = {}
+
+        def finish(block: list[_TokenisedText]) -> None:
+            for item in block:
+                interruption.spans[item.text] = item.window_spans
+                if item.is_done():
+                    found[item.text] = self._entities(item)
+
+        return found, self._run(texts, interruption, finish)
+
+    def _run(
+        self,
+        texts: Sequence[str],
+        interruption: Interruption | None,
+        finish: Callable[[list[_TokenisedText]], None],
+    ) -> RunStats:
+        """Run the texts block by block, and call `finish` with each."""
         total = RunStats()
         before = perf_counter()
-        for block in self._blocks(texts):
+        for block in self._blocks(texts, {} if interruption is None else interruption.spans):
             tokenised = perf_counter()
-            total += RunStats(tokenise=tokenised - before) + self._infer(block)
+            total += RunStats(tokenise=tokenised - before)
+            total += self._infer(block, interruption, ran=total.batches > 0)
             before = perf_counter()
-            entities += map(self._entities, block)
+            finish(block)
             after = perf_counter()
             total += RunStats(decode=after - before)
             before = after
-        return entities, total
+            if not all(item.is_done() for item in block):
+                break
+        return total
 
-    def _blocks(self, texts: Sequence[str]) -> Iterator[list[_TokenisedText]]:
+    def _blocks(self, texts: Sequence[str], spans: Mapping[str, WindowSpans]) -> Iterator[list[_TokenisedText]]:
         block: list[_TokenisedText] = []
         tokens = 0
         for text in texts:
-            item = self._tokenise(text)
+            item = self._tokenise(text, spans.get(text))
             block.append(item)
             tokens += len(item.tokens)
             if tokens >= BLOCK_BATCHES * self._limits["max_tokens"]:
@@ -227,7 +285,7 @@ class Recogniser:
         if block:
             yield block
 
-    def _tokenise(self, text: str) -> _TokenisedText:
+    def _tokenise(self, text: str, spans: WindowSpans | None) -> _TokenisedText:
         tokens = self._tokenizer.encode(text)
         if len(tokens) <= self._window_size:
             windows = [Window(0, len(tokens), 0, len(tokens))] if len(tokens) else []
@@ -235,15 +293,26 @@ class Recogniser:
             sentence_ends = find_sentence_ends(text, tokens.starts)
             windows = split_windows(sentence_ends, size=self._window_size, overlap=self._overlap)
         rows = [self._tokenizer.row(text, tokens, window) for window in windows]
-        return _TokenisedText(text, tokens, windows, rows, [[] for _ in windows])
+        return _TokenisedText(text, tokens, windows, rows, [None] * len(windows) if spans is None else spans)
 
-    def _infer(self, block: list[_TokenisedText]) -> RunStats:
-        """Run all windows of the block and set their spans."""
-        rows = [(item, index) for item in block for index in range(len(item.windows))]
+    def _infer(self, block: list[_TokenisedText], interruption: Interruption | None, *, ran: bool) -> RunStats:
+        """Run the windows of the block and set their spans, until the interruption.
+
+        Args:
+            block: the texts.
+            interruption: when to return earlier.
+            ran: whether the engine has run before.
+        """
+        rows = [(item, index) for item in block for index, spans in enumerate(item.window_spans) if spans is None]
+        limits = self._limits
+        if interruption is not None:
+            limits = limits | {"max_tokens": min(limits["max_tokens"], max(PART_TOKENS, interruption.max_tokens))}
         lengths = [len(item.rows[index]) for item, index in rows]
         total = RunStats()
         pending: list[_ScoredBatch] = []
-        for group in group_by_length(lengths, **self._limits, max_padding=self._max_padding):
+        for group in group_by_length(lengths, **limits, max_padding=self._max_padding):
+            if interruption is not None and (ran or total.batches) and interruption.is_due():
+                break
             scored, stats = self._run_batch([rows[index] for index in group])
             total += stats
             longest = max((batch.longest for batch in pending), default=0)
@@ -285,6 +354,8 @@ class Recogniser:
         """Set the spans of each row's window."""
         if not np.isfinite(emissions[np.arange(emissions.shape[1]) < lengths[:, None]]).all():
             raise ModelFailed("the model returned scores that are not finite numbers; its package is damaged or wrong")
+        for item, index in rows:
+            item.window_spans[index] = []
         masked = any(len(item.tokens.labelled) < len(item.tokens) for item, _ in rows)
         if masked:
             labelled = [item.tokens.labelled_in(item.windows[index]) for item, index in rows]
@@ -301,7 +372,8 @@ class Recogniser:
 
     def _entities(self, item: _TokenisedText) -> list[Entity]:
         """Return the entities of a text whose windows are all decoded."""
-        entities = to_entities(item.text, item.tokens, merge_windows(item.windows, item.window_spans))
+        window_spans = [spans or [] for spans in item.window_spans]
+        entities = to_entities(item.text, item.tokens, merge_windows(item.windows, window_spans))
         return entities if self.dictionary is None else self.dictionary.apply(item.text, entities)
 
 

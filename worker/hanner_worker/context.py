@@ -4,13 +4,14 @@ Plain data. Pool processes get it by the fork; a process that was not forked ope
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from celery import Celery
 
 from hanner.settings import Settings
 from hanner_worker.delivery.inflight import InFlightStore
+from hanner_worker.shared_flag import SharedFlag
 
 if TYPE_CHECKING:  # numpy, which only a worker has
     from hanner_inference.dictionary.dictionary import Dictionary
@@ -30,6 +31,8 @@ class WorkerContext:
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         inflight: the worker's unacknowledged messages.
+        interactive_waits: set by the parent while an interactive request waits and no process is idle; then processes
+            interrupt their bulk batches.
     """
 
     recogniser: "Recogniser"
@@ -40,6 +43,7 @@ class WorkerContext:
     app: Celery
     settings: Settings
     inflight: InFlightStore
+    interactive_waits: SharedFlag = field(default_factory=SharedFlag)
 
     @property
     def dictionary(self) -> "Dictionary | None":

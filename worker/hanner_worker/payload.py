@@ -21,6 +21,7 @@ class TaskPayload(NamedTuple):
         canvas: Celery's whole request if callbacks, a chain or a chord follow its result, else None.
         tag: delivery tag of its message.
         crashes: processes that died while they worked on it so far.
+        progress: what a process found before it was interrupted.
     """
 
     id: str
@@ -33,6 +34,7 @@ class TaskPayload(NamedTuple):
     canvas: dict[str, Any] | None = None
     tag: str = ""
     crashes: int = 0
+    progress: bytes = b""
 
     def __repr__(self) -> str:
         return f"<{self.task}[{self.id}]{redact_args(self.args)}>"

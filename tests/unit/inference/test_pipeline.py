@@ -1,6 +1,7 @@
 """The whole pipeline with tiny models, of tokens and of characters: offsets, batches, long texts, limits, forks."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -164,6 +165,32 @@ def test_batches_respect_the_limits(folder):
     assert stats.windows == sum(rows for rows, _ in engine.batches)
     assert 0 <= stats.padding <= 0.1
     assert min(stats.tokenise, stats.infer, stats.decode) > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_interrupted_runs_find_the_same_as_one_run(request, name, monkeypatch):
+    """Each run is interrupted after one run of the engine; a long text is continued in the middle."""
+    monkeypatch.setattr(pipeline, "PART_TOKENS", 20)
+    model = request.getfixturevalue(name)
+    texts = ["马云在杭州", "张三李四 Ａｂｃ12，", "阿里巴巴总部发表演讲。" * 9, "", "马云\n" * 20, "１２"]
+    expected = dict(zip(texts, model.extract(texts), strict=True))
+    spans, found, runs = {}, {}, 0
+    while len(found) < len(texts):
+        found, stats = model.run_until(texts, pipeline.Interruption(lambda: True, 20, spans))
+        spans = pickle.loads(pickle.dumps(spans))
+        assert stats.batches <= 1
+        runs += stats.batches
+    assert runs > 1
+    for text in texts:
+        assert_same(found[text], expected[text])
+    assert model.run_until(texts, pipeline.Interruption(lambda: True, 20, spans))[1].batches == 0
+
+
+def test_a_run_that_is_not_interrupted_finds_all_texts(ner):
+    texts = ["马云在杭州", "张三李四" * 99]
+    found, stats = ner.run_until(texts, pipeline.Interruption(lambda: False, 4096, {}))
+    assert list(found.values()) == ner.extract(texts)
+    assert stats.batches == ner.run(texts)[1].batches
 
 
 @pytest.mark.parametrize("tokens", [1, 40, 200])

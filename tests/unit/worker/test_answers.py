@@ -7,8 +7,9 @@ import pytest
 from hanner.contract import EXTRACT, EXTRACT_MANY
 from hanner.errors import InvalidText, ModelFailed
 from hanner.results import Entity
-from hanner_worker.execution.batch import BatchInference
+from hanner_worker.execution.batch import BatchInference, Interrupted
 from hanner_worker.payload import TaskPayload, get_argument, texts_of
+from support.fakes.recogniser import FakeRecogniser
 
 
 @dataclass
@@ -170,3 +171,54 @@ def test_an_argument_is_passed_by_position_or_by_name():
     assert get_argument(EXTRACT_MANY, [], {"texts": ["a"]}) == ["a"]
     assert texts_of(EXTRACT_MANY, [["a", "b"]], {}) == ["a", "b"]
     assert texts_of(EXTRACT_MANY, ["ab"], {}) == []
+
+
+class SlowModel(FakeRecogniser):
+    """Finds each text as an entity; `runs` has the texts of each part."""
+
+    def __init__(self):
+        super().__init__("slow", self.find)
+        self.runs = []
+
+    def find(self, texts):
+        self.runs.append(texts)
+        return [[{"text": t, "type": "ORG", "start": 0, "end": len(t), "score": 0.5}] for t in texts]
+
+
+def test_an_interrupted_request_continues_where_it_was():
+    model, texts = SlowModel(), [character * 300 for character in "甲乙丙"]
+    options = {"max_chars": 300, "is_interrupted": lambda: True, "part_tokens": 1}
+    payload, parts = many(*texts, 7), []
+    while True:
+        (answer,), _ = BatchInference(model, "m@1", **options).answer([payload])
+        if not isinstance(answer, Interrupted):
+            break
+        parts.append(answer)
+        payload = payload._replace(progress=answer.progress)
+    assert model.runs == [[text] for text in texts]
+    assert len(parts) == 2
+    documents = answer.result["documents"]
+    assert [document["entities"][0]["text"] for document in documents[:3]] == texts
+    assert documents[3]["error"]["code"] == "invalid_text"
+
+
+def test_finished_requests_of_an_interrupted_batch_are_answered():
+    model = SlowModel()
+    payloads = [one("甲" * 300), one("乙" * 300, 1), many("丙"), one("甲" * 300, 3)]
+    options = {"is_interrupted": lambda: True, "part_tokens": 1}
+    found, stats = BatchInference(model, "m@1", 300, **options).answer(payloads)
+    assert [isinstance(answer, Interrupted) for answer in found] == [False, True, True, False]
+    assert found[3].result["entities"][0]["text"] == "甲" * 300
+    assert stats["repeated"] == 1
+
+
+def test_a_model_that_fails_in_an_interruptible_batch_fails_alone():
+    class Failing(SlowModel):
+        def find(self, texts):
+            if "坏" in texts:
+                raise ValueError
+            return super().find(texts)
+
+    found, _ = BatchInference(Failing(), "m@1", 10, is_interrupted=lambda: True).answer([one("坏"), one("好", 1)])
+    assert isinstance(found[0].result, ModelFailed)
+    assert found[1].result["entities"][0]["text"] == "好"

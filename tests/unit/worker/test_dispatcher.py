@@ -16,6 +16,7 @@ from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
 from hanner_worker.observability.hooks import Observer
 from hanner_worker.payload import TaskPayload
+from hanner_worker.shared_flag import SharedFlag
 
 REQUEST = TaskPayload("id", "hanner.extract", ["text"], {})
 
@@ -47,6 +48,7 @@ class FakeInFlight:
 
 class FakeRequest:
     time_limits, arrived, caller, cancelled, tags = None, 0.0, None, False, ["tag"]
+    bulk, progress = False, b""
     task = SimpleNamespace(time_limit=None, soft_time_limit=None)
     size = SimpleNamespace(texts=1, characters=2, tokens=4)
 
@@ -89,6 +91,7 @@ def dispatcher(observers, inflight):
         app=SimpleNamespace(backend=None, now=lambda: datetime(2026, 1, 1, tzinfo=UTC)),
         model="m@00000000",
         recogniser=object(),
+        interactive_waits=SharedFlag(),
     )
     return Dispatcher(consumer, context)
 
@@ -137,7 +140,7 @@ def test_the_requests_of_a_finished_batch_are_freed_at_once(dispatcher):
         freed = weakref.ref(request)
         run = BatchRun(dispatcher, 1, [request], 1.0)
         pool = SimpleNamespace(apply_async=Job)
-        assert run.start(pool, "worker", b"")
+        assert run.start(pool, "worker", b"", 0)
         run._on_report(BatchReport([RequestResult(Outcome.OK)], 0.5, {}))
         dispatcher._observers[0].calls.clear()
         dispatcher._observers[1].calls.clear()
@@ -161,3 +164,28 @@ def test_the_cost_of_a_batch_that_the_model_ran_is_learned(dispatcher):
     assert dispatcher._cost.per_token == before  # the result was stored before
     BatchRun(dispatcher, 2, [request], 1.0)._on_report(BatchReport([RequestResult(Outcome.OK)], 0.5, {"tokens": 900}))
     assert dispatcher._cost.tokens(0.5) == pytest.approx(1000, rel=0.1)
+
+
+def test_interrupted_requests_continue_later_and_are_not_recorded(dispatcher, observers):
+    resumed = []
+    dispatcher.resume = lambda request, progress: resumed.append((request.id, progress))
+    ended, interrupted = FakeRequest("ended"), FakeRequest("interrupted")
+    interrupted.progress = b"found"
+    results = [RequestResult(Outcome.OK), RequestResult(Outcome.INTERRUPTED, progress=b"found")]
+    before = dispatcher._cost.per_token
+    dispatcher._requests = {request.id: request for request in (ended, interrupted)}
+    BatchRun(dispatcher, 1, [ended, interrupted], 1.0)._on_report(BatchReport(results, 0.5, {"tokens": 9}))
+    assert resumed == [("interrupted", b"found")]
+    assert list(dispatcher._requests) == ["interrupted"]
+    assert interrupted.calls == []
+    (record,) = observers[0].calls
+    assert (record.requests, record.results, record.interrupted) == ([ended], results[:1], 1)
+    assert dispatcher._cost.per_token == before
+
+
+def test_the_record_of_a_batch_that_was_interrupted_before_any_end_is_empty(dispatcher, observers):
+    dispatcher.resume = lambda request, progress: None
+    results = [RequestResult(Outcome.INTERRUPTED, progress=b"x")]
+    BatchRun(dispatcher, 1, [FakeRequest("id")], 1.0)._on_report(BatchReport(results, 0.5, {}))
+    (record,) = observers[0].calls
+    assert (record.requests, record.total_waits(), record.interrupted) == ([], [], 1)

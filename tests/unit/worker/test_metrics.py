@@ -62,6 +62,12 @@ def test_a_wait_starts_at_the_time_of_sending_if_that_time_is_valid():
     assert value("request_duration_seconds_sum") == value("queue_wait_seconds_sum") + 0.5 * len(sent)
 
 
+def test_interrupted_requests_are_counted():
+    value = values_after(batch_record([request()], [RequestResult(Outcome.OK)], interrupted=3), batch_record([], []))
+    assert value("requests_interrupted_total") == 3
+    assert value("texts_total") == 1
+
+
 def test_each_outcome_is_counted():
     ends = [
         RequestResult(Outcome.OK),

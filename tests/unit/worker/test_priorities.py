@@ -88,6 +88,16 @@ def test_an_isolated_bulk_request_is_after_interactive_ones_too():
     assert [i.key for i in scheduler.take()] == ["suspect"]
 
 
+def test_interactive_waits_while_interactive_requests_are_queued():
+    scheduler = BatchScheduler(LIMITS)
+    scheduler.add(item("bulk", bulk=True))
+    assert not scheduler.interactive_waits()
+    scheduler.add(item("page", bulk=False))
+    assert scheduler.interactive_waits()
+    scheduler.take()
+    assert not scheduler.interactive_waits()
+
+
 def test_nothing_is_taken_without_an_idle_process_or_after_clear():
     scheduler = BatchScheduler(LIMITS)
     scheduler.add(item("bulk", bulk=True))

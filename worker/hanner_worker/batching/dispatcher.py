@@ -33,11 +33,16 @@ logger = logging.getLogger(__name__)
 
 SCHEDULE_RETRY = 1.0
 """Seconds after which messages are moved to the schedule again, if Redis refused."""
+BULK_POLL_INTERVAL = 0.02
+"""Seconds between polls while a bulk batch runs and no process is idle: an interactive request interrupts it."""
+PARTS_PER_TARGET = 4
+"""A bulk batch can be interrupted this many times within HANNER_BATCH_MS."""
 REQUEUE_PAUSE = 1.0
 """Seconds before a request is requeued because the parent could not store its end: Redis may be full for a while."""
 _LOSSES = (WorkerLostError, Terminated, TimeLimitExceeded)
 """Billiard's errors of lost processes. The messages of other errors may quote a text."""
 _ENDED = frozenset({Outcome.OK, Outcome.FAILED, Outcome.ALREADY_ANSWERED})
+_NOT_ENDED = frozenset({Outcome.RETRY_ISOLATED, Outcome.INTERRUPTED, Outcome.FENCED})
 
 
 class Dispatcher:
@@ -65,6 +70,7 @@ class Dispatcher:
         self._cost = _first_cost(context.recogniser)
         limits = BatchLimits(settings.batch_tokens, settings.batch_texts, settings.batch_ms / 1000)
         self._scheduler = BatchScheduler(limits, self._cost)
+        self._interactive_waits = context.interactive_waits
         self._requests: dict[str, BatchRequest] = {}  # queued or running
         self._runs: set[BatchRun] = set()
         self._last_number = 0
@@ -265,14 +271,12 @@ class Dispatcher:
         if not self._is_open():
             return
         processes = self._consumer.pool.num_processes
-        while (idle := processes - len(self._runs)) > 0:
-            queued = self._scheduler.take(idle, processes)
-            if not queued:
-                return
+        while queued := self._scheduler.take(processes - len(self._runs), processes):
             requests = [self._requests[item.key] for item in queued]
             requests = [request for request in requests if not self._has_ended(request)]
             if requests:
                 self._send(requests)
+        self._interactive_waits.set(self._scheduler.interactive_waits())
 
     def _has_ended(self, request: BatchRequest) -> bool:
         """Return whether a request was revoked or has expired; if so it has ended itself, and is removed."""
@@ -295,7 +299,9 @@ class Dispatcher:
         try:
             payloads = pickle.dumps([request.payload for request in requests], pickle.HIGHEST_PROTOCOL)
             run = BatchRun(self, self._last_number, requests, self.clock())
-            started = run.start(self._consumer.pool, self._inflight.worker_id, payloads)
+            part_seconds = self._scheduler.limits.seconds / PARTS_PER_TARGET
+            part_tokens = max(1, self._cost.tokens(part_seconds)) if run.bulk else 0
+            started = run.start(self._consumer.pool, self._inflight.worker_id, payloads, part_tokens)
         except Exception as error:  # noqa: BLE001 - such as arguments nested too deep; no message may stop the worker
             self._on_send_error(requests, error)
             return
@@ -325,13 +331,18 @@ class Dispatcher:
         self._end(request, request.refuse, reason)
 
     def _schedule_poll(self) -> None:
-        """Wake the event loop every POLL_INTERVAL while no process is idle; each turn may poll the queue."""
+        """Wake the event loop regularly while no process is idle; each turn may poll the queue."""
         if not self._poll_scheduled and not self.has_idle_process():
             self._poll_scheduled = True
-            self._consumer.hub.call_later(POLL_INTERVAL, self._on_poll_due)
+            interval = BULK_POLL_INTERVAL if self._runs_bulk() else POLL_INTERVAL
+            self._consumer.hub.call_later(interval, self._on_poll_due)
+
+    def _runs_bulk(self) -> bool:
+        return any(run.bulk for run in self._runs)
 
     def _on_poll_due(self) -> None:
         self._poll_scheduled = False
+        self._qos.poll_soon = self._qos.poll_soon or self._runs_bulk()
         self._schedule_poll()
 
     def _drop(self, request: BatchRequest) -> None:
@@ -365,6 +376,14 @@ class Dispatcher:
         """Queue a request that has not ended again, here or, if this worker stops, in Redis."""
         request.isolated = request.isolated or isolated
         request.reset_to_pending(reason)
+        self._queue_again(request)
+
+    def resume(self, request: BatchRequest, progress: bytes) -> None:
+        """Queue a request again that was interrupted; a process continues it."""
+        request.reset_to_pending("", progress)
+        self._queue_again(request)
+
+    def _queue_again(self, request: BatchRequest) -> None:
         if self._is_open():
             self._scheduler.add(request.queued)
             self._schedule_dispatch()
@@ -429,12 +448,14 @@ class BatchRun:
 
     Attributes:
         requests: the requests, in order.
+        bulk: they have the lower priority.
         requeue_after_reconnect: the connection was lost in the meantime. A Redis that lost its last second may have
             restored messages that were acknowledged, so they are requeued when the report is received.
     """
 
     def __init__(self, dispatcher: Dispatcher, number: int, requests: list[BatchRequest], now: float) -> None:
         self.requests = requests
+        self.bulk = requests[0].bulk
         self.requeue_after_reconnect = False
         self._dispatcher = dispatcher
         self._number = number
@@ -452,11 +473,11 @@ class BatchRun:
         limits = [limit or getattr(request.task, default) for limit, request in zip(limits, self.requests, strict=True)]
         return min((limit for limit in limits if limit), default=None)
 
-    def start(self, pool: Any, worker_id: str, payloads: bytes) -> bool:
-        """Send the batch to the pool; return False if the pool is closing."""
+    def start(self, pool: Any, worker_id: str, payloads: bytes, part_tokens: int) -> bool:
+        """Send the batch to the pool, with the arguments of `run_batch`; return False if the pool is closing."""
         self._job = pool.apply_async(
             run_batch,
-            args=(worker_id, payloads),
+            args=(worker_id, payloads, part_tokens),
             accept_callback=self._on_accepted,
             callback=self._on_report,
             error_callback=self._on_error,
@@ -493,31 +514,35 @@ class BatchRun:
 
     def _on_report(self, report: BatchReport) -> None:
         self._dispatcher.batch_finished(self)
-        retried, fenced, not_retried = [], [], []
-        for request, result in zip(self.requests, report.results, strict=True):
-            if request.cancelled:
-                continue
+        results = [pair for pair in zip(self.requests, report.results, strict=True) if not pair[0].cancelled]
+        for request, result in results:
             self._end(request, result, report.runtime)
-            if result.outcome is Outcome.RETRY_ISOLATED:
-                retried.append(request)
-            else:
-                not_retried.append(request)
-            if result.outcome is Outcome.FENCED:
-                fenced.append(request)
-        self._dispatcher.remove(
-            request for request in self.requests if request not in retried and request not in fenced
-        )
-        for request in retried:
-            self._dispatcher.retry(request, "the soft time limit of its batch passed", isolated=True)
-        if fenced:
-            logger.warning("batch %d: %d requests belong to another worker now", self._number, len(fenced))
-        for request in fenced:
-            self._dispatcher.on_fenced(request)
+        kept = [request for request, result in results if result.outcome in _NOT_ENDED]
+        self._dispatcher.remove(request for request in self.requests if request not in kept)
+        if fenced := sum(result.outcome is Outcome.FENCED for _, result in results):
+            logger.warning("batch %d: %d requests belong to another worker now", self._number, fenced)
+        for request, result in results:
+            self._continue(request, result)
         if self.requeue_after_reconnect:
-            self._dispatcher.requeue([tag for request in not_retried for tag in request.tags])
-        if report.stats.get("tokens"):  # the model ran
-            self._dispatcher.learn_cost(sum(request.size.tokens for request in self.requests), report.runtime)
+            queued = {Outcome.RETRY_ISOLATED, Outcome.INTERRUPTED}
+            sent = [request for request, result in results if result.outcome not in queued]
+            self._dispatcher.requeue([tag for request in sent for tag in request.tags])
+        self._learn_cost(report)
         call_logged(self._describe, report)
+
+    def _continue(self, request: BatchRequest, result: RequestResult) -> None:
+        """Queue a request again that has not ended, or drop it if another worker has it."""
+        if result.outcome is Outcome.RETRY_ISOLATED:
+            self._dispatcher.retry(request, "the soft time limit of its batch passed", isolated=True)
+        elif result.outcome is Outcome.INTERRUPTED:
+            self._dispatcher.resume(request, result.progress)
+        elif result.outcome is Outcome.FENCED:
+            self._dispatcher.on_fenced(request)
+
+    def _learn_cost(self, report: BatchReport) -> None:
+        """Adjust the size of the next batches, if the model ran all texts of this one."""
+        if report.stats.get("tokens") and not any(request.progress for request in self.requests):
+            self._dispatcher.learn_cost(sum(request.size.tokens for request in self.requests), report.runtime)
 
     def _end(self, request: BatchRequest, result: RequestResult, runtime: float) -> None:
         """Send the events of one request, if it has ended."""
@@ -580,31 +605,38 @@ class BatchRun:
 
     def _describe(self, report: BatchReport) -> None:
         """Describe the batch in one log line, one event and one record, without the texts."""
-        batch = self._event_fields(report)
+        parts = zip(self.requests, self._waits, report.results, strict=True)
+        ended = [part for part in parts if part[2].outcome is not Outcome.INTERRUPTED]
+        requests = [request for request, _, _ in ended]
+        batch = self._event_fields(report, requests)
         logger.debug(
             "batch %(batch)d: %(requests)d requests, %(texts)d texts (%(repeated)d repeated, %(cached)d cached), "
             "%(windows)d windows, %(tokens)d tokens (%(padded_tokens)d with padding), "
             "waited up to %(waited_ms).1f ms, took %(total_ms).1f ms",
             batch,
         )
-        if names := [name for request in self.requests if (name := request.caller)]:
+        interrupted = len(self.requests) - len(ended)
+        if interrupted:
+            logger.debug("batch %d: %d more requests were interrupted and continue later", self._number, interrupted)
+        if names := [name for request in requests if (name := request.caller)]:
             logger.debug("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.send_batch_event(batch)
         self._dispatcher.record_throughput(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
         self._dispatcher.notify_batch(
             BatchRecord(
                 self._number,
-                self.requests,
+                requests,
                 self._started,
-                self._waits,
+                [wait for _, wait, _ in ended],
                 report.runtime,
-                report.results,
+                [result for _, _, result in ended],
                 report.stats,
                 redis_started=self._redis_started,
+                interrupted=interrupted,
             )
         )
 
-    def _event_fields(self, report: BatchReport) -> dict[str, float]:
+    def _event_fields(self, report: BatchReport, requests: Sequence[BatchRequest]) -> dict[str, float]:
         stats = report.stats
         counts = {
             name: int(stats.get(name, 0)) for name in ("repeated", "cached", "windows", "tokens", "padded_tokens")
@@ -612,8 +644,8 @@ class BatchRun:
         stages = {f"{stage}_ms": round(stats.get(stage, 0) * 1000, 3) for stage in ("tokenise", "infer", "decode")}
         return {
             "batch": self._number,
-            "requests": len(self.requests),
-            "texts": sum(request.size.texts for request in self.requests),
+            "requests": len(requests),
+            "texts": sum(request.size.texts for request in requests),
             **counts,
             "waited_ms": round(max(self._waits) * 1000, 3),
             **stages,

@@ -40,6 +40,7 @@ class BatchRequest(RedactedRequest):
         isolated: it must not share a batch any more.
         batch_fields: fields of its events about the batch that it is in, or was in last; see `assign_batch`.
         bulk: it came from the bulk queue.
+        progress: what a process found before it was interrupted.
     """
 
     time_start: float | None
@@ -65,6 +66,7 @@ class BatchRequest(RedactedRequest):
         self.isolated = self.crashes > 0
         self.batch_fields: dict[str, float] = {}
         self.bulk = bulk
+        self.progress = b""
         self._duplicates: list[BatchRequest] = []
 
     def maybe_expire(self) -> bool:
@@ -140,6 +142,8 @@ class BatchRequest(RedactedRequest):
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
         """Send an event, with the size of the request and its batch."""
+        if type == "task-started" and self.progress:  # it continues
+            return
         if type != "task-started":  # there is one for each request, right after its task-received
             fields = {"characters": self.size.characters, **self.batch_fields, **fields}
         super().send_event(type, **fields)
@@ -189,6 +193,7 @@ class BatchRequest(RedactedRequest):
             make_canvas(self.request_dict, self._payload[2]),
             self.tag,
             self.crashes,
+            self.progress,
         )
 
     @property
@@ -252,10 +257,16 @@ class BatchRequest(RedactedRequest):
             super().reject(requeue=requeue)
         self._acknowledge_duplicates()
 
-    def reset_to_pending(self, reason: str) -> None:
-        """Return from running to waiting; a later `terminate` must not hit the next request in its process."""
-        if self.time_start:
+    def reset_to_pending(self, reason: str, progress: bytes = b"") -> None:
+        """Return from running to waiting; a later `terminate` must not hit the next request in its process.
+
+        Args:
+            reason: why, for the event.
+            progress: what was found before it was interrupted; then no event is sent.
+        """
+        if self.time_start and not progress:
             self.send_retry_event(reason)
+        self.progress = progress
         self.time_start = self.worker_pid = None
         state.active_requests.discard(self)
 

@@ -194,6 +194,10 @@ class BatchScheduler:
         self._keys.add(request.key)
         (self._bulk if request.bulk else self._interactive).add(request)
 
+    def interactive_waits(self) -> bool:
+        """Return whether interactive requests are queued."""
+        return bool(self._interactive.requests)
+
     def clear(self) -> None:
         """Remove all requests."""
         self._interactive, self._bulk = Lane(), Lane()

@@ -49,6 +49,8 @@ class Outcome(StrEnum):
     """The worker no longer owns it: it is in the queue again, or another worker has it. No events are sent about it."""
     RETRY_ISOLATED = "RETRY_ISOLATED"
     """The soft time limit of its batch passed; it is retried alone."""
+    INTERRUPTED = "INTERRUPTED"
+    """Its bulk batch was interrupted for interactive requests; the worker continues it later."""
     NOT_STORED = "NOT_STORED"
     """Its result could not be stored; it goes back to the queue."""
 

@@ -7,7 +7,7 @@ import logging
 import pickle
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from traceback import format_tb
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,11 +47,13 @@ class RequestResult(NamedTuple):
         outcome: how it ended, or why it has not.
         summary: its result without the text, for events and logs.
         code: code of its error, if it failed; Celery's state, if a failure was stored for it already.
+        progress: what was found before it was interrupted, for the process that continues it.
     """
 
     outcome: Outcome
     summary: str = ""
     code: str = ""
+    progress: bytes = b""
 
 
 class BatchReport(NamedTuple):
@@ -80,20 +82,31 @@ class Answer(NamedTuple):
     summary: str
 
 
+class Interrupted(NamedTuple):
+    """A request whose texts are not all answered, because its batch was interrupted.
+
+    Attributes:
+        progress: what was found so far, pickled: the WindowSpans of each text, or None.
+    """
+
+    progress: bytes
+
+
 _heap_trimmer = HeapTrimmer()
 
 
-def run_batch(worker_id: str, payloads: bytes) -> BatchReport:
+def run_batch(worker_id: str, payloads: bytes, part_tokens: int = 0) -> BatchReport:
     """Run a batch; this is the function of the pool's jobs.
 
     Args:
         worker_id: the worker that owns the messages.
         payloads: the requests, pickled by the parent.
+        part_tokens: tokens after which the batch is interrupted if an interactive request waits; 0: never.
     """
     context = get_context()
     if context.inflight.worker_id != worker_id:  # a process that was not forked has made one of its own
         context = replace(context, inflight=replace(context.inflight, worker_id=worker_id))
-    report = Batch(context, pickle.loads(payloads)).run()  # noqa: S301 - received through our own pipe
+    report = Batch(context, pickle.loads(payloads), part_tokens).run()  # noqa: S301 - received through our own pipe
     _heap_trimmer.after_batch()
     return report
 
@@ -105,16 +118,24 @@ def run_task(payload: TaskPayload) -> dict[str, Any]:
         HannerError: the request failed.
     """
     answer = make_inference(get_context()).answer([payload])[0][0]
+    assert isinstance(answer, Answer)  # it is never interrupted
     if isinstance(answer.result, BaseException):
         raise answer.result
     return answer.result
 
 
-def make_inference(context: WorkerContext, cache: EntityCache | None = None) -> "BatchInference":
-    """Return an object that answers requests with the context's model."""
+def make_inference(context: WorkerContext, cache: EntityCache | None = None, part_tokens: int = 0) -> "BatchInference":
+    """Return an object that answers requests with the context's model; `part_tokens` as in `run_batch`."""
     settings = context.settings
     return BatchInference(
-        context.recogniser, context.model, settings.max_text_chars, settings.log_text, (SoftTimeLimitExceeded,), cache
+        context.recogniser,
+        context.model,
+        settings.max_text_chars,
+        settings.log_text,
+        (SoftTimeLimitExceeded,),
+        cache,
+        context.interactive_waits.is_set if part_tokens else None,
+        part_tokens,
     )
 
 
@@ -124,12 +145,14 @@ class Batch:
     Args:
         context: the model and the settings.
         payloads: the requests.
+        part_tokens: as in `run_batch`.
     """
 
-    def __init__(self, context: WorkerContext, payloads: Sequence[TaskPayload]) -> None:
+    def __init__(self, context: WorkerContext, payloads: Sequence[TaskPayload], part_tokens: int = 0) -> None:
         self._context = context
         self._backend = context.app.backend
         self._payloads = payloads
+        self._part_tokens = part_tokens
         self._cache = make_cache(context)
         self._results: list[RequestResult | None] = [None] * len(payloads)
         self._replace: set[int] = set()
@@ -140,9 +163,15 @@ class Batch:
         stats: Mapping[str, float] = {}
         try:
             pending, answered = self._start()
-            inference = make_inference(self._context, self._cache)
-            answers, stats = inference.answer([self._payloads[n] for n in pending])
-            self._complete(dict(zip(pending, answers, strict=True)), answered)
+            inference = make_inference(self._context, self._cache, self._part_tokens)
+            found, stats = inference.answer([self._payloads[n] for n in pending])
+            answers = {}
+            for n, answer in zip(pending, found, strict=True):
+                if isinstance(answer, Interrupted):
+                    self._results[n] = RequestResult(Outcome.INTERRUPTED, progress=answer.progress)
+                else:
+                    answers[n] = answer
+            self._complete(answers, answered)
             if self._cache is not None:
                 self._cache.flush()
         except SoftTimeLimitExceeded:
@@ -213,6 +242,8 @@ class BatchInference:
         log_text: texts and entities may be logged.
         fatal_errors: errors of the recogniser that are not about a text, and are raised.
         cache: entities of texts that were inferred before, if there is a cache.
+        is_interrupted: returns whether to interrupt the batch; None if it must not be interrupted.
+        part_tokens: tokens after which `is_interrupted` is called.
     """
 
     recogniser: "Recogniser"
@@ -221,9 +252,11 @@ class BatchInference:
     log_text: bool = False
     fatal_errors: tuple[type[Exception], ...] = ()
     cache: EntityCache | None = None
+    is_interrupted: Callable[[], bool] | None = None
+    part_tokens: int = 0
 
-    def answer(self, payloads: Sequence[TaskPayload]) -> tuple[list[Answer], dict[str, float]]:
-        """Return the answers to all requests, in order, and statistics.
+    def answer(self, payloads: Sequence[TaskPayload]) -> tuple[list[Answer | Interrupted], dict[str, float]]:
+        """Return the answers to all requests, in order, and statistics. Some are Interrupted if the batch was.
 
         These are the sums of the model's RunStats; `repeated`, the texts that equal another one of the batch; `cached`,
         the distinct texts found in the cache; and `failed`, if there are any, the texts of valid requests that have an
@@ -233,11 +266,15 @@ class BatchInference:
         requests = [self._validate(payload) for payload in payloads]
         valid = [request for request in requests if not isinstance(request, InvalidText)]
         stats: Counter[str] = Counter()
-        found = self._find([text for request in valid for text, error in request if error is None], stats)
-        answers = []
+        spans = _read_progress(zip(payloads, requests, strict=True))
+        found = self._find([text for request in valid for text, error in request if error is None], stats, spans)
+        answers: list[Answer | Interrupted] = []
         for payload, request in zip(payloads, requests, strict=True):
             if isinstance(request, InvalidText):
                 answers.append(_failure(request))
+                continue
+            if any(error is None and text not in found for text, error in request):
+                answers.append(Interrupted(pickle.dumps([spans.get(text) for text, _ in request])))
                 continue
             findings = [found[text] if error is None else error for text, error in request]
             if failed := sum(isinstance(finding, HannerError) for finding in findings):
@@ -251,16 +288,39 @@ class BatchInference:
         except InvalidText as error:
             return error
 
-    def _find(self, texts: list[str], stats: Counter[str]) -> Mapping[str, Finding]:
-        """Return entities or error by text; a text that is cached or occurs twice is not inferred again."""
+    def _find(self, texts: list[str], stats: Counter[str], spans: dict[str, Any]) -> Mapping[str, Finding]:
+        """Return entities or error by text; a text that is cached or occurs twice is not inferred again.
+
+        An interrupted batch lacks some texts, and has the spans that were found in `spans`.
+        """
         distinct = list(dict.fromkeys(texts))
         cached = {} if self.cache is None else dict(self.cache.get(distinct))
         new = [text for text in distinct if text not in cached]
-        found = dict(zip(new, self._infer(new, stats), strict=True))
+        found = self._infer_part(new, stats, spans)
+        if found is None:
+            found = dict(zip(new, self._infer(new, stats), strict=True))
         if self.cache is not None:
             self.cache.put({text: entities for text, entities in found.items() if isinstance(entities, list)})
         stats.update(repeated=len(texts) - len(distinct), cached=len(cached))
         return cached | found
+
+    def _infer_part(self, texts: list[str], stats: Counter[str], spans: dict[str, Any]) -> dict[str, Finding] | None:
+        """Return what is found until the interruption; None if it must not be interrupted, or the model fails."""
+        if self.is_interrupted is None or not texts:
+            return None
+        from hanner_inference.pipeline import Interruption  # noqa: PLC0415 - imports numpy
+
+        try:
+            found, run_stats = self.recogniser.run_until(
+                texts, Interruption(self.is_interrupted, self.part_tokens, spans)
+            )
+        except self.fatal_errors:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other texts must be answered
+            self._log_failure(error, len(texts))
+            return None
+        stats.update(asdict(run_stats))
+        return dict(found)
 
     def _infer(self, texts: list[str], stats: Counter[str]) -> Sequence[Finding]:
         if not texts:
@@ -295,6 +355,16 @@ class BatchInference:
         else:
             result = _document(findings[0]) | {"model": self.model}
         return Answer(result, repr(result) if self.log_text else _summary(texts, findings))
+
+
+def _read_progress(requests: Iterable[tuple[TaskPayload, Validated]]) -> dict[str, Any]:
+    """Return what was found in the texts of requests that were interrupted before, by text."""
+    spans: dict[str, Any] = {}
+    for payload, request in requests:
+        if payload.progress and not isinstance(request, InvalidText):
+            found = pickle.loads(payload.progress)  # noqa: S301 - made by a process of this worker
+            spans |= {text: each for (text, _), each in zip(request, found, strict=True) if each is not None}
+    return spans
 
 
 def _failure(error: HannerError) -> Answer:

@@ -17,7 +17,7 @@ class BatchRecord:
 
     Attributes:
         number: number of the batch, counted by its worker.
-        requests: its BatchRequests, in the order in which they were sent to the process.
+        requests: its BatchRequests, in the order in which they were sent to the process, without interrupted ones.
         started: Unix time at which they were sent.
         waits: seconds that each request had waited in this worker by then.
         runtime: seconds until all results were stored, or the loss was detected.
@@ -26,6 +26,7 @@ class BatchRecord:
         loss: why there is no report: process_died, time_limit or terminated; empty if there is one.
         retried: requests of a lost batch that are tried again.
         redis_started: `started` by the clock of Redis; None if that is not known.
+        interrupted: requests that the process has not finished, because interactive ones were waiting.
     """
 
     number: int
@@ -38,6 +39,7 @@ class BatchRecord:
     loss: str = ""
     retried: int = 0
     redis_started: float | None = None
+    interrupted: int = 0
 
     def total_waits(self) -> list[float]:
         """Return the seconds that each request had waited since it was sent; if unknown, those in this worker."""

@@ -84,6 +84,9 @@ class MetricsObserver(Observer):
         self._tokens = counter("tokens", "Tokens that the model processed, without padding.")
         self._padding = counter("padding_tokens", "Padding tokens that the model processed.")
         self._redeliveries = counters("redeliveries", "Retried requests, by reason.", "reason", REDELIVERY_REASONS)
+        self._interrupted = counter(
+            "requests_interrupted", "Bulk requests that were interrupted for interactive ones, and continued later."
+        )
         self._lost = counters(
             "batches_lost", "Batches whose process did not report, by reason.", "reason", LOSS_REASONS
         )
@@ -143,12 +146,13 @@ class MetricsObserver(Observer):
         waits = record.total_waits()
         self._waits.observe(waits)
         self._latencies.observe([wait + record.runtime for wait in waits])
+        self._interrupted.inc(record.interrupted)
         self._count_outcomes(record)
         self._measure(record)
 
     def _count_outcomes(self, record: BatchRecord) -> None:
         answered = 0
-        for outcome, _, code in record.results:
+        for outcome, _, code, _ in record.results:
             if outcome is Outcome.OK:
                 answered += 1
             elif outcome is Outcome.FAILED:
