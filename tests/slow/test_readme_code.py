@@ -71,5 +71,5 @@ def test_every_page_has_code():
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
-def test_readme_has_a_program_and_a_request(name):
-    assert [len(python_blocks(ROOT / name)), len(curl_lines(ROOT / name))] == [1, 1]
+def test_readme_has_two_programs_and_a_request(name):
+    assert [len(python_blocks(ROOT / name)), len(curl_lines(ROOT / name))] == [2, 1]
