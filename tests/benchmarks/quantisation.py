@@ -38,7 +38,7 @@ def main() -> None:
     weights = random_weights(shape=shape, hidden=hidden, inner=inner, vocabulary=vocabulary)
     rng = np.random.default_rng(0)
     batch = random_batch(rng, options.rows, options.length, vocabulary)
-    ranges = calibrate(weights, shape, [random_batch(rng, 8, options.length, vocabulary) for _ in range(2)])
+    ranges = calibrate(weights, shape, [random_batch(rng, 8, options.length, vocabulary) for _ in range(2)]).ranges
     schemes = {
         "FP32": Fp32(),
         "INT8, static, 7-bit weights": StaticInt8(ranges),

@@ -20,7 +20,7 @@ from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_mani
 from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
 from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
@@ -83,10 +83,11 @@ def make_linear(weights, size, scheme):
         return Fp32()
     ids = np.random.default_rng(0).integers(106, size.vocabulary, (8, 48))
     sample = [Batch(ids, np.full(8, 48))]
+    calibration = calibrate(weights, size.shape, sample)
     if scheme == "static":
-        return StaticInt8(calibrate(weights, size.shape, sample))
-    found = calibrate_smoothquant(weights, size.shape, sample, strength=MIGRATION_STRENGTH[scheme])
-    return SmoothQuant(TokenInt8() if scheme == "token" else StaticInt8(found.ranges), found.factors)
+        return StaticInt8(calibration.ranges)
+    factors, smoothed = smooth(calibration, weights, size.shape, MIGRATION_STRENGTH[scheme])
+    return SmoothQuant(TokenInt8() if scheme == "token" else StaticInt8(smoothed.ranges), factors)
 
 
 def size_weights(size):

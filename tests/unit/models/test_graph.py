@@ -10,7 +10,8 @@ from hanner_inference.engine.onnx import GRAPH_OPTIMISATION, graph_inputs
 from hanner_inference.tokenization.pieces import PLACES
 from hanner_inference.tokenization.rows import Row
 from hanner_models.conversion.graph import Fp32, build
-from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate, quantise_columns
+from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
+from hanner_models.conversion.rounding import round_columns
 from support.encoders import (
     SHAPE,
     VOCABULARY,
@@ -66,7 +67,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def ranges(kind):
-    return calibrate(WEIGHTS[kind], SHAPES[kind], [batch(kind, [32] * 8, seed) for seed in range(8)])
+    return calibrate(WEIGHTS[kind], SHAPES[kind], [batch(kind, [32] * 8, seed) for seed in range(8)]).ranges
 
 
 def test_fp32_graph_matches_numpy_bert(kind):
@@ -115,7 +116,7 @@ def test_large_tensors_are_int8(kind, ranges):
 
 def test_static_scales_replace_relu():
     shape, weights = SHAPES["relu"], WEIGHTS["relu"]
-    ranges = calibrate(weights, shape, [batch("relu", [32] * 8)])
+    ranges = calibrate(weights, shape, [batch("relu", [32] * 8)]).ranges
     operators = {
         name: [node.op_type for node in build(weights, shape, linear).graph.node].count("Relu")
         for name, linear in {"float": Fp32(), "token": TokenInt8(), "static": StaticInt8(ranges)}.items()
@@ -125,15 +126,47 @@ def test_static_scales_replace_relu():
 
 def test_columns_are_scaled_by_their_largest_value():
     weight = np.array([[1.0, -0.0101, 0.0], [-0.3, 0.02, 0.0]], dtype=np.float32)
-    values, scales = quantise_columns(weight, 63)
+    values, scales = round_columns(weight, 63)
     assert values.tolist() == [[63, -32, 0], [-19, 63, 0]]
     np.testing.assert_allclose(values * scales, weight, atol=float(scales.max()) / 2 + 1e-7)
 
 
 def test_calibration_ignores_padding_and_needs_batches(kind, ranges):
     full = [batch(kind, [32] * 8, seed) for seed in range(8)]
-    padded = calibrate(WEIGHTS[kind], SHAPES[kind], [*full, batch(kind, [3, 32], 0)])
+    padded = calibrate(WEIGHTS[kind], SHAPES[kind], [*full, batch(kind, [3, 32], 0)]).ranges
     assert padded.keys() == ranges.keys()
     assert len(ranges) == 4 * len(SHAPES[kind].layer_inputs())
     with pytest.raises(ValueError, match="at least one batch"):
         calibrate(WEIGHTS[kind], SHAPES[kind], [])
+
+
+@pytest.mark.parametrize("limit", [7, 63])
+def test_compensated_rounding_has_a_smaller_error_of_the_product(limit):
+    rng = np.random.default_rng(0)
+    correlated = rng.normal(size=(2000, 20)) @ rng.normal(size=(20, 200))
+    activations = (correlated + 0.1 * rng.normal(size=correlated.shape)).astype(np.float32)
+    weight = rng.normal(size=(200, 30)).astype(np.float32)
+    weight[0] = 0
+    activations[:, 1] = 0  # a channel that was never active
+    exact = activations @ weight
+
+    def error(gram):
+        values, scales = round_columns(weight, limit, gram)
+        assert np.abs(values).max() <= limit
+        return np.abs(activations @ (values * scales) - exact).mean()
+
+    assert error(activations.T @ activations) < 0.5 * error(None)
+
+
+def test_quantised_layers_compensate_rounding_with_calibration(kind):
+    weights, shape = WEIGHTS[kind], SHAPES[kind]
+    calibration = calibrate(weights, shape, [batch(kind, [32] * 8, seed) for seed in range(20)])
+    texts = batch(kind, [32, 30, 31, 29], seed=99)
+    inside = np.arange(texts.columns) < lengths(texts)[:, None]
+    exact = run(session(kind, Fp32()), texts)[inside]
+
+    def error(grams):
+        linear = StaticInt8(calibration.ranges, 7, grams)
+        return np.abs(run(session(kind, linear), texts)[inside] - exact).mean()
+
+    assert error(calibration.grams) < error({})

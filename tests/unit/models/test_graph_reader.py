@@ -12,7 +12,7 @@ from hanner_inference.package import MODEL
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
 
 
@@ -30,12 +30,12 @@ SAMPLE = Batch(np.random.default_rng(0).integers(1, VOCABULARY, (64, 20)), np.fu
 
 
 def static(weights, shape):
-    return StaticInt8(calibrate(weights, shape, [SAMPLE]))
+    return StaticInt8(calibrate(weights, shape, [SAMPLE]).ranges)
 
 
-def smooth(kind, weights, shape):
-    found = calibrate_smoothquant(weights, shape, [SAMPLE], strength=MIGRATION_STRENGTH[kind])
-    return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+def smoothed(kind, weights, shape):
+    factors, found = smooth(calibrate(weights, shape, [SAMPLE]), weights, shape, MIGRATION_STRENGTH[kind])
+    return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), factors)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def smooth(kind, weights, shape):
         (lambda *_: Fp32(), 1e-6),
         (static, 0.02),
         (lambda *_: TokenInt8(), 0.02),
-        (partial(smooth, "smooth"), 0.06),
-        (partial(smooth, "token"), 0.05),
+        (partial(smoothed, "smooth"), 0.06),
+        (partial(smoothed, "token"), 0.05),
     ],
 )
 @pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS, WITH_RELU], ids=["plain", "bigrams", "relu"])

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
@@ -12,7 +13,9 @@ from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.conversion import vocabulary
 from hanner_models.conversion.convert import convert
+from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.vocabulary import count_usage, cut_vocabulary
+from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source import ConversionError, read_source
 from hanner_models.source.teacher import LABELS
 from support.encoders import HIDDEN, INNER, WITH_CHARACTERS, random_weights
@@ -178,3 +181,16 @@ def test_auxiliary_head_is_dropped(run):
     assert not [name for name in weights if name.startswith("auxiliary")]
     expected = load_file(run / "teacher.safetensors")["head.linear.weight"]
     np.testing.assert_array_equal(weights["linear.weight"], expected)
+
+
+def test_finetuning_is_refused_with_an_alternative(run, tmp_path):
+    package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
+    for folder in (package.path, run):
+        with pytest.raises(ConversionError, match=r"labels characters, and such a model cannot be fine-tuned; start"):
+            open_base_model(folder)
+
+
+def test_weights_of_a_graph_that_labels_characters_are_not_read_as_a_token_model(run, tmp_path):
+    package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
+    with pytest.raises(UnsupportedGraph, match="labels characters of word pieces"):
+        read_weights(onnx.load_model_from_string(package.read("model.onnx")))

@@ -22,10 +22,11 @@ from hanner_inference.package import CRF as CRF_FILE
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import BUILT_IN, calibration_texts, make_batches, verification_texts
 from hanner_models.conversion.graph import Fp32, Linear, build
-from hanner_models.conversion.quantise import WEIGHT_RANGE, StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, calibrate_smoothquant
+from hanner_models.conversion.quantise import WEIGHT_RANGE, Calibration, StaticInt8, TokenInt8, calibrate
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
 from hanner_models.conversion.verify import (
     MIN_AGREEMENT,
+    RememberedEngine,
     agreement_problem,
     compare,
     compare_entities,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 MAX_CALIBRATION_TEXTS = 512
 Scheme = Literal["static", "smooth", "token", "auto"]
-_WEIGHTS = "symmetric scale per weight column and per row of the embedding"
+_WEIGHTS = "symmetric scale per weight column and per row of the embedding, errors of weights compensated"
 _SCHEMES = {
     "static": f"int8, static scale per activation tensor, {_WEIGHTS}",
     "smooth": f"int8, outliers smoothed into the weights, static scale per activation tensor, {_WEIGHTS}",
@@ -159,33 +160,36 @@ class _Conversion:
     ) -> _Candidate:
         """Try the schemes until one agrees with FP32; if none does, return the one that agrees best."""
         reference, name = self._reference()
+        reference = RememberedEngine(reference)
+        self.progress("calibrating")
+        sample = (item.batch for item in make_batches(self.source, texts))
+        calibration = calibrate(self.source.weights, self.source.shape, sample)
         candidates = []
         for kind in _SCHEMES if scheme == "auto" else (scheme,):
-            candidate = self._try(kind, texts, verification, reference, name)
+            self.progress(f"quantising with {kind} scales")
+            manifest = self._with_quantisation(kind, len(texts))
+            linear = self._linear(kind, calibration)
+            package = write_package(self.source, self.scratch / kind, linear, manifest)
+            self.progress("comparing with FP32")
+            candidate = self._compare(package, manifest, verification, reference, name)
             candidates.append(candidate)
             if candidate.problem is None:
                 return candidate
         return max(candidates, key=lambda candidate: candidate.agreement)
 
-    def _try(
+    def _with_quantisation(self, kind: str, texts: int) -> Manifest:
+        quantisation = {"scheme": _SCHEMES[kind], "weight_range": WEIGHT_RANGE, "calibration_texts": texts}
+        return self.manifest.model_copy(update={"quantisation": quantisation})
+
+    def _compare(
         self,
-        kind: str,
-        texts: Sequence[str],
+        package: ModelPackage,
+        manifest: Manifest,
         verification: Mapping[str, Sequence[Sentence]],
         reference: Engine,
         name: str,
     ) -> _Candidate:
-        self.progress(f"quantising with {kind} scales")
-        quantisation = {
-            "scheme": _SCHEMES[kind],
-            "weight_range": WEIGHT_RANGE,
-            "calibration_texts": len(texts),
-        }
-        linear = self._linear(kind, texts)
-        manifest = self.manifest.model_copy(update={"quantisation": quantisation})
-        package = write_package(self.source, self.scratch / kind, linear, manifest)
         engine = OnnxEngine(package)
-        self.progress("comparing with FP32")
         difference = compare(self.source, verification_texts(), engine, reference)
         figures = {BUILT_IN: {"reference": name, **difference.to_dict()}}
         for file, sentences in verification.items():
@@ -194,13 +198,14 @@ class _Conversion:
             figures[file] = {"reference": name, **difference.to_dict(), **entities}
         return _Candidate(package.path, manifest, figures)
 
-    def _linear(self, kind: str, texts: Sequence[str]) -> Linear:
-        weights, shape = self.source.weights, self.source.shape
-        sample = (item.batch for item in make_batches(self.source, texts))
+    def _linear(self, kind: str, calibration: Calibration) -> Linear:
         if kind == "static":
-            return StaticInt8(calibrate(weights, shape, sample))
-        found = calibrate_smoothquant(weights, shape, sample, strength=MIGRATION_STRENGTH[kind])
-        return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), found.factors)
+            return StaticInt8(calibration.ranges, grams=calibration.grams)
+        strength = MIGRATION_STRENGTH[kind]
+        factors, smoothed = smooth(calibration, self.source.weights, self.source.shape, strength)
+        if kind == "token":
+            return SmoothQuant(TokenInt8(grams=smoothed.grams), factors)
+        return SmoothQuant(StaticInt8(smoothed.ranges, grams=smoothed.grams), factors)
 
     def _reference(self) -> tuple[Engine, str]:
         self.progress("opening the FP32 model")

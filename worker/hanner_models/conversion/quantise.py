@@ -6,7 +6,7 @@ ONNX Runtime's own dynamic quantisation uses one scale for the whole batch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnxruntime
@@ -16,23 +16,20 @@ from onnx import TensorProto, helper
 from hanner_inference.engine.base import Batch
 from hanner_inference.engine.onnx import graph_inputs
 from hanner_models.conversion.graph import CONTRIB, Fp32, Graph, build
+from hanner_models.conversion.rounding import round_columns
 from hanner_models.source.architecture import CHARACTER_LAYER, CHARACTER_NORM, EncoderShape, Weights
 
 _OF_CHARACTERS = (CHARACTER_NORM, f"{CHARACTER_LAYER}.")
 """Beginnings of the names of tensors that have a row per character instead of one per token."""
+_GRAM_STRIDE = 3
+"""Every third token is enough for Gram matrices, which take most of the time of a calibration."""
 WEIGHT_RANGE = 63
 """Largest quantised weight. Seven bits, because two products of eight bits overflow on processors without VNNI."""
 
 
-def quantise_columns(weight: NDArray[np.float32], limit: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise [in, out] with one symmetric scale per column; return int8 values and float32 scales [out]."""
-    scales = np.maximum(np.abs(weight).max(axis=0), 1e-12) / limit
-    return np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8), scales.astype(np.float32)
-
-
 def embed_int8(graph: Graph, ids: str, table: NDArray[np.float32], name: str) -> str:
     """Look up rows of an INT8 table with one scale per row."""
-    values, scales = quantise_columns(table.T, 127)
+    values, scales = round_columns(table.T, 127)
     rows = graph.node("Gather", [graph.constant(f"{name}.table", values.T), ids], f"{name}.rows")
     scale = graph.node("Gather", [graph.constant(f"{name}.scales", scales[:, None]), ids], f"{name}.scale")
     return graph.node("Mul", [graph.node("Cast", [rows], f"{name}.cast", to=TensorProto.FLOAT), scale], f"{name}.words")
@@ -45,14 +42,18 @@ class StaticInt8:
     Attributes:
         ranges: the smallest and largest value to represent, by the name of the quantised tensor in the graph.
         weight_range: largest quantised weight.
+        grams: see `Calibration`; weights that read other tensors are rounded to the nearest value.
     """
 
     ranges: Mapping[str, tuple[float, float]]
     weight_range: int = WEIGHT_RANGE
+    grams: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    _sources: dict[str, str] = field(default_factory=dict)
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
         """Quantise to uint8. A range that starts at 0 clamps negative values, so a preceding ReLU is removed."""
         parameters = self._parameters(graph, name, source)
+        self._sources[f"{name}.quantised"] = source
         previous = graph.nodes[-1]
         if previous.op_type == "Relu" and previous.output[0] == source:
             graph.nodes.pop()
@@ -69,8 +70,8 @@ class StaticInt8:
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
         """Multiply in INT8; the same operator applies scales and bias."""
-        values, scales = quantise_columns(weight, self.weight_range)
         quantised, scale, zero = source
+        values, scales = round_columns(weight, self.weight_range, self.grams.get(self._sources[quantised]))
         inputs = [
             quantised,
             graph.constant(f"{name}.weight", values),
@@ -89,12 +90,20 @@ class StaticInt8:
 
 @dataclass(frozen=True)
 class TokenInt8:
-    """Linear layers with one symmetric scale per token, computed from the token's own values."""
+    """Linear layers with one symmetric scale per token, computed from the token's own values.
+
+    Attributes:
+        weight_range: largest quantised weight.
+        grams: see `StaticInt8`.
+    """
 
     weight_range: int = WEIGHT_RANGE
+    grams: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    _sources: dict[str, str] = field(default_factory=dict)
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
         """Quantise each row to uint8 around 128."""
+        self._sources[f"{name}.quantised"] = source
         largest = graph.node("ReduceMax", [graph.node("Abs", [source], f"{name}.abs")], f"{name}.max", axes=[-1])
         floor = graph.constant("token.floor", np.float32(1e-9))
         largest = graph.node("Max", [largest, floor], f"{name}.largest")
@@ -108,8 +117,8 @@ class TokenInt8:
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
         """Multiply in INT8, then apply the scale of each row and the bias."""
-        values, scales = quantise_columns(weight, self.weight_range)
         quantised, scale = source
+        values, scales = round_columns(weight, self.weight_range, self.grams.get(self._sources[quantised]))
         inputs = [
             quantised,
             graph.constant(f"{name}.weight", values),
@@ -139,23 +148,47 @@ class _RecordingFp32(Fp32):
         return super().quantise(graph, name, source)
 
 
-def calibrate(
-    weights: Weights, shape: EncoderShape, batches: Iterable[Batch], *, outliers: float = 0.0
-) -> dict[str, tuple[float, float]]:
-    """Return the range of every tensor that INT8 quantises, measured by running the FP32 graph.
+@dataclass(frozen=True)
+class Calibration:
+    """The activations of real texts, by the name of each tensor that INT8 quantises.
+
+    Attributes:
+        lows: float32 [channels], the smallest value of each channel.
+        highs: float32 [channels], the largest one.
+        grams: float32 [channels, channels], sums of the products of two channels, see `round_columns`.
+    """
+
+    lows: Mapping[str, NDArray[np.float32]]
+    highs: Mapping[str, NDArray[np.float32]]
+    grams: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the smallest and the largest value of each tensor."""
+        return {name: (float(low.min()), float(self.highs[name].max())) for name, low in self.lows.items()}
+
+
+def calibrate(weights: Weights, shape: EncoderShape, batches: Iterable[Batch]) -> Calibration:
+    """Return the activations of sample batches, measured by running the FP32 graph.
 
     Args:
         weights: of the tagger.
         shape: of the encoder.
         batches: of real texts. Values at padding are ignored.
-        outliers: share of the values of each batch, at each end, that may fall outside the range.
+
+    Raises:
+        ValueError: there are no batches.
     """
-    ranges: dict[str, tuple[float, float]] = {}
+    lows: dict[str, NDArray[np.float32]] = {}
+    highs: dict[str, NDArray[np.float32]] = {}
+    grams: dict[str, NDArray[np.float32]] = {}
     for name, values in run_fp32(weights, shape, batches):
-        low, high = np.quantile(values, (outliers, 1 - outliers)) if outliers else (values.min(), values.max())
-        before = ranges.get(name, (float(low), float(high)))
-        ranges[name] = min(before[0], float(low)), max(before[1], float(high))
-    return ranges
+        low, high = values.min(axis=0), values.max(axis=0)
+        lows[name] = np.minimum(lows.get(name, low), low)
+        highs[name] = np.maximum(highs.get(name, high), high)
+        some = values[::_GRAM_STRIDE]
+        grams[name] = grams.get(name, np.float32(0)) + some.T @ some
+    return Calibration(lows, highs, grams)
 
 
 def run_fp32(

@@ -5,15 +5,14 @@ few steps for the others. Each channel is divided by a factor, and the rows of t
 by the same factor. The product does not change, and both sides have smaller ranges.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hanner_inference.engine.base import Batch
 from hanner_models.conversion.graph import Graph, Linear
-from hanner_models.conversion.quantise import run_fp32
+from hanner_models.conversion.quantise import Calibration
 from hanner_models.source.architecture import EncoderShape, Weights
 
 MIGRATION_STRENGTH = {"smooth": 0.7, "token": 0.5}
@@ -22,25 +21,12 @@ _FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
-class SmoothQuantScales:
-    """The result of calibration.
-
-    Attributes:
-        factors: the divisor of each channel, by the name of the quantised tensor in the graph.
-        ranges: the smallest and largest value after smoothing, by the name of the smoothed tensor.
-    """
-
-    factors: Mapping[str, NDArray[np.float32]]
-    ranges: Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
 class SmoothQuant:
     """Linear layers with smoothed inputs.
 
     Attributes:
         linear: the layers that quantise and multiply.
-        factors: see `SmoothQuantScales`.
+        factors: the divisor of each channel, by the name of the quantised tensor in the graph.
     """
 
     linear: Linear
@@ -71,38 +57,32 @@ def smoothed_name(source: str) -> str:
     return f"{source}.smooth"
 
 
-def calibrate_smoothquant(
-    weights: Weights, shape: EncoderShape, batches: Iterable[Batch], *, strength: float
-) -> SmoothQuantScales:
-    """Return the factors of all channels and the smoothed ranges, measured by running the FP32 graph.
+def smooth(
+    calibration: Calibration, weights: Weights, shape: EncoderShape, strength: float
+) -> tuple[dict[str, NDArray[np.float32]], Calibration]:
+    """Return the factors of all channels, and the calibration of the smoothed tensors.
 
     Args:
+        calibration: of the tensors before smoothing.
         weights: of the tagger.
         shape: of the encoder.
-        batches: of real texts.
         strength: see `MIGRATION_STRENGTH`.
-
-    Raises:
-        ValueError: there are no batches.
     """
-    lows: dict[str, NDArray[np.float32]] = {}
-    highs: dict[str, NDArray[np.float32]] = {}
-    for name, values in run_fp32(weights, shape, batches):
-        low, high = values.min(axis=0), values.max(axis=0)
-        lows[name] = np.minimum(lows.get(name, low), low)
-        highs[name] = np.maximum(highs.get(name, high), high)
     reading_weights = _reading_weights(weights, shape)
-    factors, ranges = {}, {}
-    for name, low in lows.items():
-        largest = np.maximum(-low, highs[name])
+    factors = {}
+    lows, highs, grams = {}, {}, {}
+    for name, low in calibration.lows.items():
+        high = calibration.highs[name]
+        largest = np.maximum(-low, high)
         # The range of a ReLU's channel that was 0 for all samples is unknown.
         largest = np.where(largest > _FLOOR, largest, max(float(np.median(largest)), _FLOOR))
         read = np.maximum(np.abs(reading_weights[name]).max(axis=0), _FLOOR)
         factor = largest**strength / read ** (1 - strength)
-        factor = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
-        factors[name] = factor
-        ranges[smoothed_name(name)] = float((low / factor).min()), float((highs[name] / factor).max())
-    return SmoothQuantScales(factors, ranges)
+        factor = factors[name] = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
+        smoothed = smoothed_name(name)
+        lows[smoothed], highs[smoothed] = low / factor, high / factor
+        grams[smoothed] = (calibration.grams[name] / np.outer(factor, factor)).astype(np.float32)
+    return factors, Calibration(lows, highs, grams)
 
 
 def _reading_weights(weights: Weights, shape: EncoderShape) -> dict[str, NDArray[np.float32]]:

@@ -47,11 +47,16 @@ def open_base_model(base: str | Path) -> FinetuneBase:
         return _from_package(open_package(folder))
     if (folder / "tagger" / "config.json").exists():
         folder /= "tagger"
-    return FinetuneBase(read_source(folder), folder.resolve().name)
+    source = read_source(folder)
+    if source.shape.characters:
+        raise _labels_characters(folder)
+    return FinetuneBase(source, folder.resolve().name)
 
 
 def _from_package(package: ModelPackage) -> FinetuneBase:
     manifest = package.manifest
+    if manifest.labels_characters:
+        raise _labels_characters(package.path)
     try:
         weights, shape = read_weights(onnx.load_model_from_string(package.read(MODEL)))
     except UnsupportedGraph as error:
@@ -74,3 +79,11 @@ def _from_package(package: ModelPackage) -> FinetuneBase:
         },
     )
     return FinetuneBase(source, package.id, package)
+
+
+def _labels_characters(folder: Path) -> ConversionError:
+    return ConversionError(
+        f"{folder} reads word pieces and labels characters, and such a model cannot be fine-tuned; start from a model "
+        "that labels tokens, such as RaNER (`hanner model fetch`), or add your sentences to the corpora of "
+        "`hanner model teach`"
+    )
