@@ -63,13 +63,14 @@ def decode(raw: bytes, max_bytes: int) -> dict[str, Any]:
     Raises:
         Exception: it is not a message, or its headers are not found.
     """
-    if found := _OVERSIZED.match(raw):
-        return _with_fault(raw[found.end() :], InvalidText(size_error(int(found[1]), max_bytes)))
     size = len(raw)
-    if found := _TAKEOVERS.match(raw):
-        raw = raw[found.end() :]
-        if int(found[1]) >= MAX_TAKEOVERS:
-            return _with_fault(raw, WorkerLost())
+    if not raw.startswith(b"{"):
+        if found := _OVERSIZED.match(raw):
+            return _with_fault(raw[found.end() :], InvalidText(size_error(int(found[1]), max_bytes)))
+        if found := _TAKEOVERS.match(raw):
+            raw = raw[found.end() :]
+            if int(found[1]) >= MAX_TAKEOVERS:
+                return _with_fault(raw, WorkerLost())
     try:
         check_elements(raw)
     except TooManyElementsError as error:

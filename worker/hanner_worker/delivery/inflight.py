@@ -409,14 +409,20 @@ class InFlightStore:
 
 def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]:
     """Return the arguments of COMPLETE for one request."""
-    request, document, expires, letter, at = completion.request, b"", 0, "", 0
+    request, document, expires = completion.request, b"", 0
     if completion.store_result:
         document, expires = encode_result(backend, request, completion.result, done, completion.children)
+    options: dict[str, Any] = {}
+    if completion.replace:
+        options["replace"] = True
     if completion.dead_letter is not None:
-        letter, at = json.dumps(completion.dead_letter)[:-1] + ', "message": ', completion.dead_letter["at"]
-    existing, ack = "replace" if completion.replace else "keep", "ack" if completion.acknowledge else "hold"
-    followers = len(completion.messages) + len(completion.results)
-    return [request.tag, request.id, document, expires, existing, letter, at, ack, followers]
+        options["dead_letter"] = json.dumps(completion.dead_letter)[:-1] + ', "message": '
+        options["dead_at"] = repr(completion.dead_letter["at"])  # a string, because cjson would round a number
+    if not completion.acknowledge:
+        options["hold"] = True
+    if followers := len(completion.messages) + len(completion.results):
+        options["followers"] = followers
+    return [request.tag, request.id, document, expires, json.dumps(options) if options else ""]
 
 
 def _repeat(script: Callable[[], tuple[int, int]]) -> int:

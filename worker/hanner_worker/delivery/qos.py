@@ -41,7 +41,7 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         self.has_idle_process: Callable[[], bool] = _always
         self.poll_soon = False
         self._bulk_tags: set[str] = set()
-        self._sizes: dict[str, int] = {}  # bytes of each waiting message
+        self._waiting: dict[str, tuple[bool, int]] = {}  # kind and bytes of each waiting message
         self._waiting_bytes = {False: 0, True: 0}  # by kind: True is bulk
         self._acked: list[str] = []
         self._requeued: list[str] = []
@@ -75,17 +75,20 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
         bulk = self.channel.inflight.is_bulk(delivery_tag)
         if bulk:
             self._bulk_tags.add(delivery_tag)
-        self._sizes[delivery_tag] = size = message.properties.get(SIZE, 0)
+        size = message.properties.get(SIZE, 0)
+        self._waiting[delivery_tag] = bulk, size
         self._waiting_bytes[bulk] += size
 
     def stop_waiting(self, delivery_tags: Iterable[str]) -> None:
         """Stop counting the size of messages: a process works on them, or they are due later."""
         for tag in delivery_tags:
-            size = self._sizes.pop(tag, 0)
-            self._waiting_bytes[self.channel.inflight.is_bulk(tag)] -= size
+            if (waiting := self._waiting.pop(tag, None)) is not None:
+                bulk, size = waiting
+                self._waiting_bytes[bulk] -= size
 
     def _remove(self, delivery_tag: str) -> Any:
-        self.stop_waiting([delivery_tag])
+        if delivery_tag in self._waiting:
+            self.stop_waiting([delivery_tag])
         self._bulk_tags.discard(delivery_tag)
         return self._delivered.pop(delivery_tag, None)
 
@@ -143,5 +146,5 @@ class ReliableQoS(kombu_redis.QoS):  # type: ignore[misc]
                 self.channel.inflight.requeue(client, self.running_tags())
         self._delivered.clear()
         self._bulk_tags.clear()
-        self._sizes.clear()
+        self._waiting.clear()
         self._waiting_bytes = {False: 0, True: 0}

@@ -4,31 +4,41 @@
 -- KEYS[7...]: the keys of the results, which are also the channels that they are announced on; then the keys of what
 --   follows, see queue_followers.
 -- ARGV[1]: how many messages there are. Then for each message: tag, task id, result or '' to store none, expiry in
---   seconds or 0 for none, 'replace' or 'keep' (what to do if there is a result already), dead letter without its end
---   or '', Unix time of the dead letter, 'ack' or 'hold' (whether to acknowledge it now), number of its followers. Then
---   the arguments of the followers.
+--   seconds or 0 for none, and options: '', as most have none, or a JSON object with any of `replace` (true to replace a
+--   result that there is already), `dead_letter` (without its end), `dead_at` (its Unix time), `hold` (true to not
+--   acknowledge the message now) and `followers` (how many it has). Then the arguments of the followers.
 -- Returns for each: 'OK'; 'ALREADY_ANSWERED' if an earlier result is kept; 'FENCED' if the worker no longer owns it. And
 --   after these how many followers were skipped.
 local unacked_key, claimed_at_key, running_key = KEYS[1], KEYS[2], KEYS[3]
 local crashes_key, dead_key, dead_index_key = KEYS[4], KEYS[5], KEYS[6]
 local count = tonumber(ARGV[1])
+local NO_OPTIONS = {}
 local tags, outcomes, acked_tags, acked_ids = {}, {}, {}, {}
-for i = 1, count do tags[i] = ARGV[i * 9 - 7] end
+for i = 1, count do tags[i] = ARGV[i * 5 - 3] end
+
+-- Store a result, unless there is one and it is not to be replaced. Return whether it was stored.
+local function store(key, result, expiry, replace)
+  if expiry == '0' then
+    if replace then return redis.call('SET', key, result) end
+    return redis.call('SET', key, result, 'NX')
+  end
+  if replace then return redis.call('SET', key, result, 'EX', expiry) end
+  return redis.call('SET', key, result, 'EX', expiry, 'NX')
+end
+
 local claims = redis.call('ZMSCORE', claimed_at_key, unpack(tags))
 redis.call('HDEL', running_key, unpack(tags))
-local follower_key, follower_arg, skipped = 7 + count, 2 + count * 9, 0
+local follower_key, follower_arg, skipped = 7 + count, 2 + count * 5, 0
 for i = 1, count do
-  local tag, task_id, result, expiry, existing, dead_letter, dead_at = unpack(ARGV, i * 9 - 7, i * 9 - 1)
-  local ack, followers = ARGV[i * 9], tonumber(ARGV[i * 9 + 1])
+  local tag, task_id, result, expiry = unpack(ARGV, i * 5 - 3, i * 5)
+  local options = ARGV[i * 5 + 1]
+  options = options == '' and NO_OPTIONS or cjson.decode(options)
   local result_key, is_new = KEYS[6 + i], false
   if claims[i] then
     outcomes[i], is_new = 'OK', true
     if result ~= '' then
-      local options = {}
-      if tonumber(expiry) > 0 then options = {'EX', expiry} end
-      if existing == 'keep' then options[#options + 1] = 'NX' end
-      local is_repeated = existing == 'replace' and redis.call('GET', result_key) == result
-      if not is_repeated and redis.call('SET', result_key, result, unpack(options)) then
+      local is_repeated = options.replace and redis.call('GET', result_key) == result
+      if not is_repeated and store(result_key, result, expiry, options.replace) then
         redis.call('PUBLISH', result_key, result)
       else
         is_new = false
@@ -36,24 +46,25 @@ for i = 1, count do
         if redis.call('GET', result_key) ~= result then outcomes[i] = 'ALREADY_ANSWERED' end
       end
     end
-    if dead_letter ~= '' and is_new then
+    if options.dead_letter and is_new then
       local _, message = split_takeovers(redis.call('HGET', unacked_key, tag) or '')
       local list = ', "list": ' .. cjson.encode(string.sub(tag, 17))
-      redis.call('HSET', dead_key, task_id, dead_letter .. cjson.encode(message) .. list .. '}')
-      redis.call('ZADD', dead_index_key, dead_at, task_id)
+      redis.call('HSET', dead_key, task_id, options.dead_letter .. cjson.encode(message) .. list .. '}')
+      redis.call('ZADD', dead_index_key, options.dead_at, task_id)
     end
-    if ack == 'ack' then
+    if options.hold then
+      redis.call('HSET', running_key, tag, task_id)
+    else
       acked_tags[#acked_tags + 1] = tag
       acked_ids[#acked_ids + 1] = task_id
-    else
-      redis.call('HSET', running_key, tag, task_id)
     end
   elseif result ~= '' and redis.call('GET', result_key) == result then
     outcomes[i] = 'OK' -- an earlier try of this call
   else
     outcomes[i] = 'FENCED'
   end
-  if followers > 0 then
+  if options.followers then
+    local followers = options.followers
     if is_new then skipped = skipped + queue_followers(follower_key, follower_key + followers - 1, follower_arg) end
     follower_key, follower_arg = follower_key + followers, follower_arg + followers * 2
   end
