@@ -1,11 +1,16 @@
 """The reliable channel, used as kombu's channels are: by a program that consumes or gets single messages."""
 
+import base64
+import itertools
+import json
 from functools import partial
 
+import celery
 import kombu
 import pytest
 
 from hanner.queue.keys import QueueKeys
+from hanner_worker.batching.events import BufferedEventDispatcher
 from hanner_worker.delivery import channel
 from hanner_worker.delivery.inflight import InFlightStore
 from support.waiting import wait_until
@@ -116,3 +121,51 @@ def test_bulk_waiter_waits_again_only_if_no_message_arrived(server, bulk_waiter)
     bulk_waiter.wait()
     bulk_waiter.on_readable()
     assert bulk_waiter.list is None  # the channel fetches the message first
+
+
+class Listener:
+    """Collects the events of tasks that a client of Redis receives."""
+
+    def __init__(self, client, exchange):
+        self._subscriber = client.pubsub()
+        self._subscriber.psubscribe(f"*{exchange}*")
+        self._subscriber.get_message(timeout=60)  # the confirmation
+
+    def read(self, count):
+        """Return the uuids of the next `count` events."""
+        found = []
+        while len(found) < count:
+            message = self._subscriber.get_message(timeout=60)
+            body = json.loads(base64.b64decode(json.loads(message["data"])["body"]))
+            found += [event["uuid"] for event in body]
+        return found
+
+    def close(self):
+        self._subscriber.close()
+
+
+def test_events_are_published_only_while_a_client_receives_them(server, client, connection):
+    app = celery.Celery("test", set_as_current=False)
+    dispatcher = BufferedEventDispatcher(connection, hostname="w@h", app=app, buffer_group=["task"])
+    sent = itertools.count(1)
+
+    def send(count):
+        uuids = [str(next(sent)) for _ in range(count)]
+        for uuid in uuids:
+            dispatcher.send_later("task-started", lambda uuid: {"uuid": uuid}, uuid)
+        dispatcher.flush()
+        return uuids
+
+    send(3)
+    assert dispatcher.producer.channel.fanout_receivers == 0
+    listener = Listener(client, "celeryev")
+    assert send(3) == listener.read(3)  # the first one alone, before it was known that there is a receiver
+    assert send(2) == listener.read(2)
+    listener.close()
+    wait_until(lambda: client.pubsub_numpat() == 0)
+    send(2)
+    client.config_resetstat()
+    send(100)
+    assert client.info("commandstats")["cmdstat_publish"]["calls"] == 1
+    dispatcher.close()
+    app.close()

@@ -31,12 +31,15 @@ INTERNALS: Final = {
     # batching/request.py, batching/redacted_request.py, batching/refusal.py, batching/unregistered.py
     "celery.worker.request:Request": (
         "name info humaninfo maybe_expire _type _root_id _parent_id _delivery_info revoked _announce_revoked "
-        "send_event acknowledge reject _payload _argsrepr _kwargsrepr _request_dict _context _message _on_ack "
-        "_on_reject _already_revoked _already_cancelled time_start worker_pid store_errors"
+        "send_event on_accepted terminate acknowledge reject _argsrepr _kwargsrepr _request_dict _context "
+        "_message _on_ack _on_reject _eventer _terminate_on_ack _already_revoked _already_cancelled time_start "
+        "worker_pid store_errors"
     ),
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
-    "celery.worker.state": "requests active_requests task_ready task_reserved revoked should_terminate",
+    "celery.worker.state": (
+        "requests active_requests total_count all_total_count task_ready task_reserved revoked should_terminate"
+    ),
     "kombu.message:Message": "_state _decoded_cache",
     "kombu.transport.virtual:Message": "_raw",
     # batching/strategy.py
@@ -44,7 +47,8 @@ INTERNALS: Final = {
     "celery.worker.strategy": "hybrid_to_proto2 proto1_to_proto2",
     # batching/events.py
     "celery.events.dispatcher:EventDispatcher": (
-        "send flush _publish extend_buffer _group_buffer _outbound_buffer buffer_group buffer_limit on_send_buffered"
+        "send flush _publish extend_buffer enabled groups _group_buffer _outbound_buffer buffer_group buffer_limit "
+        "on_send_buffered"
     ),
     "celery.app.events:Events": "dispatcher_cls",
     # delivery/results.py, delivery/followers.py, delivery/chords.py
@@ -61,8 +65,9 @@ INTERNALS: Final = {
         "on_poll_start on_readable _channels _client_registered _register _fd_to_chan"
     ),
     "kombu.transport.redis:Channel": (
-        "QoS _create_client _put _expires _get_message_priority basic_consume basic_get _basic_cancel _brpop_start "
-        "_brpop_read _poll_error close _in_poll _brpop_sent_at _qos _queue_cycle _q_for_pri _flush_brpop_reauth "
+        "QoS _create_client _put _put_fanout _get_publish_topics _expires _get_message_priority basic_consume "
+        "basic_get _basic_cancel _brpop_start _brpop_read _poll_error close _in_poll _brpop_sent_at _qos _queue_cycle "
+        "_q_for_pri _flush_brpop_reauth "
         "priority_steps active_queues handlers pool conn_or_acquire brpop_timeout sep connection_errors"
     ),
     "kombu.transport.redis:QoS": (

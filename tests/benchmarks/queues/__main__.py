@@ -19,22 +19,26 @@ from benchmarks.queues.measure import measure, median
 from benchmarks.queues.report import plot, ratios, table
 from benchmarks.queues.scenarios import SCENARIOS
 
+EVENTS = {"on": (True, True), "unread": (True, False), "off": (False, True)}
+"""For each value of --events: whether the worker sends events, and whether a client receives those that it sends."""
+
 
 def main():
     options = parse()
-    cases = [(letter, events) for letter in options.only for events in options.events]
+    cases = [(letter, *EVENTS[name]) for letter in options.only for name in options.events]
     measured = {case: [] for case in cases}
     for number in range(options.rounds):
-        for letter, events in cases:
+        for letter, events, listener in cases:
             scenario = SCENARIOS[letter]
             row = measure(
                 scenario,
                 events=events,
+                listener=listener,
                 texts=int(options.texts * scenario.share),
                 processes=options.processes,
                 seconds=options.seconds,
             )
-            measured[letter, events].append(row)
+            measured[letter, events, listener].append(row)
             print(f"round {number + 1}: {row.scenario}: {row.consumed:,.0f} texts/s", file=sys.stderr)
     rows = [median(each) for each in measured.values()]
     print(table(rows))
@@ -60,7 +64,13 @@ def parse():
     parser.add_argument("--processes", type=int, default=2, help="pool processes of each worker")
     parser.add_argument("--seconds", type=float, default=4.0, help="duration of the latency measurement; 0 for none")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--events", nargs="+", type=lambda word: word == "on", default=[True, False], metavar="on|off")
+    parser.add_argument(
+        "--events",
+        nargs="+",
+        choices=EVENTS,
+        default=["on", "off"],
+        help="on: the worker sends events, and a client receives them; unread: no client does; off: it sends none",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file")
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.svg|png", help="plot the results to this file; needs matplotlib"

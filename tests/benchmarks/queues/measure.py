@@ -31,6 +31,7 @@ class Row:
         p50: median latency of a request at LOAD, in ms.
         p99: 99th percentile of it.
         commandstats: commands per text by name.
+        listener: whether a client received the events.
     """
 
     scenario: str
@@ -47,6 +48,7 @@ class Row:
     p50: float
     p99: float
     commandstats: dict = field(default_factory=dict)
+    listener: bool = True
 
     @property
     def cpu(self):
@@ -57,18 +59,20 @@ class Row:
         return asdict(self) | {"processor": self.cpu}
 
 
-def measure(scenario, *, events, texts, processes, seconds):
+def measure(scenario, *, events, listener, texts, processes, seconds):
     """Return the results of one measurement of a scenario.
 
     Args:
         scenario: the scenario.
         events: whether the worker sends events.
+        listener: whether a client receives them.
         texts: number of texts.
         processes: number of pool processes.
         seconds: duration of the latency measurement; 0 for none.
     """
     texts = max(1, texts // scenario.texts) * scenario.texts
-    with WorkerStack(scenario.system, events=events, processes=processes) as stack, scenario.sender(stack.url) as send:
+    system = WorkerStack(scenario.system, events=events, listener=listener, processes=processes)
+    with system as stack, scenario.sender(stack.url) as send:
         warm = max(WARM_UP, 4 * scenario.texts)
         send(make_texts(warm))
         stack.release()
@@ -99,6 +103,7 @@ def measure(scenario, *, events, texts, processes, seconds):
         statistics.median(latencies),
         statistics.quantiles(latencies, n=100)[98],
         {name: calls / texts for name, calls in sorted(commands.items(), key=lambda item: -item[1])},
+        listener,
     )
 
 
@@ -119,4 +124,5 @@ def median(rows):
     first = rows[0]
     names = ("enqueued", "consumed", "client", "parent", "child", "redis", "commands", "round_trips", "p50", "p99")
     figures = {name: statistics.median(getattr(row, name) for row in rows) for name in names}
-    return Row(first.scenario, first.events, first.texts, **figures, commandstats=first.commandstats)
+    rest = {"commandstats": first.commandstats, "listener": first.listener}
+    return Row(first.scenario, first.events, first.texts, **figures, **rest)

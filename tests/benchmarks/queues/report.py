@@ -21,7 +21,12 @@ def line(row):
 
 
 def label(row):
-    return f"{row.scenario}{'' if row.events else ', no events'}"
+    events = "" if row.events else ", no events"
+    return f"{row.scenario}{events or ('' if row.listener else ', unread events')}"
+
+
+def same_events(row, other):
+    return (row.events, row.listener) == (other.events, other.listener)
 
 
 def ratios(rows):
@@ -29,7 +34,7 @@ def ratios(rows):
     lines = []
     for row in rows:
         for other in rows:
-            if other.scenario in {PLAIN, BATCHES} and row.scenario.startswith("hanner") and row.events == other.events:
+            if other.scenario in {PLAIN, BATCHES} and row.scenario.startswith("hanner") and same_events(row, other):
                 rate, cpu = row.consumed / other.consumed, other.cpu / row.cpu
                 lines.append(
                     f"{label(row)}: {rate:.1f} times the texts/s of {other.scenario}, {cpu:.1f} times less CPU time"

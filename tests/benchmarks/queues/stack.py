@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,18 @@ RESULTS = "celery-task-meta-*"
 WAITING = "waiting"
 """A queue that no worker consumes; its messages are moved to the worker's queue when the measurement starts."""
 RESULTS_TIMEOUT = 120.0
-IGNORED_COMMANDS = ("info", "dbsize", "scan", "config|resetstat", "rename", "keys", "type", "multi", "exec")
+IGNORED_COMMANDS = (
+    "psubscribe",
+    "info",
+    "dbsize",
+    "scan",
+    "config|resetstat",
+    "rename",
+    "keys",
+    "type",
+    "multi",
+    "exec",
+)
 """Commands that this module sends itself."""
 
 
@@ -35,17 +47,47 @@ class CpuTimes:
         return CpuTimes(self.parent - before.parent, self.child - before.child, self.redis - before.redis)
 
 
+class EventListener:
+    """A client that receives all events and discards them, in a thread."""
+
+    def __init__(self):
+        self._stopping = threading.Event()
+
+    def start(self, url):
+        """Subscribe; return when Redis has confirmed it."""
+        self._client = redis.Redis.from_url(url)
+        self._subscriber = self._client.pubsub()
+        self._subscriber.psubscribe("*celeryev*")
+        if self._subscriber.get_message(timeout=RESULTS_TIMEOUT) is None:
+            raise TimeoutError("Redis did not confirm the subscription to events")
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stopping.is_set():
+            self._subscriber.get_message(timeout=0.2)
+
+    def stop(self):
+        """End the thread, and disconnect."""
+        self._stopping.set()
+        self._thread.join()
+        self._subscriber.close()
+        self._client.close()
+
+
 class WorkerStack:
     """An embedded Redis and a worker, as a context manager.
 
     Args:
         system: the system whose worker runs, see support/systems.py.
         events: whether the worker sends events, as for Flower.
+        listener: whether a client receives the events.
         processes: number of pool processes.
     """
 
-    def __init__(self, system, *, events, processes):
+    def __init__(self, system, *, events, listener, processes):
         self._system, self._events, self._processes = system, events, processes
+        self._listener = EventListener() if events and listener else None
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="hanner-bench-")
@@ -66,10 +108,14 @@ class WorkerStack:
             self._worker = processes.start([*command, *options], output=log, env=environment, folder=TESTS)
         self._parent = psutil.Process(self._worker.pid)
         self._redis = psutil.Process(self._server.process.pid)
+        if self._listener is not None:
+            self._listener.start(self.url)
         return self
 
     def __exit__(self, *_):
         processes.stop(self._worker, timeout=15.0)
+        if self._listener is not None:
+            self._listener.stop()
         self.client.close()
         self._server.close()
         self._folder.cleanup()

@@ -1,6 +1,7 @@
 """Events are buffered and sent together; each is as Celery's dispatcher would send it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery
@@ -16,6 +17,7 @@ class Producer:
     def __init__(self):
         self.published = []
         self.failing = False
+        self.channel = SimpleNamespace(fanout_receivers=None)
 
     def publish(self, content, **options):
         if self.failing:
@@ -80,6 +82,79 @@ def test_an_event_is_as_celery_would_send_it(make):
     assert {k: v for k, v in mine.items() if k not in varying} == {k: v for k, v in other.items() if k not in varying}
     assert mine.keys() == other.keys()
     assert 0 <= other["timestamp"] - mine["timestamp"] < 60
+
+
+def test_fields_are_made_when_the_event_is_sent(make):
+    dispatcher, made = make(), []
+    dispatcher.send_later("task-started", lambda uuid: made.append(uuid) or {"uuid": uuid}, "1")
+    assert made == []
+    dispatcher.flush()
+    ((_, (event,)),) = dispatcher.producer.published
+    assert made == ["1"]
+    assert event.keys() == {"uuid", "type", "hostname", "pid", "utcoffset", "clock", "timestamp"}
+
+
+def test_events_that_celerys_method_buffers_are_sent_too(make):
+    dispatcher = make()
+    dispatcher.send("task-received", True, uuid="1")
+    dispatcher.send("task-started", uuid="1")
+    dispatcher.flush()
+    assert types(dispatcher.producer.published) == [("task.multi", ["task-received", "task-started"])]
+
+
+def test_without_an_event_loop_fields_are_made_at_once(make):
+    dispatcher = make(buffer_group=None, on_send_buffered=None)
+    dispatcher.send_later("task-started", lambda uuid: {"uuid": uuid}, "1")
+    ((key, event),) = dispatcher.producer.published
+    assert (key, event["uuid"]) == ("task.started", "1")
+
+
+def send_and_flush(dispatcher, *uuids):
+    for uuid in uuids:
+        dispatcher.send("task-started", uuid=uuid)
+    dispatcher.flush()
+    published = [[event["uuid"] for event in content] for _, content in dispatcher.producer.published]
+    dispatcher.producer.published.clear()
+    return published
+
+
+def test_events_without_a_receiver_are_dropped_except_the_first(make):
+    dispatcher = make()
+    dispatcher.producer.channel.fanout_receivers = 0
+    assert send_and_flush(dispatcher, "1", "2") == [["1", "2"]]  # whether there is a receiver was not known
+    assert send_and_flush(dispatcher, "3", "4") == [["3"]]
+    assert send_and_flush(dispatcher, "5") == [["5"]]
+
+
+def test_a_new_receiver_gets_all_buffered_events_in_order(make):
+    dispatcher = make()
+    dispatcher.producer.channel.fanout_receivers = 0
+    send_and_flush(dispatcher, "1")
+    dispatcher.producer.channel.fanout_receivers = 1
+    assert send_and_flush(dispatcher, "2", "3", "4") == [["2"], ["3", "4"]]
+    assert send_and_flush(dispatcher, "5", "6") == [["5", "6"]]
+
+
+def test_receivers_of_batches_only_are_noticed(make):
+    dispatcher = make()
+    dispatcher.producer.channel.fanout_receivers = 0
+    send_and_flush(dispatcher, "1")
+    dispatcher.producer.channel.fanout_receivers = 1
+    dispatcher.send("hanner-batch", batch=1)
+    dispatcher.send("hanner-batch", batch=2)
+    dispatcher.flush()
+    assert types(dispatcher.producer.published) == [("hanner.multi", ["hanner-batch"] * 2)]
+
+
+def test_events_that_could_not_be_sent_are_kept_without_a_receiver(make):
+    dispatcher = make()
+    dispatcher.producer.channel.fanout_receivers = 0
+    send_and_flush(dispatcher, "1")
+    dispatcher.producer.failing = True
+    assert send_and_flush(dispatcher, "2", "3") == []
+    dispatcher.producer.failing = False
+    dispatcher.producer.channel.fanout_receivers = 1
+    assert send_and_flush(dispatcher, "4") == [["2"], ["3"], ["4"]]
 
 
 def test_a_full_buffer_is_flushed_at_once(make, monkeypatch):

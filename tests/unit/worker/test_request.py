@@ -1,9 +1,12 @@
 """A request redacts its text, from any sender, and acknowledges its duplicates."""
 
+import signal
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from celery.worker import state
 
 from hanner.contract import EXTRACT
 from hanner.settings import Settings
@@ -138,7 +141,11 @@ def events(request_of):
     def revoke(outcome, stored, *, running=False):
         request = request_of(["甲"], end=(outcome, stored), expires=iso(NOW - 1))
         sent = []
-        request.send_event = lambda kind, **_: sent.append(kind)
+        request.eventer = SimpleNamespace(
+            sends_task_events=True,
+            send=lambda kind, **_: sent.append(kind),
+            send_later=lambda kind, *_: sent.append(kind),
+        )
         request.time_start = NOW if running else None
         assert request.revoked()
         assert request.revoked()  # a second time, nothing happens
@@ -162,6 +169,69 @@ def events(request_of):
 )
 def test_the_first_end_of_a_revoked_request_is_announced_once(events, outcome, stored, running, expected):
     assert events(outcome, stored, running=running) == expected
+
+
+def test_the_fields_of_frequent_events(request_of):
+    request = request_of(["秘密"], root_id="r", parent_id="p", retries=2, eta=iso(NOW), expires=iso(NOW + 1))
+    sent = {}
+    request.eventer = SimpleNamespace(
+        sends_task_events=True, send_later=lambda kind, make, *values: sent.update({kind: make(*values)})
+    )
+    request.send_received_event()
+    request.assign_batch(7, 2, 0.0031)
+    request.on_accepted(1, 0.0)
+    request.succeeded("1 entities, 2 characters", 0.5)
+    assert sent == {
+        "task-received": {
+            "uuid": "id", "characters": 2, "name": EXTRACT, "args": "(<2 characters>)", "kwargs": "{}", "root_id": "r",
+            "parent_id": "p", "retries": 2, "eta": iso(NOW), "expires": iso(NOW + 1),
+        },
+        "task-started": {"uuid": "id"},
+        "task-succeeded": {
+            "uuid": "id", "characters": 2, "batch": 7, "batch_size": 2, "waited_ms": 3.1, "runtime": 0.5,
+            "result": "<1 entities, 2 characters, batch 7 with 2 requests, waited 3.1 ms>",
+        },
+    }  # fmt: skip
+
+
+def test_a_request_that_continues_is_not_announced_as_started_again(request_of):
+    request, sent = request_of(["甲"]), []
+    request.eventer = SimpleNamespace(sends_task_events=True, send_later=lambda kind, *_: sent.append(kind))
+    request.on_accepted(1, 0.0)
+    request.reset_to_pending("", b"progress")
+    request.on_accepted(2, 0.0)
+    assert sent == ["task-started"]
+
+
+@pytest.mark.parametrize("eventer", [None, SimpleNamespace(sends_task_events=False)])
+def test_events_that_are_switched_off_are_not_made(request_of, eventer):
+    request = request_of(["甲"])
+    request.eventer = eventer
+    request.send_received_event()
+    request.on_accepted(1, 0.0)
+    request.succeeded("summary", 0.5)
+    request.send_event("task-failed")
+
+
+def test_an_accepted_request_is_active_and_counted_as_by_celery(request_of):
+    ours, before = request_of(["甲"]), state.total_count[EXTRACT]
+    ours.on_accepted(7, time.monotonic() - 5)
+    assert ours in state.active_requests
+    assert state.requests["id"] is ours
+    assert state.total_count[EXTRACT] == before + 1
+    assert (ours.worker_pid, round(time.time() - ours.time_start)) == (7, 5)
+    ours.succeeded("summary", 0.5)
+    assert ours not in state.active_requests
+    assert "id" not in state.requests
+
+
+def test_a_request_that_was_revoked_while_it_was_sent_is_ended_when_it_starts(request_of):
+    request, killed = request_of(["甲"], end=(Outcome.FAILED, "REVOKED")), []
+    request.terminate(SimpleNamespace(terminate_job=lambda *args: killed.append(args)))
+    assert killed == []
+    request.on_accepted(7, time.monotonic())
+    assert killed == [(7, signal.SIGTERM)]
+    assert request.cancelled
 
 
 def test_a_revoked_request_whose_end_cannot_be_stored_is_requeued(request_of):

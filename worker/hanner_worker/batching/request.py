@@ -44,6 +44,7 @@ class BatchRequest(RedactedRequest):
     """
 
     time_start: float | None
+    worker_pid: int | None
 
     def __init__(  # noqa: PLR0913 - Celery's own options, and where and when it was received
         self,
@@ -96,15 +97,17 @@ class BatchRequest(RedactedRequest):
 
         If its result is stored already it may be here again because its next steps were not sent; a process sends them.
         """
-        ends = not self._already_revoked and (self.id in state.revoked or self.stamped_headers or self.maybe_expire())
-        if ends and self.has_canvas and self.task.backend.get_state(self.id) in states.READY_STATES:
-            return False
+        if not self._already_revoked:
+            if not (self.id in state.revoked or self.stamped_headers or self.maybe_expire()):
+                return False
+            if self.has_canvas and self.task.backend.get_state(self.id) in states.READY_STATES:
+                return False
         return bool(super().revoked())
 
     @property
     def has_canvas(self) -> bool:
         """Whether other tasks follow it, or it is a part of a chord."""
-        return make_canvas({}, self._payload[2]) is not None
+        return make_canvas({}, self.body[2]) is not None
 
     def _send_revoked(self, **fields: Any) -> None:
         state.task_ready(self)
@@ -140,13 +143,42 @@ class BatchRequest(RedactedRequest):
         name = self.request_dict.get(REQUEST_ID)
         return name if isinstance(name, str) and CALLER.fullmatch(name) else None
 
+    @property
+    def sends_events(self) -> bool:
+        """Whether its events are sent; they need not be made if not."""
+        eventer = self._eventer
+        return bool(eventer is not None and eventer.sends_task_events and self.task.send_events)
+
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
         """Send an event, with the size of the request and its batch."""
-        if type == "task-started" and self.progress:  # it continues
-            return
-        if type != "task-started":  # there is one for each request, right after its task-received
-            fields = {"characters": self.size.characters, **self.batch_fields, **fields}
-        super().send_event(type, **fields)
+        if self.sends_events:
+            self._eventer.send(type, uuid=self.id, characters=self.size.characters, **self.batch_fields, **fields)
+
+    def send_received_event(self) -> None:
+        """Send task-received."""
+        if self.sends_events:
+            self._eventer.send_later(
+                "task-received", _received_fields, self.id, self.size.characters, self.batch_fields, self.name,
+                self._argsrepr, self._kwargsrepr, self._root_id, self._parent_id, self.retries, self.eta, self.expires,
+            )  # fmt: skip
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Record that a process works on it, and send task-started; as Celery does, in less time.
+
+        Args:
+            pid: the process.
+            time_accepted: when it received the batch, by the monotonic clock.
+        """
+        self.worker_pid = pid
+        self.time_start = time.time() - (time.monotonic() - time_accepted)
+        state.requests[self.id] = self
+        state.active_requests.add(self)
+        state.total_count[self.name] += 1
+        state.all_total_count[0] += 1
+        if self.sends_events and not self.progress:  # else it continues
+            self._eventer.send_later("task-started", _started_fields, self.id)
+        if self._terminate_on_ack is not None:
+            self.terminate(*self._terminate_on_ack)
 
     @property
     def retries(self) -> int:
@@ -158,13 +190,8 @@ class BatchRequest(RedactedRequest):
         self.batch_fields = {"batch": batch, "batch_size": size, "waited_ms": round(waited * 1000, 1)}
 
     def _event_result(self, summary: str) -> str:
-        """Return the result as events show it, with the batch, for plain Flower, which shows no other fields."""
-        fields = self.batch_fields
-        if not fields:
-            return f"<{summary}>"
-        batch, size, waited = (fields[name] for name in ("batch", "batch_size", "waited_ms"))
-        requests = "1 request" if size == 1 else f"{size} requests"
-        return f"<{summary}, batch {batch} with {requests}, waited {waited:.1f} ms>"
+        """Return the result as events show it."""
+        return _describe_result(summary, self.batch_fields)
 
     @property
     def sent_at(self) -> float | None:
@@ -190,7 +217,7 @@ class BatchRequest(RedactedRequest):
             self.group,
             self.request_dict.get("parent_id"),
             self.ignore_result,
-            make_canvas(self.request_dict, self._payload[2]),
+            make_canvas(self.request_dict, self.body[2]),
             self.tag,
             self.crashes,
             self.progress,
@@ -280,9 +307,13 @@ class BatchRequest(RedactedRequest):
 
     def succeeded(self, summary: str, runtime: float) -> None:
         """Acknowledge the request and send task-succeeded: its result is stored. `runtime` is in seconds."""
-        state.task_ready(self, successful=True)
+        # Without `successful`: Celery uses that list only for requests that are active when the connection is lost.
+        state.task_ready(self)
         self.acknowledge()
-        self.send_event("task-succeeded", result=self._event_result(summary), runtime=runtime)
+        if self.sends_events:
+            self._eventer.send_later(
+                "task-succeeded", _succeeded_fields, self.id, self.size.characters, self.batch_fields, summary, runtime
+            )
 
     def failed(self, error: str) -> None:
         """Acknowledge the request and send task-failed: its error is stored. `error` contains no text."""
@@ -327,3 +358,54 @@ class BatchRequest(RedactedRequest):
         else:
             self.failed(repr(error))
         return True
+
+
+# The fields of the frequent events. They are made when the events are sent, because most events are not, see events.py.
+
+
+def _received_fields(  # noqa: PLR0913 - the fields of the event
+    uuid: str,
+    characters: int,
+    batch_fields: dict[str, float],
+    name: str,
+    args: str,
+    kwargs: str,
+    root_id: str | None,
+    parent_id: str | None,
+    retries: int,
+    eta: datetime | None,
+    expires: datetime | None,
+) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "characters": characters,
+        **batch_fields,
+        "name": name,
+        "args": args,
+        "kwargs": kwargs,
+        "root_id": root_id,
+        "parent_id": parent_id,
+        "retries": retries,
+        "eta": eta and eta.isoformat(),
+        "expires": expires and expires.isoformat(),
+    }
+
+
+def _started_fields(uuid: str) -> dict[str, Any]:
+    return {"uuid": uuid}  # it has no fields of the batch: it follows task-received at once
+
+
+def _succeeded_fields(
+    uuid: str, characters: int, batch_fields: dict[str, float], summary: str, runtime: float
+) -> dict[str, Any]:
+    result = _describe_result(summary, batch_fields)
+    return {"uuid": uuid, "characters": characters, **batch_fields, "result": result, "runtime": runtime}
+
+
+def _describe_result(summary: str, batch_fields: dict[str, float]) -> str:
+    """Return a result with its batch, for plain Flower, which does not show the fields of the batch."""
+    if not batch_fields:
+        return f"<{summary}>"
+    batch, size, waited = batch_fields["batch"], batch_fields["batch_size"], batch_fields["waited_ms"]
+    requests = "1 request" if size == 1 else f"{size} requests"
+    return f"<{summary}, batch {batch} with {requests}, waited {waited:.1f} ms>"

@@ -107,12 +107,15 @@ class Strategy:
             return
         if self._merge_duplicate(request):
             return
-        self._send_received_event(request)  # before events of its end, which do not name the task
+        if request.crashes:  # the worker that it ran in may not have sent the event
+            request.send_retry_event(RETRY_REASON)
+        request.send_received_event()  # before events of its end, which do not name the task
         if (request.expires or request.id in state.revoked) and request.revoked():
             return
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s received: %s", request.humaninfo(), request.argsrepr)
-        signals.task_received.send(sender=self._consumer, request=request)
+        if signals.task_received.receivers:
+            signals.task_received.send(sender=self._consumer, request=request)
         if request.crashes >= MAX_CRASHES:
             self._dispatcher.dead_letter(request, WorkerLost())
             return
@@ -160,21 +163,6 @@ class Strategy:
             return False
         earlier.merge_duplicate(request)
         return True
-
-    def _send_received_event(self, request: BatchRequest) -> None:
-        if request.crashes:  # the worker that it ran in may not have sent the event
-            request.send_retry_event(RETRY_REASON)
-        request.send_event(
-            "task-received",
-            name=request.name,
-            args=request.argsrepr,
-            kwargs=request.kwargsrepr,
-            root_id=request.root_id,
-            parent_id=request.parent_id,
-            retries=request.retries,
-            eta=request.eta and request.eta.isoformat(),
-            expires=request.expires and request.expires.isoformat(),
-        )
 
     def _reserve(self, request: BatchRequest, callbacks: Any) -> None:
         state.task_reserved(request)

@@ -141,9 +141,14 @@ class Poll:
 
 
 class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
-    """A channel that moves messages from the queue to the in-flight store, and never holds the only copy of one."""
+    """A channel that moves messages from the queue to the in-flight store, and never holds the only copy of one.
+
+    Attributes:
+        fanout_receivers: how many clients received the last message to a fanout exchange; None before the first one.
+    """
 
     QoS = ReliableQoS
+    fanout_receivers: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._acked_queues: set[str] = set()  # consumed with acknowledgement
@@ -173,6 +178,16 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         else:
             priority = self._get_message_priority(message, reverse=False)
             collected.append((self._q_for_pri(queue, priority), kombu_json.dumps(message)))  # type: ignore[no-untyped-call]
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        """Publish a message, and set `fanout_receivers`."""
+        if kwargs.get("_publish_batch") is not None:
+            super()._put_fanout(exchange, message, routing_key, **kwargs)
+            return
+        payload = kombu_json.dumps(message)  # type: ignore[no-untyped-call]
+        topics = self._get_publish_topics(exchange, routing_key)
+        with self.conn_or_acquire() as client:
+            self.fanout_receivers = sum(client.publish(topic, payload) for topic in topics)
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001 - kombu's
         """Consume from a queue; one without acknowledgement is left to kombu."""
