@@ -8,6 +8,7 @@ from kombu.message import Message
 
 from hanner_worker.batching import message as wire
 from hanner_worker.batching.message import NO_CANVAS, decode_body, validate
+from hanner_worker.batching.refusal import refuse
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
@@ -125,3 +126,33 @@ def test_a_body_is_decoded_as_kombu_does(value):
 def test_a_body_that_is_not_json_is_refused_as_kombu_does():
     with pytest.raises(ContentDisallowed):
         decode_body(body_of([], content_type="application/x-python-serialize"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (
+            {"eta": "tomorrow"},
+            "the header eta of the message is not valid; send a time as in 2026-01-31T12:00:00+00:00",
+        ),
+        ({"eta": ""}, "the header eta of the message is not valid; send a time as in 2026-01-31T12:00:00+00:00"),
+        (
+            {"expires": 60},
+            "the header expires of the message is not valid; send a time as in 2026-01-31T12:00:00+00:00",
+        ),
+        (
+            {"timelimit": [None, "x"]},
+            "the header timelimit of the message is not valid; send [HARD, SOFT] in seconds, where null is no limit",
+        ),
+        ({"retries": "secret"}, "the header retries of the message is not valid; send it as Celery does"),
+        (
+            {"eta": "2026-01-31T12:00:00+00:00", "expires": "2026-01-31T12:00:00.5Z"},
+            "the message is not a hanner.extract request; send [[argument], {}, {}] as JSON",
+        ),
+    ],
+)
+def test_the_error_of_a_refused_message_names_its_wrong_header(headers, reason):
+    message, completed = Message(headers={"id": "1", **headers}, delivery_tag="tag"), []
+    refuse(message, ValueError(), lambda _, completion: completed.append(completion), "hanner.extract")
+    (completion,) = completed
+    assert str(completion.result) == reason

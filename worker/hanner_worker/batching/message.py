@@ -7,7 +7,8 @@ message is requeued and ends the next worker. So everything that is used later i
 from operator import itemgetter
 from typing import Annotated, Any, TypeGuard
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from celery.utils.time import maybe_iso8601
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hanner.utils.json import loads
 from hanner_worker.delivery.decoding import MAX_ID_LENGTH, check_elements
@@ -36,6 +37,29 @@ class _Headers(BaseModel):
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
 
+
+def _validate_time(value: str) -> str:
+    if maybe_iso8601(value) is None:
+        raise ValueError
+    return value
+
+
+Time = Annotated[str, AfterValidator(_validate_time)]
+
+
+class _AllHeaders(_Headers):
+    """The headers with those that Celery's request validates itself."""
+
+    eta: Time | None = None
+    expires: Time | None = None
+
+
+_TIME_HINT = "send a time as in 2026-01-31T12:00:00+00:00"
+_HEADER_HINTS = {
+    "eta": _TIME_HINT,
+    "expires": _TIME_HINT,
+    "timelimit": "send [HARD, SOFT] in seconds, where null is no limit",
+}
 
 _validate_id = TypeAdapter(Id, config=ConfigDict(strict=True, hide_input_in_errors=True)).validate_python
 
@@ -93,9 +117,19 @@ def validate(headers: Any, embed: Any) -> None:
         _Embed.model_validate(embed)
 
 
+def describe_wrong_header(headers: dict[str, Any]) -> str | None:
+    """Return what is wrong with the headers of a message that was refused, without its values; None if nothing is."""
+    try:
+        _AllHeaders.model_validate(headers)
+    except ValidationError as error:
+        name = str(error.errors(include_input=False, include_context=False)[0]["loc"][0])
+        return f"the header {name} of the message is not valid; {_HEADER_HINTS.get(name, 'send it as Celery does')}"
+    return None
+
+
 def make_canvas(headers: dict[str, Any], embed: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return Celery's request as a dict if callbacks, a chain or a chord follow its result, else None."""
-    if embed is None or not any(map(embed.get, NO_CANVAS)):
+    if embed is None or embed == NO_CANVAS or not any(map(embed.get, NO_CANVAS)):
         return None
     return {**headers, **embed, "is_eager": False}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hanner.errors import InvalidText
-from hanner_worker.batching.message import is_valid_id
+from hanner_worker.batching.message import describe_wrong_header, is_valid_id
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.payload import TaskPayload
 
@@ -28,6 +28,7 @@ def refuse(message: Any, error: Exception, complete: Callable[[Any, Completion],
     if not is_valid_id(task_id):
         message.ack()
         return
-    reason = InvalidText(f"the message is not a {task} request; send [[argument], {{}}, {{}}] as JSON")
+    body_hint = f"the message is not a {task} request; send [[argument], {{}}, {{}}] as JSON"
+    reason = InvalidText(describe_wrong_header(headers) or body_hint)
     request = TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag))
     complete(message, Completion(request, Outcome.FAILED, reason))
