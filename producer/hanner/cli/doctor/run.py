@@ -11,7 +11,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from hanner.address import parse_address
 from hanner.cli.doctor import environment, server, workers
-from hanner.cli.doctor.result import CheckResult, fail, ok
+from hanner.cli.doctor.permissions import check_permissions
+from hanner.cli.doctor.result import CheckResult, Level, fail, ok
 from hanner.cli.plugins import load_local
 from hanner.client import Client
 from hanner.contract import EXAMPLE_TEXT
@@ -61,6 +62,10 @@ def _check_local_worker(settings: Settings) -> Iterator[CheckResult]:
 def _check_remote(app: Any, settings: Settings, timeout: float) -> Iterator[CheckResult]:
     """Check Redis and the workers."""
     redis = app.backend.client
+    permissions = check_permissions(redis, settings.queue, parse_address(settings.broker_url).database)
+    yield permissions
+    if permissions.level is Level.FAIL:  # the other checks would be denied too
+        return
     info = redis.info()
     yield from server.check_server(info)
     if server.loads_as_default_user(info):
