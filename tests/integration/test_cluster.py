@@ -1,4 +1,4 @@
-"""A Redis Cluster is refused in a sentence, by client and worker, and so is a sentinel behind redis://."""
+"""A Redis Cluster is refused in a sentence, by client and worker, and so are mistaken schemes of sentinels."""
 
 import asyncio
 
@@ -6,8 +6,10 @@ import pytest
 import redis
 
 from hanner import AsyncClient, BrokerUnreachable, Client
+from hanner.cli.doctor.result import Level
+from hanner.cli.doctor.run import run_checks
 from hanner.cli.local_redis import find_server
-from hanner.transport.server_mode import mode_of
+from hanner.transport.server_mode import NO_SENTINEL, mode_of
 from hanner.utils import processes
 from support.ports import free_port
 from support.servers import require_server
@@ -57,6 +59,27 @@ def test_worker_refuses_a_cluster(cluster):
         running.wait_for("<end>")
         assert running.wait() == 1
         assert "cannot be used: it is a Redis Cluster" in running.output
+        assert "Traceback" not in running.output
+
+
+@pytest.fixture
+def no_sentinel(server):
+    """The URL of a Redis, as if it were a sentinel."""
+    return server.url.replace("redis://", "sentinel://")
+
+
+def test_clients_and_commands_refuse_a_redis_behind_sentinel(no_sentinel):
+    with Client(no_sentinel) as ner, pytest.raises(BrokerUnreachable, match=f"cannot be used: {NO_SENTINEL}$"):
+        ner.extract("马云")
+    last = list(run_checks(no_sentinel, 1))[-1]
+    assert (last.level, last.fix) == (Level.FAIL, "write redis:// instead of sentinel:// in HANNER_BROKER_URL")
+
+
+def test_worker_refuses_a_redis_behind_sentinel(no_sentinel):
+    with worker(no_sentinel, ready=False) as running:
+        running.wait_for("<end>")
+        assert running.wait() == 1
+        assert f"cannot be used: {NO_SENTINEL}" in running.output
         assert "Traceback" not in running.output
 
 

@@ -21,7 +21,7 @@ from hanner.errors import HannerError
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings, removed_variables
 from hanner.transport.celery_app import make_celery
-from hanner.transport.server_mode import UnsupportedServerError, check_mode_of
+from hanner.transport.server_mode import check_mode_of, unsupported_reason
 from hanner.utils.packaging import install_hint
 from hanner_worker import remote_control  # noqa: F401 - registers its commands
 from hanner_worker.batching.strategy import PREFORK_ONLY
@@ -154,9 +154,9 @@ class ModelLoader:
         """Exit if the server is of a kind that cannot be used; the consumer waits for one that is unreachable."""
         try:
             check_mode_of(self._app.backend.client.connection_pool)
-        except UnsupportedServerError as error:
-            _exit(f"Redis at {redact_url(self._settings.broker_url)} cannot be used: {error}")
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            if (reason := unsupported_reason(error)) is not None:
+                _exit(f"Redis at {redact_url(self._settings.broker_url)} cannot be used: {reason}")
             logger.info("Redis does not answer yet")
 
     def on_process_init(self, **_: Any) -> None:

@@ -27,7 +27,7 @@ from hanner.transport.message import MessageBuilder
 from hanner.transport.publisher import BrokerState, Publisher, QueueLimitError
 from hanner.transport.result_listener import ResultListener
 from hanner.transport.result_parser import Meta, parse_meta
-from hanner.transport.server_mode import CLUSTER, UnsupportedServerError, is_cluster_error
+from hanner.transport.server_mode import unsupported_reason
 from hanner.utils import fork
 from hanner.utils.clock import RedisClock
 from hanner.utils.stack_file import find_running_stack
@@ -223,8 +223,7 @@ class BrokerConnection:
         return queue_full_error(reason, backlog, bulk=destination.priority is Priority.BULK)
 
     def _unreachable_error(self, error: Exception) -> BrokerUnreachable:
-        if isinstance(error, UnsupportedServerError) or is_cluster_error(error):
-            reason = str(error) if isinstance(error, UnsupportedServerError) else CLUSTER
+        if (reason := unsupported_reason(error)) is not None:
             return BrokerUnreachable(f"Redis at {self.url} cannot be used: {reason}")
         if isinstance(error, AuthenticationError):
             advice = "correct its user name and password in HANNER_BROKER_URL"

@@ -9,6 +9,7 @@ CLUSTER = (
     "it is a Redis Cluster, where requests and results would be on different nodes; use a single Redis, or Sentinel"
 )
 SENTINEL = "it is a Sentinel and has no queue; write sentinel:// instead of redis:// in HANNER_BROKER_URL"
+NO_SENTINEL = "it is not a Sentinel; write redis:// instead of sentinel:// in HANNER_BROKER_URL"
 
 
 class UnsupportedServerError(ResponseError):
@@ -19,6 +20,18 @@ def is_cluster_error(error: BaseException) -> bool:
     """Return whether only a Redis Cluster replies with this error."""
     by_class = isinstance(error, AskError | ClusterCrossSlotError | ClusterDownError)  # MovedError is an AskError
     return by_class or (isinstance(error, ResponseError) and "in cluster mode" in str(error))  # SELECT
+
+
+def unsupported_reason(error: BaseException) -> str | None:
+    """Return why a server cannot be used, and what to do, if an error shows that; else None."""
+    if isinstance(error, UnsupportedServerError):
+        return str(error)
+    if is_cluster_error(error):
+        return CLUSTER
+    text = str(error).lower()
+    if isinstance(error, ResponseError) and "unknown command" in text and "sentinel" in text:
+        return NO_SENTINEL
+    return None
 
 
 def check_mode(connection: Any) -> None:

@@ -13,6 +13,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
 from hanner.address import BrokerAddress
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
+from hanner.transport.server_mode import unsupported_reason
 
 MIN_REDIS = (7, 0)
 """The first version whose scripts fail with the code of an error, such as READONLY; clients and workers retry some."""
@@ -71,21 +72,26 @@ def _is_private(host: str) -> bool:
 
 
 def unreachable(error: Exception, address: BrokerAddress) -> CheckResult:
-    """Return why the server is unreachable."""
-    message = f"{address} does not answer: {_one_line(error)}"
+    """Return why the server is unreachable, or cannot be used."""
+    if (reason := unsupported_reason(error)) is not None:
+        finding, _, fix = reason.partition("; ")
+        return fail("Redis", f"{address}: {finding}", fix)
+    return fail("Redis", f"{address} does not answer: {_one_line(error)}", _fix_of(error))
+
+
+def _fix_of(error: Exception) -> str:
     text = str(error).lower()
     if isinstance(error, AuthenticationError | AuthorizationError) or "noauth" in text or "wrongpass" in text:
-        return fail("Redis", message, "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0")
+        return "put the password into HANNER_BROKER_URL: redis://:PASSWORD@HOST:PORT/0"
     if "certificate" in text:
-        fix = "name the CA with rediss://HOST:PORT/0?ssl_ca_certs=FILE, and use a host name of the certificate"
-        return fail("Redis", message, fix)
+        return "name the CA with rediss://HOST:PORT/0?ssl_ca_certs=FILE, and use a host name of the certificate"
     if "ssl" in text or "wrong version number" in text:
-        return fail("Redis", message, "use rediss:// for a port with TLS, redis:// for one without")
+        return "use rediss:// for a port with TLS, redis:// for one without"
     if "name or service not known" in text or "getaddrinfo" in text or "name resolution" in text:
-        return fail("Redis", message, "the host name cannot be resolved; correct HANNER_BROKER_URL")
+        return "the host name cannot be resolved; correct HANNER_BROKER_URL"
     if isinstance(error, RedisError) and "loading" in text:
-        return fail("Redis", message, "Redis is loading its data; wait and try again")
-    return fail("Redis", message, "start Redis (hanner up starts one), or set HANNER_BROKER_URL to its address")
+        return "Redis is loading its data; wait and try again"
+    return "start Redis (hanner up starts one), or set HANNER_BROKER_URL to its address"
 
 
 def _one_line(error: Exception) -> str:
