@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -59,10 +60,19 @@ def test_pipe_gets_plain_lines(busy, capsys):
     assert values["unacked"] == "5 requests in flight"
     assert values["dead"] == "1 dead letter, see `hanner dead list`"
     assert values["model"] == "hanner-small@01234567"
-    name, processes, model, rate, batch, latency, unacked, texts, up = values["worker"].split("\t")
-    assert (name, processes, model, rate) == ("box:7", "2", "hanner-small@01234567", "40.5")
-    assert (batch, latency, unacked, texts) == ("16.2", "31.5", "5", "900")
-    assert up.startswith("2 h 1 min")
+    name, *labelled = values["worker"].split("\t")
+    assert name == "box:7"
+    worker = dict(value.split("=", 1) for value in labelled)
+    assert worker.pop("up").startswith("2 h 1 min")
+    assert worker == {
+        "processes": "2",
+        "model": "hanner-small@01234567",
+        "texts/s": "40.5",
+        "texts/batch": "16.2",
+        "latency_ms": "31.5",
+        "unacked": "5",
+        "texts": "900",
+    }
 
 
 def test_scheduled_requests(server, capsys):
@@ -157,6 +167,15 @@ def test_terminal_gets_a_table(busy, terminal):
     assert "texts/batch" in screen.output
     assert "\x1b[1" in screen.output
     assert screen.process.wait(60) == 0
+
+
+def test_narrow_terminal_gets_a_block_for_each_worker(busy, terminal):
+    screen = terminal("status", NO_COLOR="1", COLUMNS="50")
+    screen.read_until("2 h 1 min")
+    lines = re.sub(r"\x1b\[[\d;]*m", "", screen.output).splitlines()
+    assert max(map(len, lines)) <= 50
+    assert re.search(r"^worker +box:7 *$", "\n".join(lines), re.MULTILINE)
+    assert re.search(r"^latency ms +31.5 *$", "\n".join(lines), re.MULTILINE)
 
 
 def test_no_color_is_respected(busy, terminal):

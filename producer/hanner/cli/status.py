@@ -13,7 +13,7 @@ from hanner.errors import BrokerUnreachable, HannerError
 from hanner.utils.duration import format_duration
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
 
     from hanner.client import Client
     from hanner.queue.stats import Backlog, WorkerState
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WORKER_COLUMNS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "unacked", "texts", "up")
 LEFT_ALIGNED = ("worker", "model")
+NO_LIMIT = 10_000
+"""Columns of a console that is wide enough for everything."""
 
 
 def status(
@@ -43,7 +45,8 @@ def status(
         elif plain:
             print(_format_plain(ner, ner.backlog(), as_json=as_json))
         else:
-            terminal.console().print(_format_rich(ner, ner.backlog()))
+            console = terminal.console()
+            console.print(_format_rich(ner, ner.backlog(), console), soft_wrap=False)
 
 
 def _read_backlog(ner: "Client") -> "Backlog | HannerError":
@@ -60,7 +63,14 @@ def _format_plain(ner: "Client", backlog: "Backlog | HannerError", *, as_json: b
     if isinstance(backlog, HannerError):
         return f"error\t{backlog}"
     lines = [f"{name}\t{value}" for name, value in queue_rows(ner.settings, backlog)]
-    return "\n".join([*lines, *("\t".join(["worker", *worker_row(worker)]) for worker in backlog.workers)])
+    return "\n".join([*lines, *map(_format_plain_worker, backlog.workers)])
+
+
+def _format_plain_worker(worker: "WorkerState") -> str:
+    """Return a line for a worker: its name, and NAME=VALUE for each other column."""
+    name, *values = worker_row(worker)
+    labelled = (f"{column.replace(' ', '_')}={value}" for column, value in zip(WORKER_COLUMNS[1:], values, strict=True))
+    return "\t".join(["worker", name, *labelled])
 
 
 def as_dict(settings: "Settings", backlog: "Backlog | HannerError") -> dict[str, Any]:
@@ -136,7 +146,8 @@ def worker_row(worker: "WorkerState") -> list[str]:
     ]
 
 
-def _format_rich(ner: "Client", backlog: "Backlog | HannerError") -> "Group":
+def _format_rich(ner: "Client", backlog: "Backlog | HannerError", console: "Console") -> "Group":
+    """Return the tables; if the console is too narrow for a row per worker, a block per worker."""
     from rich.console import Group
     from rich.text import Text
 
@@ -151,14 +162,20 @@ def _format_rich(ner: "Client", backlog: "Backlog | HannerError") -> "Group":
     workers = terminal.table(*WORKER_COLUMNS, right=set(WORKER_COLUMNS) - set(LEFT_ALIGNED))
     for worker in backlog.workers:
         workers.add_row(*worker_row(worker))
+    if console.measure(workers, options=console.options.update(width=NO_LIMIT)).maximum > console.width:
+        workers = terminal.table("", "")
+        for worker in backlog.workers:
+            for name, value in zip(WORKER_COLUMNS, worker_row(worker), strict=True):
+                workers.add_row(Text(name, "bold"), value)
     return Group(summary, Text(), workers)
 
 
 def _watch(ner: "Client", interval: float) -> None:
     from rich.live import Live
 
-    first = _format_rich(ner, _read_backlog(ner))
-    with Live(first, console=terminal.console(), auto_refresh=False, screen=True) as live:
+    console = terminal.console()
+    first = _format_rich(ner, _read_backlog(ner), console)
+    with Live(first, console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_format_rich(ner, _read_backlog(ner)), refresh=True)
+            live.update(_format_rich(ner, _read_backlog(ner), console), refresh=True)
             time.sleep(interval)

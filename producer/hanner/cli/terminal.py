@@ -58,14 +58,24 @@ def highlight(text: str, entities: "Sequence[Entity]", *, colour: bool) -> "Text
     return marked
 
 
-def entity_table(rows: "Iterable[tuple[int, Entity]]") -> "Table":
-    """Return a table of entities; each row has the number of its text, from 1."""
+def entity_table(rows: "Sequence[tuple[int, str, Entity | None]]") -> "Table":
+    """Return a table of entities.
+
+    Args:
+        rows: The number of a text from 1, its file, which may be empty, and an entity; None if it has no entities.
+    """
     from rich.text import Text
 
-    filled = table("text", "entity", "type", "start", "end", "score", right=("text", "start", "end", "score"))
-    for number, entity in rows:
+    files = any(file for _, file, _ in rows)
+    headings = ("text", *(("file",) if files else ()), "entity", "type", "start", "end", "score")
+    filled = table(*headings, right=("text", "start", "end", "score"))
+    for number, file, entity in rows:
+        place = (str(number), *((Text(file),) if files else ()))
+        if entity is None:
+            filled.add_row(*place, Text("no entities", "dim"))
+            continue
         filled.add_row(
-            str(number),
+            *place,
             Text(entity.text),
             Text(entity.type, STYLES.get(entity.type, OTHER_STYLE)),
             str(entity.start),

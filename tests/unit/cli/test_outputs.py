@@ -1,17 +1,19 @@
 """Output files of `hanner extract`, and how they are resumed."""
 
+import re
 import subprocess
 import sys
 from itertools import accumulate
 
 import pytest
 
-from hanner import HannerError
+from hanner import Document, HannerError
 from hanner.cli.errors import UsageError
-from hanner.cli.formats import FormatName, line_format
+from hanner.cli.formats import FormatName, Record, line_format
 from hanner.cli.io import outputs
 from hanner.cli.io.outputs import BratFolder, DocBinFile, LineFile
-from support.sample_records import records
+from hanner.results import error_document
+from support.sample_records import entity, records
 
 LINES = [FormatName.JSONL, FormatName.HTML, FormatName.CONLL, FormatName.SPACY, FormatName.LABELSTUDIO]
 
@@ -135,6 +137,32 @@ def test_brat_folder_is_resumed_at_a_document(tmp_path):
     assert again.existing == 2
     finish(again, records())
     assert contents(cut) == contents(whole)
+
+
+def show(capsys, *written):
+    table = outputs.StdoutTable()
+    for record in written:
+        table.write(record)
+    table.finish()
+    output = capsys.readouterr()
+    return [re.split(r"  +", line.strip()) for line in output.out.splitlines()], output.err
+
+
+def test_table_names_texts_without_entities_and_files(capsys):
+    found = Document(entities=(entity("马云", "PER", 0),))
+    rows, errors = show(
+        capsys,
+        Record(0, "马云", found, {"file": "a.txt"}),
+        Record(1, "今天", Document(), {"file": "b.txt"}),
+        Record(2, None, error_document("invalid_text", "bad line"), {"file": "b.txt"}),
+    )
+    assert rows[0] == ["text", "file", "entity", "type", "start", "end", "score"]
+    assert [row[:3] for row in rows[1:]] == [["1", "a.txt", "马云"], ["2", "b.txt", "no entities"]]
+    assert errors == "hanner: text 3: bad line\n"
+    rows, _ = show(capsys, Record(0, "今天", Document()), Record(1, "马云", found))
+    assert [row[:2] for row in rows] == [["text", "entity"], ["1", "no entities"], ["2", "马云"]]
+    assert show(capsys, Record(0, "今天", Document()))[0] == [["No entities in 1 text."]]
+    assert show(capsys)[0] == [["No entities in 0 texts."]]
 
 
 def test_missing_spacy_is_reported(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from hanner.cli.formats import Format, Record
 from hanner.cli.formats import brat as standoff
 from hanner.cli.formats.spacy import DocBinWriter
 from hanner.errors import HannerError
+from hanner.files.read import FILE
 
 if TYPE_CHECKING:
     from hanner.results import Entity
@@ -97,8 +98,8 @@ class StdoutTable:
     can_resume = False
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, Entity]] = []
-        self._texts = self._printed = self._failed = 0
+        self._rows: list[tuple[int, str, Entity | None]] = []
+        self._texts = 0
 
     def ends_with(self, text: str | None) -> bool:
         """Return True: stdout has no earlier texts to compare with."""
@@ -108,27 +109,28 @@ class StdoutTable:
     def write(self, record: Record) -> None:
         """Add a record; print the table when it is full."""
         self._texts += 1
-        self._rows += [(self._texts, entity) for entity in record.document.entities]
+        file = str(record.fields.get(FILE, ""))
         if record.document.error is not None:
-            self._failed += 1
             print(f"hanner: text {self._texts}: {record.document.error.message}", file=sys.stderr)
+        else:
+            self._rows += [(self._texts, file, entity) for entity in record.document.entities or [None]]
         if len(self._rows) >= TABLE_ROWS:
             self._print()
 
     def finish(self) -> None:
         """Print the last table."""
-        if self._rows:
+        if any(entity for *_, entity in self._rows) or self._texts > 1:
             self._print()
-        elif not self._printed and not self._failed:
+        elif self._rows or not self._texts:
             print(f"No entities in {terminal.pluralize(self._texts, 'text')}.")
 
     def close(self) -> None:
         """Do nothing: stdout stays open."""
 
     def _print(self) -> None:
-        terminal.console().print(terminal.entity_table(self._rows))
-        self._printed += len(self._rows)
-        self._rows.clear()
+        if self._rows:
+            terminal.console().print(terminal.entity_table(self._rows))
+            self._rows.clear()
 
 
 class LineFile:
