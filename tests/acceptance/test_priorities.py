@@ -109,11 +109,15 @@ def test_bulk_does_not_starve_under_endless_interactive_load(server, app, events
 
 def test_readiness_does_not_wait_for_a_bulk_backlog(server):
     with Client(server.url, timeout=60) as ner, worker(server.url, "-c", "1"):
+        running = ner.submit_many(["!wait:gate"])
+        assert server.client.blpop(["waiting"], timeout=60)
         jobs = [ner.submit_many([chr(ord("一") + n) * 3 for n in range(40)]) for _ in range(400)]
         with gateway(server.url) as site:
             assert site.http.get("/readyz").json() == {"status": "ok"}
         assert ner.backlog().bulk > 0
+        server.client.rpush("gate", 1)
         assert all(len(job.result()) == 40 for job in jobs)
+        assert len(running.result()) == 1
 
 
 def test_an_idle_worker_is_woken_by_a_single_bulk_request(server, app):
