@@ -119,6 +119,7 @@ class JobCreated(BaseModel):
 
     id: str = Field(description="The job's id.")
     total: int = Field(ge=1, description="Number of texts.")
+    notices: list[str] | None = Field(None, description="How the file is read, such as a detected encoding.")
 
 
 class JobState(StrEnum):
@@ -144,7 +145,9 @@ class JobStatus(JobProgress):
     """A job's progress and, once it is done, its documents in the order of its texts."""
 
     documents: list[Document] | None = Field(
-        None, description="One document per text, once the job is done; absent if `documents=false`."
+        None,
+        description="One document per text, once the job is done; absent if `documents=false`. The other members of "
+        "a line of an uploaded file are members of its document.",
     )
 
 

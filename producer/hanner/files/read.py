@@ -31,13 +31,18 @@ def read_items(texts: Iterable[str], files: list[Path], options: InputOptions) -
     base = 0
     for path in files:
         with open_source(path) as source:
-            for item in _read(source, options):
+            for item in read_source(source, options):
                 fields = {FILE: source.name} | dict(item.fields) if len(files) > 1 else item.fields
                 yield replace(item, fields=fields, offset=base + source.position())
             base += source.position()
 
 
-def _read(source: Source, options: InputOptions) -> Iterator[InputItem]:
+def read_source(source: Source, options: InputOptions) -> Iterator[InputItem]:
+    """Return the texts of one file.
+
+    Raises:
+        InvalidText: it cannot be read as a whole; its name and the reason are in the message.
+    """
     form = options.format or choose_format(source.path)
     if form is FileFormat.EXCEL and not options.whole:
         return read_workbook(source, options)

@@ -222,6 +222,11 @@ def _zstd_errors() -> tuple[type[Exception], ...]:
     return tuple(module.ZstdError for module in loaded if module is not None)
 
 
+def is_compressed(start: bytes) -> bool:
+    """Return whether a file that starts with these bytes, at least six, is decompressed when it is read."""
+    return start.startswith(tuple(_DECOMPRESSORS))
+
+
 _DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,

@@ -12,7 +12,9 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from hanner.aio.client import AsyncClient
+from hanner.contract import ErrorCode
 from hanner.errors import BrokerUnreachable, HannerError, ModelFailed, QueueFull, WorkerLost
+from hanner.files.options import InputItem
 from hanner.results import Document, error_document
 from hanner.utils import tracing
 from hanner_gateway import metrics, request_id
@@ -126,14 +128,22 @@ class JobRunner:
     async def _process_chunks(self, claim: Claim, numbers: Iterator[int]) -> None:
         for number in numbers:
             async with self._chunk_slots:
-                texts = await self._store.read_chunk(claim.id, number)
-                if texts is None:
+                items = await self._store.read_chunk(claim.id, number)
+                if items is None:
                     continue
-                with metrics.count_texts(texts) as count:
-                    documents = await self._extract(texts, claim)
+                with metrics.count_texts([item.text or "" for item in items]) as count:
+                    documents = await self._documents(items, claim)
                     count(documents)
-                if not await self._store.complete_chunk(claim, number, documents):
+                if not await self._store.complete_chunk(claim, number, documents, items):
                     raise _JobLostError
+
+    async def _documents(self, items: Sequence[InputItem], claim: Claim) -> list[Document]:
+        """Return one document per item; those that could not be read have their errors."""
+        texts = [item.text for item in items if item.error is None and item.text is not None]
+        found = iter(await self._extract(texts, claim) if texts else [])
+        return [
+            next(found) if item.error is None else error_document(ErrorCode.INVALID_TEXT, item.error) for item in items
+        ]
 
     async def _extract(self, texts: Sequence[str], claim: Claim) -> list[Document]:
         """Return one document per text."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hanner.files.options import InputItem
 from hanner.results import Document
 from hanner.utils import tracing
 from hanner.utils.lua import load_script
@@ -77,12 +78,12 @@ class JobStore:
         return [self.key(job_id, part) for part in ("", "texts", "documents")]
 
     async def create(
-        self, chunks: AsyncIterator[list[list[str]]], options: Options, request_id: str
+        self, chunks: AsyncIterator[list[list[InputItem]]], options: Options, request_id: str
     ) -> tuple[str, int]:
         """Store a job's texts while they are read, then open the job; return its id and its number of texts.
 
         Args:
-            chunks: Chunks of texts, several at a time.
+            chunks: Chunks of items, several at a time.
             options: The options of the request.
             request_id: The id of the request that creates the job.
 
@@ -96,7 +97,7 @@ class JobStore:
         count = total = 0
         try:
             async for several in chunks:
-                mapping = {str(count + n): _to_json(chunk) for n, chunk in enumerate(several)}
+                mapping = {str(count + n): _to_json(list(map(_from_item, chunk))) for n, chunk in enumerate(several)}
                 async with self._redis.pipeline(transaction=False) as pipe:
                     pipe.hset(self.key(job_id, "texts"), mapping=mapping)
                     pipe.expire(self.key(job_id, "texts"), self._ttl)
@@ -140,15 +141,17 @@ class JobStore:
         """Return the numbers of the chunks that are still to do, in order."""
         return sorted(map(int, await self._redis.hkeys(self.key(job_id, "texts"))))
 
-    async def read_chunk(self, job_id: str, number: int) -> list[str] | None:
-        """Return the texts of a chunk; None if it is completed or the job is gone."""
+    async def read_chunk(self, job_id: str, number: int) -> list[InputItem] | None:
+        """Return the items of a chunk; None if it is completed or the job is gone."""
         found = await self._redis.hget(self.key(job_id, "texts"), str(number))
-        texts: list[str] | None = None if found is None else json.loads(found)
-        return texts
+        return None if found is None else list(map(_to_item, json.loads(found)))
 
-    async def complete_chunk(self, claim: Claim, number: int, documents: Sequence[Document]) -> bool:
-        """Store the documents of a chunk; return False if the job is gone."""
-        payload = _to_json([document.model_dump(exclude_none=True) for document in documents])
+    async def complete_chunk(
+        self, claim: Claim, number: int, documents: Sequence[Document], items: Sequence[InputItem]
+    ) -> bool:
+        """Store the documents of a chunk with the fields of its items; return False if the job is gone."""
+        pairs = zip(items, documents, strict=True)
+        payload = _to_json([dict(item.fields) | document.model_dump(exclude_none=True) for item, document in pairs])
         failed = sum(document.error is not None for document in documents)
         model = next((document.model for document in documents if document.model), "")
         keys = [self._unfinished, self._finished, *self._keys(claim.id)]
@@ -193,6 +196,17 @@ class JobStore:
         return bool(await self._delete(keys=keys, args=[job_id]) == b"DELETED")
 
 
+def _from_item(item: InputItem) -> Any:
+    """Return an item as JSON: a string if it is only a text."""
+    if item.error is None and not item.fields:
+        return item.text
+    return {"text": item.text, "error": item.error, "fields": item.fields}
+
+
+def _to_item(value: Any) -> InputItem:
+    return InputItem(value) if isinstance(value, str) else InputItem(**value)
+
+
 def _to_progress(job_id: str, row: list[bytes | None]) -> JobProgress | None:
     state, *counts, model = (value.decode() if value is not None else "" for value in row)
     if not state:
@@ -202,5 +216,7 @@ def _to_progress(job_id: str, row: list[bytes | None]) -> JobProgress | None:
 
 
 def _to_json(value: Any) -> bytes:
-    # Lone surrogates are stored as they are: the client rejects each such text when the chunk is sent.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # lone surrogates, which only escapes can represent
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -1,11 +1,21 @@
-"""The texts of a job, read from a JSON body or from an uploaded file, and cut into chunks. Files are read lazily."""
+"""The texts of a job, read from a JSON body or from an uploaded file, and cut into chunks. Files are read lazily.
+
+`hanner.files` reads the files, as for `hanner extract`. Formats that need the whole file in memory are not accepted.
+Neither are compressed files, which may have any size when they are read.
+"""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from starlette.concurrency import iterate_in_threadpool
 
+from hanner.errors import InvalidText
+from hanner.files.options import FileFormat, InputItem, InputOptions
+from hanner.files.read import read_source
+from hanner.files.sources import SUFFIXES, Source, is_compressed
 from hanner_gateway.problems import ProblemError
 
 CHUNK_TEXTS = 32
@@ -13,16 +23,20 @@ CHUNK_CHARACTERS = 16_384
 """Size of one request to a worker: large enough to send cheaply, small enough that all workers get a share."""
 GROUP_CHUNKS = 16
 """Chunks that are written to Redis in one round trip."""
-SUFFIXES = (".txt", ".jsonl")
+FORMATS = frozenset({FileFormat.TEXT, FileFormat.JSONL, FileFormat.CSV, FileFormat.TSV, FileFormat.HTML})
+ACCEPTED = tuple(suffix for suffix, form in SUFFIXES.items() if form in FORMATS)
+"""Suffixes of files that can be uploaded."""
+_OPTION = re.compile(r"--(member|column|encoding)\b")
+_COMMAND_ADVICE = re.compile(r"; for a workbook,.*|; for one JSON value.*")
 
 
-def make_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in chunks."""
-    chunk: list[str] = []
+def make_chunks(items: Iterable[InputItem]) -> Iterator[list[InputItem]]:
+    """Yield the items in chunks."""
+    chunk: list[InputItem] = []
     characters = 0
-    for text in texts:
-        chunk.append(text)
-        characters += len(text)
+    for item in items:
+        chunk.append(item)
+        characters += len(item.text or "") + (len(json.dumps(item.fields)) if item.fields else 0)
         if len(chunk) >= CHUNK_TEXTS or characters >= CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
@@ -30,10 +44,10 @@ def make_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def group_chunks(texts: Iterable[str]) -> Iterator[list[list[str]]]:
-    """Yield the texts in groups of chunks."""
-    group: list[list[str]] = []
-    for chunk in make_chunks(texts):
+def group_chunks(items: Iterable[InputItem]) -> Iterator[list[list[InputItem]]]:
+    """Yield the items in groups of chunks."""
+    group: list[list[InputItem]] = []
+    for chunk in make_chunks(items):
         group.append(chunk)
         if len(group) >= GROUP_CHUNKS:
             yield group
@@ -42,65 +56,74 @@ def group_chunks(texts: Iterable[str]) -> Iterator[list[list[str]]]:
         yield group
 
 
-def limit_texts(texts: Iterable[str], limit: int) -> Iterator[str]:
-    """Yield the texts.
+def limit_texts(items: Iterable[InputItem], limit: int) -> Iterator[InputItem]:
+    """Yield the items.
 
     Raises:
         ProblemError: there are more than `limit`.
     """
-    for number, text in enumerate(texts, 1):
+    for number, item in enumerate(items, 1):
         if number > limit:
             detail = f"the job has more than {limit:,} texts; split it, or raise HANNER_MAX_JOB_TEXTS"
             raise ProblemError(413, detail, code="too_many_texts", limit=limit)
-        yield text
+        yield item
 
 
-def read_texts(file: BinaryIO, name: str, max_line_bytes: int) -> Iterator[str]:
-    """Yield the texts of a file: each line of a .txt; each line of a .jsonl, a string or an object with `text`.
-
-    Blank lines of a .jsonl are skipped; those of a .txt are texts without entities.
+def read_upload(file: BinaryIO, name: str, options: InputOptions) -> Iterator[InputItem]:
+    """Yield the texts of an uploaded file. A line that cannot be read fails alone; its item has the error.
 
     Args:
         file: The uploaded file.
         name: Its name; the suffix is the format.
-        max_line_bytes: Maximum length of a line, which bounds the memory.
+        options: How it is read.
 
     Raises:
-        ProblemError: the file has another format or is not UTF-8, or a line is too long or has no text.
+        ProblemError: the format is not accepted, the file cannot be read as a whole, or no line has a text.
     """
-    if not name.lower().endswith(SUFFIXES):
-        raise ProblemError(
-            415, "the file is neither .txt nor .jsonl; upload a .txt with one text per line, or a .jsonl"
-        )
-    is_jsonl = name.lower().endswith(".jsonl")
-    for number, raw in enumerate(iter(lambda: file.readline(max_line_bytes), b""), 1):
-        if len(raw) >= max_line_bytes:
-            reason = f"line {number} is longer than {max_line_bytes:,} bytes; put each text on a line of its own"
-            raise ProblemError(422, reason, code="invalid_text")
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            reason = f"line {number} is not UTF-8 ({error.reason}); convert the file, for example with iconv -t utf-8"
-            raise ProblemError(422, reason, code="invalid_text") from None
-        if not is_jsonl:
-            yield line
-        elif line.strip():
-            yield _text_of_json(line, number)
-
-
-def _text_of_json(line: str, number: int) -> str:
+    if not name.lower().endswith(ACCEPTED):
+        raise ProblemError(415, f"{_shown(name)} cannot be read; upload a file that ends with {', '.join(ACCEPTED)}")
+    start = file.read(8)
+    file.seek(0)
+    if is_compressed(start):
+        raise ProblemError(415, f"{_shown(name)} is compressed; decompress it, or use `hanner extract` for such files")
+    first_error: str | None = None
+    readable = False
     try:
-        value: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ProblemError(422, f"line {number} is not valid JSON", code="invalid_text") from None
-    text = value.get("text") if isinstance(value, dict) else value
-    if not isinstance(text, str):
-        reason = f'line {number} has no text; write a string, or an object such as {{"text": "…"}}'
-        raise ProblemError(422, reason, code="invalid_text")
-    return text
+        for item in read_source(Source(Path(name), file), options):
+            if item.error is None and _is_json(item.fields):
+                readable = True
+                yield item
+            elif item.error is None:
+                yield InputItem(None, "a member of this line is NaN or infinite, which JSON has not")
+            else:
+                error = for_form(item.error)
+                first_error = first_error or error
+                yield InputItem(None, error, item.fields)
+    except InvalidText as error:
+        raise ProblemError(422, for_form(str(error)), code="invalid_text") from None
+    if first_error and not readable:
+        raise ProblemError(422, first_error, code="invalid_text")
 
 
-async def iterate_in_thread(source: Iterator[list[list[str]]]) -> AsyncIterator[list[list[str]]]:
+def _is_json(fields: Mapping[str, Any]) -> bool:
+    """Return whether the fields are JSON: Python reads and writes NaN and Infinity, which others reject."""
+    try:
+        json.dumps(fields, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def for_form(message: str) -> str:
+    """Return a message of `hanner.files` with the fields of the form in place of the command's options."""
+    return _OPTION.sub(r"the field \1", _COMMAND_ADVICE.sub("", message))
+
+
+def _shown(name: str) -> str:
+    return repr(name[-100:]) if name else "a file without a name"
+
+
+async def iterate_in_thread(source: Iterator[list[list[InputItem]]]) -> AsyncIterator[list[list[InputItem]]]:
     """Yield the groups of a blocking iterator; each step runs in a thread.
 
     Raises:

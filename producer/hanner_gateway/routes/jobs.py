@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -14,10 +14,12 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.datastructures import FormData, UploadFile
 
+from hanner.errors import InvalidSettings
+from hanner.files.options import InputItem, InputOptions
 from hanner_gateway import request_id
 from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.store import JobStore
-from hanner_gateway.jobs.texts import group_chunks, iterate_in_thread, limit_texts, read_texts
+from hanner_gateway.jobs.texts import ACCEPTED, for_form, group_chunks, iterate_in_thread, limit_texts, read_upload
 from hanner_gateway.problems import BodyTooLarge, ProblemError, is_json, problem_responses
 from hanner_gateway.schemas import JobCreated, JobProgress, JobRequest, JobState, JobStatus, JobText, JobTexts, Options
 from hanner_gateway.state import get_state
@@ -41,7 +43,14 @@ def _check_id(job_id: str) -> str:
 
 JobId = Annotated[str, AfterValidator(_check_id), Path(description="The job's id, as returned when it was created.")]
 
-FILE = "UTF-8: a .txt with one text per line, or a .jsonl whose lines are strings or objects with a `text`."
+FILE = (
+    "A file whose name ends with "
+    + ", ".join(ACCEPTED)
+    + ": one text per line, JSON Lines, a table, or a page. Other members and columns are kept in the documents."
+)
+MEMBER = "Member of the objects in JSON Lines that has the text, such as `doc.body`; `text` by default."
+COLUMN = "Column of a table that has the text: its name, or its number from 1; found by its name by default."
+ENCODING = "Encoding of the file; detected by default."
 BODY = {
     "required": True,
     "content": {
@@ -56,6 +65,9 @@ BODY = {
                         "format": "binary",
                         "description": FILE,
                     },
+                    "member": {"type": "string", "description": MEMBER},
+                    "column": {"type": "string", "description": COLUMN},
+                    "encoding": {"type": "string", "description": ENCODING},
                     "types": {
                         "type": "array",
                         "items": {"type": "string"},
@@ -89,32 +101,34 @@ async def create_job(request: Request) -> Response:
     """Create a job from one text, many texts, or a file of texts; return its id at once.
 
     The texts are processed in chunks. The job expires `HANNER_RESULT_TTL` seconds after its last chunk. An invalid text
-    does not fail the others.
+    does not fail the others, and neither does a line of a file without a text.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == MULTIPART:
         async with request.form(max_files=1, max_fields=1000) as form:
+            notices: list[str] = []
             upload, options = _parse_form(form)
-            # JSON escapes a character outside the basic multilingual plane with twelve bytes.
-            max_line_bytes = 12 * get_state(request).settings.max_text_chars + 65_536
-            texts = read_texts(upload.file, upload.filename or "", max_line_bytes)
-            return await _create(request, texts, options)
+            reading = _reading_options(form, get_state(request).settings.max_text_chars, notices)
+            return await _create(request, read_upload(upload.file, upload.filename or "", reading), options, notices)
     if not is_json(request):
         raise ProblemError(415, "send JSON, or a file as multipart/form-data in the field `file`")
     body = await _parse_json(request)
-    return await _create(request, iter(body.texts if isinstance(body, JobTexts) else [body.text]), body)
+    texts = body.texts if isinstance(body, JobTexts) else [body.text]
+    return await _create(request, map(InputItem, texts), body)
 
 
-async def _create(request: Request, texts: Iterator[str], options: Options) -> Response:
+async def _create(
+    request: Request, items: Iterator[InputItem], options: Options, notices: Sequence[str] = ()
+) -> Response:
     state = get_state(request)
     await state.client.queue_of(options.model)  # raises UnknownModel before anything is stored
     await state.models.check_types(options.types, options.model)
     plain_options = Options(**options.model_dump(include=set(Options.model_fields)))
-    chunks = iterate_in_thread(group_chunks(limit_texts(texts, state.settings.max_job_texts)))
+    chunks = iterate_in_thread(group_chunks(limit_texts(items, state.settings.max_job_texts)))
     job_id, total = await state.jobs.create(chunks, plain_options, request_id.current() or "")
     state.runner.wake()
-    created = JobCreated(id=job_id, total=total)
-    return JSONResponse(created.model_dump(), 202, {"Location": f"/api/v1/jobs/{job_id}"})
+    created = JobCreated(id=job_id, total=total, notices=list(notices) or None)
+    return JSONResponse(created.model_dump(exclude_none=True), 202, {"Location": f"/api/v1/jobs/{job_id}"})
 
 
 async def _parse_json(request: Request) -> JobText | JobTexts:
@@ -145,6 +159,21 @@ def _parse_form(form: FormData) -> tuple[UploadFile, Options]:
         return upload, Options.model_validate(values)
     except ValidationError as error:
         raise _validation_error("form", error) from None
+
+
+def _reading_options(form: FormData, max_chars: int, notices: list[str]) -> InputOptions:
+    """Return how an uploaded file is read.
+
+    Args:
+        form: The form.
+        max_chars: Maximum length of a text.
+        notices: Receives sentences about decisions, such as a detected encoding.
+    """
+    given: dict[str, Any] = {name: str(form[name]) for name in ("member", "column", "encoding") if form.get(name)}
+    try:
+        return InputOptions(**given, max_chars=max_chars, notify=lambda notice: notices.append(for_form(notice)))
+    except InvalidSettings as error:
+        raise ProblemError(422, f"the field encoding cannot be used: {error}") from None
 
 
 def _validation_error(source: str, error: ValidationError) -> RequestValidationError:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from hanner.files.options import InputItem
 from hanner.settings import Settings
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.redis_client import make_redis
@@ -84,6 +85,36 @@ def test_invalid_text_does_not_fail_the_others(start, worker):
     assert [document.get("error", {}).get("code") for document in done["documents"]] == [None, *["invalid_text"] * 2]
 
 
+def test_other_members_are_kept_and_a_bad_line_fails_alone(site, worker):
+    lines = [
+        '{"id": 1, "doc": {"body": "马云"}, "tags": ["a", "\\ud800"]}',
+        '{"id": 2}',
+        "{",
+        '{"id": 4, "doc": {"body": "没有"}}',
+    ]
+    upload = {"files": {"file": ("t.jsonl", "\n".join(lines).encode())}, "data": {"member": "doc.body"}}
+    job = created(site.http.post("/api/v1/jobs", **upload))
+    done = finished(site, job["id"])
+    assert (done["done"], done["failed"], done["total"]) == (4, 2, 4)
+    first, second, third, fourth = done["documents"]
+    assert (first["id"], first["tags"], first["entities"][0]["text"]) == (1, ["a", "\ud800"], "马云")
+    assert (second["id"], second["error"]["code"]) == (2, "invalid_text")
+    assert second["error"]["message"].endswith("its members are: id; name one with the field member")
+    assert third["error"]["message"].startswith("line 3 of t.jsonl is not JSON")
+    assert fourth == {"id": 4, "doc": {}, "entities": []}
+
+
+def test_table_in_another_encoding_is_read_and_stated(site, worker):
+    upload = {"files": {"file": ("t.csv", "编号,正文\n7,马云在杭州\n".encode("gb18030"))}}
+    job = created(site.http.post("/api/v1/jobs", **upload))
+    assert job["notices"] == ["t.csv is read as GB18030, by its content; the field encoding overrides it"]
+    [document] = finished(site, job["id"])["documents"]
+    assert (document["编号"], document["entities"][0]["text"]) == ("7", "马云")
+    upload["data"] = {"encoding": "nothing"}
+    response = site.http.post("/api/v1/jobs", **upload)
+    assert (response.status_code, "unknown encoding 'nothing'" in response.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize("kind", ["WorkerLost", "ModelFailed"])
 def test_text_that_fails_its_chunk_does_not_fail_the_others(site, worker, kind):
     worker.behaviour = lambda request: (
@@ -113,7 +144,7 @@ def test_job_of_a_dead_gateway_is_taken_over(server, start, worker):
         store = JobStore(redis, "hanner", 60, 10)
 
         async def chunks():
-            yield [["马云"], ["马云"]]
+            yield [[InputItem("马云")], [InputItem("马云")]]
 
         job_id, _ = await store.create(chunks(), Options(), "id")
         claim = await store.claim()
