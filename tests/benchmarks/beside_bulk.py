@@ -3,14 +3,15 @@
     PYTHONPATH=tests python tests/benchmarks/beside_bulk.py [--size default base] [--texts FILE] [--seconds 15]
         [--rate 10] [--limit default=100 base=400]
 
-A client streams texts with bulk priority, as `hanner extract -f` does. In the second half, another connection sends
+A process streams texts with bulk priority, as `hanner extract -f` does. In the second half, another one sends
 single interactive texts at random times, --rate per second on average. Prints the bulk texts per second in both halves
 and the latency of the interactive texts. Exits with 1 if a p99 is above its --limit, in ms.
 """
 
 import argparse
 import asyncio
-import contextlib
+import itertools
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 from benchmarks.end_to_end import systems
 from benchmarks.end_to_end.load import open_loop, summary
 from benchmarks.end_to_end.plan import Plan, cores, read_texts
-from hanner import AsyncClient
+from hanner import AsyncClient, Client
 
 WARM_UP = 2.0
 
@@ -41,7 +42,7 @@ def main() -> None:
             model = getattr(plan, name)().model
             with systems.hanner(model, plan.cores, plan.scratch) as system:
                 url = system.connect().url
-                alone, beside, times = asyncio.run(measure(plan, url, options.seconds, options.rate))
+                alone, beside, times = measure(plan, url, options.seconds, options.rate)
             result = summary(times)
             print(
                 f"{name}: {alone:,.0f} bulk texts/s alone, {beside:,.0f} beside {options.rate:g} interactive texts/s;"
@@ -51,29 +52,41 @@ def main() -> None:
     sys.exit(slow)
 
 
-async def measure(plan: Plan, url: str, seconds: float, rate: float) -> tuple[float, float, list[float]]:
+def measure(plan: Plan, url: str, seconds: float, rate: float) -> tuple[float, float, list[float]]:
     """Return the bulk texts per second alone and beside interactive texts, and the latencies of these."""
-    async with AsyncClient(url, timeout=120) as bulk, AsyncClient(url, timeout=120) as interactive:
-        count = [0]
-        stream = asyncio.create_task(run_stream(bulk, plan, count))
-        await asyncio.sleep(WARM_UP)
-        started, before = time.perf_counter(), count[0]
-        await asyncio.sleep(seconds)
-        middle, between = time.perf_counter(), count[0]
-        times = await open_loop(interactive.extract, plan.singles(), rate=rate, seconds=seconds)
-        ended, after = time.perf_counter(), count[0]
-        stream.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await stream
+    context = multiprocessing.get_context("spawn")
+    count = context.Value("q", 0)
+    stream = context.Process(target=run_stream, args=(url, plan.texts, count), daemon=True)
+    stream.start()
+    try:
+        while not count.value:
+            if not stream.is_alive():
+                raise RuntimeError("the bulk stream has ended")
+            time.sleep(0.05)
+        time.sleep(WARM_UP)
+        started, before = time.perf_counter(), count.value
+        time.sleep(seconds)
+        middle, between = time.perf_counter(), count.value
+        times = asyncio.run(send_interactive(plan, url, seconds, rate))
+        ended, after = time.perf_counter(), count.value
+    finally:
+        stream.kill()
+        stream.join()
     return (between - before) / (middle - started), (after - between) / (ended - middle), times
 
 
-async def run_stream(client: AsyncClient, plan: Plan, count: list[int]) -> None:
-    """Stream texts with bulk priority; count[0] is the number of results."""
-    async for document in client.stream(plan.singles()):
-        if document.error is not None:
-            raise RuntimeError(document.error.message)
-        count[0] += 1
+def run_stream(url: str, texts: list[str], count) -> None:
+    """Stream the texts again and again with bulk priority; `count` is the number of results."""
+    with Client(url, timeout=120) as ner:
+        for document in ner.stream(itertools.cycle(texts)):
+            if document.error is not None:
+                raise RuntimeError(document.error.message)
+            count.value += 1
+
+
+async def send_interactive(plan: Plan, url: str, seconds: float, rate: float) -> list[float]:
+    async with AsyncClient(url, timeout=120) as ner:
+        return await open_loop(ner.extract, plan.singles(), rate=rate, seconds=seconds)
 
 
 if __name__ == "__main__":
