@@ -20,6 +20,7 @@ export class Editor extends EventTarget {
     this.overlay = new Overlay(root, scroller);
     this.text = "";
     this.entities = [];
+    this.answered = true; // whether the entities are the result for this text; if not, they are those left of an earlier one
     this.hidden = new Set();
     this.composing = null;
     this.active = null;
@@ -38,7 +39,7 @@ export class Editor extends EventTarget {
 
   /** Replace the whole text. */
   setText(text) {
-    this.entities = [];
+    if (text !== this.text) this.entities = [];
     if (this.edited && text.split("\n").length <= UNDOABLE_LINES) this.replace(text);
     else this.textarea.value = text;
     this.sync();
@@ -58,10 +59,20 @@ export class Editor extends EventTarget {
   /** Show the entities of a text; return false if they do not match the current text. */
   setEntities(entities, text) {
     if (text !== this.text || !fits(text, entities)) return false;
+    this.show(entities, true);
+    return true;
+  }
+
+  /** Remove the entities, because there is no result for this text. */
+  removeEntities() {
+    if (this.entities.length || this.answered) this.show([], false);
+  }
+
+  show(entities, answered) {
     this.entities = entities;
+    this.answered = answered;
     this.draw();
     this.dispatchEvent(new Event("entities"));
-    return true;
   }
 
   /** Hide these types; show all others. */
@@ -152,6 +163,7 @@ export class Editor extends EventTarget {
     this.active = null;
     if (changed) {
       this.entities = shifted(this.entities, edit);
+      this.answered = false;
       this.overlay.edit(edit.start, edit.removed, edit.inserted);
     }
     this.draw();

@@ -21,6 +21,7 @@ export class EntityList {
     Object.assign(this, { filter, list, summary, more, editor, card });
     this.limit = INITIAL_ITEMS;
     this.drawn = { filter: "", list: "" };
+    this.failed = false; // whether the last request of this text failed
     more.addEventListener("click", () => {
       this.limit = Infinity;
       const next = this.list.childElementCount;
@@ -44,6 +45,13 @@ export class EntityList {
     this.drawList();
   }
 
+  /** Set whether the text has no result because its request failed. */
+  setFailed(failed) {
+    if (failed === this.failed) return;
+    this.failed = failed;
+    this.drawSoon();
+  }
+
   drawFilter() {
     const counts = countsByType(this.editor.entities);
     const { hidden } = this.editor;
@@ -59,7 +67,7 @@ export class EntityList {
     for (const button of this.filter.children) {
       const { type } = button.dataset;
       button.setAttribute("aria-pressed", String(!hidden.has(type)));
-      button.lastElementChild.textContent = number(counts.get(type));
+      button.lastElementChild.textContent = this.editor.answered ? number(counts.get(type)) : t("pendingCount");
       button.classList.toggle("none", counts.get(type) === 0);
     }
   }
@@ -108,6 +116,7 @@ export class EntityList {
 
   summarise(visible, all) {
     if (!this.editor.text.trim()) return t("noText");
+    if (!this.editor.answered) return t(this.failed ? "noResult" : "pending");
     if (visible) return t("entityCount", { count: visible });
     return all ? t("allHidden") : t("noEntities");
   }

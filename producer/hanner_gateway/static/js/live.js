@@ -11,7 +11,10 @@ const FIRST_RETRY_S = 2;
 const MAX_RETRY_S = 30;
 
 /** Codes of temporary errors. */
-const TEMPORARY = new Set(["queue_full", "rate_limited", "broker_unreachable", "offline", "timed_out", "expired", "unavailable"]);
+const TEMPORARY = new Set([
+  ...["queue_full", "rate_limited", "broker_unreachable", "offline"],
+  ...["timed_out", "expired", "unavailable", "gateway_stopping"],
+]);
 
 export class LiveExtraction {
   /**

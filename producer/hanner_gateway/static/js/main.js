@@ -75,12 +75,13 @@ function drawText() {
   const empty = editor.text === "";
   byId("characters").textContent = t("characters", { count: codePoints(editor.text) });
   byId("clear").disabled = empty;
-  byId("copy").disabled = empty;
+  byId("copy").disabled = empty || !editor.answered;
   byId("starters").hidden = !empty;
 }
 
 function showResult(entities, text, ms) {
   mismatch = !editor.setEntities(entities, text) && text === editor.text;
+  drawText();
   if (ms) statusBar.setResultTime(ms);
   showState(live.state);
   announce();
@@ -90,13 +91,16 @@ let announceTimer;
 function announce() {
   clearTimeout(announceTimer);
   announceTimer = setTimeout(() => {
-    byId("spoken").textContent = editor.text.trim() ? entityList.summarise(editor.visible.length, editor.entities.length) : "";
+    byId("spoken").textContent = editor.text.trim() && editor.answered ? entityList.summarise(editor.visible.length, editor.entities.length) : "";
   }, ANNOUNCE_DELAY_MS);
 }
 
 function showState({ slow, working, error, retryIn }) {
   scroller.setAttribute("aria-busy", String(working));
   byId("working").hidden = !slow;
+  const failed = Boolean(error) || mismatch || (slow && workers === 0);
+  if (failed && !editor.answered) editor.removeEntities();
+  entityList.setFailed(failed);
   if (error) notice.show(explain(error), retryIn);
   else if (mismatch) notice.show({ code: "mismatch" });
   else if (slow && workers === 0) notice.show({ code: "no_worker" });
@@ -134,6 +138,7 @@ function start(text) {
 
 byId("copy").addEventListener("click", async (event) => {
   const button = event.currentTarget;
+  if (!editor.answered) return; // the list is not the result for this text
   const entities = inCodePoints(editor.text, editor.entities).filter((entity) => !editor.hidden.has(entity.type));
   const done = await copy(JSON.stringify({ text: editor.text, entities }, null, 2));
   const label = button.querySelector("span");

@@ -6,6 +6,13 @@ import { MESSAGES } from "./messages.js";
 /** Codes of temporary problems, which look less alarming. */
 const CALM = new Set(["queue_full", "rate_limited", "no_worker", "timed_out", "offline"]);
 
+/** Codes of problems that another request with the same text does not solve. */
+const PERMANENT = new Set([
+  ...["invalid_text", "invalid_request", "bad_request", "too_large", "unknown_model", "unknown_type"],
+  ...["cross_site", "host_not_allowed", "method_not_allowed", "not_found", "unsupported_media_type"],
+  ...["no_worker", "timed_out_no_worker"], // the text is sent again when a worker starts
+]);
+
 export class Notice {
   /** @param {HTMLElement} container @param {() => void} onRetry @param {() => void} onKey */
   constructor(container, { onRetry, onKey }) {
@@ -50,7 +57,7 @@ export class Notice {
         detail ? element("p", { class: "notice-detail" }, t("serverMessage", { detail })) : null,
         this.count,
       ),
-      code === "no_worker"
+      PERMANENT.has(code)
         ? null
         : element(
             "button",
