@@ -34,6 +34,13 @@ def test_engines_are_found_by_name_or_module_attribute(package, monkeypatch):
     assert open_engine("my_engines:Mine", package) == ("mine", package)
 
 
+def test_engine_whose_module_fails_is_reported_by_name(package, monkeypatch, tmp_path):
+    (tmp_path / "broken_engine.py").write_text("raise RuntimeError('no licence')\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidSettings, match=r"'broken_engine:Mine' of HANNER_ENGINE cannot be imported: no licence"):
+        open_engine("broken_engine:Mine", package)
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

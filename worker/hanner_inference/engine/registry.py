@@ -30,7 +30,8 @@ def _find_factory(name: str) -> EngineFactory:
             return cast("EngineFactory", known[name].load())
         if ":" in name:
             return cast("EngineFactory", EntryPoint(name=name, value=name, group=GROUP).load())
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidSettings(f"the engine {name!r} of HANNER_ENGINE cannot be imported: {error}") from error
+    except Exception as error:  # the module may raise anything while it is imported
+        reason = str(error) or type(error).__name__
+        raise InvalidSettings(f"the engine {name!r} of HANNER_ENGINE cannot be imported: {reason}") from error
     names = ", ".join(sorted(known)) or "none"
     raise InvalidSettings(f"HANNER_ENGINE={name!r} is not a known engine; use one of {names}, or module:attribute")
