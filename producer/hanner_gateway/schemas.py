@@ -162,6 +162,13 @@ class Queue(BaseModel):
     scheduled_seconds: float | None = Field(
         None, ge=0, description="Seconds until the next of them is due; null if none is scheduled."
     )
+    work_seconds: float = Field(
+        0, ge=0, description="Seconds that one worker needs for all interactive messages without a result."
+    )
+    bulk_work_seconds: float = Field(0, ge=0, description="The same for bulk messages.")
+    busy_workers: float = Field(
+        0, ge=0, description="Number of workers that interactive messages kept busy in the last seconds."
+    )
 
 
 class Worker(BaseModel):

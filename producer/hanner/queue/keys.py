@@ -62,9 +62,10 @@ class QueueKeys:
         """Hash that a worker writes with each heartbeat; it expires a minute after the lease.
 
         host, pid, processes, model (NAME@DIGEST8), started (Unix time, s), texts (answered so far), rate (texts/s,
-        recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), unacked (its unacknowledged
-        messages), since (Redis time in ms since which its lease has not expired), handled (number of the newest message
-        that it has decoded).
+        recent), batch_texts (recent mean), latency_ms (recent mean of wait and run), busy (recent mean number of
+        processes with interactive batches), text_seconds (process time per text), work_seconds and bulk_work_seconds
+        (process time for the requests that it has), unacked (its unacknowledged messages), since (Redis time in ms
+        since which its lease has not expired), handled (number of the newest message that it has decoded).
         """
         return f"hanner:{self.queue}:worker:{worker_id}"
 

@@ -22,10 +22,13 @@ HELP: Final = {
     "hanner_queue_scheduled_due_seconds": "Seconds until the next scheduled request is due; 0 if it is due, absent if "
     "none is scheduled.",
     "hanner_queue_dead_letters": "Dead letters.",
+    "hanner_queue_work_seconds": "Seconds that one worker needs for all requests without a result; independent of the "
+    "number of workers.",
     "hanner_queue_workers": "Workers with a valid lease.",
+    "hanner_queue_workers_busy": "Number of workers that interactive requests kept busy in the last seconds.",
 }
 
-BY_PRIORITY: Final = ("hanner_queue_depth", "hanner_queue_oldest_age_seconds")
+BY_PRIORITY: Final = ("hanner_queue_depth", "hanner_queue_oldest_age_seconds", "hanner_queue_work_seconds")
 
 
 def queue_metrics(queue: str, limit: int, backlog: Backlog | None) -> Iterator[Metric]:
@@ -50,7 +53,9 @@ def queue_metrics(queue: str, limit: int, backlog: Backlog | None) -> Iterator[M
             "hanner_queue_scheduled": {"": backlog.scheduled},
             "hanner_queue_scheduled_due_seconds": {"": backlog.scheduled_seconds},
             "hanner_queue_dead_letters": {"": backlog.dead},
+            "hanner_queue_work_seconds": {"interactive": backlog.work_seconds, "bulk": backlog.bulk_work_seconds},
             "hanner_queue_workers": {"": len(backlog.workers)},
+            "hanner_queue_workers_busy": {"": backlog.busy_workers},
         }
     for name, help_text in HELP.items():
         by_priority = name in BY_PRIORITY

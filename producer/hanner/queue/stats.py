@@ -16,6 +16,8 @@ from hanner.queue.keys import QUEUES, QueueKeys, as_text
 from hanner.utils.duration import format_duration
 from hanner.utils.lua import load_script
 
+DEFAULT_TEXT_SECONDS: Final = 0.03
+"""Seconds that a worker needs for a text if no worker has measured it: a base-size model on one core."""
 SAMPLE_SIZE: Final = 16
 """Messages per list whose headers are read to estimate the number of texts in all waiting requests."""
 BACKLOG: Final = load_script("hanner.queue", "backlog")
@@ -54,6 +56,10 @@ class WorkerState(BaseModel):
         rate: Texts per second, recently.
         batch_texts: Mean number of texts in a batch, recently.
         latency_ms: Mean time from receiving a request to its result, recently.
+        busy: Mean number of processes that ran interactive batches, recently.
+        text_seconds: Seconds that one process takes for a text; 0 before the first batch.
+        work_seconds: Seconds that one process needs for the interactive requests that the worker has fetched.
+        bulk_work_seconds: The same for bulk requests.
         unacked: Requests that it has fetched and not acknowledged.
     """
 
@@ -70,6 +76,10 @@ class WorkerState(BaseModel):
     rate: Amount = 0.0
     batch_texts: Amount = 0.0
     latency_ms: Amount = 0.0
+    busy: Amount = 0.0
+    text_seconds: Amount = 0.0
+    work_seconds: Amount = 0.0
+    bulk_work_seconds: Amount = 0.0
     unacked: Count = 0
 
 
@@ -117,6 +127,33 @@ class Backlog(BaseModel):
     def interactive_seconds(self) -> float | None:
         """The same for interactive requests alone, which workers take first."""
         return (self.texts - self.bulk_texts) / self.rate if self.rate > 0 else None
+
+    @property
+    def work_seconds(self) -> float:
+        """Seconds that one worker needs for all interactive requests without a result, those in workers included.
+
+        It does not depend on the number of workers: `work_seconds / 10` workers need about ten seconds. Autoscalers
+        can use it; see docs/how-to/scaling.md.
+        """
+        texts = self.texts - self.bulk_texts
+        return texts * self._text_seconds + sum(each.work_seconds / max(each.processes, 1) for each in self.workers)
+
+    @property
+    def bulk_work_seconds(self) -> float:
+        """The same for bulk requests."""
+        fetched = sum(worker.bulk_work_seconds / max(worker.processes, 1) for worker in self.workers)
+        return self.bulk_texts * self._text_seconds + fetched
+
+    @property
+    def busy_workers(self) -> float:
+        """Number of workers that the interactive texts of the last seconds kept busy."""
+        return sum(worker.busy / max(worker.processes, 1) for worker in self.workers)
+
+    @property
+    def _text_seconds(self) -> float:
+        """Mean seconds that a worker with all its processes needs for a text."""
+        measured = [each.text_seconds / max(each.processes, 1) for each in self.workers if each.text_seconds > 0]
+        return sum(measured) / len(measured) if measured else DEFAULT_TEXT_SECONDS
 
 
 def read_backlog(redis: Redis, queue: str) -> Backlog:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hanner.queue.keys import QueueKeys
-from hanner.queue.stats import Backlog, WorkerState
+from hanner.queue.stats import DEFAULT_TEXT_SECONDS, Backlog, WorkerState
 from hanner.settings import Settings
 from hanner_gateway.metrics import REGISTRY
 from hanner_gateway.problems import ProblemError
@@ -86,16 +86,18 @@ def test_status_returns_queue_and_workers(server, site):
     server.client.zadd(keys.leases, {"w1": seconds * 1000 + micros // 1000 + 60_000, "w2": 1})
     described = {
         "host": "a", "pid": 7, "processes": 2, "model": "m@00000000", "started": 1.5, "texts": 10, "rate": 12.5,
-        "batch_texts": 3.5, "latency_ms": 8.25, "unacked": 4,
+        "batch_texts": 3.5, "latency_ms": 8.25, "busy": 1.5, "text_seconds": 0.5,
+        "work_seconds": 3, "bulk_work_seconds": 1, "unacked": 4,
     }  # fmt: skip
     server.client.hset(keys.worker("w1"), mapping=described)
     server.client.zadd(keys.scheduled, {"later": 0})
     found = site.http.get("/api/v1/status").json()
-    kept = {name: value for name, value in described.items() if name not in {"started", "texts"}}
+    hidden = {"started", "texts", "busy", "text_seconds", "work_seconds", "bulk_work_seconds"}
+    kept = {name: value for name, value in described.items() if name not in hidden}
     assert found == {
         "queue": {
             "depth": 2, "oldest_seconds": None, "bulk": 0, "unacked": kept["unacked"], "scheduled": 1,
-            "scheduled_seconds": 0,
+            "scheduled_seconds": 0, "work_seconds": 2.0, "bulk_work_seconds": 0.5, "busy_workers": 0.75,
         },
         "workers": [kept],
         "rate": 12.5,
@@ -176,6 +178,9 @@ def test_metrics_report_the_queue_and_an_unreachable_redis():
         assert {name: values[f"hanner_queue_{name}", labels] for name in wanted} == wanted
         interactive, bulk = (("priority", "interactive"), *labels), (("priority", "bulk"), *labels)
         assert (values["hanner_queue_depth", interactive], values["hanner_queue_depth", bulk]) == (2, 1)
+        assert values["hanner_queue_work_seconds", interactive] > 0
+        assert values["hanner_queue_work_seconds", bulk] == pytest.approx(3 * DEFAULT_TEXT_SECONDS)
+        assert values["hanner_queue_workers_busy", labels] == 0
         assert values["hanner_queue_oldest_age_seconds", bulk] > 1e9
         assert ("hanner_queue_oldest_age_seconds", interactive) not in values  # the message has no sent_at
         assert ("hanner_queue_scheduled_due_seconds", labels) not in values

@@ -12,6 +12,7 @@ from hanner.settings import Settings
 from hanner.utils.clock import RedisClock
 from hanner_inference.pipeline import RunStats
 from hanner_worker.batching.dispatcher import BatchRun, Dispatcher, _first_cost
+from hanner_worker.batching.scheduler import Size
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
 from hanner_worker.observability.hooks import Observer
@@ -78,7 +79,7 @@ def dispatcher(observers, inflight):
     channel = SimpleNamespace(qos=SimpleNamespace(reject=lambda tag, requeue: None))
     consumer = SimpleNamespace(
         hanner_observers=observers,
-        hanner_throughput=SimpleNamespace(add_batch=lambda *_: None),
+        hanner_throughput=SimpleNamespace(add_batch=lambda *_, **__: None),
         connection=SimpleNamespace(default_channel=channel),
         event_dispatcher=None,
         hub=SimpleNamespace(call_soon=lambda _: None),
@@ -94,6 +95,17 @@ def dispatcher(observers, inflight):
         interactive_waits=SharedFlag(),
     )
     return Dispatcher(consumer, context)
+
+
+def test_work_in_seconds_counts_queued_and_running_requests_by_priority(dispatcher):
+    assert dispatcher.work_seconds() == {False: 0.0, True: 0.0}
+    for key, tokens, bulk in (("a", 100, False), ("b", 300, False), ("c", 1000, True)):
+        dispatcher._requests[key] = SimpleNamespace(bulk=bulk, size=Size(1, 1, tokens))
+    cost = dispatcher._cost
+    assert dispatcher.work_seconds() == {
+        False: cost.per_batch + 400 * cost.per_token,
+        True: cost.per_batch + 1000 * cost.per_token,
+    }
 
 
 def test_every_observer_is_notified(dispatcher, observers):

@@ -168,6 +168,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         end_worker([process.pid for process in self.pool._pool._pool])  # noqa: SLF001 - no public name
 
     def _get_status(self) -> dict[str, Any]:
+        dispatcher = getattr(self, "hanner_dispatcher", None)  # created when the worker is connected
+        work = {False: 0.0, True: 0.0} if dispatcher is None else dispatcher.work_seconds()
         return {
             "host": self.hostname,
             "pid": os.getpid(),
@@ -175,6 +177,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             "model": get_context().model,
             "types": json.dumps(get_context().types),
             "started": round(self.controller.startup_time.timestamp(), 3),
+            "work_seconds": round(work[False], 3),
+            "bulk_work_seconds": round(work[True], 3),
             **self.hanner_throughput.snapshot(time.monotonic()),
         }
 

@@ -107,6 +107,16 @@ class Dispatcher:
         """Requests that are queued or running."""
         return len(self._requests)
 
+    def work_seconds(self) -> dict[bool, float]:
+        """Return how long one process is expected to take for the bulk (True) and interactive (False) requests here.
+
+        The heartbeat thread calls this too.
+        """
+        tokens = {False: 0, True: 0}
+        for request in tuple(self._requests.values()):
+            tokens[request.bulk] += request.size.tokens
+        return {bulk: self._cost.seconds(count) for bulk, count in tokens.items()}
+
     def running_tags(self) -> set[str]:
         """Return the tags of the messages whose requests a process works on."""
         return {tag for run in self._runs for request in run.requests for tag in request.tags}
@@ -434,9 +444,9 @@ class Dispatcher:
         for observer in self._observers:
             observer.on_requeue(reason, requests)
 
-    def record_throughput(self, texts: int, latency_ms: float) -> None:
-        """Add a finished batch to the worker's throughput."""
-        self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms)
+    def record_throughput(self, texts: int, latency_ms: float, seconds: float, *, bulk: bool) -> None:
+        """Add a finished batch, which took `seconds`, to the worker's throughput."""
+        self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms, seconds, bulk=bulk)
 
     def learn_cost(self, tokens: int, seconds: float) -> None:
         """Adjust the size of the next batches to a finished one of `tokens` estimated tokens."""
@@ -621,7 +631,8 @@ class BatchRun:
         if names := [name for request in requests if (name := request.caller)]:
             logger.debug("batch %d is for requests %s", self._number, ", ".join(names))
         self._dispatcher.send_batch_event(batch)
-        self._dispatcher.record_throughput(int(batch["texts"]), batch["waited_ms"] + batch["total_ms"])
+        latency = batch["waited_ms"] + batch["total_ms"]
+        self._dispatcher.record_throughput(int(batch["texts"]), latency, report.runtime, bulk=self.bulk)
         self._dispatcher.notify_batch(
             BatchRecord(
                 self._number,

@@ -116,6 +116,10 @@ class CostModel:
         """Return how many tokens are expected to take `seconds`; 0 if a batch takes longer whatever its size."""
         return max(0, int((seconds - self.per_batch) / self.per_token))
 
+    def seconds(self, tokens: int) -> float:
+        """Return how long one process is expected to take for `tokens`; 0 for none."""
+        return self.per_batch + self.per_token * tokens if tokens else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
