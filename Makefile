@@ -27,7 +27,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-fast test-slow coverage test-repeat test-celery test-training test-modelscope test-browser test-flower test-monitoring test-spacy \
-	screenshots docs docs-serve reference diagrams bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
+	screenshots docs docs-serve reference diagrams page bench-page check format bench bench-peers bench-parts bench-queue bench-render bench-throughput \
 	chaos chaos-stock stack stack-down stack-test lock sbom clean
 
 help: ## list all commands
@@ -99,6 +99,9 @@ reference: $(DEV) ## write docs/reference again from the code
 
 diagrams: $(DOCS) $(BROWSER) ## draw the Mermaid diagrams of the documentation as SVG; needs npm
 	PYTHONPATH=tools $(BIN)/python -m docs_site.draw
+
+page: $(DEV) ## bundle the page from producer/page into the gateway's package; needs npm
+	$(BIN)/python tools/build_page.py
 
 bench-page: $(BROWSER) ## measure the latency of the page's highlights; needs an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/browser_latency.py

@@ -12,7 +12,10 @@ from fastapi import FastAPI, Security
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hanner.aio.client import AsyncClient
@@ -132,4 +135,14 @@ def _serve_page(app: FastAPI) -> None:
 
     app.add_api_route("/", index, summary="Demo page", tags=["page"], response_class=HTMLResponse)
     app.add_api_route("/", index, methods=["HEAD"], include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", GZipMiddleware(_PageFiles(directory=STATIC)), name="static")
+
+
+class _PageFiles(StaticFiles):
+    """Serves the page's files. A bundle's name has a hash of its content, so browsers need not ask for it again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200 and path.startswith("page-"):
+            response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response

@@ -114,7 +114,7 @@ class _Response:
             headers[request_id.HEADER] = self.identity
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            # The page's modules must have the same version, so browsers revalidate them each time.
+            # Browsers revalidate the page each time; its bundles set their own header.
             api = self._scope["path"].startswith(API_PREFIX)
             headers.setdefault("cache-control", "no-store" if api else "no-cache")
         await self._send(message)

@@ -53,10 +53,12 @@ def new_desk(browser):
     """Return a function that opens a page; errors in its console fail the test."""
     desks = []
 
-    def make(address, **context):
+    def make(address, *, without_limits=False, **context):
         options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **context}
         desk = NerPage(browser.new_context(**options).new_page())
         desks.append(desk)
+        if without_limits:
+            desk.page.route("**/api/v1/info", lambda route: route.fulfill(status=404, json={}))
         return desk.open(address)
 
     yield make

@@ -165,6 +165,9 @@ def test_responses_of_proxies(desk, status, body, words):
 def test_status_bar(desk, queue):
     announce_worker(queue.client, processes=3, batch_texts=5.25, latency_ms=41.6)
     desk.page.wait_for_function("() => document.getElementById('status-batch').textContent.startsWith('5.')")
+    assert desk.page.locator(".status-workers").inner_text() == "Service: running"
+    assert not desk.page.locator(".status-bar").is_visible()  # closed until it is asked for
+    desk.page.locator(".status-workers").click()
     cells = desk.page.locator(".status-bar dd").all_inner_texts()
     assert cells == ["3", "0 texts", "5.3", "42 ms", "–", "stub"]
     desk.fill("马云")

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import pytest
+
 SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
 
 
@@ -48,11 +50,35 @@ def test_txt_upload_and_results_download(desk):
 
 
 def test_jsonl_with_one_invalid_text(desk):
-    upload(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n')
-    assert message(desk, "3 texts,") == "a.jsonl: 3 texts, 2 names, 1 failed"
-    assert desk.page.locator("#results-body tr").nth(2).locator(".row-error").inner_text() == "This text is invalid."
+    upload(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n{"id": 8}\n')
+    assert message(desk, "5 texts,") == "a.jsonl: 5 texts, 2 names, 2 failed"  # a blank line is a text
+    assert desk.page.locator("#results-body tr").nth(3).locator(".row-error").inner_text() == "This text is invalid."
     lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
-    assert lines[2]["error"]["code"] == "invalid_text"
+    assert [line["error"]["code"] for line in lines[3:]] == ["invalid_text", "invalid_text"]
+    assert lines[4]["text"] == '{"id": 8}'
+
+
+def test_download_keeps_the_other_fields_of_the_upload(desk):
+    upload(desk, "a.jsonl", '{"id": 7, "text": "马云", "tags": ["a"], "line": "x"}\n"杭州"\n')
+    message(desk, "2 texts, 2 names")
+    first, second = (json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines())
+    assert (first["id"], first["tags"], first["line"], first["entities"][0]["text"]) == (7, ["a"], "x", "马云")
+    assert set(second) == {"text", "entities"}
+    rows = list(csv.DictReader(io.StringIO(saved(desk, "#results-csv")[1].decode("utf-8-sig"), newline="")))
+    assert [(row["line"], row["id"], row["tags"], row["input_line"]) for row in rows] == [
+        ("1", "7", '["a"]', "x"),
+        ("2", "", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+def test_byte_order_mark(desk, encoding):
+    upload(desk, "a.txt", f"\ufeff{SENTENCE}\n😀马云".encode(encoding))
+    message(desk, "2 texts, 4 names")
+    lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
+    assert [line["text"] for line in lines] == [SENTENCE, "😀马云"]
+    for line in lines:
+        assert all(line["text"][found["start"] : found["end"]] == found["text"] for found in line["entities"])
 
 
 def test_csv_escapes_formulas(desk):
@@ -125,7 +151,7 @@ def test_invalid_files_are_reported(desk, worker):
     for name, content, words in (
         ("a.pdf", "x", "neither .txt nor .jsonl"),
         ("empty.txt", "", "contains no text"),
-        ("bad.jsonl", '"马云"\n{"id": 1}', "Line 2 of bad.jsonl"),
+        ("bad.jsonl", '\n{"id": 1}', "Line 2 of bad.jsonl"),
         ("gbk.txt", "马云".encode("gbk"), "is not UTF-8"),
     ):
         upload(desk, name, content)

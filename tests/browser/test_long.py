@@ -15,7 +15,7 @@ def test_100_000_characters(desk, text):
     desk.fill(text)
     desk.page.wait_for_function("() => /^1\\d,\\d\\d\\d /.test(document.getElementById('summary').textContent)")
     assert desk.overlay_text() == text
-    assert desk.page.locator("#characters").inner_text() == "100,000 characters"
+    assert desk.page.locator("#characters").inner_text() == "100,000 of 100,000 characters"
     drawn = desk.entities.count()
     assert 20 < drawn < 1000  # of more than 10,000: only those near the visible part
     assert desk.items.all_inner_texts()[0].split("\n")[-1].startswith("×3,0")
@@ -59,7 +59,20 @@ def test_edit_of_a_long_text_changes_few_nodes(desk):
     assert touched["touched"] <= 6
 
 
-def test_too_long_text_is_reported(desk):
+def test_too_long_text_is_not_sent(desk, worker):
+    desk.page.locator("#characters", has_text="0 of 100,000 characters").wait_for()
+    desk.fill("马" * (LIMIT + 1))
+    assert "longer than 100,000 characters" in desk.wait_for_notice("too_long")
+    assert desk.notice.get_by_role("button").count() == 0
+    assert "wrong" in desk.page.locator("#characters").get_attribute("class")
+    desk.fill("马云")
+    desk.wait_for_highlights(1)
+    assert not desk.notice.is_visible()
+    assert [request["argument"] for request in worker.requests] == ["马云"]
+
+
+def test_too_long_text_is_refused_by_a_server_with_an_unknown_limit(worker, site, new_desk):
+    desk = new_desk(site, without_limits=True)
     desk.fill("马" * (LIMIT + 1))
     words = desk.wait_for_notice("invalid_text")
     assert "This text is invalid." in words
@@ -70,7 +83,7 @@ def test_too_long_text_is_reported(desk):
 
 
 OVERLAY = """async ([edits, most]) => {
-    const { Overlay } = await import('/static/js/overlay.js');
+    const { Overlay } = await import('/source/js/overlay.js');
     const host = document.createElement('div');
     host.className = 'overlay';
     host.style.width = '240px';
@@ -111,6 +124,7 @@ PARTS = st.text(st.sampled_from("马云ab ，\n😀"), max_size=40)
 )
 def test_chunks_concatenate_to_the_text(desk, edits, most):
     """After any edits and with any chunk size, the chunks are the text and blocks end at line breaks."""
+    desk.serve_sources()
     after = desk.page.evaluate(OVERLAY, [[list(edit) for edit in edits], most])
     assert after["joined"]
     assert after["seen"]

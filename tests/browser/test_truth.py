@@ -133,7 +133,7 @@ def test_no_result_is_shown_while_a_request_is_under_way(desk, worker):
     worker.wait_for(1)
     wait_for_summary(desk, "Recognising…")
     worker.release()
-    desk.page.get_by_text("1 name found").wait_for()
+    desk.page.locator("#summary", has_text="1 name found").wait_for()
     assert desk.page.locator("#copy").is_enabled()
 
 
@@ -164,7 +164,7 @@ def test_names_of_the_previous_text_disappear_when_a_text_is_refused(desk):
     desk.page.route("**/api/v1/ner", lambda route: route.fulfill(status=422, json=refusal))
     desk.text.press("End")
     desk.page.keyboard.insert_text("在杭州")
-    desk.wait_for_notice("invalid_text")
+    assert "null" not in desk.wait_for_notice("invalid_text")
     wait_for_summary(desk, "No result for this text")
     assert desk.notice.get_by_role("button").count() == 0  # the same text would be refused again
 

@@ -11,9 +11,13 @@ def test_typing_highlights(desk):
     desk.text.press_sequentially(SENTENCE)
     desk.wait_for_highlights(3)
     assert desk.highlighted() == [("马云", 0), ("杭州", 1), ("阿里巴巴", 2)]
-    assert desk.items.all_inner_texts() == ["●\n马云\nPerson", "◆\n杭州\nPlace", "■\n阿里巴巴\nOrganisation"]
+    assert desk.items.all_inner_texts() == [
+        "●\n马云\nPerson\n90 %",
+        "◆\n杭州\nPlace\n90 %",
+        "■\n阿里巴巴\nOrganisation\n90 %",
+    ]
     assert desk.page.locator("#summary").inner_text() == "3 names found"
-    assert desk.page.locator("#characters").inner_text() == "15 characters"
+    desk.page.locator("#characters").get_by_text("15 of 100,000 characters").wait_for()
 
 
 def test_types_differ_in_more_than_colour(desk):
@@ -136,7 +140,7 @@ def test_markup_from_the_server_is_shown_as_text(desk):
     desk.page.route("**/api/v1/ner", lambda route: route.fulfill(json={"entities": [entity]}))
     desk.fill("马云")
     desk.wait_for_highlights(1)
-    assert desk.items.first.inner_text().endswith(evil)
+    assert evil in desk.items.first.inner_text()
     assert desk.page.locator("main img").count() == 0
 
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -17,6 +18,8 @@ from support.ports import free_port
 from support.stub_worker import MODEL, success
 from support.waiting import wait_until
 
+SOURCES = Path(__file__).parents[2] / "producer" / "page"
+"""The page's modules before they are bundled."""
 NAMES = {
     "马云": "PER",
     "王小明": "PER",
@@ -154,6 +157,15 @@ class NerPage:
         self.page.goto(url, wait_until="commit")
         self.page.wait_for_selector("html[data-ready]")
         return self
+
+    def serve_sources(self):
+        """Serve the page's sources under /source/, so that a test can import a single module."""
+
+        def serve(route):
+            path = SOURCES / route.request.url.partition("/source/")[2]
+            route.fulfill(path=path, content_type="text/javascript")
+
+        self.page.route("**/source/**", serve)
 
     def fill(self, text):
         """Enter a text as if it was pasted. Playwright's own method takes seconds for hundreds of lines."""

@@ -2,14 +2,14 @@
 import { byId, download, element } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { asCsv, asJsonl } from "./text_files.js";
-import { inCodePoints } from "./spans.js";
+import { inCodePoints, isAdjacent } from "./spans.js";
 import { labelOf, nameOf, slotOf } from "./entity_types.js";
 import { MESSAGES } from "./messages.js";
 
 const PAGE_ROWS = 25;
 const MAX_ROW_CHARACTERS = 160; // a row shows the start of a long text
 
-/** @typedef {{text: string, entities: import("./spans.js").Entity[], error?: {code: string, message: string}}} Row */
+/** @typedef {{text: string, fields: Record<string, unknown>, entities: import("./spans.js").Entity[], error?: {code: string, message: string}}} Row */
 
 export class ResultsTable {
   /** @param {(text: string) => void} onOpen called with the text of a row to open it in the editor */
@@ -88,13 +88,13 @@ export class ResultsTable {
 function highlighted({ text, entities }) {
   const parts = [];
   let position = 0;
-  for (const entity of entities) {
+  for (const [index, entity] of entities.entries()) {
     if (entity.end > MAX_ROW_CHARACTERS) break;
     if (entity.start > position) parts.push(text.slice(position, entity.start));
     parts.push(
       element(
         "span",
-        { class: `entity slot-${slotOf(entity.type)}`, title: nameOf(entity.type), data: { label: labelOf(entity.type) } },
+        { class: `entity slot-${slotOf(entity.type)}${isAdjacent(entities[index - 1], entity) ? " adjacent" : ""}`, title: nameOf(entity.type), data: { label: labelOf(entity.type) } },
         entity.text,
       ),
     );

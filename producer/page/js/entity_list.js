@@ -1,7 +1,7 @@
 /** The filter by type with counts, and the list of entities, in which equal entities are one item. */
 import { element } from "./dom.js";
 import { number, t } from "./i18n.js";
-import { countsByType, grouped } from "./spans.js";
+import { bestScore, countsByType, grouped, sorted } from "./spans.js";
 import { nameOf, shapeOf, slotOf } from "./entity_types.js";
 
 const INITIAL_ITEMS = 150;
@@ -13,12 +13,13 @@ export class EntityList {
    * @param {HTMLElement} parts.filter
    * @param {HTMLElement} parts.list
    * @param {HTMLElement} parts.summary
+   * @param {HTMLSelectElement} parts.sort
    * @param {HTMLButtonElement} parts.more
    * @param {import("./editor.js").Editor} parts.editor
    * @param {import("./entity_card.js").EntityCard} parts.card
    */
-  constructor({ filter, list, summary, more, editor, card }) {
-    Object.assign(this, { filter, list, summary, more, editor, card });
+  constructor({ filter, list, summary, sort, more, editor, card }) {
+    Object.assign(this, { filter, list, summary, sort, more, editor, card });
     this.limit = INITIAL_ITEMS;
     this.drawn = { filter: "", list: "" };
     this.failed = false; // whether the last request of this text failed
@@ -28,6 +29,7 @@ export class EntityList {
       this.draw();
       this.list.children[next]?.firstElementChild.focus();
     });
+    sort.addEventListener("change", () => this.draw());
     editor.addEventListener("entities", () => this.drawSoon());
   }
 
@@ -99,9 +101,9 @@ export class EntityList {
   drawList() {
     const { visible, entities } = this.editor;
     this.summary.textContent = this.summarise(visible.length, entities.length);
-    const groups = grouped(visible);
+    const groups = sorted(grouped(visible), this.sort.value);
     const listed = groups.slice(0, this.limit);
-    const signature = listed.map((group) => `${group.type} ${group.text} ${group.places.length}`).join("\n");
+    const signature = listed.map((group) => `${group.type} ${group.text} ${group.places.length} ${percent(group)}`).join("\n");
     this.groups = listed;
     if (this.drawn.list !== signature) {
       this.drawn.list = signature;
@@ -118,27 +120,30 @@ export class EntityList {
     if (!this.editor.text.trim()) return t("noText");
     if (!this.editor.answered) return t(this.failed ? "noResult" : "pending");
     if (visible) return t("entityCount", { count: visible });
-    return all ? t("allHidden") : t("noEntities");
+    if (!all) return t("noEntities");
+    return t(this.editor.minScore ? "allFiltered" : "allHidden");
   }
 
-  item({ text, type, places }, index) {
+  item(group, index) {
+    const { text, type, places } = group;
     const button = element(
       "button",
       {
         type: "button",
         class: `item slot-${slotOf(type)}`,
-        "aria-label": t("occurrences", { text, name: nameOf(type), count: places.length }),
+        "aria-label": t("occurrences", { text, name: nameOf(type), count: places.length, score: percent(group) }),
         on: {
           click: () => this.showNext(index),
           focus: (event) => event.target.matches(":focus-visible") && this.showCard(index, button),
           blur: () => this.card.hide(),
           pointerenter: (event) => event.pointerType === "mouse" && this.showCard(index, button),
-          pointerleave: () => this.card.hideSoon(),
+          pointerleave: () => this.hovered === button && this.card.hideSoon(),
         },
       },
       element("span", { class: "shape", "aria-hidden": "true" }, shapeOf(type)),
       element("span", { class: "item-text", lang: "zh-CN" }, text),
       element("span", { class: "item-type" }, nameOf(type)),
+      element("span", { class: "item-score" }, percent(group)),
       places.length > 1 ? element("span", { class: "item-count" }, `×${number(places.length)}`) : null,
     );
     return element("li", {}, button);
@@ -146,6 +151,7 @@ export class EntityList {
 
   showCard(index, button) {
     const entity = this.groups[index]?.places[0];
+    this.hovered = button;
     if (entity) this.card.show(entity, () => button.getBoundingClientRect());
   }
 
@@ -156,8 +162,12 @@ export class EntityList {
     const place = (last + 1) % places.length;
     this.last = { key: `${index} ${places.length}`, place };
     const entity = places[place];
+    this.hovered = null; // the item may scroll away from the pointer, which must not hide the card
     this.editor.scroller.scrollIntoView({ block: "nearest" });
     this.editor.reveal(entity);
     this.card.show(entity, () => this.editor.boxesOf(entity)[0]);
   }
 }
+
+/** Return the highest score of a group in per cent. */
+const percent = (group) => `${number(bestScore(group) * 100)} %`;

@@ -61,6 +61,15 @@ export class LiveExtraction {
     this.show({ working: false, slow: false, error: null, retryIn: null });
   }
 
+  /** Show why a text is not sent. */
+  refuse(text, error) {
+    this.text = text;
+    this.requested = text;
+    this.cancel();
+    this.reset({ keepError: true });
+    this.fail(error);
+  }
+
   /** Send the text again now. */
   retry() {
     this.change(this.text, { now: true });

@@ -8,7 +8,7 @@ const CALM = new Set(["queue_full", "rate_limited", "no_worker", "timed_out", "o
 
 /** Codes of problems that another request with the same text does not solve. */
 const PERMANENT = new Set([
-  ...["invalid_text", "invalid_request", "bad_request", "too_large", "unknown_model", "unknown_type"],
+  ...["invalid_text", "invalid_request", "bad_request", "too_large", "too_long", "bad_link", "unknown_model", "unknown_type"],
   ...["cross_site", "host_not_allowed", "method_not_allowed", "not_found", "unsupported_media_type"],
   ...["no_worker", "timed_out_no_worker"], // the text is sent again when a worker starts
 ]);
@@ -23,7 +23,7 @@ export class Notice {
   }
 
   /**
-   * @param {{code: string, detail?: string} | null} problem null hides the notice
+   * @param {{code: string, detail?: string, values?: Record<string, number>} | null} problem null hides the notice
    * @param {number | null} retryIn seconds until the automatic retry
    */
   show(problem, retryIn = null) {
@@ -39,7 +39,7 @@ export class Notice {
     this.count.textContent = retryIn === null ? "" : t("retryIn", { count: retryIn });
   }
 
-  build({ code, detail = "" }) {
+  build({ code, detail = "", values = {} }) {
     this.code = code;
     this.detail = detail;
     const known = code in MESSAGES.en ? code : "unexpected";
@@ -53,17 +53,15 @@ export class Notice {
       element(
         "div",
         { class: "notice-words" },
-        element("p", { role: "alert" }, t(known)),
+        element("p", { role: "alert" }, t(known, values)),
         detail ? element("p", { class: "notice-detail" }, t("serverMessage", { detail })) : null,
         this.count,
       ),
-      PERMANENT.has(code)
-        ? null
-        : element(
-            "button",
-            { type: "button", class: "button", on: { click: asksKey ? this.onKey : this.onRetry } },
-            t(asksKey ? "enterKey" : "retry"),
-          ),
+    );
+    if (PERMANENT.has(code)) return;
+    const act = asksKey ? this.onKey : this.onRetry;
+    this.container.append(
+      element("button", { type: "button", class: "button", on: { click: act } }, t(asksKey ? "enterKey" : "retry")),
     );
   }
 

@@ -3,7 +3,7 @@
  * phones work as usual; the visible text is drawn behind it.
  */
 import { Overlay } from "./overlay.js";
-import { difference, entityAt, fits, shifted } from "./spans.js";
+import { difference, entityAt, fits, isAdjacent, shifted } from "./spans.js";
 import { labelOf, slotOf } from "./entity_types.js";
 
 const UNDOABLE_LINES = 50; // browsers insert line by line, which is slow for hundreds of lines
@@ -22,6 +22,7 @@ export class Editor extends EventTarget {
     this.entities = [];
     this.answered = true; // whether the entities are the result for this text; if not, they are those left of an earlier one
     this.hidden = new Set();
+    this.minScore = 0;
     this.composing = null;
     this.active = null;
     this.edited = false; // whether undo is possible
@@ -82,14 +83,23 @@ export class Editor extends EventTarget {
     this.dispatchEvent(new Event("entities"));
   }
 
+  /** Hide entities with a score below this. */
+  setMinScore(score) {
+    this.minScore = score;
+    this.draw();
+    this.dispatchEvent(new Event("entities"));
+  }
+
+  isShown = (entity) => !this.hidden.has(entity.type) && entity.score >= this.minScore;
+
   get visible() {
-    return this.entities.filter((entity) => !this.hidden.has(entity.type));
+    return this.entities.filter(this.isShown);
   }
 
   /** Return the visible entity at a position of the text, or undefined. */
   entityAt(position) {
     const found = entityAt(this.entities, position);
-    return found && !this.hidden.has(found.type) ? found : undefined;
+    return found && this.isShown(found) ? found : undefined;
   }
 
   entityUnder(x, y) {
@@ -123,12 +133,13 @@ export class Editor extends EventTarget {
 
   /** Draw the highlights. */
   draw() {
-    const marks = this.visible.map((entity) => ({
+    const marks = this.visible.map((entity, index, all) => ({
       start: entity.start,
       end: entity.end,
       class: [
         `entity slot-${slotOf(entity.type)}`,
         entity.text.length < 2 ? "narrow" : "",
+        isAdjacent(all[index - 1], entity) ? "adjacent" : "",
         entity.start === this.active?.start ? "active" : "",
       ]
         .filter(Boolean)

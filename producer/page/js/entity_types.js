@@ -55,6 +55,28 @@ const NAMES = {
     MONEY: "金额",
     ADDRESS: "地址",
   },
+  "zh-Hant": {
+    PER: "人名",
+    PERSON: "人名",
+    LOC: "地名",
+    LOCATION: "地名",
+    ORG: "機構",
+    ORGANIZATION: "機構",
+    GPE: "行政區",
+    FAC: "設施",
+    NAME: "姓名",
+    TITLE: "頭銜",
+    PROD: "產品",
+    CORP: "公司",
+    COMPANY: "公司",
+    GRP: "團體",
+    CW: "作品",
+    EVENT: "事件",
+    DATE: "日期",
+    TIME: "時間",
+    MONEY: "金額",
+    ADDRESS: "地址",
+  },
 };
 
 const slots = new Map();
@@ -75,6 +97,6 @@ export const nameOf = (type) => NAMES[language()][type.toUpperCase()] ?? type;
 
 /** Return the short label above an entity. */
 export function labelOf(type) {
-  const name = language() === "zh" ? nameOf(type) : type;
+  const name = language() === "en" ? type : nameOf(type);
   return `${shapeOf(type)} ${name.length > 8 ? `${name.slice(0, 7)}…` : name}`;
 }

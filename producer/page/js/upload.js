@@ -2,7 +2,7 @@
 import { ApiError, createJob, job, jobEvents, revokeJob } from "./api.js";
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
-import { FileError, parseTexts } from "./text_files.js";
+import { asUpload, FileError, parseTexts } from "./text_files.js";
 import { MESSAGES } from "./messages.js";
 
 const MAX_RECONNECTS = 8; // consecutive reconnects of a lost event stream
@@ -62,14 +62,18 @@ export class FileUpload {
       const texts = parseTexts(file.name, await file.arrayBuffer());
       this.showMessage("uploading", { name: file.name });
       this.setBusy(true);
-      const created = await createJob(file, signal);
+      const created = await createJob(asUpload(texts), signal);
       this.id = created.id;
       this.done = { done: 0, total: created.total };
       const ended = await this.follow(created, signal);
       if (ended.state === "revoked") throw new FileError("stopped", this.done);
       const { documents } = await job(created.id, signal);
-      if (documents.length !== texts.length) throw new FileError("mismatch");
-      const rows = documents.map(({ entities, error }, index) => ({ text: texts[index], entities: entities ?? [], error }));
+      if (documents.length !== created.total) throw new FileError("mismatch");
+      const results = documents.values();
+      const rows = texts.map((text) => {
+        const { entities, error } = text.error ? text : results.next().value;
+        return { ...text, entities: entities ?? [], error };
+      });
       this.table.show(rows, file.name);
       const names = rows.reduce((sum, row) => sum + row.entities.length, 0);
       this.showMessage("finished", { name: file.name, texts: rows.length, names, failed: rows.filter((row) => row.error).length });

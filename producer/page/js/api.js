@@ -1,6 +1,7 @@
 /** The gateway's API: requests, errors as one class, and server-sent events with an API key. */
+import { forTab, read, write } from "./storage.js";
 
-const ROOT = new URL("../../api/v1/", import.meta.url);
+const ROOT = new URL("api/v1/", document.baseURI);
 const STORAGE_KEY = "hanner.key";
 const TIMEOUT_MS = 60_000; // longer than the gateway's own timeout; for a server that does not respond at all
 
@@ -16,6 +17,7 @@ export class ApiError extends Error {
     this.code = code;
     this.detail = detail;
     this.retryAfter = retryAfter;
+    this.values = {}; // for the message of the code
   }
 }
 
@@ -32,20 +34,11 @@ const CODE_BY_STATUS = {
   504: "timed_out",
 };
 
-export function apiKey() {
-  try {
-    return sessionStorage.getItem(STORAGE_KEY) ?? "";
-  } catch {
-    return "";
-  }
-}
+let key = read(forTab, STORAGE_KEY) ?? "";
 
 export function setApiKey(value) {
-  try {
-    sessionStorage.setItem(STORAGE_KEY, value);
-  } catch {
-    // without storage the key is lost, and the server asks for it again
-  }
+  key = value;
+  write(forTab, STORAGE_KEY, value);
 }
 
 /**
@@ -58,6 +51,9 @@ export async function extract(text, signal) {
   const result = await request("ner", { method: "POST", json: { text, offsets: "utf16" }, signal });
   return result.entities;
 }
+
+/** Return the limits of requests: `text_characters` and others. */
+export const limits = async () => (await request("info", {})).limits;
 
 export const status = () => request("status", {});
 
@@ -117,7 +113,6 @@ async function request(path, options) {
 }
 
 async function send(path, { method = "GET", json, body, signal, headers = {}, timeout }) {
-  const key = apiKey();
   if (key) headers = { ...headers, Authorization: `Bearer ${key}` };
   if (json !== undefined) {
     body = JSON.stringify(json);

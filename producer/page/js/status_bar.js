@@ -1,4 +1,4 @@
-/** The status bar: workers, queue, batches, latency. Polls the API while the page is visible. */
+/** The panel for operators: workers, queue, batches, latency. Polls the API while the page is visible. */
 import { ApiError, status } from "./api.js";
 import { number, t } from "./i18n.js";
 
@@ -7,7 +7,7 @@ const INTERVAL_AFTER_ERROR_MS = 6000;
 
 export class StatusBar {
   /**
-   * @param {Record<"state" | "queue" | "batch" | "latency" | "result" | "model", HTMLElement>} cells
+   * @param {Record<"short" | "state" | "queue" | "batch" | "latency" | "result" | "model", HTMLElement>} cells
    * @param {(known: {workers: number | null}) => void} onStatus called after each poll, with the number of workers or null
    */
   constructor(cells, onStatus) {
@@ -48,8 +48,9 @@ export class StatusBar {
     const { cells, status: now } = this;
     const workers = now?.workers ?? [];
     const processes = workers.reduce((sum, worker) => sum + worker.processes, 0);
-    cells.state.parentElement.dataset.state = !now ? "unknown" : workers.length ? "up" : "down";
-    cells.state.textContent = now ? number(processes) : t("stale");
+    cells.short.textContent = now ? t(workers.length ? "up" : "down") : t("stale");
+    cells.short.parentElement.dataset.state = !now ? "unknown" : workers.length ? "up" : "down";
+    cells.state.textContent = now ? number(processes) : t("unknown");
     cells.queue.textContent = now ? t("textsUnit", { count: now.queue.depth }) : t("unknown");
     cells.batch.textContent = format(mean(workers, "batch_texts"), (value) => number(value, 1));
     cells.latency.textContent = format(mean(workers, "latency_ms"), duration);

@@ -1,30 +1,30 @@
 /** The page's language, and translation into it. */
 import { MESSAGES } from "./messages.js";
+import { forever, read, write } from "./storage.js";
 
 const STORAGE_KEY = "hanner.language";
 const listeners = new Set();
-let current = storedLanguage() ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+/** Language → the tags of its texts and of its number formats. */
+const TAGS = { en: ["en", "en-GB"], zh: ["zh-CN", "zh-CN"], "zh-Hant": ["zh-TW", "zh-TW"] };
+let current = storedLanguage() ?? browserLanguage();
 
 function storedLanguage() {
-  try {
-    const value = localStorage.getItem(STORAGE_KEY);
-    return value in MESSAGES ? value : null;
-  } catch {
-    return null; // storage may be disabled
-  }
+  const value = read(forever, STORAGE_KEY);
+  return value in TAGS ? value : null;
 }
 
-/** @returns {"zh" | "en"} */
+function browserLanguage() {
+  if (/^zh-(hant|tw|hk|mo)/i.test(navigator.language)) return "zh-Hant";
+  return /^zh/i.test(navigator.language) ? "zh" : "en";
+}
+
+/** @returns {"en" | "zh" | "zh-Hant"} */
 export const language = () => current;
 
 /** Change the language, now and for later visits. */
 export function setLanguage(value) {
   current = value;
-  try {
-    localStorage.setItem(STORAGE_KEY, value);
-  } catch {
-    // without storage the choice lasts for this visit
-  }
+  write(forever, STORAGE_KEY, value);
   translate();
   for (const listener of listeners) listener();
 }
@@ -49,11 +49,11 @@ export function t(key, values = {}) {
 
 /** Return a number formatted in the current language. */
 export const number = (value, digits = 0) =>
-  value.toLocaleString(current === "zh" ? "zh-CN" : "en-GB", { maximumFractionDigits: digits });
+  value.toLocaleString(TAGS[current][1], { maximumFractionDigits: digits });
 
 /** Translate all elements that have a `data-t…` attribute. */
 export function translate(root = document) {
-  document.documentElement.lang = current === "zh" ? "zh-CN" : "en";
+  [document.documentElement.lang] = TAGS[current];
   for (const node of root.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   for (const node of root.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
   for (const node of root.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);

@@ -49,6 +49,9 @@ export function shifted(entities, edit) {
   return kept;
 }
 
+/** Return whether an entity follows one of its type without a character between, so that they would look like one. */
+export const isAdjacent = (before, entity) => before?.end === entity.start && before.type === entity.type;
+
 /**
  * Return the index of the first entity that ends after `position`; entities.length if no entity does.
  * @param {Entity[]} entities sorted, not overlapping
@@ -132,6 +135,20 @@ export function grouped(entities) {
   }
   return [...groups.values()];
 }
+
+/** Return the highest score of a group. */
+export const bestScore = ({ places }) => Math.max(...places.map((entity) => entity.score));
+
+const ORDERS = {
+  position: () => 0, // groups are in the order of their first occurrence
+  text: (a, b) => a.text.localeCompare(b.text, "zh-CN"),
+  type: (a, b) => (a.type < b.type ? -1 : Number(a.type > b.type)),
+  count: (a, b) => b.places.length - a.places.length,
+  score: (a, b) => bestScore(b) - bestScore(a),
+};
+
+/** Return groups in the order `position`, `text`, `type`, `count` or `score`; equal ones stay in the order of the text. */
+export const sorted = (groups, order) => groups.toSorted(ORDERS[order]);
 
 /**
  * Return the number of entities of each type, the most frequent first.
