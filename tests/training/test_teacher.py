@@ -174,3 +174,13 @@ def test_unfinished_run_is_converted_from_its_checkpoint(data, monkeypatch):
     np.testing.assert_array_equal(source.weights["norm.weight"], average["norm.weight"].numpy())
     package = convert(source, data / "out", name="unfinished", scheme="static", force=True)
     assert len(load(package.path).extract([sentence.text for sentence in SENTENCES])) == 3
+
+
+def test_run_with_fewer_layers_is_trained_and_converted(data):
+    run_of(data, data / "run", steps=1, layers=1).run()
+    source = read_source(data / "run")
+    assert source.shape.layers == 1
+    first = load_file(data / "encoder" / "encoder.safetensors")["encoder.layer.0.output.dense.weight"]
+    np.testing.assert_allclose(source.weights["encoder.layer.0.output.dense.weight"], first, atol=5e-3)
+    package = convert(source, data / "out", name="short", scheme="static", force=True)
+    assert len(load(package.path).extract([sentence.text for sentence in SENTENCES])) == 3

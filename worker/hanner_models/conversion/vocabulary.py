@@ -6,7 +6,7 @@ characters, but its piece still has a vector of its own.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -51,13 +51,25 @@ def count_usage(source: Source, texts: Iterable[str]) -> Usage:
         raise ConversionError("only the vocabulary of a tagger over word pieces can be cut; leave out --data")
     pieces = np.zeros(len(source.weights[_TABLE]), dtype=np.int64)
     characters = np.zeros(len(source.weights[CHARACTER_TABLE]), dtype=np.int64)
-    chunks = (text[start : start + _CHUNK] for text in texts for start in range(0, len(text), _CHUNK))
+    chunks = _chunks(texts)
     while block := list(islice(chunks, 1000)):
         rows = [tokenizer.encode_window(chunk) for chunk in block]
         pieces += np.bincount(np.concatenate([row.ids[1:-1] for row in rows]), minlength=len(pieces))
         ids = np.concatenate([row.characters[0] for row in rows if row.characters is not None])
         characters += np.bincount(ids, minlength=len(characters))
     return Usage(pieces, characters[_FIRST_CHARACTER:])
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts in parts of about _CHUNK characters; short texts, such as names, are joined with spaces."""
+    joined = ""
+    for text in texts:
+        joined = f"{joined} {text}" if joined else text
+        if len(joined) >= _CHUNK:
+            yield from (joined[start : start + _CHUNK] for start in range(0, len(joined), _CHUNK))
+            joined = ""
+    if joined:
+        yield joined
 
 
 def cut_vocabulary(source: Source, usage: Usage, max_bytes: float | None = None) -> Source:

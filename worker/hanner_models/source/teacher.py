@@ -57,7 +57,7 @@ def read_teacher(folder: Path) -> Source:
     try:
         max_chars, seed = int(config["teach"]["max_length"]), config["seed"]
         shape = EncoderShape(
-            layers=int(encoder["layers"]),
+            layers=min(int(config["teach"].get("layers") or encoder["layers"]), int(encoder["layers"])),
             heads=int(encoder["heads"]),
             max_length=max_chars + SPECIAL_TOKENS + _PREFIX,
             characters=True,

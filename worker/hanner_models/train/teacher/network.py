@@ -78,14 +78,14 @@ class PieceTagger(nn.Module):
         return loss
 
 
-def encoder_config(folder: Path, dropout: float) -> BertConfig:
-    """Return the configuration of the encoder in a folder that unpack.py wrote."""
+def encoder_config(folder: Path, dropout: float, layers: int | None = None) -> BertConfig:
+    """Return the configuration of the encoder in a folder that unpack.py wrote, with its first `layers` layers."""
     sizes: dict[str, Any] = json.loads((folder / ENCODER).read_text("utf-8"))
     characters = len((folder / CHARACTERS).read_text("utf-8").split("\n"))
     return BertConfig(
         vocab_size=sizes["vocabulary"],
         hidden_size=sizes["hidden"],
-        num_hidden_layers=sizes["layers"],
+        num_hidden_layers=min(layers or sizes["layers"], sizes["layers"]),
         num_attention_heads=sizes["heads"],
         intermediate_size=sizes["feed_forward"],
         max_position_embeddings=sizes["positions"],
@@ -98,13 +98,19 @@ def encoder_config(folder: Path, dropout: float) -> BertConfig:
     )
 
 
-def load_tagger(folder: Path, dropout: float) -> PieceTagger:
-    """Return a tagger with the pretrained encoder in a folder that unpack.py wrote, and new heads."""
-    tagger = PieceTagger(encoder_config(folder, dropout), dropout)
+def load_tagger(folder: Path, dropout: float, layers: int | None = None) -> PieceTagger:
+    """Return a tagger with the pretrained encoder in a folder that unpack.py wrote, and new heads.
+
+    Args:
+        folder: of the encoder.
+        dropout: of the tagger.
+        layers: number of the encoder's layers that are kept, from the first one; by default all.
+    """
+    tagger = PieceTagger(encoder_config(folder, dropout, layers), dropout)
     weights = load_file(folder / "encoder.safetensors")
     vectors = weights.pop("characters.weight")
     known = vectors.abs().sum(1) > 0
     with torch.no_grad():
         tagger.characters.weight[known] = vectors[known]
-    tagger.encoder.load_state_dict(weights)
+    tagger.encoder.load_state_dict({name: weights[name] for name in tagger.encoder.state_dict()})
     return tagger
