@@ -133,7 +133,7 @@ class Backlog(BaseModel):
         """Seconds that one worker needs for all interactive requests without a result, those in workers included.
 
         It does not depend on the number of workers: `work_seconds / 10` workers need about ten seconds. Autoscalers
-        can use it; see docs/how-to/scaling.md.
+        can use it; see docs/how-to/kubernetes.md.
         """
         texts = self.texts - self.bulk_texts
         return texts * self._text_seconds + sum(each.work_seconds / max(each.processes, 1) for each in self.workers)
