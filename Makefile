@@ -152,6 +152,7 @@ chaos-stock: $(DEV) $(BATCHES)/bin/celery ## inject the same kills into plain Ce
 stack: ## build the images and start the containers; make stack-down stops them
 	$(COMPOSE) build
 	$(COMPOSE) up --detach
+	docker image prune --force --filter label=org.opencontainers.image.title=hanner
 	$(PYTHON) compose/wait.py $(COMPOSE)
 
 stack-down: ## stop the containers; VOLUMES=--volumes also deletes the data

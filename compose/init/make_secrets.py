@@ -34,12 +34,14 @@ RULES = {
 HEALTH_USER = "user health on nopass resetkeys resetchannels -@all +ping"
 PASSWORDS = {"flower/password": "FLOWER_PASSWORD", "grafana/admin-password": "GRAFANA_PASSWORD"}
 """Passwords for people: the file, and the variable that can set it."""
+OWN_URL = "own-broker-url"
 SETTABLE = {
-    "flower-password": "flower/password",
-    "grafana-password": "grafana/admin-password",
-    "api-keys": "gateway/api-keys",
+    "flower-password": ["flower/password"],
+    "grafana-password": ["grafana/admin-password"],
+    "api-keys": ["gateway/api-keys"],
+    "broker-url": [f"{user}/{OWN_URL}" for user in ("worker", "gateway", "flower", "app")],
 }
-"""Secrets that `set` stores, and their files."""
+"""Secrets that `set` stores, and their files. `broker-url` is that of a Redis outside the stack."""
 DEFAULT_USER = "user default off resetpass ~* &* +@all"
 """No client can log in as this user. It has all permissions because Redis before 8.6 loads its append-only file as this
 user, and would skip every transaction that it is not permitted to run."""
@@ -107,7 +109,8 @@ def main(root: Path, command: str = "", *names: str) -> int:
         return 2
     make(root, os.environ, (names or tuple(RULES)) if command == "renew" else ())
     if command == "set":
-        write(root / SETTABLE[names[0]], value)
+        for file in SETTABLE[names[0]]:
+            write(root / file, value)
     return 0
 
 

@@ -9,14 +9,15 @@ import pytest
 
 from support.docker_stack import ROOT, compose_commands, run
 
-FILES = (("compose.yaml",), ("compose.yaml", "redis-port.yaml"))
+FILES = (("compose.yaml",), ("compose.yaml", "redis-port.yaml"), ("compose.yaml", "own-redis.yaml"))
+PROFILES = [part for name in ("monitoring", "second-model", "models", "admin") for part in ("--profile", name)]
 
 
 @pytest.mark.parametrize("files", FILES, ids=" and ".join)
 @pytest.mark.parametrize("compose", compose_commands(), ids=" ".join)
 def test_compose_accepts_the_files(compose, files):
     arguments = [part for name in files for part in ("-f", str(ROOT / "compose" / name))]
-    done = run(*compose, *arguments, "--profile", "monitoring", "config")
+    done = run(*compose, *arguments, *PROFILES, "config")
     assert "WARN" not in done.stderr.upper()
     assert "127.0.0.1" in done.stdout
 
@@ -30,7 +31,7 @@ def test_env_example_contains_the_defaults(compose, tmp_path):
     del defaults["COMPOSE_PROJECT_NAME"]
     files = ["-f", str(ROOT / "compose/compose.yaml"), "-f", str(ROOT / "compose/redis-port.yaml")]
     configs = [
-        run(*compose, *files, "--profile", "monitoring", "config", env={"PATH": os.environ["PATH"], **given}).stdout
+        run(*compose, *files, *PROFILES, "config", env={"PATH": os.environ["PATH"], **given}).stdout
         for given in ({}, defaults)
     ]
     assert configs[0] == configs[1]

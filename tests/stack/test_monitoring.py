@@ -9,8 +9,11 @@ import urllib.parse
 import pytest
 import yaml
 
+from hanner import Client
 from support.docker_stack import ROOT, get
+from support.waiting import wait_until
 
+TEXT = "马云在杭州阿里巴巴总部发表演讲"
 TIMEOUT = 90
 """Seconds until Prometheus must have discovered all targets: it looks them up every 10 s and scrapes every 15 s."""
 
@@ -45,6 +48,21 @@ def test_prometheus_discovers_workers_and_gateways(prometheus):
     while (found := query(prometheus, "sum by (job) (up)")) != expected and time.monotonic() - began < TIMEOUT:
         time.sleep(1)  # Prometheus has no notification of scrapes
     assert found == expected
+
+
+def test_second_model_is_served_and_scraped_beside_the_first(prometheus):
+    """Both have the bundled model; what is tested is that requests reach the queue of the second one."""
+    prometheus.compose("--profile", "second-model", "up", "--detach", "--no-recreate", "second-worker")
+    try:
+        prometheus.wait_healthy("second-worker")
+        with Client(prometheus.broker_url(), timeout=60) as ner:
+            assert ner.extract(TEXT, model="second")[0].text == "马云"
+            (worker,) = ner.backlog(model="second").workers
+        assert worker.host.endswith(prometheus.container("second-worker")[:12])
+        workers = "max by (job) (hanner_queue_workers{queue='hanner.second'})"
+        wait_until(lambda: query(prometheus, workers).get("hanner-worker") == 1, TIMEOUT)
+    finally:
+        prometheus.compose("--profile", "second-model", "rm", "--force", "--stop", "second-worker")
 
 
 def test_prometheus_is_hardened(prometheus):

@@ -165,3 +165,20 @@ def test_passwords_survive_a_second_start(stack):
     stack.compose("up", "--detach", "init")
     run("docker", "wait", stack.compose("ps", "-aq", "init").split()[0])
     assert stack.broker_url() == before
+
+
+def test_stack_uses_a_redis_outside(stack):
+    name = f"{stack.project}-outside"
+    image = stack.inspect("redis")[0]["Config"]["Image"]
+    run("docker", "run", "--detach", "--name", name, "--network", f"{stack.project}_front", image)
+    try:
+        stack.set_secret("broker-url", f"redis://{name}:6379/0")
+        stack.compose("up", "--detach", files=["own-redis.yaml"])
+        stack.wait_healthy("worker", "gateway", "flower")
+        assert json.loads(get(stack.url("gateway", "/api/v1/status")))["workers"]
+        keys = run("docker", "exec", name, "redis-cli", "SMEMBERS", "hanner:queues").stdout.split()
+        assert keys == ["hanner"]
+    finally:
+        stack.compose("up", "--detach")
+        run("docker", "rm", "--force", name)
+        stack.wait_healthy("redis", "worker", "gateway", "flower")

@@ -79,15 +79,15 @@ class DockerStack:
         self._compose = [*compose_commands()[0], *(part for file in files for part in ("-f", str(file)))]
         self._compose += [part for profile in profiles for part in ("--profile", profile)]
 
-    def compose(self, *arguments, check=True, env=None, **kwargs):
-        """Run Compose for this stack with additional variables, and return its output."""
-        return run(
-            *self._compose, *arguments, check=check, env=self._env | (env or {}), cwd=self.folder, **kwargs
-        ).stdout
+    def compose(self, *arguments, check=True, env=None, files=(), **kwargs):
+        """Run Compose for this stack with additional variables and files, and return its output."""
+        more = [part for name in files for part in ("-f", str(self.folder / "compose" / name))]
+        environment = self._env | (env or {})
+        return run(*self._compose, *more, *arguments, check=check, env=environment, cwd=self.folder, **kwargs).stdout
 
-    def script(self, name, *arguments, check=True):
-        """Run a script of the folder compose for this stack, and return the result."""
-        environment = self._env | {"COMPOSE": " ".join(self._compose)}
+    def script(self, name, *arguments, check=True, env=None):
+        """Run a script of the folder compose for this stack with additional variables, and return the result."""
+        environment = self._env | {"COMPOSE": " ".join(self._compose)} | (env or {})
         return run("sh", self.folder / "compose" / name, *map(str, arguments), check=check, env=environment)
 
     def containers(self, service):
@@ -128,6 +128,11 @@ class DockerStack:
     def admin(self, *command):
         """Run a command of Redis as its administrator, and return the output."""
         return self.compose("run", "--rm", "--no-deps", "-T", "admin", "cli", *command)
+
+    def set_secret(self, name, value):
+        """Store a secret as in docs/how-to/containers.md."""
+        command = ("python", "/etc/hanner/make_secrets.py", "/volumes/secrets", "set", name)
+        self.compose("run", "--rm", "--no-deps", "-T", "init", *command, input=value)
 
     def create_job(self, texts):
         """Create a job of the gateway, and return its id."""

@@ -163,9 +163,16 @@ def open_package(path: str | Path | None = None) -> ModelPackage:
         path: folder of the package.
 
     Raises:
-        ModelPackageError: if the package is missing, damaged, incomplete, inconsistent, or has another format.
+        ModelPackageError: if the package is missing, unreadable, damaged, inconsistent, or has another format.
     """
     folder = Path(path) if path else bundled_path()
+    try:
+        return _open(folder)
+    except PermissionError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+
+
+def _open(folder: Path) -> ModelPackage:
     if not folder.is_dir():
         raise ModelPackageError(f"there is no model package at {folder}; set HANNER_MODEL to the folder of one")
     data = _read(folder, MANIFEST)
@@ -232,7 +239,7 @@ def _digest(file: Path) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise _error(file.parent, file.name, f"cannot be read ({error.strerror})") from error
+        raise _unreadable(file, error) from error
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -244,7 +251,15 @@ def _read(folder: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise _error(folder, name, "is missing") from None
     except OSError as error:
-        raise _error(folder, name, f"cannot be read ({error.strerror})") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ModelPackageError:
+    if isinstance(error, PermissionError):
+        advice = f"let the user {os.geteuid()} read it, for example with: chmod -R a+rX {path.parent}"
+    else:
+        advice = "check the disk, or copy the model package again"
+    return ModelPackageError(f"{path} cannot be read ({error.strerror}); {advice}")
 
 
 def _describe(error: ValidationError) -> str:

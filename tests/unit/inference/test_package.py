@@ -188,3 +188,24 @@ def test_the_bundled_model_is_the_default(tiny_package, tmp_path, monkeypatch):
     shutil.copytree(tiny_package, tmp_path / "models" / "tiny")
     monkeypatch.setattr(package_module, "files", lambda package: tmp_path)
     assert open_package().path == tmp_path / "models" / "tiny"
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("is_dir", ""), ("read_bytes", "manifest.json"), ("iterdir", ""), ("open", "model.onnx")],
+    ids=["folder", "manifest", "list", "graph"],
+)
+def test_a_file_without_read_permission_is_reported_with_the_user_that_needs_it(package, monkeypatch, method, name):
+    original = getattr(type(package), method)
+
+    def refuse(path, *args, **kwargs):
+        if path == package / name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(type(package), method, refuse)
+    with pytest.raises(
+        ModelPackageError, match=r"cannot be read \(Permission denied\); let the user \d+ read it"
+    ) as error:
+        open_package(package)
+    assert "export" not in str(error.value)
