@@ -34,11 +34,15 @@ scale() { $compose up --detach --no-deps --no-recreate --scale "$1=$2" "$1"; }
 $compose run --rm --no-deps -T init
 $compose run --rm --no-deps -T admin cli ACL LOAD
 
-workers=$($compose ps -q worker)
-count=$(echo "$workers" | wc -l)
-scale worker $((2 * count))
-wait_healthy worker
-for id in $workers; do stop_one worker "$id"; done
+# second-worker is among the services if its profile is active.
+for service in $($compose config --services | grep -x -e worker -e second-worker); do
+  workers=$($compose ps -q "$service")
+  [ -n "$workers" ] || continue
+  count=$(echo "$workers" | wc -l)
+  scale "$service" $((2 * count))
+  wait_healthy "$service"
+  for id in $workers; do stop_one "$service" "$id"; done
+done
 
 gateways=$($compose ps -q gateway)
 count=$(echo "$gateways" | wc -l)

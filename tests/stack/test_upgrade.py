@@ -15,12 +15,14 @@ from support.waiting import wait_until
 
 RATE = 50
 """Requests per second."""
+MAX_UNANSWERED = 100
+"""Requests without an answer at which a busy machine gets no further one."""
 NGINX = """
 daemon off;
 pid {folder}/pid;
 error_log {folder}/error.log;
 worker_processes 1;
-events {{}}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     upstream hanner {{ {servers} }}
@@ -30,6 +32,7 @@ http {{
             proxy_pass http://hanner;
             proxy_set_header Host $http_host;
             proxy_next_upstream error timeout http_503 non_idempotent;
+            proxy_read_timeout 120s;
         }}
     }}
 }}
@@ -45,7 +48,7 @@ def ports():
 
 @pytest.fixture
 def variables(ports):
-    return {"GATEWAY_PORT": "{}-{}".format(*ports)}
+    return {"GATEWAY_PORT": "{}-{}".format(*ports), "HANNER_TIMEOUT": "120"}
 
 
 @pytest.fixture
@@ -66,8 +69,9 @@ def proxy(ports, tmp_path):
 
 async def send(url, ended, outcomes):
     """Send requests at a fixed rate until the event is set, and count their outcomes."""
-    limits = httpx.Limits(max_connections=1000)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
+    # Each request has its own connection: nginx may close an idle one while the client sends the next request.
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, timeout=180, limits=limits) as http:
 
         async def ask(number):
             try:
@@ -77,10 +81,13 @@ async def send(url, ended, outcomes):
             except httpx.HTTPError as error:
                 outcomes[repr(error)] += 1
 
-        tasks, number, loop = [], 0, asyncio.get_running_loop()
+        tasks, number, loop = set(), 0, asyncio.get_running_loop()
         started = loop.time()
         while not ended.is_set():
-            tasks.append(loop.create_task(ask(number)))
+            if len(tasks) < MAX_UNANSWERED:
+                task = loop.create_task(ask(number))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
             number += 1
             await asyncio.sleep(max(0.0, started + number / RATE - loop.time()))
         await asyncio.gather(*tasks)
@@ -102,12 +109,12 @@ def test_upgrade_under_load_loses_and_refuses_no_request(stack, proxy, variables
     try:
         before, (redis,) = images(stack), stack.inspect("redis")
         change_code(stack.folder)
+        stack.compose("build", env=variables)
         outcomes, ended = Counter(), threading.Event()
         load = threading.Thread(target=lambda: asyncio.run(send(proxy, ended, outcomes)))
         load.start()
         try:
             wait_until(lambda: outcomes["ok"] > RATE, 60)
-            stack.compose("build", env=variables)
             stack.script("upgrade.sh", env=variables)
         finally:
             ended.set()
