@@ -256,7 +256,7 @@ LOADS = {
 IN_FLIGHT = Policy({"unacked": 8.0}, 1, 32, 0, 300, (("Percent", 100, 15), ("Pods", 4, 15)), (("Pods", 1, 60),))
 """The policy that was replaced: one worker per eight requests that workers hold."""
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 720, 170, 50, 20, 34, 30
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 720, 170, 50, 30, 34, 30
 STYLE = (
     "text{font:13px sans-serif;fill:#222}.grid{stroke:#8885}.now{stroke:#0072b2;stroke-width:2.5;fill:none}"
     ".old{stroke:#d55e00;stroke-width:1.5;stroke-dasharray:5 4;fill:none}"

@@ -16,6 +16,7 @@ from hanner_worker.batching.scheduler import Size
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.execution.batch import BatchReport, RequestResult
 from hanner_worker.observability.hooks import Observer
+from hanner_worker.observability.throughput import Throughput
 from hanner_worker.payload import TaskPayload
 from hanner_worker.shared_flag import SharedFlag
 
@@ -79,7 +80,7 @@ def dispatcher(observers, inflight):
     channel = SimpleNamespace(qos=SimpleNamespace(reject=lambda tag, requeue: None))
     consumer = SimpleNamespace(
         hanner_observers=observers,
-        hanner_throughput=SimpleNamespace(add_batch=lambda *_, **__: None),
+        hanner_throughput=Throughput(0.0),
         connection=SimpleNamespace(default_channel=channel),
         event_dispatcher=None,
         hub=SimpleNamespace(call_soon=lambda _: None),
@@ -106,6 +107,12 @@ def test_work_in_seconds_counts_queued_and_running_requests_by_priority(dispatch
         False: cost.per_batch + 400 * cost.per_token,
         True: cost.per_batch + 1000 * cost.per_token,
     }
+
+
+def test_the_cost_of_a_text_is_without_the_overhead_of_its_batch(dispatcher):
+    cost = dispatcher._cost
+    dispatcher.record_throughput(1, 5.0, cost.per_batch + 0.004, bulk=False)
+    assert dispatcher._consumer.hanner_throughput.snapshot(0.0)["text_seconds"] == pytest.approx(0.004, abs=1e-5)
 
 
 def test_every_observer_is_notified(dispatcher, observers):

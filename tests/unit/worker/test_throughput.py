@@ -1,5 +1,7 @@
 """The throughput that a worker reports in its heartbeat."""
 
+import pytest
+
 from hanner_worker.observability.throughput import WINDOW, Throughput
 
 
@@ -45,8 +47,23 @@ def test_busy_is_the_mean_number_of_processes_with_interactive_batches():
 def test_the_time_per_text_outlives_an_idle_period_and_follows_a_change():
     throughput = Throughput(started=0.0)
     assert throughput.snapshot(0.0)["text_seconds"] == 0
-    throughput.add_batch(1.0, 100, 5.0, seconds=0.5)
+    throughput.add_cost(100, 0.5)
     assert throughput.snapshot(3600.0)["text_seconds"] == 0.005
     for _ in range(100):
-        throughput.add_batch(3601.0, 100, 5.0, seconds=2.0)
+        throughput.add_cost(100, 2.0)
     assert round(throughput.snapshot(3601.0)["text_seconds"], 3) == 0.02
+
+
+def test_a_batch_that_was_faster_than_its_overhead_costs_nothing():
+    throughput = Throughput(started=0.0)
+    throughput.add_cost(1, -0.002)
+    throughput.add_cost(1, 0.006)
+    assert throughput.snapshot(2.0)["text_seconds"] == pytest.approx(0.003, rel=0.01)
+
+
+def test_probes_of_an_idle_worker_do_not_replace_the_measured_cost():
+    throughput = Throughput(started=0.0)
+    throughput.add_cost(300, 1.5)
+    for _ in range(60):
+        throughput.add_cost(1, 0.03)
+    assert throughput.snapshot(3600.0)["text_seconds"] < 0.01

@@ -446,7 +446,9 @@ class Dispatcher:
 
     def record_throughput(self, texts: int, latency_ms: float, seconds: float, *, bulk: bool) -> None:
         """Add a finished batch, which took `seconds`, to the worker's throughput."""
-        self._consumer.hanner_throughput.add_batch(self.clock(), texts, latency_ms, seconds, bulk=bulk)
+        throughput = self._consumer.hanner_throughput
+        throughput.add_batch(self.clock(), texts, latency_ms, seconds, bulk=bulk)
+        throughput.add_cost(texts, seconds - self._cost.per_batch)
 
     def learn_cost(self, tokens: int, seconds: float) -> None:
         """Adjust the size of the next batches to a finished one of `tokens` estimated tokens."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 WINDOW = 10.0
 """Seconds that count as recent."""
-FORGETTING = 0.95
-"""Weight of a batch in `text_seconds`, relative to the next batch."""
+FORGETTING = 0.999
+"""Weight of a text in `text_seconds`, relative to the next text. The text of a probe, once a minute, hardly counts."""
 
 
 @dataclass(slots=True)
@@ -38,10 +38,19 @@ class Throughput:
         """
         with self._lock:
             self.texts += texts
-            self._text_weight = FORGETTING * self._text_weight + texts
-            self._run_weight = FORGETTING * self._run_weight + seconds
             self._batches.append((now, texts, latency_ms, 0.0 if bulk else seconds))
             self._drop_old(now)
+
+    def add_cost(self, texts: int, seconds: float) -> None:
+        """Record how long a process took for the texts of a batch.
+
+        `seconds` is without the time that a batch takes whatever its size. Backlogs are processed in large batches, so
+        with it, batches of one text would make a text look several times as expensive.
+        """
+        with self._lock:
+            forgetting = FORGETTING**texts
+            self._text_weight = forgetting * self._text_weight + texts
+            self._run_weight = forgetting * self._run_weight + max(0.0, seconds)
 
     def snapshot(self, now: float) -> dict[str, float]:
         """Return texts, the recent rate (texts/s), batch_texts, latency_ms and busy, and text_seconds.
