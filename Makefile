@@ -103,8 +103,9 @@ diagrams: $(DOCS) $(BROWSER) ## draw the Mermaid diagrams of the documentation a
 page: $(DEV) ## bundle the page from producer/page into the gateway's package; needs npm
 	$(BIN)/python tools/build_page.py
 
-bench-page: $(BROWSER) ## measure the latency of the page's highlights; needs an idle machine
+bench-page: $(BROWSER) ## measure the latency of the page's highlights and its first visit on a slow network; needs an idle machine
 	PYTHONPATH=tests $(BIN)/python tests/benchmarks/browser_latency.py
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/first_visit.py
 
 test-monitoring: $(DEV) ## test alerts and dashboard with a real Prometheus; skipped if it is not installed
 	@command -v prometheus promtool >/dev/null || echo "prometheus and promtool are not installed; on Debian: apt-get install prometheus" >&2

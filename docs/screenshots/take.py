@@ -18,10 +18,11 @@ from support.page import NerPage, chromium, gateway
 from support.workers import foreign_app
 
 HERE = Path(__file__).parent
-DESKTOP = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"}
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "color_scheme": "dark"}
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "locale": "zh-CN",
+    "color_scheme": "light",
     "is_mobile": True,
     "has_touch": True,
     "device_scale_factor": 2,
@@ -118,7 +119,7 @@ def _open(browser, address, options):
 
 
 def _wait_for_entities(ner_page):
-    """Wait for the entities, and for the status bar to show the worker."""
+    """Wait for the entities, and for the page to know of the worker."""
     ner_page.page.wait_for_function("() => document.querySelectorAll('#overlay .entity').length > 5")
     ner_page.page.wait_for_selector(".status-workers[data-state='up']")
 
