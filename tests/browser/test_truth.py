@@ -107,7 +107,7 @@ def test_what_is_copied_belongs_to_what_is_shown(faked, steps):
                 index, kind = step[1] % len(waiting), step[2]
                 answered |= {waiting[index]} if kind == "names" else set()
                 page.evaluate(ANSWER, [index, kind, found(waiting[index])])
-        elif page.locator("#summary").inner_text() == "Recognising…":
+        elif page.evaluate(VIEW)["summary"] == "Recognising…":  # VIEW waits until the summary is drawn
             page.wait_for_function("() => requests.some(({ text }) => text === document.getElementById('text').value)")
         check(page.evaluate(VIEW), answered)
 
