@@ -95,7 +95,7 @@ def test_doctor_reports_a_default_user_that_cannot_load_everything(server):
 
     def levels(user):
         results = list(run_checks(server.url(user), 0.1))
-        return [result.level for result in results if result.subject == "permissions"]
+        return [result.level for result in results if result.subject == "restart"]
 
     assert levels("admin") == [Level.OK] * affected
     assert levels("app") == [Level.WARN] * affected

@@ -21,9 +21,9 @@ def source(tmp_path):
     return path
 
 
-def running(server, source, tiny_package, terminal=None, **env):
+def running(server, source, tiny_package, *options, terminal=None, **env):
     environment = {"HANNER_MODEL": str(tiny_package), "HANNER_DICTIONARY": str(source), **env}
-    return worker(server.url, "-c", "2", app="hanner_worker", env=environment, terminal=terminal)
+    return worker(server.url, "-c", "2", *options, app="hanner_worker", env=environment, terminal=terminal)
 
 
 def send(app, text=TEXT):
@@ -100,7 +100,7 @@ def test_worker_stops_when_its_terminal_closes(server, source, tiny_package):
 
 
 def test_cached_entities_of_an_older_dictionary_are_not_returned(server, app, source, tiny_package):
-    with running(server, source, tiny_package, HANNER_CACHE_TTL="60") as here:
+    with running(server, source, tiny_package, "-l", "DEBUG", HANNER_CACHE_TTL="60") as here:
         assert types(send(app)) == types(send(app)) == ["ONE"]
         here.wait_for("1 cached")
         source.write_text("马云在杭州\tTWO\n", "utf-8")

@@ -168,13 +168,13 @@ def check_default_user(info: Mapping[str, Any], rules: Mapping[str, Any] | None)
     message = f"{name} {version} loads its append-only file as the user default"
     fix = "as an administrator: ACL SETUSER default {}~* &* +@all, then ACL SAVE; see docs/how-to/redis.md"
     if rules is None:
-        return warn("permissions", f"{message}, whose permissions this client is not permitted to read", fix.format(""))
+        return warn("restart", f"{message}, whose permissions this client is not permitted to read", fix.format(""))
     granted = {"~*": rules["keys"], "&*": rules["channels"], "+@all": [*rules["categories"], *rules["commands"]]}
     missing = [rule for rule, words in granted.items() if not _has(words, rule)]
     if not missing:
-        return ok("permissions", f"{message}, which has all permissions")
+        return ok("restart", f"{message}, which has all permissions")
     lost = f"which lacks {' '.join(missing)}: a restart loses results, acknowledgements and jobs"
-    return fail("permissions", f"{message}, {lost}", fix.format("" if rules.get("enabled") else "off resetpass "))
+    return fail("restart", f"{message}, {lost}", fix.format("" if rules.get("enabled") else "off resetpass "))
 
 
 def _has(words: Sequence[str], rule: str) -> bool:
