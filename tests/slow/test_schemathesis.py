@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.gateways import gateway
+from support.stub_worker import register_worker
 
 KEY = "a-key"
 COMMAND = Path(sys.executable).with_name("schemathesis")
@@ -20,6 +21,7 @@ RUNS = {
 
 @pytest.mark.parametrize("run", RUNS)
 def test_gateway_conforms_to_its_document(server, worker, tmp_path, run):
+    register_worker(server.client)
     with gateway(server.url, api_keys=KEY) as site:
         command = [
             COMMAND, "run", f"{site.url}/openapi.json",

@@ -7,6 +7,7 @@ from collections import deque
 
 import redis
 
+from hanner.queue.keys import QueueKeys
 from support.waiting import DEADLINE
 
 MODEL = "stub@00000000"
@@ -76,6 +77,14 @@ class StubWorker:
     def _answer(self, request):
         meta = self.behaviour(request) or success(usual(request["argument"]))
         store(self._client, request["id"], meta)
+
+
+def register_worker(client, worker_id="w1", queue="hanner", **status):
+    """Write the lease and the status of a worker, as its heartbeat does; the lease lasts for an hour."""
+    keys = QueueKeys(queue)
+    seconds, _ = client.time()
+    client.zadd(keys.leases, {worker_id: (seconds + 3600) * 1000})
+    client.hset(keys.worker(worker_id), mapping={"host": "a", **status})
 
 
 def decoded(message):

@@ -212,8 +212,8 @@ def _read_wide(source: Source, options: InputOptions, decoder: LineDecoder) -> I
         data = source.stream.read1(SKIP_BYTES)
         try:
             text = rest + incremental.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            raise InvalidText(decoder.wrong_encoding(number, error.reason, b"")) from None
+        except UnicodeError as error:  # without a reason if a byte order mark is missing
+            raise InvalidText(decoder.wrong_encoding(number, getattr(error, "reason", str(error)), b"")) from None
         *lines, rest = text.split("\n")
         for line in lines:
             if skipped:

@@ -1,6 +1,5 @@
 """How files are read, and what reading them yields. No I/O."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -78,9 +77,9 @@ class InputOptions:
         if self.encoding is None:
             return
         try:
-            with contextlib.suppress(UnicodeError):
-                b"text".decode(self.encoding, "replace")
-        except LookupError:
+            "\n".encode(self.encoding)
+            b"text".decode(self.encoding, "replace")
+        except (LookupError, ValueError):  # ValueError: a null character in the name, or a codec that is not for files
             raise InvalidSettings(
                 f"unknown encoding {self.encoding!r}; try utf-8, gb18030, big5 or utf-16, or omit it to detect it"
             ) from None

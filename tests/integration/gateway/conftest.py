@@ -3,11 +3,12 @@
 import base64
 import contextlib
 import json
+from functools import partial
 
 import pytest
 
-from hanner.queue.keys import QueueKeys
 from support.gateways import gateway
+from support.stub_worker import register_worker
 
 
 @pytest.fixture
@@ -33,13 +34,7 @@ def site(running_site, server):
 def lease(server):
     """Return a function that registers a worker with these fields of its status."""
 
-    def register(worker_id="w1", queue="hanner", **status):
-        keys = QueueKeys(queue)
-        seconds, micros = server.client.time()
-        server.client.zadd(keys.leases, {worker_id: seconds * 1000 + micros // 1000 + 60_000})
-        server.client.hset(keys.worker(worker_id), mapping={"host": "a", **status})
-
-    return register
+    return partial(register_worker, server.client)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Reading files: every text keeps its place, also an invalid one."""
 
+import contextlib
+import encodings as codecs_of_python
 import gzip
 import io
 import json
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -116,9 +119,17 @@ def test_given_encoding_overrides_the_detected_one(tmp_path):
         read(path, encoding="utf-8")
     assert texts(put(tmp_path, "马云\n".encode("utf-16")), encoding="utf-16") == ["马云"]
     assert texts(put(tmp_path, "\ufeff马云\n".encode()), encoding="utf-8") == ["马云"]
-    for unknown in ("gbk-18", "rot13", "base64"):
+    for unknown in ("gbk-18", "rot13", "base64", "undefined", "idna", "a\0b", ""):
         with pytest.raises(InvalidSettings, match="unknown encoding"):
             InputOptions(unknown)
+
+
+def test_every_codec_of_python_reads_a_file_or_names_the_problem(tmp_path):
+    for module in pkgutil.iter_modules(codecs_of_python.__path__):
+        for content in (b"abc\n", "马云\n".encode(), b"\xff\xfe\x00\n"):
+            path = put(tmp_path, content)
+            with contextlib.suppress(InvalidSettings, InvalidText):
+                read(path, encoding=module.name)
 
 
 def test_encoding_is_detected_where_the_ascii_part_ends(tmp_path):
