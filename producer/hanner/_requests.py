@@ -229,10 +229,15 @@ class RequestSender:
         if expires is not None:
             self.sync_clock(request.destination)
         task_id, message, raw = self._build(request, expires)
-        with self.connection.translate_errors(request.destination):
-            self.connection.publisher(request.destination).publish(raw)
+        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        try:
+            with self.connection.translate_errors(request.destination):
+                self.connection.publisher(request.destination).publish(raw)
+        except KeyboardInterrupt:
+            self.revoke_quietly([waiter])  # Redis may have it already
+            raise
         message.send_published_signal()
-        return ResultWaiter(self.connection, task_id, request.parse)
+        return waiter
 
     def sync_clock(self, destination: Destination) -> None:
         """Read the time of Redis, unless it is known: a request expires by that, because machines' clocks differ.

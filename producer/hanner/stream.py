@@ -85,9 +85,9 @@ class Stream:
                 yield from self._sent.popleft().documents(0)
                 self._backoff.reset()
         self._backoff.reset()
+        self._sent.append(_SentChunk(chunk, waiter))  # before anything else, for the case of an interruption
         if waiter is not None:
             waiter.subscribe()
-        self._sent.append(_SentChunk(chunk, waiter))
 
     def _send_request(self, chunk: Chunk) -> ResultWaiter[list[Document]]:
         return self._sender.send(self._sender.chunk_request(chunk, self._destination, self._selection))

@@ -1,12 +1,14 @@
 """The blocking stream with a real server and a stub worker."""
 
 import itertools
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hanner import BrokerUnreachable, Client, HannerError, InvalidSettings, TimedOut
+from hanner.transport.publisher import Publisher
 from support.stub_worker import StubWorker, failed, success
 
 
@@ -99,6 +101,22 @@ def test_timeout_ends_the_stream_and_revokes_the_rest(ner, server):
             list(ner.stream(numbered(200), timeout=0.1))
         assert workers.get_message(timeout=60)["type"] == "pmessage"
     assert ner._sender.connection.listener.subscribed_count == 0
+
+
+@pytest.mark.parametrize("send", [lambda ner: list(ner.stream(["马云"])), lambda ner: ner.extract("马云")])
+def test_request_whose_sending_is_interrupted_is_revoked(ner, server, monkeypatch, send):
+    """Redis has the request already; the caller does not know its id."""
+    publish = Publisher.publish
+
+    def interrupted(self, message):
+        publish(self, message)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Publisher, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        send(ner)
+    (key,) = server.client.scan_iter("celery-task-meta-*")
+    assert json.loads(server.client.get(key))["status"] == "REVOKED"
 
 
 def test_stopped_consumer_unsubscribes_all_results(ner, worker):
