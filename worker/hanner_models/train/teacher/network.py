@@ -14,6 +14,8 @@ from hanner_inference.tokenization.pieces import PADDING, PLACES, UNKNOWN
 from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS
 from hanner_models.train.model import Head
 
+ATTENTION = "eager"  # a step takes 1.0 s on a CPU; 1.5 s with the backward pass of the fused attention
+
 
 class PieceTagger(nn.Module):
     """Labels characters by the states of the pieces that they belong to.
@@ -33,8 +35,7 @@ class PieceTagger(nn.Module):
         self.characters = nn.Embedding(config.character_count, hidden)
         self.places = nn.Embedding(PLACES, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-        changes = {"intermediate_size": 2 * hidden, "attn_implementation": "sdpa"}
-        top = BertConfig(**config.to_dict() | changes)
+        top = BertConfig(**config.to_dict() | {"intermediate_size": 2 * hidden, "attn_implementation": ATTENTION})
         self.top = BertLayer(top)
         self.dropout = nn.Dropout(dropout)
         self.head = Head(hidden, len(LABELS))
@@ -52,7 +53,8 @@ class PieceTagger(nn.Module):
         gathered = states.gather(1, owners.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
         inputs = self.dropout(self.norm(gathered + self.characters(characters) + self.places(places)))
         inside = torch.arange(characters.shape[1], device=lengths.device)[None, :] < lengths[:, None]
-        hidden = self.top(inputs, attention_mask=inside[:, None, None, :])
+        masked = torch.zeros_like(inside, dtype=inputs.dtype).masked_fill(~inside, torch.finfo(inputs.dtype).min)
+        hidden = self.top(inputs, attention_mask=masked[:, None, None, :])
         states = hidden[0] if isinstance(hidden, tuple) else hidden
         dropped: Tensor = self.dropout(states)
         return dropped
@@ -92,8 +94,8 @@ def encoder_config(folder: Path, dropout: float, layers: int | None = None) -> B
         type_vocab_size=sizes["token_types"],
         layer_norm_eps=1e-12,
         hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=0.0,  # PyTorch's fused attention on a CPU does not support it
-        attn_implementation="sdpa",
+        attention_probs_dropout_prob=0.0,
+        attn_implementation=ATTENTION,
         character_count=characters + UNKNOWN + 1,
     )
 
