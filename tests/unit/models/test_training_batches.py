@@ -5,6 +5,7 @@ import pytest
 
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.train import pretrain, word_tags
+from hanner_models.train.augment import NamePools
 from hanner_models.train.config import PretrainConfig, TagConfig
 from hanner_models.train.examples import LABELS, Corpus, SentenceSampler, encode
 from hanner_models.train.vocabulary import build_tokenizer, special_ids
@@ -66,7 +67,7 @@ def test_rows_are_truncated_to_max_length(tokenizer):
 def make_sampler(**changes):
     config = TagConfig(corpora=(), dev=(), steps=1, batch_tokens=100, **changes)
     corpora = [Corpus(SENTENCES * 20, 1.5, auxiliary=False), Corpus(SENTENCES, 1.0, auxiliary=True)]
-    return SentenceSampler(corpora, {"PER": [["李雷"]]}, config, seed=1)
+    return SentenceSampler(corpora, NamePools({"PER": [["李雷"]]}), config, seed=1)
 
 
 def test_batch_depends_only_on_step():
@@ -89,7 +90,9 @@ def test_some_sentences_become_traditional_and_change_case():
     config = TagConfig(
         corpora=(), dev=(), steps=1, replace_share=0, noise_share=0, join_share=0, traditional_share=0.5, case_share=0.5
     )
-    sampler = SentenceSampler(corpora, {}, config, seed=1, to_traditional=lambda text: text.replace("总", "總"))
+    sampler = SentenceSampler(
+        corpora, NamePools({}), config, seed=1, to_traditional=lambda text: text.replace("总", "總")
+    )
     texts = {sentence.text for number in range(20) for sentence in sampler.sample(number)[0]}
     assert {"IBM总部在杭州", "IBM總部在杭州", "ibm总部在杭州"} <= texts
 

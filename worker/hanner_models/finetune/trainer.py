@@ -21,6 +21,7 @@ from hanner_models.finetune.network import FinetuneNetwork, to_source
 from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import Source
 from hanner_models.train import checkpoint
+from hanner_models.train.augment import NamePools
 from hanner_models.train.examples import Corpus, SentenceSampler
 from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
 
@@ -46,7 +47,7 @@ def make_sampler(
     kinds = dict.fromkeys(label.partition("-")[2] for label in source.labels)
     corpus = Corpus(features.prepare(sentences), 1.0, auxiliary=False)
     config = options.sampling_config(features.max_tokens)
-    return SentenceSampler([corpus], {kind: [] for kind in kinds if kind}, config, seed=options.seed)
+    return SentenceSampler([corpus], NamePools({kind: [] for kind in kinds if kind}), config, seed=options.seed)
 
 
 @dataclass

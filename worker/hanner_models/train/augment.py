@@ -12,6 +12,8 @@ _PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…�
 
 _LATIN = re.compile("[A-Za-z]+")
 _SLOT = re.compile(r"\{(\w+)\}")
+ADDRESS = "ADDRESS"
+"""The slot of templates that is filled with the levels of an address, each a mention of its own."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,23 @@ class NamePools:
 
     Attributes:
         pools: lists of names by entity type.
+        addresses: addresses as their levels, for the slot `{ADDRESS}` of templates.
     """
 
     pools: Mapping[str, Sequence[Sequence[str]]]
+    addresses: Sequence[Sequence[str]] = ()
 
     def choose(self, kind: str, rng: random.Random) -> str | None:
         """Return a name of this type, or None if the pools have no such name."""
         pools = [pool for pool in self.pools.get(kind, ()) if pool]
         return rng.choice(rng.choice(pools)) if pools else None
+
+    def fill(self, slot: str, rng: random.Random) -> list[tuple[str, str]]:
+        """Return the types and the texts of the adjacent mentions for a slot of a template; none without names."""
+        if slot == ADDRESS:
+            return [("LOC", level) for level in rng.choice(self.addresses)] if self.addresses else []
+        name = self.choose(slot, rng)
+        return [(slot, name)] if name else []
 
 
 def fill_template(template: str, names: NamePools, rng: random.Random) -> Sentence:
@@ -38,9 +49,8 @@ def fill_template(template: str, names: NamePools, rng: random.Random) -> Senten
     text, spans, copied = "", [], 0
     for slot in _SLOT.finditer(template):
         text += template[copied : slot.start()]
-        name = names.choose(slot[1], rng)
-        if name:
-            spans.append(Span(slot[1], len(text), len(text) + len(name)))
+        for kind, name in names.fill(slot[1], rng):
+            spans.append(Span(kind, len(text), len(text) + len(name)))
             text += name
         copied = slot.end()
     return Sentence(text + template[copied:], tuple(spans))

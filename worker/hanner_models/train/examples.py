@@ -1,7 +1,7 @@
 """Sample batches of token ids and tags from labelled sentences. A batch depends only on the seed and its number."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ class SentenceSampler:
 
     Args:
         corpora: the training data.
-        names: pools of replacement names by entity type; the names in the corpora are added as another pool.
+        names: replacement names; the names in the corpora are added as another pool.
         config: how sentences are joined, augmented and batched.
         seed: of the run.
         to_traditional: converts a text to traditional characters, one for one; needed if the configuration has it.
@@ -100,14 +100,15 @@ class SentenceSampler:
     def __init__(
         self,
         corpora: Sequence[Corpus],
-        names: Mapping[str, Sequence[Sequence[str]]],
+        names: NamePools,
         config: SampleConfig,
         *,
         seed: int,
         to_traditional: Callable[[str], str] | None = None,
     ) -> None:
         self.corpora, self.config, self.seed = corpora, config, seed
-        self.names = NamePools({kind: [*pools, _corpus_names(corpora, kind)] for kind, pools in names.items()})
+        pools = {kind: [*pools, _corpus_names(corpora, kind)] for kind, pools in names.pools.items()}
+        self.names = NamePools(pools, names.addresses)
         self.to_traditional = to_traditional
         self._epoch, self._first, self._plan = -1, 0, list[tuple[bool, list[Sentence]]]()
 

@@ -1,14 +1,16 @@
 """Change the labels of corpora to our guideline where it differs, see docs/explanation/guideline.md. No I/O.
 
 Corpora of news label only the surname in 王先生 and 老王; our guideline takes the whole as the mention. They label the
-person in the name of a prize, 诺贝尔文学奖; our guideline does not.
+person in the name of a prize, 诺贝尔文学奖; our guideline does not. Corpora of web text label an address as one place;
+our guideline takes each level, 浙江省 and 杭州市, as a mention of its own.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.train.address import PREFIXES, SURNAMES, title_length
+from hanner_models.train.places import split_levels
 
 _UNLABELLED = re.compile(
     f"[{''.join(SURNAMES[:100])}](?:先生|女士|小姐|老师|教授|医生|主任|经理|总(?![是在会要想能算理统部体结之的])|某(?!些|种|个|一))"
@@ -21,12 +23,20 @@ _PRIZE = re.compile(
 
 
 def harmonise(sentences: Iterable[Sentence]) -> list[Sentence]:
-    """Return the sentences with whole forms of address, without those in which one is not labelled at all."""
-    changed = (
-        Sentence(s.text, tuple(_extend(s, number) for number, span in enumerate(s.spans) if not _names_prize(s, span)))
-        for s in sentences
-    )
+    """Return the sentences with our labels, without those in which a form of address is not labelled at all."""
+    changed = (Sentence(s.text, tuple(_changed_spans(s))) for s in sentences)
     return [sentence for sentence in changed if not _has_unlabelled(sentence)]
+
+
+def _changed_spans(sentence: Sentence) -> Iterator[Span]:
+    for number, span in enumerate(sentence.spans):
+        if span.type == "LOC":
+            start = span.start
+            for length in split_levels(sentence.text[span.start : span.end]):
+                yield Span(span.type, start, start + length)
+                start += length
+        elif not _names_prize(sentence, span):
+            yield _extend(sentence, number)
 
 
 def _names_prize(sentence: Sentence, span: Span) -> bool:

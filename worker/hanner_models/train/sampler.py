@@ -7,9 +7,11 @@ from pathlib import Path
 from hanner.errors import HannerError
 from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
 from hanner_models.train.address import forms_of_address
+from hanner_models.train.augment import NamePools
 from hanner_models.train.config import SampleConfig
 from hanner_models.train.examples import Corpus, SentenceSampler
 from hanner_models.train.guideline import harmonise
+from hanner_models.train.places import make_addresses
 
 WELL_KNOWN_NAMES = Path(__file__).parent / "names"
 """Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
@@ -39,21 +41,27 @@ def make_sampler(
             if config.harmonise and not auxiliary:
                 sentences = harmonise(sentences)
             corpora.append(Corpus(sentences, weight, auxiliary))
-    names = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
+    pools = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
+    addresses = make_addresses(_gazetteer(gazetteers.get("LOC", ()), data), random.Random(f"{seed} places"))  # noqa: S311
     converter = traditional_converter() if config.traditional_share else None
+    names = NamePools(pools, addresses)
     return SentenceSampler(corpora, names, config, seed=seed, to_traditional=converter)
 
 
 def _pools(kind: str, files: tuple[str, ...], config: SampleConfig, data: Path, seed: int) -> list[list[str]]:
     pools = [
         repeat_by_rank(read_names(WELL_KNOWN_NAMES / f"{kind}.txt")),
-        [name for file in files for name in read_names(data / file)],
+        _gazetteer(files, data),
     ]
     if config.latin_names:
         pools.append(latin_names(kind, random.Random(f"{seed} {kind}")))  # noqa: S311
     if config.forms_of_address and kind == "PER":
         pools.append(forms_of_address(random.Random(f"{seed} address")))  # noqa: S311
     return pools
+
+
+def _gazetteer(files: tuple[str, ...], data: Path) -> list[str]:
+    return [name for file in files for name in read_names(data / file)]
 
 
 def latin_names(kind: str, rng: random.Random) -> list[str]:
