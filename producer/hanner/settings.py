@@ -64,7 +64,10 @@ class Settings(BaseModel):
         description="maximum size of a request in the queue, in bytes; a text of HANNER_MAX_TEXT_CHARS always fits",
     )
     log_text: bool = Field(False, description="1: texts and entities appear in logs and events; 0: they are redacted")
-    model: str = Field("", description="folder of a model package; empty: the bundled one")
+    model: str = Field(
+        "",
+        description="name of a bundled model (see `hanner model list`), or folder of a package; empty: the default",
+    )
     engine: str = Field(
         "onnx", min_length=1, description="inference engine: an entry point of `hanner.engines`, or module:attribute"
     )

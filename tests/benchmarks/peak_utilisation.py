@@ -6,7 +6,7 @@ TEXTS.jsonl has an object with `text` on each line; the default is the built-in 
 time. The peak is the rate of a single INT8 product in ONNX Runtime, 512 x 1,024 x 1,024. Prints for each size:
 operations per second in INT8 products and their share of the peak; texts and characters per second from texts to
 entities; the share of the engine's time per operator. The sizes alternate. Also prints how many times faster the
-bundled model is.
+default model is.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     os.sched_setaffinity(0, {options.core})
     texts = sample_texts(options.file, options.texts) if options.file else built_in_sentences()
     characters = sum(map(len, texts))
-    sizes = {"base size": Size(base_package(), texts), "bundled model": Size(None, texts)}
+    sizes = {"base size": Size(base_package(), texts), "default model": Size(None, texts)}
     peak = measure_product_rate()
     for number in range(options.rounds + 1):
         for size in sizes.values():
@@ -56,10 +56,10 @@ def main() -> None:
     )
     for name, size in sizes.items():
         size.show(name, peak)
-    small, large = sizes["bundled model"], sizes["base size"]
+    small, large = sizes["default model"], sizes["base size"]
     ratios = [a / b for a, b in zip(small.rates, large.rates, strict=True)]
     print(
-        f"the bundled model is {statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
+        f"the default model is {statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
     )
 
 

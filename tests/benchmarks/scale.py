@@ -29,7 +29,7 @@ STUBS = Path(__file__).with_name("scale_stubs.py")
 TEXT = "马云在杭州阿里巴巴总部发表演讲，王小明昨天去了北京大学听他说话，很多人都在场。"
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 ENGINES = {"base": 32.0, "small": 668.0}
-"""Texts per second of one process: a model of RaNER's size in INT8, and the bundled model, on one core with AMX."""
+"""Texts per second of one process: a model of RaNER's size in INT8, and hanner-small, on one core with AMX."""
 CHUNK = 64
 SERIES = (
     ("base", "single", 1, WORKERS),

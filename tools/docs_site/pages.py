@@ -34,7 +34,7 @@ NAVIGATION: Mapping[str, tuple[str, ...]] = {
         "how-to/",
     ),
     "Reference": ("reference/",),
-    "Explanation": ("explanation/design.md", "explanation/", "default-model.md", "benchmarks.md"),
+    "Explanation": ("explanation/design.md", "explanation/", "models.md", "models/", "benchmarks.md"),
     "Glossary": ("glossary.md",),
     "中文": ("zh/index.md", "zh/"),
     "Project": ("project/",),

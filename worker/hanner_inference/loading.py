@@ -12,12 +12,13 @@ from hanner_inference.pipeline import Recogniser
 
 
 def load(
-    path: str | Path | None = None, *, dictionary: str | Path | None = None, settings: Settings | None = None
+    model: str | Path | None = None, *, dictionary: str | Path | None = None, settings: Settings | None = None
 ) -> Recogniser:
-    """Return the model package in `path`, ready for use.
+    """Return a model, ready for use.
 
     Args:
-        path: folder of a model package; by default HANNER_MODEL, else the bundled model.
+        model: the name of a bundled model, or the folder of a model package; any `Path` is a folder. By default
+            HANNER_MODEL, else the default model.
         dictionary: file of terms that override the model, `term TAB type` on each line; by default HANNER_DICTIONARY.
         settings: engine and batch limits; by default read from HANNER_*.
 
@@ -28,7 +29,7 @@ def load(
         ModelFailed: if the model fails on a first text.
     """
     settings = settings or Settings.from_env()
-    package = open_package(path or settings.model or None)
+    package = open_package(model or settings.model or None)
     engine = open_engine(settings.engine, package)
     settings = apply_engine_budget(settings, engine)
     recogniser = Recogniser(

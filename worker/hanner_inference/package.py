@@ -7,6 +7,7 @@ lists. The sha256 of the manifest identifies the package.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -27,13 +28,15 @@ TOKENIZER = "tokenizer.json"
 CHARACTERS = "characters.txt"
 """The characters that have a vector of their own, one per line, if the model labels characters of word pieces."""
 REQUIRED = (MODEL, CRF, TOKENIZER)
+DEFAULT_MODEL: Final = "hanner-small"
+"""The bundled model that is used if no other is named."""
 FORMAT: Final = 1
 """Version of this layout; packages of another version are rejected."""
 _NEW_MANIFEST = ".manifest.json.new"
 
 
 class ModelPackageError(HannerError):
-    """The model package cannot be used; set HANNER_MODEL to the folder of a valid one."""
+    """The model package cannot be used; set HANNER_MODEL to a bundled model, or to the folder of a valid package."""
 
 
 class FileRecord(BaseModel):
@@ -140,41 +143,61 @@ class ModelPackage:
             raise _error(self.path, TOKENIZER, f"cannot be used: {error}") from None
 
 
-def bundled_path() -> Path:
-    """Return the folder of the bundled model.
-
-    Raises:
-        ModelPackageError: if this installation has no bundled model, or more than one.
-    """
+def bundled_models() -> dict[str, Path]:
+    """Return the folders of the packages that are installed with hanner, by their names, sorted."""
     models = Path(str(files("hanner_inference"))) / "models"
-    folders = sorted(manifest.parent for manifest in models.glob(f"*/{MANIFEST}"))
-    if len(folders) != 1:
-        raise ModelPackageError(
-            f"this installation has {len(folders) or 'no'} bundled models; expected one. "
-            "Install hanner again, or set HANNER_MODEL to the folder of a model package"
-        )
-    return folders[0]
+    return {manifest.parent.name: manifest.parent for manifest in sorted(models.glob(f"*/{MANIFEST}"))}
 
 
-def open_package(path: str | Path | None = None) -> ModelPackage:
-    """Return the package in `path`, by default the bundled one, after checking all of it but the graph of model.onnx.
+def find_model(model: str | Path | None = None) -> Path:
+    """Return the folder of a model package.
 
     Args:
-        path: folder of the package.
+        model: the name of a bundled model; any other string, and any `Path`, is a folder. By default, and if empty,
+            `DEFAULT_MODEL`.
+
+    Raises:
+        ModelPackageError: if there is no such folder, or the default model is not installed.
+    """
+    bundled = bundled_models()
+    name = model or DEFAULT_MODEL
+    if isinstance(name, str) and name in bundled:
+        return bundled[name]
+    if not model:
+        raise ModelPackageError(
+            f"this installation has no model {DEFAULT_MODEL}; install hanner again, or set HANNER_MODEL to "
+            f"{_choices(bundled)}"
+        )
+    folder = Path(name)
+    if not folder.is_dir():
+        raise ModelPackageError(f"there is no model package at {folder}; set HANNER_MODEL to {_choices(bundled)}")
+    return folder
+
+
+def _choices(bundled: Iterable[str]) -> str:
+    """Return what names a model, as the end of an error message."""
+    names = ", ".join(bundled)
+    return f"a bundled model ({names}) or to the folder of a package" if names else "the folder of a package"
+
+
+def open_package(model: str | Path | None = None) -> ModelPackage:
+    """Return a package after checking all of it but the graph of model.onnx.
+
+    Args:
+        model: the name of a bundled model, or a folder, see `find_model`.
 
     Raises:
         ModelPackageError: if the package is missing, unreadable, damaged, inconsistent, or has another format.
     """
-    folder = Path(path) if path else bundled_path()
+    folder = Path(model or DEFAULT_MODEL)
     try:
+        folder = find_model(model)
         return _open(folder)
     except PermissionError as error:
         raise _unreadable(Path(error.filename or folder), error) from error
 
 
 def _open(folder: Path) -> ModelPackage:
-    if not folder.is_dir():
-        raise ModelPackageError(f"there is no model package at {folder}; set HANNER_MODEL to the folder of one")
     data = _read(folder, MANIFEST)
     try:
         manifest = Manifest.model_validate_json(data)

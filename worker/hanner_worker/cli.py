@@ -22,7 +22,9 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
     celery: Annotated[list[str] | None, typer.Argument(metavar="-- CELERY OPTION", help="Options for Celery.")] = None,
     broker: Annotated[str | None, typer.Option(help="URL of Redis; overrides HANNER_BROKER_URL.")] = None,
     queue: Annotated[str | None, typer.Option(help="Queue to consume; overrides HANNER_QUEUE.")] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of a model package; overrides HANNER_MODEL.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Bundled model, or folder of a package; overrides HANNER_MODEL.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option("-c", help="Pool processes; 0 is one per core.", min=0)] = None,
     name: Annotated[str | None, typer.Option("-n", help="Unique name of the worker in Celery.")] = None,
     loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",

@@ -35,7 +35,11 @@ def checks(settings: Settings) -> Iterator[CheckResult]:
     try:
         package = open_package(settings.model or None)
     except HannerError as error:
-        yield fail("model", str(error), "set HANNER_MODEL to a valid package, or unset it for the bundled model")
+        yield fail(
+            "model",
+            str(error),
+            "name a bundled model (`hanner model list`) or the folder of a valid package, or unset HANNER_MODEL",
+        )
         return
     yield ok("model", f"{package.id} in {package.path}, all digests match the manifest")
     try:

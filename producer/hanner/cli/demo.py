@@ -29,7 +29,9 @@ BURST_TIMEOUT = 600.0
 
 
 def demo(
-    model: Annotated[str | None, typer.Option(help="Folder of a model package; overrides HANNER_MODEL.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Bundled model, or folder of a package; overrides HANNER_MODEL.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Pool processes; 0 is one per core.", min=0)] = None,
     burst: Annotated[int, typer.Option(help="Number of texts in the final burst.", min=1)] = 1000,
     broker: Annotated[str | None, typer.Option(help="URL of a running Redis. Default: start one.")] = None,

@@ -34,7 +34,9 @@ def up(
         Path | None,
         typer.Option(help="File for the worker's log; - for this terminal. Default: worker.log in --data."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of a model package; overrides HANNER_MODEL.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Bundled model, or folder of a package; overrides HANNER_MODEL.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Pool processes; 0 is one per core.", min=0)] = None,
     gateway: Annotated[
         bool | None, typer.Option(help="Start the HTTP gateway. Default: if its extra is installed.")

@@ -14,7 +14,7 @@ class EngineProcesses:
     """Processes that run engine_process.py, as a context manager.
 
     Args:
-        model: Folder of a package; empty for the bundled one.
+        model: Folder of a package; empty for the default one.
         processes: Number of processes.
         texts: The texts to process; each process starts at another position.
 

@@ -20,7 +20,7 @@ class Size:
 
     Attributes:
         name: Shown in tables.
-        model: Folder of its package; empty for the bundled one.
+        model: Folder of its package; empty for the default one.
         seconds: Duration of a round at full load.
         chunk: Texts per call of the engine alone, and per request of extract_many.
         window: Requests with one text in flight at full load.

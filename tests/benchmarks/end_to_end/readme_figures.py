@@ -11,7 +11,7 @@ WORDS = {
         "percentage is the median of these ratios. {processes} processes on {cores} cores of {processor}; texts have "
         "{mean:.0f} characters on average.{short} [All figures](docs/benchmarks.md).\n",
         "short": " The figures are from a short run, {scale:g} of the usual duration, with `{model}`.",
-        "default": "bundled model",
+        "default": "`{name}`",
         "base": "BERT-base size",
         "alone": "engine alone, texts/s",
         "one": "through the queue, one text per request",
@@ -20,7 +20,7 @@ WORDS = {
         "cold": "from start to first answer",
         "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
         "At 80 % load, p99 is {p99:.0f} ms.",
-        "beside": "- The same engine in other servers, bundled model, texts/s: {others}; "
+        "beside": "- The same engine in other servers, `{name}`, texts/s: {others}; "
         "hanner: {hanner}. In this run, all servers took turns. The table is from another run, so hanner's figures "
         "differ.",
         "slow": "- At base size, ModelScope's own pipeline behind Flask processes {slow} texts/s; hanner, measured in "
@@ -31,7 +31,7 @@ WORDS = {
         "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
         "{short}[全部数据](docs/benchmarks.md)。\n",
         "short": "这些数据来自一次短测量，时长为通常的 {scale:g} 倍，模型为 `{model}`。",
-        "default": "自带模型",
+        "default": "`{name}`",
         "base": "BERT-base 规模",
         "alone": "引擎单独运行，文本/秒",
         "one": "经队列，每个请求一条文本",
@@ -40,7 +40,7 @@ WORDS = {
         "cold": "从启动到第一个答案",
         "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
         "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "- 其他服务框架使用同一引擎和自带模型，文本/秒：{others}；hanner 为 {hanner}。"
+        "beside": "- 其他服务框架使用同一引擎和 `{name}`，文本/秒：{others}；hanner 为 {hanner}。"
         "这次测量中各框架轮流运行；上表来自另一次测量，因此 hanner 的数据不同。",
         "slow": "- BERT-base 规模下，ModelScope 自己的 pipeline 加 Flask 每秒处理 {slow} 条；"
         "hanner 与其交替测量，每秒处理 {hanner} 条，是其 {times:.0f} 倍。",
@@ -65,6 +65,11 @@ def render(results: Mapping, language: str) -> str:
     return "\n".join(parts)
 
 
+def model_name(row: Mapping) -> str:
+    """Return the name of the model that was measured, without its digest."""
+    return row["model"].partition("@")[0]
+
+
 def main_table(results: Mapping, words: Mapping) -> str:
     section = results["throughput"]
     most = max(row["processes"] for row in section["data"])
@@ -83,7 +88,7 @@ def main_table(results: Mapping, words: Mapping) -> str:
     scale = section.get("scale", 1)
     short = words["short"].format(scale=scale, model=rows[0]["model"]) if scale < MIN_SCALE else ""
     machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"], short=short)
-    return table(["", *(words[row["size"]] for row in rows)], lines) + "\n" + machine
+    return table(["", *(words[row["size"]].format(name=model_name(row)) for row in rows)], lines) + "\n" + machine
 
 
 def comparison_lines(row: Mapping, words: Mapping) -> list[str]:
@@ -92,7 +97,7 @@ def comparison_lines(row: Mapping, words: Mapping) -> list[str]:
     lines = []
     if row["size"] == "default" and names:
         others = ", ".join(f"{name} {number(full_load(row, name))}" for name in names)
-        lines.append(words["beside"].format(others=others, hanner=hanner))
+        lines.append(words["beside"].format(others=others, hanner=hanner, name=model_name(row)))
     if SLOW in row["systems"]:
         slow = number(full_load(row, SLOW))
         lines.append(words["slow"].format(slow=slow, hanner=hanner, times=faster(row, SLOW)))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,14 @@ import safetensors.numpy
 
 from hanner_inference import package as package_module
 from hanner_inference.engine.onnx import OnnxEngine
-from hanner_inference.package import Manifest, ModelPackageError, open_package, write_manifest
+from hanner_inference.package import (
+    DEFAULT_MODEL,
+    Manifest,
+    ModelPackageError,
+    bundled_models,
+    open_package,
+    write_manifest,
+)
 from support.packages import write_tiny_package
 
 
@@ -178,16 +187,58 @@ def test_a_missing_folder_is_reported(tmp_path):
         open_package(tmp_path / "none")
 
 
-def test_an_installation_without_a_bundled_model_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(package_module, "files", lambda package: tmp_path)
-    with pytest.raises(ModelPackageError, match="this installation has no bundled models"):
+@pytest.fixture
+def two_bundled_models(tiny_package, tmp_path, monkeypatch):
+    """Return the folder that contains the only bundled models: `tiny`, which is the default, and `other`."""
+    for name in ("tiny", "other"):
+        shutil.copytree(tiny_package, tmp_path / "installed" / "models" / name)
+    monkeypatch.setattr(package_module, "files", lambda package: tmp_path / "installed")
+    monkeypatch.setattr(package_module, "DEFAULT_MODEL", "tiny")
+    return tmp_path / "installed" / "models"
+
+
+def test_a_bundled_model_is_selected_by_its_name(two_bundled_models):
+    assert bundled_models() == {name: two_bundled_models / name for name in ("other", "tiny")}
+    assert open_package("other").path == two_bundled_models / "other"
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_the_default_model_is_used_if_none_is_named(two_bundled_models, nothing):
+    assert open_package(nothing).path == two_bundled_models / "tiny"
+
+
+def test_a_folder_with_the_name_of_a_bundled_model_is_selected_by_a_path(two_bundled_models, tmp_path, monkeypatch):
+    folder = write_tiny_package(tmp_path / "here" / "other", seed=8)
+    monkeypatch.chdir(folder.parent)
+    assert open_package("other").path == two_bundled_models / "other"
+    for path in ("./other", Path("other"), str(folder)):
+        assert open_package(path).path.resolve() == folder
+
+
+def test_an_unknown_name_is_reported_with_the_bundled_ones(two_bundled_models):
+    wanted = "there is no model package at smal; set HANNER_MODEL to a bundled model (other, tiny) or to the folder of"
+    with pytest.raises(ModelPackageError, match=re.escape(wanted)):
+        open_package("smal")
+
+
+def test_an_installation_without_the_default_model_is_reported(two_bundled_models):
+    shutil.rmtree(two_bundled_models / "tiny")
+    with pytest.raises(
+        ModelPackageError, match=r"has no model tiny; install hanner again, or set .* a bundled model \(other\)"
+    ):
+        open_package()
+    shutil.rmtree(two_bundled_models / "other")
+    with pytest.raises(ModelPackageError, match=r"no model tiny; install hanner again, or set HANNER_MODEL to the fol"):
         open_package()
 
 
-def test_the_bundled_model_is_the_default(tiny_package, tmp_path, monkeypatch):
-    shutil.copytree(tiny_package, tmp_path / "models" / "tiny")
-    monkeypatch.setattr(package_module, "files", lambda package: tmp_path)
-    assert open_package().path == tmp_path / "models" / "tiny"
+@pytest.mark.parametrize("name", bundled_models())
+def test_each_bundled_package_has_the_name_of_its_folder(name):
+    assert open_package(name).manifest.name == name
+
+
+def test_the_default_model_is_installed():
+    assert open_package().manifest.name == DEFAULT_MODEL
 
 
 @pytest.mark.parametrize(

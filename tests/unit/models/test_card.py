@@ -1,4 +1,4 @@
-"""Cards are rendered from figures and manifest; docs/default-model.md matches the bundled package."""
+"""Cards are rendered from figures and manifest; docs/models has the card of each bundled package."""
 
 import json
 import shutil
@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from hanner.results import Entity
-from hanner_inference.package import open_package
+from hanner_inference.package import bundled_models, open_package
 from hanner_models.cli import app
 from hanner_models.data.datasets import DataError, Sentence, Span
 from hanner_models.evaluation.card import read_figures, render, sections, update_document, write_card
 from hanner_models.evaluation.evaluate import evaluate, known_names
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "default-model.md"
+CARDS = Path(__file__).parents[3] / "docs" / "models"
 SENTENCES = [Sentence("马云在杭州", (Span("PER", 0, 2), Span("LOC", 3, 5))), Sentence("没有", ())]
 FOUND = [[Entity(text="马云", type="PER", start=0, end=2, score=0.9)], []]
 TEXT = """# Model
@@ -121,11 +121,16 @@ def test_evaluate_prints_summary_of_several_files_and_packages(package, tmp_path
         assert expected in result.output
 
 
-def test_docs_of_bundled_model_match_its_manifest(tmp_path):
-    manifest = open_package().manifest
+def test_each_bundled_package_has_a_card_in_the_documentation():
+    assert {path.stem for path in CARDS.glob("*.md")} == set(bundled_models())
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_card_of_bundled_package_matches_its_manifest(name, tmp_path):
+    manifest, text = open_package(name).manifest, (CARDS / f"{name}.md").read_text("utf-8")
     copy = tmp_path / "card.md"
-    copy.write_text(DOCUMENT.read_text("utf-8"), "utf-8")
+    copy.write_text(text, "utf-8")
     update_document(copy, manifest, manifest.card["figures"])
-    assert copy.read_text("utf-8") == DOCUMENT.read_text("utf-8"), "run: hanner model card --into docs/default-model.md"
-    assert sections(DOCUMENT.read_text("utf-8")) == {k: v for k, v in manifest.card.items() if k != "figures"}
+    assert copy.read_text("utf-8") == text, f"run: hanner model card {name} --into docs/models/{name}.md"
+    assert sections(text) == {k: v for k, v in manifest.card.items() if k != "figures"}
     assert set(manifest.card) == {"figures", "known_failures", "reproduce"}

@@ -63,8 +63,9 @@ def test_relabel_with_same_labels_changes_nothing(tmp_path):
     assert relabel(source, source.labels) is source
 
 
-def test_bundled_package_is_a_base_model():
-    base = open_base_model("default")
+@pytest.mark.parametrize("name", ["default", "hanner-small"])
+def test_bundled_package_is_a_base_model(name):
+    base = open_base_model(name)
     assert base.package is not None
     assert base.name == base.package.id
     assert base.source.labels == base.package.manifest.labels

@@ -186,7 +186,7 @@ def test_auxiliary_head_is_dropped(run):
 def test_finetuning_is_refused_with_an_alternative(run, tmp_path):
     package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
     for folder in (package.path, run):
-        with pytest.raises(ConversionError, match=r"labels characters, and such a model cannot be fine-tuned; start"):
+        with pytest.raises(ConversionError, match=r"such a model cannot be fine-tuned; start from hanner-small, or"):
             open_base_model(folder)
 
 

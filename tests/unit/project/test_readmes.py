@@ -29,11 +29,3 @@ def test_both_readmes_have_the_same_code_links_and_figures():
     ]
     assert links[1] - links[0] == {"(docs/zh/guide.md)", "(docs/zh/settings.md)"}
     assert links[0] <= links[1]
-    scores = [re.findall(r"^\| .* \| (0\.\d+) \|$", text_of(name), re.MULTILINE) for name in READMES]
-    assert scores[0] == scores[1]
-
-
-def test_f1_in_the_readme_is_that_of_the_model_card():
-    card = re.search(r"<!-- card: accuracy -->\n(.*?)<!-- /card -->", text_of("docs/default-model.md"), re.DOTALL)[1]
-    of_card = [row.split("|")[5].strip() for row in card.splitlines()[2:]]
-    assert re.findall(r"^\| .* \| (0\.\d+) \|$", text_of("README.md"), re.MULTILINE) == of_card

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import typer
@@ -15,8 +16,9 @@ from hanner.cli.app import app
 from hanner.contract import ErrorCode
 from hanner.settings import Settings, variable
 from hanner_gateway.openapi import PATH as OPENAPI
+from hanner_inference.package import open_package, write_manifest
 from hanner_worker.observability.metrics import REDELIVERY_REASONS
-from reference import metrics, python_api
+from reference import metrics, models, python_api
 from reference.pages import FOLDER, PAGES
 
 CHINESE_SETTINGS = FOLDER.parent / "zh" / "settings.md"
@@ -34,6 +36,34 @@ def test_page_is_up_to_date(name):
 
 def test_every_generated_page_is_compared():
     assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
+
+
+@pytest.mark.parametrize("document", models.DOCUMENTS, ids=lambda path: path.name)
+def test_tables_of_the_bundled_models_are_up_to_date(document):
+    text = document.read_text("utf-8")
+    assert text == models.update(text), "run: make reference"
+
+
+def test_a_document_without_a_table_of_models_is_reported():
+    with pytest.raises(ValueError, match="the document has no"):
+        models.update("# hanner\n")
+
+
+def test_the_table_of_models_has_a_column_for_each_and_begins_with_the_default(monkeypatch, tiny_package, tmp_path):
+    folders = {name: tmp_path / name for name in ("tiny-a", "tiny-b")}
+    for name, folder in folders.items():
+        shutil.copytree(tiny_package, folder)
+        manifest = open_package(folder).manifest
+        figures = {"msra.dev.jsonl": {"all": {"f1": 0.5 if name == "tiny-a" else 0.75}}}
+        write_manifest(folder, manifest.model_copy(update={"name": name, "card": {"figures": figures}}))
+    monkeypatch.setattr(models, "bundled_models", lambda: folders)
+    monkeypatch.setattr(models, "open_package", lambda name: open_package(folders[name]))
+    monkeypatch.setattr(models, "DEFAULT_MODEL", "tiny-b")
+    table = models.update("<!-- models: en -->\n<!-- /models -->\n").splitlines()
+    assert table[1] == "| F1 on | tiny-b, default | tiny-a |"
+    assert table[3] == "| MSRA, dev part: news of the 1990s | 0.750 | 0.500 |"
+    assert table[4] == "| Universal NER, GSDSimp dev: Wikipedia |  |  |"
+    assert table[-2] == "| size of the package | 0.3 MB | 0.3 MB |"
 
 
 # Settings

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from hanner.errors import HannerError
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop
 
 
 def card(
-    package: Annotated[Path | None, typer.Argument(help="Folder of a package. Default: the bundled package.")] = None,
+    model: Annotated[str | None, typer.Argument(help=MODEL_HELP)] = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Output of `hanner model evaluate --json`. Default: the figures in the manifest."),
@@ -25,7 +25,7 @@ def card(
     from hanner_models.evaluation import card as cards
 
     try:
-        opened = open_package(package)
+        opened = open_package(chosen_model(model))
         values = cards.read_figures(figures) if figures else opened.manifest.card.get("figures", {})
         if into:
             cards.update_document(into, opened.manifest, values)

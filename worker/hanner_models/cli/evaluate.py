@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from hanner.errors import HannerError
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import MODEL_HELP, output, stop
 
 
 def evaluate(
     files: Annotated[list[Path], typer.Argument(help="Labelled sentences: JSONL, or columns as in CoNLL.")],
     model: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of a package; can be repeated. Default: the bundled package."),
+        list[str] | None,
+        typer.Option(help=f"{MODEL_HELP} Can be repeated."),
     ] = None,
     train: Annotated[
         list[Path] | None,
@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Print precision, recall and F1 by type, the kinds of errors, and texts per second on one core."""
     try:
-        packages: list[Path | None] = [*model] if model else [None]
+        packages: list[str | None] = [*model] if model else [None]
         results = [_evaluate(files, package, train) for package in packages]
     except HannerError as error:
         stop(error)
@@ -44,7 +44,7 @@ def evaluate(
         console.print(report.summary_table(dict(results)))
 
 
-def _evaluate(files: Sequence[Path], model: Path | None, train: Sequence[Path] | None) -> tuple[str, dict[str, Any]]:
+def _evaluate(files: Sequence[Path], model: str | None, train: Sequence[Path] | None) -> tuple[str, dict[str, Any]]:
     """Return the package's id, and the evaluation of each file by the file's name."""
     from rich.console import Console
     from rich.progress import Progress

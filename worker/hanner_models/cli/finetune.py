@@ -13,7 +13,10 @@ from hanner_models.cli.console import output, stop
 def finetune(
     base: Annotated[
         str,
-        typer.Argument(help="Model to start from: `default`, or the folder of a package, a training run or a tagger."),
+        typer.Argument(
+            help="Model to start from: a bundled model, or the folder of a package, a training run or a tagger. "
+            "`default` is hanner-small."
+        ),
     ],
     data: Annotated[Path, typer.Argument(help="Labelled sentences for training: JSONL, or columns as in CoNLL.")],
     out: Annotated[Path, typer.Argument(help="Folder of the package to create.")],

@@ -1,16 +1,15 @@
 """`hanner model inspect`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hanner.errors import HannerError
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop
 
 
 def inspect(
-    model: Annotated[Path | None, typer.Argument(help="Folder of a package. Default: the bundled package.")] = None,
+    model: Annotated[str | None, typer.Argument(help=MODEL_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Check a package and print its manifest, including the comparison of INT8 with FP32."""
@@ -18,7 +17,7 @@ def inspect(
     from hanner_models.evaluation.report import print_package
 
     try:
-        package = open_package(model)
+        package = open_package(chosen_model(model))
     except HannerError as error:
         stop(error)
     if as_json:

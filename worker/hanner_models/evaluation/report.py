@@ -1,6 +1,6 @@
 """The tables that `hanner model` prints for packages and evaluations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -46,6 +46,33 @@ def verification_table(verification: dict[str, Any]) -> Table:
         table.add_column(_FIGURES[key][0] if key in _FIGURES else key, justify="right")
     for name, figures in entries.items():
         table.add_row(name, *(_cell(key, figures.get(key)) for key in known))
+    return table
+
+
+def summarise_package(package: ModelPackage, *, default: bool) -> dict[str, Any]:
+    """Return what the list of bundled models has about a package; `bytes` is the size of its files."""
+    manifest = package.manifest
+    measured = manifest.card.get("figures") or {}
+    return {
+        "name": manifest.name,
+        "model": package.id,
+        "default": default,
+        "path": str(package.path),
+        "bytes": sum(record.bytes for record in manifest.files.values()),
+        "types": list(dict.fromkeys(kind for kind in package.labels().types if kind)),
+        "labels": "characters of word pieces" if manifest.labels_characters else "tokens",
+        "f1": {name: figures["all"]["f1"] for name, figures in measured.items()},
+    }
+
+
+def bundled_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of the bundled models, with columns for the F1 on each file."""
+    names = list(dict.fromkeys(name for model in models for name in model["f1"]))
+    table = _table("model", "MB", "types", "labels", *(f"F1, {name.removesuffix('.jsonl')}" for name in names))
+    for model in models:
+        f1 = [f"{model['f1'][name]:.3f}" if name in model["f1"] else "" for name in names]
+        name = f"{model['name']} (default)" if model["default"] else model["name"]
+        table.add_row(name, f"{model['bytes'] / 1e6:.1f}", ", ".join(model["types"]), model["labels"], *f1)
     return table
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import onnx
 from safetensors.numpy import load
 
-from hanner_inference.package import CRF, MANIFEST, MODEL, TOKENIZER, ModelPackage, open_package
+from hanner_inference.package import CRF, MANIFEST, MODEL, TOKENIZER, ModelPackage, bundled_models, open_package
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.source import ConversionError, Source, read_source
 from hanner_models.source.weights import CRF as CRF_PARTS
 
 DEFAULT = "default"
-"""The name of the bundled package on the command line."""
+"""The name of `DEFAULT_BASE` on the command line."""
+DEFAULT_BASE = "hanner-small"
+"""The most accurate bundled model that can be fine-tuned."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,19 @@ class FinetuneBase:
 
 
 def open_base_model(base: str | Path) -> FinetuneBase:
-    """Return the model in the folder of a package, a training run or a tagger; `default` is the bundled package.
+    """Return the model to start from.
+
+    Args:
+        base: the name of a bundled model, `default` for `DEFAULT_BASE`, or the folder of a package, a training run or
+            a tagger.
 
     Raises:
         ModelPackageError: the package is damaged.
         ConversionError: the folder has no model that can be fine-tuned; the message names the reason.
     """
-    if str(base) == DEFAULT:
-        return _from_package(open_package())
+    name = DEFAULT_BASE if base == DEFAULT else base
+    if name in bundled_models():
+        return _from_package(open_package(name))
     folder = Path(base)
     if (folder / MANIFEST).exists():
         return _from_package(open_package(folder))
@@ -83,7 +90,6 @@ def _from_package(package: ModelPackage) -> FinetuneBase:
 
 def _labels_characters(folder: Path) -> ConversionError:
     return ConversionError(
-        f"{folder} reads word pieces and labels characters, and such a model cannot be fine-tuned; start from a model "
-        "that labels tokens, such as RaNER (`hanner model fetch`), or add your sentences to the corpora of "
-        "`hanner model teach`"
+        f"{folder} reads word pieces and labels characters, and such a model cannot be fine-tuned; start from "
+        f"{DEFAULT_BASE}, or from another model that labels tokens, such as RaNER (`hanner model fetch`)"
     )

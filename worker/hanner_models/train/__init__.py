@@ -1,4 +1,4 @@
-"""Train the default model: vocabulary, masked-language pretraining, tagging, checkpoints. Most modules import torch."""
+"""Train hanner-small: vocabulary, masked-language pretraining, tagging, checkpoints. Most modules import torch."""
 
 import os
 

@@ -23,7 +23,7 @@ from hanner_models.train.word_tags import TAG_COUNT
 
 
 def normalise_text(text: str) -> str:
-    """Return the text normalised as by the default model's package at inference."""
+    """Return the text normalised as by hanner-small's package at inference."""
     return normalise(text, half_width=True, lowercase=True)
 
 

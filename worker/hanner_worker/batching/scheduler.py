@@ -17,7 +17,7 @@ BULK_EVERY = 8
 BATCH_OVERHEAD = 48
 """Tokens that a batch costs in addition to its own, before it is measured."""
 SECONDS_PER_TOKEN = 1e-4
-"""Cost of a token if none was measured: between the bundled model's and that of BERT-base's size."""
+"""Cost of a token if none was measured: between hanner-small's and that of BERT-base's size."""
 FORGETTING = 0.95
 """Weight of a batch's cost relative to that of the next batch."""
 ASSUMPTION = 0.1

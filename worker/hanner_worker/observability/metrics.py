@@ -1,8 +1,8 @@
 """The Prometheus metrics of batches and requests, updated once per batch in the worker's parent.
 
-The buckets of the histograms cover the ranges that were measured, see docs/how-to/observability.md. With the bundled
-model, a single short text waits 3 ms and runs 2 ms, and 64 texts sent together wait 0.2 s. A full batch of a base-size
-model runs for 1 to 2 s, and a long queue lasts minutes.
+The buckets of the histograms cover the ranges that were measured, see docs/how-to/observability.md. With
+hanner-small, a single short text waits 3 ms and runs 2 ms, and 64 texts sent together wait 0.2 s. A full batch of a
+base-size model runs for 1 to 2 s, and a long queue lasts minutes.
 """
 
 import threading
