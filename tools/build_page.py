@@ -1,17 +1,17 @@
-"""Bundles the page into one script and one style sheet for the wheel: `make page`. Needs npm.
+"""Bundles the page into one document for the wheel, with its script, style sheet and icon: `make page`. Needs npm.
 
-The sources are in producer/page. The names of the bundles contain a hash of their content, so that browsers keep them.
+The sources are in producer/page. On a slow network each round trip counts, so the first visit needs only the document.
 """
 
 import hashlib
 import re
-import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "producer" / "page"
-STATIC = ROOT / "producer" / "hanner_gateway" / "static"
+BUILT = ROOT / "producer" / "hanner_gateway" / "page.html"
 ESBUILD = "esbuild@0.28.2"
 TOOLS = ROOT / "build" / "esbuild"
 NOTE = re.compile(r"<!-- built by `make page` from sources ([0-9a-f]{64}) -->")
@@ -27,13 +27,12 @@ def sources_digest() -> str:
 
 def built_digest() -> str | None:
     """Return the digest of the sources that the built page was made of; None if there is no built page."""
-    index = STATIC / "index.html"
-    found = NOTE.search(index.read_text("utf-8")) if index.is_file() else None
+    found = NOTE.search(BUILT.read_text("utf-8")) if BUILT.is_file() else None
     return found and found[1]
 
 
-def bundle(entry: str) -> bytes:
-    """Return a script or style sheet with all that it imports, minified."""
+def bundle(entry: str) -> str:
+    """Return a script or style sheet with all that it imports, minified; esbuild escapes `</script` and `</style`."""
     program = TOOLS / "node_modules" / ".bin" / "esbuild"
     if not program.exists() or ESBUILD not in (TOOLS / "version").read_text("utf-8"):
         subprocess.run(["npm", "install", "--silent", "--no-save", "--prefix", TOOLS, ESBUILD], check=True)
@@ -41,24 +40,24 @@ def bundle(entry: str) -> bytes:
     options = ["--bundle", "--minify", "--format=esm", "--charset=utf8", "--target=es2022", "--legal-comments=none"]
     if entry.endswith(".css"):
         options = ["--bundle", "--minify", "--charset=utf8"]
-    return subprocess.run([program, SOURCES / entry, *options], check=True, capture_output=True).stdout
+    return subprocess.run([program, SOURCES / entry, *options], check=True, capture_output=True, text=True).stdout
 
 
 def main() -> None:
     """Write the page into the package hanner_gateway."""
-    page = (SOURCES / "index.html").read_text("utf-8")
-    files = {"icon.svg": (SOURCES / "icon.svg").read_bytes()}
-    for entry in ("js/main.js", "css/page.css"):
-        content = bundle(entry)
-        name = f"page-{hashlib.sha256(content).hexdigest()[:10]}{Path(entry).suffix}"
-        files[name] = content
-        page = page.replace(f"static/{entry}", f"static/{name}")
+    icon = f"data:image/svg+xml,{quote((SOURCES / 'icon.svg').read_text('utf-8').strip())}"
     note = f"<!-- built by `make page` from sources {sources_digest()} -->"
-    files["index.html"] = page.replace("<!doctype html>\n", f"<!doctype html>\n{note}\n", 1).encode()
-    shutil.rmtree(STATIC, ignore_errors=True)
-    STATIC.mkdir()
-    for name, content in files.items():
-        (STATIC / name).write_bytes(content)
+    page = (SOURCES / "index.html").read_text("utf-8")
+    for reference, content in (
+        ("<!doctype html>\n", f"<!doctype html>\n{note}\n"),
+        ('<link rel="stylesheet" href="css/page.css" />', f"<style>{bundle('css/page.css').strip()}</style>"),
+        (' src="js/main.js"></script>', f">{bundle('js/main.js').strip()}</script>"),
+        ('"icon.svg"', f'"{icon}"'),
+    ):
+        if reference not in page:
+            raise SystemExit(f"producer/page/index.html has no {reference.strip()}")
+        page = page.replace(reference, content)
+    BUILT.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,24 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import before_task_publish
 from fastapi import FastAPI, Security
-from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hanner.aio.client import AsyncClient
 from hanner.settings import Settings
 from hanner.utils import tracing
-from hanner_gateway import metrics, problems, request_id, swagger
+from hanner_gateway import metrics, page, problems, request_id, swagger
 from hanner_gateway.access import AccessMiddleware, ApiKeys, KeyCheck, RateLimiter, parse_rate_limits
 from hanner_gateway.hosts import AllowedHosts, HostMiddleware
 from hanner_gateway.jobs.progress import ProgressFeed
@@ -39,7 +33,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from redis.asyncio import Redis
 
-STATIC = Path(__file__).parent / "static"
 CANCEL_TIMEOUT = 3.0
 """Seconds that cancelled requests have to revoke their texts and to respond when the gateway stops."""
 API_KEY = HTTPBearer(auto_error=False, description="One of HANNER_API_KEYS, if the gateway requires a key.")
@@ -98,7 +91,7 @@ def make_app(settings: Settings, provider: "TracerProvider | None" = None) -> Fa
     app.include_router(operation.api_router, dependencies=secured)
     app.include_router(operation.router)
     swagger.install(app)
-    _serve_page(app)
+    page.install(app)
     _add_access(app, settings, redis)
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
@@ -126,23 +119,3 @@ def _add_access(app: FastAPI, settings: Settings, redis: "Redis") -> None:
     app.add_middleware(
         AccessMiddleware, keys=keys, limiter=limiter("rate_limit", "rate"), max_body_bytes=max_body_bytes
     )
-
-
-def _serve_page(app: FastAPI) -> None:
-    async def index() -> FileResponse:
-        """Return the demo page, which highlights entities while the user types."""
-        return FileResponse(STATIC / "index.html")
-
-    app.add_api_route("/", index, summary="Demo page", tags=["page"], response_class=HTMLResponse)
-    app.add_api_route("/", index, methods=["HEAD"], include_in_schema=False)
-    app.mount("/static", GZipMiddleware(_PageFiles(directory=STATIC)), name="static")
-
-
-class _PageFiles(StaticFiles):
-    """Serves the page's files. A bundle's name has a hash of its content, so browsers need not ask for it again."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        if response.status_code == 200 and path.startswith("page-"):
-            response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        return response

@@ -42,7 +42,7 @@ UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_CLOSED_REQUEST = 499
 """The status, as nginx logs it, of a request whose client disconnected before the response."""
-UNTRACED = ("/metrics", "/healthz", "/readyz", "/static/", "/docs", "/favicon")
+UNTRACED = ("/metrics", "/healthz", "/readyz", "/docs", "/favicon")
 """Path prefixes for which no span is created."""
 
 SpanRecorder = Callable[[str, str, int | None], None]
@@ -114,7 +114,7 @@ class _Response:
             headers[request_id.HEADER] = self.identity
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            # Browsers revalidate the page each time; its bundles set their own header.
+            # Browsers revalidate the page each time.
             api = self._scope["path"].startswith(API_PREFIX)
             headers.setdefault("cache-control", "no-store" if api else "no-cache")
         await self._send(message)

@@ -75,6 +75,14 @@ def desk(worker, site, new_desk):
 
 
 @pytest.fixture
+def module_desk(worker, site, new_desk):
+    """The same page, into which a test can import single modules; its content security policy would forbid it."""
+    desk = new_desk(site, bypass_csp=True)
+    desk.serve_sources()
+    return desk
+
+
+@pytest.fixture
 def phone(worker, site, new_desk):
     """The same page on a phone."""
     return new_desk(site, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)

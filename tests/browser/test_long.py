@@ -122,10 +122,9 @@ PARTS = st.text(st.sampled_from("马云ab ，\n😀"), max_size=40)
     edits=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40), PARTS), min_size=1, max_size=10),
     most=st.integers(4, 20),
 )
-def test_chunks_concatenate_to_the_text(desk, edits, most):
+def test_chunks_concatenate_to_the_text(module_desk, edits, most):
     """After any edits and with any chunk size, the chunks are the text and blocks end at line breaks."""
-    desk.serve_sources()
-    after = desk.page.evaluate(OVERLAY, [[list(edit) for edit in edits], most])
+    after = module_desk.page.evaluate(OVERLAY, [[list(edit) for edit in edits], most])
     assert after["joined"]
     assert after["seen"]
     assert after["longest"] <= most

@@ -91,6 +91,35 @@ def test_one_request_for_quick_typing(desk, worker):
     assert [request["argument"] for request in worker.requests] == ["马云在杭州"]
 
 
+def test_first_key_after_a_pause_is_sent_at_once(module_desk):
+    """Keys that follow within the delay share one request; the clock of the page is under the test's control."""
+    sent = module_desk.page.evaluate("""async () => {
+        const { LiveExtraction } = await import('/source/js/live.js');
+        let now = 1000;
+        let timers = [];
+        performance.now = () => now;
+        window.setTimeout = (run, delay) => timers[timers.push({ run, at: now + delay }) - 1];
+        window.clearTimeout = (timer) => { timers = timers.filter((each) => each !== timer); };
+        const sent = [];
+        const live = new LiveExtraction({
+            extract: async (text) => { sent.push([now - 1000, text]); return new Promise(() => {}); },
+            onResult: () => {}, onState: () => {},
+        });
+        const advance = (to) => {
+            for (; now <= to; now++)
+                for (const due of timers.filter(({ at }) => at <= now)) { clearTimeout(due); due.run(); }
+            now = to;
+        };
+        for (const [at, text] of [[0, 'a'], [10, 'ab'], [20, 'abc'], [60, 'abcd'], [200, 'abcde'], [201, 'abcdef']]) {
+            advance(1000 + at);
+            live.change(text);
+        }
+        advance(1300);
+        return sent;
+    }""")
+    assert sent == [[0, "a"], [50, "abc"], [90, "abcd"], [200, "abcde"], [231, "abcdef"]]
+
+
 def test_no_request_while_an_input_method_composes(desk, worker):
     desk.text.focus()
     cdp = desk.page.context.new_cdp_session(desk.page)

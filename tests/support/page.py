@@ -159,7 +159,7 @@ class NerPage:
         return self
 
     def serve_sources(self):
-        """Serve the page's sources under /source/, so that a test can import a single module."""
+        """Serve the page's sources under /source/ for imports of single modules; the context has bypass_csp=True."""
 
         def serve(route):
             path = SOURCES / route.request.url.partition("/source/")[2]

@@ -15,7 +15,7 @@ from docs_site.diagrams import BLOCK, diagrams
 from docs_site.pages import DOCS, ROOT, navigation, pages
 
 HERE = Path(__file__).parent
-ICON = ROOT / "producer" / "hanner_gateway" / "static" / "icon.svg"
+ICON = ROOT / "producer" / "page" / "icon.svg"
 LINK = re.compile(r"(\]\(|(?:href|src)=\")([^)\s\"#:]+)(?=[)#\"])")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 

@@ -1,6 +1,6 @@
 /**
- * Extraction while the user types: waits a moment after the last key, has at most one request in flight, drops stale
- * results, and retries errors that are temporary.
+ * Extraction while the user types: sends the first key after a pause at once, waits for the last of several quick ones,
+ * has at most one request in flight, drops stale results, and retries errors that are temporary.
  */
 import { ApiError } from "./api.js";
 
@@ -31,6 +31,7 @@ export class LiveExtraction {
     this.requested = ""; // the text of the newest request, sent or scheduled
     this.sequence = 0;
     this.failures = 0;
+    this.lastActive = -Infinity; // when a change was scheduled or sent
     this.msPerUnit = 0; // recent duration of requests
     this.state = { working: false, slow: false, error: null, retryIn: null };
   }
@@ -49,6 +50,7 @@ export class LiveExtraction {
     } else if (now || !this.countdown) {
       this.reset({ keepError: true });
       this.timer = setTimeout(() => this.send(), now ? 0 : this.delay());
+      this.lastActive = performance.now();
     } // otherwise the countdown of a retry sends the current text
   }
 
@@ -80,10 +82,14 @@ export class LiveExtraction {
     if (this.state.error && TEMPORARY.has(this.state.error.code)) this.retry();
   }
 
-  /** Return the delay before a request; it is longer for slow texts, so that they do not flood the queue. */
+  /**
+   * Return the delay before a request: none after a pause, so requests are as far apart as if each waited. It is longer
+   * for slow texts, so that they do not flood the queue.
+   */
   delay() {
-    const expected = this.msPerUnit * this.text.length;
-    return Math.min(MAX_DELAY_MS, Math.max(MIN_DELAY_MS, expected / 2));
+    const expected = (this.msPerUnit * this.text.length) / 2;
+    if (expected > MIN_DELAY_MS) return Math.min(MAX_DELAY_MS, expected);
+    return performance.now() - this.lastActive < MIN_DELAY_MS ? MIN_DELAY_MS : 0;
   }
 
   cancel() {
@@ -101,6 +107,7 @@ export class LiveExtraction {
     const controller = new AbortController();
     this.controller = controller;
     const began = performance.now();
+    this.lastActive = began;
     const slow = setTimeout(() => number === this.sequence && this.show({ slow: true }), SLOW_AFTER_MS);
     this.show({ working: true });
     try {
