@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from kombu.utils.uuid import uuid
-
 from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, size_error, text_error, texts_error
 from hanner.errors import HannerError, InvalidSettings, InvalidText
 from hanner.jobs import ResultWaiter, Timeout, check_seconds, timeout_seconds
@@ -24,6 +22,7 @@ from hanner.transport.connection import BrokerConnection
 from hanner.transport.message import Message
 from hanner.transport.result_parser import Meta, parse_documents, parse_entities
 from hanner.utils.backoff import Backoff
+from hanner.utils.ids import new_task_id
 
 T = TypeVar("T")
 
@@ -214,12 +213,13 @@ class RequestSender:
         """Return the limits of a stream with this window."""
         return ChunkLimits(window, self.settings.max_text_chars)
 
-    def send(self, request: Request[T], expires: float | None = None) -> ResultWaiter[T]:
+    def send(self, request: Request[T], expires: float | None = None, *, is_awaited: bool = False) -> ResultWaiter[T]:
         """Publish a request.
 
         Args:
             request: The request.
             expires: Seconds after which a worker discards it.
+            is_awaited: The caller waits for the result, or calls `unsubscribe` of the waiter.
 
         Raises:
             InvalidText: its message is larger than `max_request_bytes`.
@@ -228,13 +228,14 @@ class RequestSender:
         """
         if expires is not None:
             self.sync_clock(request.destination)
-        task_id, message, raw = self._build(request, expires)
-        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        waiter, message, raw = self._build(request, expires, is_awaited=is_awaited)
         try:
             with self.connection.translate_errors(request.destination):
                 self.connection.publisher(request.destination).publish(raw)
-        except KeyboardInterrupt:
-            self.revoke_quietly([waiter])  # Redis may have it already
+        except BaseException as error:
+            waiter.unsubscribe()
+            if isinstance(error, KeyboardInterrupt):
+                self.revoke_quietly([waiter])  # Redis may have it already
             raise
         message.send_published_signal()
         return waiter
@@ -250,7 +251,12 @@ class RequestSender:
                 self.connection.publisher(destination).sync_clock()
 
     def send_async(
-        self, request: Request[T], expires: float | None, callback: Callable[[HannerError | None], None]
+        self,
+        request: Request[T],
+        expires: float | None,
+        callback: Callable[[HannerError | None], None],
+        *,
+        is_awaited: bool = False,
     ) -> tuple[ResultWaiter[T], Callable[[], bool]]:
         """Publish a request from a thread. Call `sync_clock` before if the request expires.
 
@@ -258,6 +264,7 @@ class RequestSender:
             request: The request.
             expires: Seconds after which a worker discards it.
             callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
+            is_awaited: As in `send`; the caller also calls `unsubscribe` if the request is not sent.
 
         Returns:
             The waiter for the result, and a function that cancels the request. The function returns False if it is too
@@ -266,34 +273,47 @@ class RequestSender:
         Raises:
             InvalidText: its message is larger than `max_request_bytes`.
         """
-        task_id, message, raw = self._build(request, expires)
+        waiter, message, raw = self._build(request, expires, is_awaited=is_awaited)
 
         def on_published(error: Exception | None) -> None:
             if error is None:
                 message.send_published_signal()
             callback(None if error is None else self.connection.translate(error, request.destination))
 
-        publisher = self.connection.publisher(request.destination)
-        pending = publisher.publish_async(raw, on_published)
-        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        try:
+            publisher = self.connection.publisher(request.destination)
+            pending = publisher.publish_async(raw, on_published)
+        except BaseException:
+            waiter.unsubscribe()
+            raise
         return waiter, lambda: publisher.cancel(pending)
 
-    def _build(self, request: Request[Any], expires: float | None) -> tuple[str, Message, bytes]:
-        """Return a request's id and message, and the encoded message.
+    def _build(
+        self, request: Request[T], expires: float | None, *, is_awaited: bool
+    ) -> tuple[ResultWaiter[T], Message, bytes]:
+        """Return the waiter for a request's result, its message, and the encoded message.
 
         Raises:
             InvalidText: the message is too large.
         """
         check_seconds("expires", expires)
-        task_id: str = uuid()
-        queue, now = request.destination.list, self.connection.clock.now()
+        task_id = new_task_id()
         message = self.connection.messages.build(
-            task_id, request.task, request.argument, queue=queue, now=now, expires=expires
+            task_id,
+            request.task,
+            request.argument,
+            queue=request.destination.list,
+            now=self.connection.clock.now(),
+            expires=expires,
+            replies=self.connection.listener.replies if is_awaited else None,
         )
         raw = message.encode()
         if len(raw) > self.settings.message_bytes:
             raise InvalidText(size_error(len(raw), self.settings.message_bytes))
-        return task_id, message, raw
+        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        if is_awaited:
+            waiter.expect_reply()
+        return waiter, message, raw
 
     def waiter(self, task_id: str | UUID, *, many: bool) -> ResultWaiter[Any]:
         """Return a waiter for the result of a request sent earlier.

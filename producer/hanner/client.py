@@ -79,7 +79,7 @@ class Client:
         request = self._sender.request(
             text, self._sender.destination(priority, model), Selection.make(types, min_score)
         )
-        return self._sender.send(request, self._sender.lifetime(timeout)).result(timeout)
+        return self._sender.send(request, self._sender.lifetime(timeout), is_awaited=True).result(timeout)
 
     def extract_many(
         self,
@@ -114,7 +114,8 @@ class Client:
         if not chunk.texts:
             return chunk.merge([])
         request = self._sender.chunk_request(chunk, self._sender.destination(priority, model), selection)
-        return chunk.merge(self._sender.send(request, self._sender.lifetime(timeout)).result(timeout))
+        waiter = self._sender.send(request, self._sender.lifetime(timeout), is_awaited=True)
+        return chunk.merge(waiter.result(timeout))
 
     def submit(
         self,

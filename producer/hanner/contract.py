@@ -14,8 +14,9 @@ DEFAULT_GATEWAY_PORT = 8080
 """The port that the HTTP gateway listens on if no other is named."""
 DEFAULT_QUEUE = "hanner"
 HEADER = "hanner"
-"""Header of a message with the time it was sent (`sent_at`, Unix seconds by Redis' clock) and the number of `texts`
-in it. Optional: messages of other Celery clients do not have it."""
+"""Header of a message with the time it was sent (`sent_at`, Unix seconds by Redis' clock), the number of `texts` in it,
+and the id of the channel that the result is also published on (`replies`). Optional: messages of other Celery clients
+do not have it."""
 REQUEST_ID = "request_id"
 """Header of a message with an id for the worker's log; the gateway sets it to the id of the HTTP request."""
 BATCH_EVENT = "hanner-batch"

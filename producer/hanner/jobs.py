@@ -111,11 +111,10 @@ class ResultWaiter(Generic[T]):
         """Revoke the request; see `Job.revoke`."""
         self._connection.revoke(self.id)
 
-    def subscribe(self) -> None:
-        """Receive the result as soon as it is stored, before a caller waits for it."""
-        if self._meta is None and not self._subscribed:
-            listener = self._connection.listener
-            self._subscribed.append((listener.fork_count, listener.subscribe(self.id)))
+    def expect_reply(self) -> None:
+        """Receive the result on the client's own channel, which the message names. Call this before it is sent."""
+        listener = self._connection.listener
+        self._subscribed.append((listener.fork_count, listener.subscribe(self.id, replied=True)))
 
     def unsubscribe(self) -> None:
         """Stop receiving the result."""

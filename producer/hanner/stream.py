@@ -86,11 +86,10 @@ class Stream:
                 self._backoff.reset()
         self._backoff.reset()
         self._sent.append(_SentChunk(chunk, waiter))  # before anything else, for the case of an interruption
-        if waiter is not None:
-            waiter.subscribe()
 
     def _send_request(self, chunk: Chunk) -> ResultWaiter[list[Document]]:
-        return self._sender.send(self._sender.chunk_request(chunk, self._destination, self._selection))
+        request = self._sender.chunk_request(chunk, self._destination, self._selection)
+        return self._sender.send(request, is_awaited=True)
 
 
 class _SentChunk:

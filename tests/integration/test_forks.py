@@ -29,8 +29,8 @@ def in_child(body):
 def test_client_works_in_parent_and_child(ner, worker):
     assert ner.extract("马云")[0].text == "马云"
     worker.hold()
-    waiting = ner.submit("云马云")
-    waiting._waiter.subscribe()
+    sender = ner._sender
+    waiting = sender.send(sender.request("云马云", sender.destination("interactive")), is_awaited=True)
     worker.wait_for(2)
 
     def child():

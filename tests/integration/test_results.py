@@ -1,5 +1,8 @@
 """Results as Celery's own backend would write them, and the outcomes of a batch whose results cannot be written."""
 
+import contextlib
+import json
+
 import pytest
 import redis
 from celery import states
@@ -55,6 +58,34 @@ def test_a_result_is_published(backend, inflight):
     message = subscriber.get_message(timeout=60)
     assert backend.decode(message["data"])["result"] == {"a": 1}
     subscriber.close()
+
+
+def receive(subscriber, count):
+    """Return the next messages of a subscriber: channel and ids of the results in it."""
+    messages = [subscriber.get_message(timeout=60) for _ in range(count)]
+    assert None not in messages
+    return [(m["channel"].decode(), [json.loads(r)["task_id"] for r in m["data"].split(b"\n")]) for m in messages]
+
+
+def test_results_of_one_client_are_published_together(backend, inflight):
+    mine, other = (f"hanner:replies:{digit * 32}" for digit in "ab")
+    tags = claim(backend.client, inflight, *"abcde")
+    with contextlib.closing(backend.client.pubsub(ignore_subscribe_messages=True)) as subscriber:
+        subscriber.subscribe(mine, other)
+        subscriber.get_message(timeout=60)
+        subscriber.get_message(timeout=60)
+        channels = [mine, other, mine, "", mine]
+        completions = [
+            Completion(payload(task_id, tag, replies=channel), Outcome.OK, {"text": "一\n二"})
+            for task_id, tag, channel in zip("abcde", tags, channels, strict=True)
+        ]
+        completions[4] = completions[4]._replace(store_result=False)
+        inflight.complete(backend, completions, "now")
+        assert sorted(receive(subscriber, 2)) == [(mine, ["a", "c"]), (other, ["b"])]
+        backend.client.publish(mine, b'{"task_id": "end"}')  # nothing else was published in between
+        assert inflight.complete(backend, completions[:1], "now") == [Outcome.OK]  # a repeated call
+        assert receive(subscriber, 1) == [(mine, ["end"])]
+        assert subscriber.get_message(timeout=0) is None
 
 
 class Flaky:

@@ -76,7 +76,7 @@ class StubWorker:
 
     def _answer(self, request):
         meta = self.behaviour(request) or success(usual(request["argument"]))
-        store(self._client, request["id"], meta)
+        store(self._client, request["id"], meta, replies=request["headers"].get("hanner", {}).get("replies"))
 
 
 def register_worker(client, worker_id="w1", queue="hanner", **status):
@@ -123,8 +123,8 @@ def failed(kind, message="", module="celery.exceptions", status="FAILURE"):
     return {"status": status, "result": {"exc_type": kind, "exc_module": module, "exc_message": [message]}}
 
 
-def store(client, task_id, meta, *, announce=True):
-    """Store a result as Celery's Redis backend does."""
+def store(client, task_id, meta, *, announce=True, replies=None):
+    """Store a result as Celery's Redis backend does; also publish it on the channel that the message names."""
     payload = meta
     if isinstance(meta, dict):
         payload = json.dumps({"traceback": None, "children": [], "date_done": None, "task_id": task_id, **meta})
@@ -133,4 +133,6 @@ def store(client, task_id, meta, *, announce=True):
     pipeline.set(key, payload, ex=3600)
     if announce:
         pipeline.publish(key, payload)
+        if replies is not None:
+            pipeline.publish(f"hanner:replies:{replies}", payload)
     pipeline.execute()

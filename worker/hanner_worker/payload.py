@@ -1,10 +1,16 @@
 """The request as it travels from the worker's parent to a pool process, and the check of its arguments. No I/O."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hanner.contract import EXTRACT, redact_args, text_error, texts_error
+from hanner.contract import EXTRACT, HEADER, redact_args, text_error, texts_error
 from hanner.errors import InvalidText
+from hanner.queue.keys import replies_channel
+
+REPLIES = re.compile(r"[0-9a-f]{32}")
+"""Names of channels that clients may choose, so that no message can make a worker publish on another one."""
 
 
 class TaskPayload(NamedTuple):
@@ -22,6 +28,7 @@ class TaskPayload(NamedTuple):
         tag: delivery tag of its message.
         crashes: processes that died while they worked on it so far.
         progress: what a process found before it was interrupted.
+        replies: channel that its result is published on in addition to Celery's; empty for none.
     """
 
     id: str
@@ -35,6 +42,7 @@ class TaskPayload(NamedTuple):
     tag: str = ""
     crashes: int = 0
     progress: bytes = b""
+    replies: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.task}[{self.id}]{redact_args(self.args)}>"
@@ -73,6 +81,18 @@ def get_argument(task: str, args: Any, kwargs: Any) -> Any:
     positional = len(args) if isinstance(args, list | tuple) else 0
     named = len(kwargs) if isinstance(kwargs, Mapping) else 0
     raise InvalidText(f"{task} takes one argument, {name}; it was sent {positional} by position and {named} by name")
+
+
+def replies_of(headers: Any) -> str:
+    """Return the channel on which the sender of a message receives its result; empty if it names none."""
+    header = headers.get(HEADER) if isinstance(headers, dict) else None
+    name = header.get("replies") if isinstance(header, dict) else None
+    return _valid_channel(name) if isinstance(name, str) else ""
+
+
+@lru_cache(maxsize=1024)  # a client's requests share one string, which is pickled once per batch
+def _valid_channel(name: str) -> str:
+    return replies_channel(name) if REPLIES.fullmatch(name) else ""
 
 
 def texts_of(task: str, args: Any, kwargs: Any) -> list[Any]:

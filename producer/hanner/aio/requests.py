@@ -57,18 +57,25 @@ class AsyncRequestSender:
             return self.blocking.destination(priority, model)
         return await self.run_in_thread(partial(self.blocking.destination, priority, model))
 
-    async def send(self, request: Request[T], expires: float | None = None) -> ResultWaiter[T]:
-        """Publish a request. Requests that coroutines send at the same time are pushed together."""
+    async def send(
+        self, request: Request[T], expires: float | None = None, *, is_awaited: bool = False
+    ) -> ResultWaiter[T]:
+        """Publish a request; see `RequestSender.send`. Requests sent at the same time are pushed together."""
         await self._sync_clock(request, expires)
         bridge = self.loop_bridge()
         published: asyncio.Future[None] = bridge.loop.create_future()
         waiter, cancel = self.blocking.send_async(
-            request, expires, lambda error: bridge.call_soon(partial(_set_result, published, error))
+            request,
+            expires,
+            lambda error: bridge.call_soon(partial(_set_result, published, error)),
+            is_awaited=is_awaited,
         )
         try:
             await published
-        except asyncio.CancelledError:
-            self._cancel_or_revoke(waiter, cancel)
+        except BaseException as error:
+            waiter.unsubscribe()
+            if isinstance(error, asyncio.CancelledError):
+                self._cancel_or_revoke(waiter, cancel)
             raise
         return waiter
 
@@ -76,11 +83,12 @@ class AsyncRequestSender:
         """Publish a request and wait for its result. The event loop wakes once instead of twice."""
         limit = self._limit(timeout)
         deadline = None if limit is None else asyncio.get_running_loop().time() + limit
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._sync_clock(request, limit)
-        except TimeoutError:
-            raise self.blocking.connection.timeout_error(limit) from None
+        if limit is not None and not self.blocking.connection.clock.is_known():
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._sync_clock(request, limit)
+            except TimeoutError:
+                raise self.blocking.connection.timeout_error(limit) from None
         bridge = self.loop_bridge()
         answer: asyncio.Future[Any] = bridge.loop.create_future()
 
@@ -88,7 +96,8 @@ class AsyncRequestSender:
             if error is not None:
                 bridge.call_soon(partial(_set_result, answer, error))
 
-        waiter, cancel = self.blocking.send_async(request, self.blocking.lifetime(timeout), on_published)
+        lifetime = self.blocking.lifetime(timeout)
+        waiter, cancel = self.blocking.send_async(request, lifetime, on_published, is_awaited=True)
         future = waiter.take_future()
         future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
         try:

@@ -100,9 +100,8 @@ class AsyncStream:
         waiter: ResultWaiter[list[Document]] | None = None
         if self._chunk.texts:
             try:
-                waiter = await self._sender.send(
-                    self._sender.blocking.chunk_request(self._chunk, self._destination, self._selection)
-                )
+                request = self._sender.blocking.chunk_request(self._chunk, self._destination, self._selection)
+                waiter = await self._sender.send(request, is_awaited=True)
             except HannerError as error:
                 if not self._connection.is_transient(error):
                     raise

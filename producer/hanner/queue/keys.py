@@ -15,6 +15,10 @@ SEPARATOR = "\x06\x16"
 QUEUES = "hanner:queues"
 """Set: all queues that a worker has ever served. It distinguishes a model without workers from a misspelt name."""
 RESULT_PREFIX = "celery-task-meta-"
+REPLIES_PREFIX = "hanner:replies:"
+"""Prefix of the channels on which clients receive results: one per process, and any number of results in a message."""
+REPLY_SEPARATOR = b"\n"
+"""Between the results in a message of such a channel. JSON that a worker stores contains none."""
 KEYS_PER_COMMAND = 500
 """Keys in one command: enough to be efficient, few enough not to block Redis."""
 
@@ -133,6 +137,11 @@ def _steps(name: str) -> list[str]:
 def result_key(task_id: str) -> str:
     """Return the key of a task's result, which is also the channel on which Celery publishes it."""
     return RESULT_PREFIX + task_id
+
+
+def replies_channel(name: str) -> str:
+    """Return the channel on which a client receives its results, named by the header `replies` of its messages."""
+    return REPLIES_PREFIX + name
 
 
 def batched(ids: Iterable[str], size: int = KEYS_PER_COMMAND) -> Iterator[list[str]]:

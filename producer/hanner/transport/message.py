@@ -41,6 +41,7 @@ class MessageBuilder:
         queue: str,
         now: float,
         expires: float | None = None,
+        replies: str | None = None,
     ) -> "Message":
         """Return the message of a request, and send Celery's signal `before_task_publish`.
 
@@ -51,8 +52,12 @@ class MessageBuilder:
             queue: The list that it will be pushed to.
             now: Unix seconds.
             expires: Seconds from now after which a worker discards it.
+            replies: Name of the channel that its result is also published on; see contract.HEADER.
         """
         args = [argument]
+        header: dict[str, Any] = {"sent_at": round(now, 3), "texts": 1 if isinstance(argument, str) else len(argument)}
+        if replies is not None:
+            header["replies"] = replies
         headers = {
             "lang": "py",
             "task": task,
@@ -73,7 +78,7 @@ class MessageBuilder:
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
-            HEADER: {"sent_at": round(now, 3), "texts": 1 if isinstance(argument, str) else len(argument)},
+            HEADER: header,
         }
         properties = {
             "correlation_id": task_id,

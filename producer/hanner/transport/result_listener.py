@@ -1,8 +1,12 @@
-"""Receives results: one thread per client that subscribes to Celery's result channels and resolves futures.
+"""Receives results: one thread per client that subscribes to channels and resolves futures.
 
-A result is never missed. A channel is subscribed, and when Redis has confirmed the subscription, the key is read once:
-results stored before are found there, results stored later are published to the channel. Because connections break, all
-keys are also read again every second, at most a thousand of them, and after every reconnect.
+Each process has one channel of its own. Requests whose callers wait name it, and the worker publishes their results
+there, those of a batch together. So such a request costs no subscription. The results of other requests, such as those
+of another process, are received on Celery's channels, one per task.
+
+A result is never missed. When Redis has confirmed a subscription, the key is read once: results stored before are found
+there, results stored later are published to the channel. Because connections break, all keys are also read again every
+second, at most a thousand of them, and after every reconnect.
 """
 
 import logging
@@ -12,12 +16,13 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
+from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from hanner.errors import BrokerUnreachable, HannerError
-from hanner.queue.keys import KEYS_PER_COMMAND, batched, result_key
+from hanner.queue.keys import KEYS_PER_COMMAND, batched, replies_channel, result_key
 from hanner.transport.result_parser import Meta, parse_meta
 from hanner.transport.subscription import Subscription, WakeupPipe
 from hanner.utils import fork
@@ -61,6 +66,11 @@ class ResultListener:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
+        self._replies = uuid4().hex
+        self._has_replies = False  # received one
+        self._lacks_replies = False  # workers do not publish on the own channel
+        self._replied: set[str] = set()  # awaited ids whose results are published there
+        self._is_parked = False  # the thread waits for a wake-up alone
         self._futures: dict[str, list[ResultFuture]] = {}
         self._added: set[str] = set()
         self._dropped: set[str] = set()
@@ -86,8 +96,20 @@ class ResultListener:
         """Number of task ids whose results are awaited."""
         return len(self._futures)
 
-    def subscribe(self, task_id: str) -> ResultFuture:
+    @property
+    def replies(self) -> str | None:
+        """Name of this process' own channel, for the messages of requests whose results are awaited.
+
+        None if the workers do not publish there, because they are not hanner's.
+        """
+        return None if self._lacks_replies else self._replies
+
+    def subscribe(self, task_id: str, *, replied: bool = False) -> ResultFuture:
         """Return a future of the task's meta. Call `unsubscribe` when it is no longer needed.
+
+        Args:
+            task_id: The id.
+            replied: The request names the own channel, and has not been sent yet.
 
         Raises:
             HannerError: the client is closed.
@@ -98,14 +120,22 @@ class ResultListener:
                 raise HannerError("this client is closed; make a new one")
             futures = self._futures.setdefault(task_id, [])
             futures.append(future)
-            if len(futures) == 1:
+            if len(futures) > 1:
+                return future
+            if replied and not self._lacks_replies:
+                self._replied.add(task_id)
+                if self._thread is None or self._is_parked:
+                    self._wake()
+            else:
                 self._dropped.discard(task_id)
                 self._added.add(task_id)
-            self._wake()
+                self._wake()
         return future
 
     def unsubscribe(self, task_id: str, future: ResultFuture) -> None:
         """Stop waiting for this future; do nothing if it is resolved or unknown."""
+        if future.done() and not future.cancelled():
+            return
         with self._lock:
             futures = self._futures.get(task_id, [])
             if future in futures:
@@ -128,6 +158,7 @@ class ResultListener:
 
     def _wake(self) -> None:
         """Start the thread, or wake it to process changes; the caller holds the lock."""
+        self._is_parked = False
         if self._pipe is not None and self._thread is not None:
             self._pipe.wake()
             return
@@ -155,7 +186,7 @@ class ResultListener:
         backoff = Backoff(FIRST_PAUSE, min(LONGEST_PAUSE, self._timeout / 4))
         while not self._closed:
             try:
-                with Subscription.open(self._redis) as subscription:
+                with Subscription.open(self._redis, replies_channel(self._replies)) as subscription:
                     self._last_error = None
                     ever_connected = True
                     backoff.reset()
@@ -180,7 +211,7 @@ class ResultListener:
     def _receive_until_closed(self, subscription: Subscription, pipe: WakeupPipe) -> None:
         """Subscribe, read keys and resolve futures, until closed or the connection fails."""
         with self._lock:
-            self._added = set(self._futures)
+            self._added = self._futures.keys() - self._replied
             self._dropped.clear()
         reread_at = self._next_reread()
         idle = False
@@ -193,7 +224,9 @@ class ResultListener:
                 if self._futures and time.monotonic() >= reread_at:
                     self._reread_all(subscription)
                     reread_at = self._next_reread()
-                idle = not selector.select(self._select_timeout(reread_at))
+                elif not self._futures:
+                    reread_at = self._next_reread()
+                idle = not selector.select(self._select_timeout(reread_at, idle=idle))
                 pipe.drain()
 
     def _next_reread(self) -> float:
@@ -209,18 +242,30 @@ class ResultListener:
                 dropped, self._dropped = self._dropped, set()
         return added, dropped
 
-    def _select_timeout(self, reread_at: float) -> float | None:
-        """Return the maximum seconds to wait for messages; None is no limit."""
-        if self._futures:
-            seconds = max(0.0, reread_at - time.monotonic())
-            return min(seconds, UNSUBSCRIBE_AFTER) if self._dropped else seconds
-        return UNSUBSCRIBE_AFTER if self._dropped else None
+    def _select_timeout(self, reread_at: float, *, idle: bool) -> float | None:
+        """Return the maximum seconds to wait for messages; None is no limit.
+
+        None is returned only if nothing was awaited for a while. So a caller that awaits a reply rarely has to wake the
+        thread.
+        """
+        with self._lock:
+            if self._futures or not idle:
+                seconds = max(0.0, reread_at - time.monotonic())
+                return min(seconds, UNSUBSCRIBE_AFTER) if self._dropped else seconds
+            self._is_parked = not self._dropped
+            return UNSUBSCRIBE_AFTER if self._dropped else None
 
     def _receive(self, subscription: Subscription) -> set[str]:
         """Resolve published results; return the awaited ids whose subscription was just confirmed."""
-        confirmed, payloads = subscription.receive()
-        self._resolve_all(payloads)
-        return confirmed & self._futures.keys()
+        was_ready = subscription.is_ready
+        received = subscription.receive()
+        self._resolve_all(received.payloads)
+        if received.replies:
+            self._has_replies = True
+            self._resolve_replies(received.replies)
+        with self._lock:
+            became_ready = self._replied if subscription.is_ready and not was_ready else set()
+            return (received.confirmed | became_ready) & self._futures.keys()
 
     def _read_keys(self, ids: Iterable[str]) -> dict[str, Any]:
         """Return the stored payloads of these ids; ids without one are left out."""
@@ -238,39 +283,69 @@ class ResultListener:
         """
         with self._lock:
             ids = set(self._futures)
+            replied = self._replied & ids if subscription.is_ready else set()
         confirmed = subscription.confirmed & ids
         found = self._read_keys(ids)
         self._receive(subscription)  # results published meanwhile were not missed
-        if self._resolve_all(found) & confirmed:
+        resolved = self._resolve_all(found)
+        # Requests that another client has revoked have no reply.
+        missed = {task_id for task_id in replied & resolved.keys() if not _is_revoked(resolved[task_id])}
+        if missed and not self._has_replies:
+            log.info("workers publish no replies; results are received on the channels of their tasks")
+            with self._lock:
+                self._lacks_replies = True
+                self._replied.clear()
+        if missed or confirmed & resolved.keys():
             raise ConnectionError("results are stored but no longer published on this connection")
         if subscription.unconfirmed_for(ids) > self._timeout:
             raise ConnectionError("subscriptions are no longer confirmed on this connection")
 
-    def _resolve_all(self, payloads: dict[str, Any]) -> set[str]:
-        return {task_id for task_id, payload in payloads.items() if self._resolve(task_id, payload)}
+    def _resolve_all(self, payloads: dict[str, Any]) -> dict[str, Meta | HannerError]:
+        """Resolve the futures of tasks that are done; return their results, without those that nothing waits for."""
+        results: dict[str, Meta | HannerError] = {}
+        for task_id, payload in payloads.items():
+            try:
+                meta = parse_meta(payload)
+            except HannerError as error:
+                results[task_id] = error
+            else:
+                if meta is not None:
+                    results[task_id] = meta
+        return self._resolve(results)
 
-    def _resolve(self, task_id: str, payload: Any) -> bool:
-        """Resolve the futures of a task; return False if nothing waits for it or it is not done."""
-        result: Meta | HannerError | None
-        try:
-            result = parse_meta(payload)
-        except HannerError as error:
-            result = error
-        if result is None:
-            return False
+    def _resolve_replies(self, replies: Iterable[bytes]) -> None:
+        results: dict[str, Meta | HannerError] = {}
+        for payload in replies:
+            try:
+                meta = parse_meta(payload)
+            except HannerError as error:
+                log.warning("received something that is not a result: %s", error)
+                continue
+            if meta is not None:
+                results[str(meta.get("task_id"))] = meta
+        self._resolve(results)
+
+    def _resolve(self, results: dict[str, Meta | HannerError]) -> dict[str, Meta | HannerError]:
+        """Resolve futures; return the results without those that nothing waits for."""
+        futures: dict[str, list[ResultFuture]] = {}
         with self._lock:
-            futures = self._futures.get(task_id, [])
-            if futures:
-                self._drop(task_id)
-        for future in futures:
-            _set_result(future, result)
-        return bool(futures)
+            for task_id in results:
+                if task_id in self._futures:
+                    futures[task_id] = self._futures[task_id]
+                    self._drop(task_id)
+        for task_id, waiting in futures.items():
+            for future in waiting:
+                _set_result(future, results[task_id])
+        return {task_id: results[task_id] for task_id in futures}
 
     def _drop(self, task_id: str) -> None:
         """Remove an id; the caller holds the lock."""
         del self._futures[task_id]
-        self._added.discard(task_id)
-        self._dropped.add(task_id)
+        if task_id in self._replied:
+            self._replied.discard(task_id)
+        else:
+            self._added.discard(task_id)
+            self._dropped.add(task_id)
 
     def _fail_all(self, error: HannerError) -> None:
         with self._lock:
@@ -284,6 +359,10 @@ class ResultListener:
 def reread_interval(reread: float, count: int) -> float:
     """Return the seconds between two readings of all keys, if there are `count` of them."""
     return reread * max(1.0, count / REREAD_KEYS)
+
+
+def _is_revoked(result: Meta | HannerError) -> bool:
+    return not isinstance(result, HannerError) and result.get("status") == "REVOKED"
 
 
 def _set_result(future: ResultFuture, result: Meta | HannerError) -> None:

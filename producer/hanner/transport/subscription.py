@@ -4,33 +4,54 @@ import contextlib
 import selectors
 import socket
 import time
-import uuid
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from hanner.queue.keys import RESULT_PREFIX, batched, result_key
+from hanner.queue.keys import REPLY_SEPARATOR, RESULT_PREFIX, batched, result_key
+
+
+class Received(NamedTuple):
+    """What was received on a subscription.
+
+    Attributes:
+        confirmed: Task ids whose subscription was just confirmed.
+        payloads: Published results by task id.
+        replies: Results that were published on the client's own channel.
+    """
+
+    confirmed: set[str]
+    payloads: dict[str, Any]
+    replies: list[bytes]
 
 
 class Subscription:
-    """One pub/sub connection. Knows which task ids Redis has confirmed, and since when others are unconfirmed."""
+    """One pub/sub connection. Knows which task ids Redis has confirmed, and since when others are unconfirmed.
 
-    def __init__(self, pubsub: Any) -> None:
+    Attributes:
+        is_ready: Redis has confirmed the subscription to the client's own channel.
+        confirmed: Task ids whose subscription Redis has confirmed.
+    """
+
+    def __init__(self, pubsub: Any, channel: str) -> None:
         self._pubsub = pubsub
+        self._channel = channel
+        self._opened = time.monotonic()
+        self.is_ready = False
         self._socket = pubsub.connection._sock  # noqa: SLF001 - to select on it together with the pipe, as kombu does
         self._requested: dict[str, float] = {}
         self.confirmed: set[str] = set()
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, redis: Redis) -> Iterator[Self]:
-        """Connect, and subscribe to a channel of its own: redis-py reads nothing without a subscription."""
+    def open(cls, redis: Redis, channel: str) -> Iterator[Self]:
+        """Connect, and subscribe to the client's own channel."""
         pubsub: Any = redis.pubsub()  # type: ignore[no-untyped-call]
         try:
-            pubsub.subscribe(f"hanner-client-{uuid.uuid4().hex}")
-            yield cls(pubsub)
+            pubsub.subscribe(channel)
+            yield cls(pubsub, channel)
         finally:
             with contextlib.suppress(RedisError, OSError):
                 pubsub.close()
@@ -51,13 +72,16 @@ class Subscription:
             for task_id in ids:
                 self._requested.pop(task_id, None)
 
-    def receive(self) -> tuple[set[str], dict[str, Any]]:
-        """Return everything received since the last call: newly confirmed ids, and payloads by id."""
-        confirmed: set[str] = set()
-        payloads: dict[str, Any] = {}
+    def receive(self) -> Received:
+        """Return everything received since the last call."""
+        confirmed, payloads, replies = received = Received(set(), {}, [])
         connection: Any = self._pubsub.connection
         while (message := self._pubsub.get_message(timeout=0)) is not None or connection.can_read(timeout=0):
             channel = message["channel"].decode() if message else ""  # no message: the reply to a health check
+            if channel == self._channel:
+                self.is_ready = True
+                if message["type"] == "message":
+                    replies += message["data"].split(REPLY_SEPARATOR)
             if not message or not channel.startswith(RESULT_PREFIX):
                 continue
             task_id = channel.removeprefix(RESULT_PREFIX)
@@ -69,12 +93,12 @@ class Subscription:
         self.confirmed |= confirmed
         if connection._sock is not self._socket:  # noqa: SLF001
             raise ConnectionError("redis-py reconnected; results published in between are lost")
-        return confirmed, payloads
+        return received
 
     def unconfirmed_for(self, ids: set[str]) -> float:
-        """Return the seconds for which the oldest subscription among `ids` has been unconfirmed."""
+        """Return the seconds for which the oldest subscription, of `ids` or the own channel, is unconfirmed."""
         now = time.monotonic()
-        return now - min((self._requested[i] for i in ids & self._requested.keys()), default=now)
+        return now - min(now if self.is_ready else self._opened, *(self._requested.get(i, now) for i in ids), now)
 
 
 class WakeupPipe:

@@ -60,6 +60,10 @@ def test_headers_match_celery_plus_one_of_ours(theirs):
     assert headers == theirs["headers"]
 
 
+def test_a_message_names_the_channel_of_an_awaited_result():
+    assert ours(replies="0f")["headers"]["hanner"] == {"sent_at": 1e9, "texts": 1, "replies": "0f"}
+
+
 def test_properties_match_celery(theirs):
     properties = ours()["properties"]
     assert properties.pop("delivery_tag") != theirs["properties"].pop("delivery_tag")

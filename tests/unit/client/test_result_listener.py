@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections import deque
 from concurrent.futures import wait
 from types import SimpleNamespace
@@ -252,3 +253,92 @@ def test_many_ids_are_subscribed_together(fake_redis, listener):
     futures = [listener.subscribe(str(number)) for number in range(1200)]
     assert [future.result(60)["result"] for future in futures] == [str(number) for number in range(1200)]
     assert listener.subscribed_count == 0
+
+
+def own_channel(listener):
+    return f"hanner:replies:{listener.replies}"
+
+
+def test_results_on_the_own_channel_need_no_subscription(fake_redis):
+    listener = ResultListener(fake_redis, url="redis://h/0", timeout=5, reread=3600)
+    first, second = listener.subscribe("a", replied=True), listener.subscribe("b", replied=True)
+    fake_redis.wait_for("mget", result_key("b"))  # sent before the subscription to the own channel was confirmed
+    third = listener.subscribe("c", replied=True)
+    replies = b"\n".join([payload("b"), b"{", payload("unknown"), payload("c"), payload("a")])
+    fake_redis.opened[0].deliver("message", own_channel(listener), replies)
+    assert [future.result(60)["result"] for future in (first, second, third)] == ["a", "b", "c"]
+    assert listener.subscribed_count == 0
+    listener.close()
+    names = {name for what, each in fake_redis.log if what in {"subscribe", "unsubscribe"} for name in each}
+    assert not names
+    read = [name for what, each in fake_redis.log if what == "mget" for name in each]
+    assert result_key("c") not in read
+
+
+def test_awaiting_a_reply_wakes_a_thread_that_waits_for_nothing_else(fake_redis, listener):
+    fake_redis.keys[result_key("a")] = payload("a")
+    assert listener.subscribe("a", replied=True).result(60)
+    deadline = time.monotonic() + 60
+    while not listener._is_parked:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    fake_redis.keys[result_key("b")] = payload("b")  # its reply is lost
+    assert listener.subscribe("b", replied=True).result(60)
+
+
+def test_lost_reply_is_read_and_the_connection_replaced(fake_redis, listener):
+    future = listener.subscribe("a", replied=True)
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.opened[0].deliver("message", own_channel(listener), payload("a"))
+    assert future.result(60)
+    other = listener.subscribe("b", replied=True)
+    fake_redis.keys[result_key("b")] = payload("b")
+    assert other.result(60)["result"] == "b"
+    third = listener.subscribe("c", replied=True)
+    fake_redis.wait_for("mget", result_key("c"))
+    assert len(fake_redis.opened) == 2
+    fake_redis.opened[1].deliver("message", own_channel(listener), payload("c"))
+    assert third.result(60)["result"] == "c"
+
+
+def test_request_that_another_client_revoked_is_read(fake_redis, listener):
+    future = listener.subscribe("a", replied=True)
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.keys[result_key("a")] = payload("a", "REVOKED")
+    assert future.result(60)["status"] == "REVOKED"
+    assert listener.replies is not None
+    assert len(fake_redis.opened) == 1
+
+
+def test_results_of_workers_that_do_not_reply_are_received_on_the_channels_of_their_tasks(fake_redis, listener):
+    future, pending = listener.subscribe("a", replied=True), listener.subscribe("b", replied=True)
+    fake_redis.wait_for("mget", result_key("a"))
+    fake_redis.keys[result_key("a")] = payload("a")
+    assert future.result(60)
+    fake_redis.wait_for("subscribe", result_key("b"))
+    assert listener.replies is None
+    third = listener.subscribe("c", replied=True)
+    fake_redis.wait_for("subscribe", result_key("c"))
+    for task_id in "bc":
+        fake_redis.opened[1].deliver("message", result_key(task_id), payload(task_id))
+    assert pending.result(60)["result"] == "b"
+    assert third.result(60)["result"] == "c"
+
+
+def test_connection_without_confirmation_of_the_own_channel_is_replaced(fake_redis, listener):
+    fake_redis.confirms = False
+    future = listener.subscribe("a", replied=True)
+    fake_redis.wait_for("mget", result_key("a"), times=2)  # read again until the timeout has passed
+    fake_redis.confirms = True
+    deadline = time.monotonic() + 60
+    while len(fake_redis.opened) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    fake_redis.opened[1].deliver("message", own_channel(listener), payload("a"))
+    assert future.result(60)
+
+
+def test_channel_of_a_forked_child_is_its_own(listener):
+    before = listener.replies
+    listener.reset_after_fork()
+    assert listener.replies != before

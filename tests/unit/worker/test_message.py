@@ -152,7 +152,9 @@ def test_a_body_that_is_not_json_is_refused_as_kombu_does():
     ],
 )
 def test_the_error_of_a_refused_message_names_its_wrong_header(headers, reason):
-    message, completed = Message(headers={"id": "1", **headers}, delivery_tag="tag"), []
+    headers = {"id": "1", "hanner": {"replies": "a" * 32}, **headers}
+    message, completed = Message(headers=headers, delivery_tag="tag"), []
     refuse(message, ValueError(), lambda _, completion: completed.append(completion), "hanner.extract")
     (completion,) = completed
     assert str(completion.result) == reason
+    assert completion.request.replies == f"hanner:replies:{'a' * 32}"

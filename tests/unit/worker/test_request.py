@@ -9,6 +9,7 @@ import pytest
 from celery.worker import state
 
 from hanner.contract import EXTRACT
+from hanner.errors import InvalidText
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
 from hanner_worker.batching.request import BatchRequest
@@ -238,3 +239,22 @@ def test_a_revoked_request_whose_end_cannot_be_stored_is_requeued(request_of):
     request = request_of(["甲"], end=(Outcome.NOT_STORED, ""), expires=iso(NOW - 1))
     assert request.revoked()
     assert request.calls == ["reject"]
+
+
+NAME = "0123456789abcdef" * 2
+
+
+def test_the_result_is_also_published_on_the_channel_that_the_sender_names(request_of):
+    assert request_of(["甲"], hanner={"replies": NAME}).payload.replies == f"hanner:replies:{NAME}"
+    refused = request_of(["甲"], hanner={"replies": NAME})
+    completed = []
+    refused.refuse(InvalidText("no"), lambda completion: completed.append(completion) or Outcome.FAILED)
+    assert completed[0].request.replies == f"hanner:replies:{NAME}"
+
+
+@pytest.mark.parametrize(
+    "header", [None, [], {}, {"replies": None}, {"replies": 5}, {"replies": NAME + "\n"}, {"replies": NAME.upper()},
+               {"replies": f"../{NAME}"}, {"replies": ""}],
+)  # fmt: skip
+def test_a_message_cannot_name_any_other_channel(request_of, header):
+    assert request_of(["甲"], hanner=header).payload.replies == ""

@@ -7,7 +7,7 @@ from typing import Any
 from hanner.errors import InvalidText
 from hanner_worker.batching.message import describe_wrong_header, is_valid_id
 from hanner_worker.delivery.inflight import Completion, Outcome
-from hanner_worker.payload import TaskPayload
+from hanner_worker.payload import TaskPayload, replies_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,5 +30,5 @@ def refuse(message: Any, error: Exception, complete: Callable[[Any, Completion],
         return
     body_hint = f"the message is not a {task} request; send [[argument], {{}}, {{}}] as JSON"
     reason = InvalidText(describe_wrong_header(headers) or body_hint)
-    request = TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag))
+    request = TaskPayload(task_id, task, (), {}, tag=str(message.delivery_tag), replies=replies_of(headers))
     complete(message, Completion(request, Outcome.FAILED, reason))

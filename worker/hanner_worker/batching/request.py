@@ -19,7 +19,7 @@ from hanner_worker.batching.scheduler import QueuedRequest, Size, estimate_size
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.qos import CRASHES
 from hanner_worker.delivery.results import make_dead_letter
-from hanner_worker.payload import TaskPayload, texts_of
+from hanner_worker.payload import TaskPayload, replies_of, texts_of
 
 logger = logging.getLogger(__name__)
 
@@ -221,6 +221,7 @@ class BatchRequest(RedactedRequest):
             self.tag,
             self.crashes,
             self.progress,
+            replies_of(self.request_dict),
         )
 
     @property
@@ -346,7 +347,8 @@ class BatchRequest(RedactedRequest):
         Returns:
             False if Redis did not store its error: then nothing has changed.
         """
-        payload = TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag)
+        replies = replies_of(self.request_dict)
+        payload = TaskPayload(str(self.id), str(self.type), (), {}, tag=self.tag, replies=replies)
         return self._end_with(error, complete(Completion(payload, Outcome.FAILED, error)))
 
     def _end_with(self, error: HannerError, outcome: Outcome) -> bool:

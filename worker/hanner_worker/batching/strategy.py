@@ -26,7 +26,7 @@ from hanner_worker.delivery.decoding import FAULT, MAX_TAKEOVERS, SIZE
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.observability.redaction import loggable
-from hanner_worker.payload import TaskPayload
+from hanner_worker.payload import TaskPayload, replies_of
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ class Strategy:
         logger.error(
             "refused %s[%s] of %d bytes: %s", self._task.name, loggable(task_id), message.properties[SIZE], fault
         )
-        payload = TaskPayload(task_id, self._task.name, (), {}, tag=str(message.delivery_tag), crashes=MAX_TAKEOVERS)
+        tag, replies = str(message.delivery_tag), replies_of(message.headers)
+        payload = TaskPayload(task_id, self._task.name, (), {}, tag=tag, crashes=MAX_TAKEOVERS, replies=replies)
         letter = make_dead_letter(payload, fault) if isinstance(fault, WorkerLost) else None
         self._dispatcher.complete_message(message, Completion(payload, Outcome.FAILED, fault, letter))
 

@@ -15,7 +15,7 @@ from hanner_worker.batching.message import decode_body, is_valid_id, make_canvas
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.observability.redaction import loggable
-from hanner_worker.payload import TaskPayload
+from hanner_worker.payload import TaskPayload, replies_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def _read(message: Any) -> TaskPayload:
     fields = headers if "task" in headers else message.payload
     task_id, task = fields.get("id"), loggable(fields["task"])
     known = is_valid_id(task_id)
-    request = TaskPayload(task_id if known else str(uuid4()), task, (), {}, tag=str(message.delivery_tag))
+    tag, replies = str(message.delivery_tag), replies_of(headers)
+    request = TaskPayload(task_id if known else str(uuid4()), task, (), {}, tag=tag, replies=replies)
     if not known or fields is not headers:
         return request
     try:

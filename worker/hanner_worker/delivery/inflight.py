@@ -422,7 +422,7 @@ def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]
         options["hold"] = True
     if followers := len(completion.messages) + len(completion.results):
         options["followers"] = followers
-    return [request.tag, request.id, document, expires, json.dumps(options) if options else ""]
+    return [request.tag, request.id, document, expires, request.replies, json.dumps(options) if options else ""]
 
 
 def _repeat(script: Callable[[], tuple[int, int]]) -> int:
