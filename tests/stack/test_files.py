@@ -30,10 +30,9 @@ def test_env_example_contains_the_defaults(compose, tmp_path):
     defaults = {name: value for name, value in settings.items() if not value.startswith("/models")}
     del defaults["COMPOSE_PROJECT_NAME"]
     files = ["-f", str(ROOT / "compose/compose.yaml"), "-f", str(ROOT / "compose/redis-port.yaml")]
-    configs = [
-        run(*compose, *files, *PROFILES, "config", env={"PATH": os.environ["PATH"], **given}).stdout
-        for given in ({}, defaults)
-    ]
+    # HOME and DOCKER_CONFIG: where Docker looks for the plugin Compose. Other variables could be settings.
+    base = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
+    configs = [run(*compose, *files, *PROFILES, "config", env=base | given).stdout for given in ({}, defaults)]
     assert configs[0] == configs[1]
 
 
