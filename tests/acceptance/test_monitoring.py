@@ -44,6 +44,18 @@ def test_every_metric_in_a_panel_or_alert_is_exported(exported):
     assert named - names == set()
 
 
+NOT_IN_A_PANEL = {
+    "hanner_queue_scheduled_due_seconds": 'for autoscaling from zero; the panel "Queue" has the number',
+}
+
+
+def test_every_documented_metric_is_in_a_panel():
+    documented = set(re.findall(r"^\| `(hanner_\w+)`", REFERENCE.read_text("utf-8"), re.MULTILINE))
+    named = {name for _, query in panel_queries() for name in NAME.findall(query)}
+    shown = named | {re.sub(r"_(bucket|sum|count)$", "", name) for name in named}
+    assert documented - shown == set(NOT_IN_A_PANEL)
+
+
 def test_every_label_value_in_an_alert_is_exported(exported):
     labels = [labels for page in exported.values() for _, labels in page.samples]
     exist = {name: {value for pairs in labels for key, value in pairs if key == name} for name in ("outcome", "reason")}
