@@ -1,25 +1,23 @@
-"""Two gateways behind a real nginx or Caddy with TLS, configured as compose/proxy shows."""
+"""Two gateways behind a real nginx, Caddy or Traefik with TLS, configured as compose/proxy shows."""
 
 import contextlib
 import io
 import json
-import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import yaml
 
 from support.commands import command
 from support.ports import free_port
-from support.proxies import EXAMPLES, caddy, nginx
+from support.proxies import caddy, find, nginx, traefik
 from support.servers import redis_server
 from support.stub_worker import StubWorker
 from support.waiting import wait_until
 
 LIMIT = 20
 UPLOAD_BYTES = 99_000_000
-PROXIES = {"nginx": nginx, "caddy": caddy}
+PROXIES = {"nginx": nginx, "caddy": caddy, "traefik": traefik}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def ports(server):
 
 @pytest.fixture(scope="module", params=PROXIES)
 def proxy(request, ports, tmp_path_factory):
-    if shutil.which(request.param) is None:
+    if find(request.param) is None:
         pytest.skip(f"needs {request.param}")
     with PROXIES[request.param](tmp_path_factory.mktemp(request.param), ports) as running:
         yield running
@@ -105,13 +103,15 @@ def test_large_upload_passes(proxy, worker):
         assert client.delete(response.headers["location"]).status_code == 204
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_stopping_one_of_two_gateways_fails_no_request(server, worker, tmp_path):
-    """It cancels what it cannot finish in a second; nginx sends these requests to the other one."""
+@pytest.mark.parametrize("name", ["nginx", "traefik"])
+def test_stopping_one_of_two_gateways_fails_no_request(server, worker, tmp_path, name):
+    """It cancels what it cannot finish in a second; the proxy sends these requests to the other one."""
+    if find(name) is None:
+        pytest.skip(f"needs {name}")
     worker.hold()
     with (
         gateways(server.url) as (running, ports),
-        nginx(tmp_path, ports) as proxy,
+        PROXIES[name](tmp_path, ports) as proxy,
         proxy.client("127.0.0.4") as client,
         ThreadPoolExecutor(16) as threads,
     ):
@@ -124,11 +124,3 @@ def test_stopping_one_of_two_gateways_fails_no_request(server, worker, tmp_path)
         worker.release()
         assert [response.result(120).status_code for response in pending] == [200] * 16
         assert wait_until(lambda: client.get("/healthz").status_code == 200)
-
-
-def test_traefik_example_names_the_gateways_and_their_health_check():
-    config = yaml.safe_load((EXAMPLES / "traefik.yml").read_text("utf-8"))["http"]
-    (router,) = config["routers"].values()
-    balancer = config["services"][router["service"]]["loadBalancer"]
-    assert [each["url"] for each in balancer["servers"]] == ["http://127.0.0.1:8080", "http://127.0.0.1:8081"]
-    assert balancer["healthCheck"]["path"] == "/healthz"

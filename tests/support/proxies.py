@@ -1,14 +1,16 @@
-"""Run nginx and Caddy with the configurations of compose/proxy, before gateways of a test."""
+"""Run nginx, Caddy and Traefik with the configurations of compose/proxy, before gateways of a test."""
 
 import contextlib
 import os
 import shutil
 import socket
 import ssl
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import yaml
 
 from hanner.utils import processes
 from support.markdown import ROOT
@@ -87,8 +89,8 @@ def nginx(folder, ports):
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, user=user, server=server), "utf-8")
     command = [shutil.which("nginx"), "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
-    with _running(command, folder, port):
-        yield Proxy(port, certificate)
+    with _running(command, folder, Proxy(port, certificate)) as proxy:
+        yield proxy
 
 
 @contextlib.contextmanager
@@ -109,15 +111,57 @@ def caddy(folder, ports):
     options = "admin off\nauto_https disable_redirects\nservers {\nprotocols h1 h2\n}"
     config.write_text(f"{{\n{options}\n}}\n{site}", "utf-8")
     command = [shutil.which("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
-    with _running(command, folder, port):
-        yield Proxy(port, certificate)
+    with _running(command, folder, Proxy(port, certificate)) as proxy:
+        yield proxy
 
 
 @contextlib.contextmanager
-def _running(command, folder, port):
-    def listens():
+def traefik(folder, ports):
+    """Run Traefik with compose/proxy/traefik.yml and traefik-static.yml before two gateways."""
+    port = free_port()
+    certificate, key = make_certificate(folder)
+    dynamic = yaml.safe_load(
+        replaced(
+            (EXAMPLES / "traefik.yml").read_text("utf-8"),
+            {"127.0.0.1:8080": f"127.0.0.1:{ports[0]}", "127.0.0.1:8081": f"127.0.0.1:{ports[1]}", NAME: "localhost"},
+        )
+    )
+    # The certificate of the test instead of one from Let's Encrypt.
+    for router in dynamic["http"]["routers"].values():
+        assert router["tls"].pop("certResolver") == "letsencrypt"
+    dynamic["tls"] = {"certificates": [{"certFile": str(certificate), "keyFile": str(key)}]}
+    (folder / "hanner.yml").write_text(yaml.safe_dump(dynamic), "utf-8")
+    static = yaml.safe_load(
+        replaced(
+            (EXAMPLES / "traefik-static.yml").read_text("utf-8"),
+            {'":443"': f'"127.0.0.1:{port}"', "/etc/traefik/hanner.yml": folder / "hanner.yml"},
+        )
+    )
+    assert set(static.pop("certificatesResolvers")) == {"letsencrypt"}
+    (folder / "traefik.yml").write_text(yaml.safe_dump(static), "utf-8")
+    command = [find("traefik"), f"--configFile={folder}/traefik.yml"]
+    with _running(command, folder, Proxy(port, certificate)) as proxy:
+        yield proxy
+
+
+def find(program):
+    """Return the path of a program of the system, or of a package in this environment, or None."""
+    return shutil.which(program) or shutil.which(program, path=Path(sys.executable).parent)
+
+
+@contextlib.contextmanager
+def _running(command, folder, proxy):
+    """Run a proxy until the block ends; yield it once it serves its certificate."""
+    context = ssl.create_default_context(cafile=str(proxy.certificate))
+
+    def serves():
         assert process.poll() is None, log.read_text("utf-8")
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        # Traefik listens before it has the certificate.
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", proxy.port)) as plain,
+            context.wrap_socket(plain, server_hostname="localhost"),
+        ):
             return True
 
     log = folder / "proxy.log"
@@ -125,7 +169,7 @@ def _running(command, folder, port):
         env = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         process = processes.start(command, output=output, env=env)
     try:
-        wait_until(listens)
-        yield
+        wait_until(serves)
+        yield proxy
     finally:
         processes.stop(process, timeout=30)
