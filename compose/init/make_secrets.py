@@ -39,6 +39,7 @@ SETTABLE = {
     "flower-password": ["flower/password"],
     "grafana-password": ["grafana/admin-password"],
     "api-keys": ["gateway/api-keys"],
+    "otlp-headers": ["worker/otlp-headers", "gateway/otlp-headers"],
     "broker-url": [f"{user}/{OWN_URL}" for user in ("worker", "gateway", "flower", "app")],
 }
 """Secrets that `set` stores, and their files. `broker-url` is that of a Redis outside the stack."""

@@ -82,14 +82,18 @@ def test_processes_share_port_and_metrics(server):
         assert process.wait(60) == 0
 
 
-def test_spans_are_exported_to_the_configured_collector(server):
+def test_spans_are_exported_to_the_configured_collector(server, tmp_path):
+    secret = tmp_path / "otlp-headers"
+    secret.write_text("authorization=Bearer%20hush,x-team=ner\n", "utf-8")
     with collector() as sent_to, StubWorker(server.url) as stub:
-        with running(server, OTEL_EXPORTER_OTLP_ENDPOINT=sent_to.url) as (process, url):
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": sent_to.url, "OTEL_EXPORTER_OTLP_HEADERS_FILE": str(secret)}
+        with running(server, **env) as (process, url):
             curl("-H", "Content-Type: application/json", "-d", '{"text": "马云"}', f"{url}/api/v1/ner")
             process.send_signal(signal.SIGTERM)  # the last spans are exported at exit
             process.stdout.read()
             assert process.wait(60) == 0
         ((service, span),) = sent_to.wait_for(1)
+        assert sent_to.headers[0].items() >= {"authorization": "Bearer hush", "x-team": "ner"}.items()
         _, trace_id, span_id, _ = stub.requests[0]["headers"]["traceparent"].split("-")
     assert (service, span.name) == ("hanner-gateway", "POST /api/v1/ner")
     assert (span.trace_id.hex(), span.span_id.hex()) == (trace_id, span_id)

@@ -20,15 +20,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             (service,) = (a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
             for scope in resource.scope_spans:
                 for span in scope.spans:
-                    print(service, span.trace_id.hex(), span.name, flush=True)
+                    print(service, self.headers["x-team"], span.trace_id.hex(), span.name, flush=True)
         self.send_response(200)
         self.end_headers()
 
 http.server.HTTPServer(("", 4318), Handler).serve_forever()
 """
-"""Prints service, trace and name of each span. It runs in the gateway's image, which contains OTLP's messages."""
+"""Prints service, header, trace and name of each span. It runs in the gateway's image, which has OTLP's messages."""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-SPANS = {("hanner-gateway", "POST /api/v1/ner"), ("hanner-worker", "process hanner"), ("hanner-worker", "hanner batch")}
+TEAM = "ner"
+"""The value of a header that is stored as a secret."""
+VARIABLES = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    "OTEL_EXPORTER_OTLP_HEADERS_FILE": "/run/secrets/hanner/otlp-headers",
+}
+SPANS = {
+    (service, TEAM, name)
+    for service, name in (
+        ("hanner-gateway", "POST /api/v1/ner"),
+        ("hanner-worker", "process hanner"),
+        ("hanner-worker", "hanner batch"),
+    )
+}
 TIMEOUT = 60
 
 
@@ -50,7 +63,8 @@ def collector(stack):
         COLLECTOR,
     )
     try:
-        stack.compose("up", "--detach", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+        stack.set_secret("otlp-headers", f"x-team={TEAM}")
+        stack.compose("up", "--detach", env=VARIABLES)
         stack.wait_healthy("worker", "gateway")
         yield name
     finally:
@@ -69,7 +83,7 @@ def test_one_trace_connects_the_call_and_the_batch(stack, collector):
         assert answer.status == 200
     began, found = time.monotonic(), set()
     while found != SPANS and time.monotonic() - began < TIMEOUT:
-        rows = [line.split(" ", 2) for line in run("docker", "logs", collector).stdout.splitlines()]
-        found = {(service, name) for service, trace, name in rows if trace == TRACE}
+        rows = [line.split(" ", 3) for line in run("docker", "logs", collector).stdout.splitlines()]
+        found = {(service, team, name) for service, team, trace, name in rows if trace == TRACE}
         time.sleep(0.5)  # spans are sent every five seconds, and Docker has no notification of log lines
     assert found == SPANS

@@ -22,11 +22,12 @@ def in_memory_provider():
 
 
 class Collector:
-    """Collects (service, span) pairs, with spans as OTLP's protobuf messages."""
+    """Collects (service, span) pairs, with spans as OTLP's protobuf messages, and the headers of each HTTP request."""
 
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}"
         self.spans = []
+        self.headers = []
         self._changed = threading.Condition()
 
     def add(self, body):
@@ -49,6 +50,7 @@ def collector():
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
+            running.headers.append(dict(self.headers.items()))
             body = self.rfile.read(int(self.headers["Content-Length"]))
             running.add(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
             self.send_response(200)

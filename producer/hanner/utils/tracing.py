@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hanner.utils.packaging import install_hint
@@ -20,6 +21,8 @@ log = logging.getLogger("hanner.utils.tracing")
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """OpenTelemetry's own variables; one of them names the collector, which enables tracing."""
+HEADERS_FILE: Final = "OTEL_EXPORTER_OTLP_HEADERS_FILE"
+"""Names a file with the value of OTEL_EXPORTER_OTLP_HEADERS. It is hanner's own variable, for mounted secrets."""
 SHUTDOWN_TIMEOUT: Final = 2.0
 """Seconds to export the last spans before the process exits."""
 
@@ -69,10 +72,11 @@ def make_provider(service: str, environ: Mapping[str, str]) -> "TracerProvider |
 
     Args:
         service: The program's name, unless OTEL_SERVICE_NAME is set.
-        environ: OpenTelemetry's variables.
+        environ: OpenTelemetry's variables, and HEADERS_FILE.
 
     Returns:
-        None if no collector is named, tracing is disabled, or OpenTelemetry is not installed.
+        None if no collector is named, tracing is disabled, OpenTelemetry is not installed, or the file of HEADERS_FILE
+        cannot be read.
     """
     if not is_enabled(environ):
         return None
@@ -81,14 +85,21 @@ def make_provider(service: str, environ: Mapping[str, str]) -> "TracerProvider |
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.util.re import parse_env_headers  # noqa: PLC0415
     except ImportError as error:
         log.warning("no traces are sent, %s is missing: %s", error.name, install_hint("otel"))
+        return None
+    file = environ.get(HEADERS_FILE)
+    try:
+        headers = parse_env_headers(Path(file).read_text("utf-8").strip(), liberal=True) if file else {}
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("no traces are sent, the file that %s names cannot be read: %s", HEADERS_FILE, error)
         return None
     attributes = {"service.version": metadata.version("hanner")}
     if not environ.get("OTEL_SERVICE_NAME"):
         attributes["service.name"] = service
     provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(headers=dict(headers))))
     return provider
 
 

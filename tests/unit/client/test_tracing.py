@@ -132,6 +132,14 @@ def test_traces_need_a_named_collector():
     tracing.shut_down(made)
 
 
+def test_unreadable_file_of_headers_is_named_and_sends_nothing(caplog, tmp_path):
+    missing = tmp_path / "otlp-headers"
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_HEADERS_FILE": str(missing)}
+    assert tracing.make_provider("x", named) is None
+    assert "the file that OTEL_EXPORTER_OTLP_HEADERS_FILE names cannot be read" in caplog.text
+    assert str(missing) in caplog.text
+
+
 def test_spans_are_created_only_between_start_and_stop():
     provider, exporter = in_memory_provider()
     observer = TracingObserver("mine", "m@00000000", lambda: provider)

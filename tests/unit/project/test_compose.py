@@ -115,9 +115,11 @@ def test_all_passwords_are_renewed_by_default(main, root):
 def test_secret_is_set_from_standard_input(main, root):
     assert main("set", "api-keys", stdin="one,two\n") == 0
     assert main("set", "flower-password", stdin="mine") == 0
+    assert main("set", "otlp-headers", stdin="authorization=hush") == 0
     assert main() == 0
     assert (root / "gateway" / "api-keys").read_text() == "one,two\n"
     assert (root / "flower" / "password").read_text() == "mine\n"
+    assert {(root / user / "otlp-headers").read_text() for user in ("worker", "gateway")} == {"authorization=hush\n"}
 
 
 @pytest.mark.parametrize(
