@@ -16,10 +16,10 @@ from hanner_models.conversion.calibration_data import make_batches
 from hanner_models.conversion.convert import convert, write_package
 from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span
+from hanner_models.data.traditional import traditional_converter
 from hanner_models.source import read_source
 from hanner_models.train import loop
 from hanner_models.train.config import TeacherConfig
-from hanner_models.train.sampler import traditional_converter
 from hanner_models.train.teacher.network import load_tagger
 from hanner_models.train.teacher.run import TeacherRun, evaluate_teacher, parameter_groups, predict
 from hanner_models.train.teacher.text import PieceEncoder

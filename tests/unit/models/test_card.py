@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,19 @@ def test_evaluate_prints_summary_of_several_files_and_packages(package, tmp_path
     assert result.output.count("entities:") == 4
     for expected in ("a.jsonl", "b.jsonl", "missed", "F1"):
         assert expected in result.output
+    assert "calibration error" not in result.output
+    scored = CliRunner().invoke(app, ["evaluate", str(files[0]), "--scores", "--model", str(package.path)])
+    assert scored.exit_code == 0, scored.output
+    assert "calibration error" in scored.output
+
+
+def test_evaluate_without_opencc_names_the_extra(package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opencc", None)
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "马云", "entities": []}\n', "utf-8")
+    result = CliRunner().invoke(app, ["evaluate", str(path), "--traditional", "--model", str(package.path)])
+    assert result.exit_code == 2
+    assert "pip install 'hanner[train]'" in result.output
 
 
 def test_each_bundled_package_has_a_card_in_the_documentation():

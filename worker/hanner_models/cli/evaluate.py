@@ -22,12 +22,18 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Training file; can be repeated. Names that are not in it are counted separately."),
     ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Also print how often entities with a given score are correct.")
+    ] = False,
+    traditional: Annotated[
+        bool, typer.Option("--traditional", help="Convert the texts to traditional characters first.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Print precision, recall and F1 by type, the kinds of errors, and texts per second on one core."""
     try:
         packages: list[str | None] = [*model] if model else [None]
-        results = [_evaluate(files, package, train) for package in packages]
+        results = [_evaluate(files, package, train, traditional=traditional) for package in packages]
     except HannerError as error:
         stop(error)
     if as_json:
@@ -39,25 +45,31 @@ def evaluate(
     for package, by_file in results:
         console.print(package, highlight=False)
         for name, result in by_file.items():
-            report.print_evaluation(name, result, console)
+            report.print_evaluation(name, result, console, with_scores=scores)
     if len(files) > 1 or len(results) > 1:
         console.print(report.summary_table(dict(results)))
 
 
-def _evaluate(files: Sequence[Path], model: str | None, train: Sequence[Path] | None) -> tuple[str, dict[str, Any]]:
+def _evaluate(
+    files: Sequence[Path], model: str | None, train: Sequence[Path] | None, *, traditional: bool
+) -> tuple[str, dict[str, Any]]:
     """Return the package's id, and the evaluation of each file by the file's name."""
     from rich.console import Console
     from rich.progress import Progress
 
     from hanner_inference import load
-    from hanner_models.data.datasets import read_sentences
+    from hanner_models.data.datasets import Sentence, read_sentences
+    from hanner_models.data.traditional import traditional_converter
     from hanner_models.evaluation import evaluate as evaluation
 
     known = evaluation.known_names(s for path in train for s in read_sentences(path)) if train else None
+    convert = traditional_converter() if traditional else None
     recogniser = load(model)
     by_file = {}
     for path in files:
         sentences = read_sentences(path)
+        if convert is not None:
+            sentences = [Sentence(convert(sentence.text), sentence.spans) for sentence in sentences]
         with Progress(console=Console(stderr=True), transient=True) as progress:
             advance = partial(progress.advance, progress.add_task(path.name, total=len(sentences)))
             by_file[path.name] = evaluation.evaluate(recogniser.extract, sentences, known=known, progress=advance)

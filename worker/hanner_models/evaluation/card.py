@@ -13,6 +13,7 @@ from typing import Any
 
 from hanner_inference.package import Manifest, ModelPackage, write_manifest
 from hanner_models.data.datasets import DataError
+from hanner_models.evaluation.reliability import PRECISION
 
 Figures = Mapping[str, Any]
 """`Evaluation.to_dict` by file."""
@@ -41,7 +42,8 @@ def read_figures(path: Path) -> dict[str, Any]:
 
 def render(manifest: Manifest, figures: Figures) -> str:
     """Return the whole card in Markdown."""
-    titles = {"accuracy": "Accuracy", "types": "By type", "errors": "Errors", "data": "Data and licences"}
+    titles = {"accuracy": "Accuracy", "types": "By type", "errors": "Errors", "scores": "Scores"}
+    titles["data"] = "Data and licences"
     parts = [f"# {manifest.name}"]
     parts += [f"## {title}\n\n{_BLOCKS[name](manifest, figures)}" for name, title in titles.items()]
     for key, title in _SECTIONS.items():
@@ -113,6 +115,21 @@ def _types(manifest: Manifest, figures: Figures) -> str:
     )
 
 
+def _scores(manifest: Manifest, figures: Figures) -> str:
+    del manifest
+    rows = []
+    for name, found in figures.items():
+        if "reliability" not in found:
+            continue
+        groups = {**found["reliability"]["types"], "all": found["reliability"]["all"]}
+        for kind, measured in groups.items():
+            row = [name, kind, _number(measured["calibration_error"])]
+            rows.append([*row, _number(measured.get("min_score")), _percent(measured.get("kept"))])
+    return _table(
+        ["file", "type", "calibration error", f"min_score for precision {PRECISION}", "correct ones kept"], rows
+    )
+
+
 def _errors(manifest: Manifest, figures: Figures) -> str:
     del manifest
     rows = []
@@ -141,6 +158,7 @@ _BLOCKS: dict[str, Callable[[Manifest, Figures], str]] = {
     "accuracy": _accuracy,
     "types": _types,
     "errors": _errors,
+    "scores": _scores,
     "data": _data,
 }
 

@@ -16,6 +16,7 @@ from hanner.results import Entity
 from hanner_inference.tokenization.normalise import normalise
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.evaluation.error_analysis import ErrorCounts
+from hanner_models.evaluation.reliability import ScoredEntity, summarise
 
 Extract = Callable[[Sequence[str]], Sequence[Sequence[Entity]]]
 Name = tuple[str, str]
@@ -64,6 +65,7 @@ class Evaluation:
         seen: counts of entities whose names are known; a predicted entity counts by its own text.
         unseen: counts of the others.
         errors: counts by kind of error.
+        scored: the predicted entities with their scores, in the order of the texts.
         texts: number of texts.
         characters: number of characters in them.
         seconds: time spent in the recogniser.
@@ -75,6 +77,7 @@ class Evaluation:
     seen: Counts = field(default_factory=Counts)
     unseen: Counts = field(default_factory=Counts)
     errors: ErrorCounts = field(default_factory=ErrorCounts)
+    scored: list[ScoredEntity] = field(default_factory=list)
     texts: int = 0
     characters: int = 0
     seconds: float = 0.0
@@ -82,9 +85,10 @@ class Evaluation:
     def count(self, sentences: Sequence[Sentence], found: Sequence[Sequence[Entity]]) -> None:
         """Compare predicted entities with labelled sentences and add the counts."""
         for sentence, entities in zip(sentences, found, strict=True):
-            predicted = {Span(e.type, e.start, e.end) for e in entities}
-            self._add(sentence.text, set(sentence.spans), predicted)
-            self.errors.add(set(sentence.spans), predicted)
+            gold, predicted = set(sentence.spans), {Span(e.type, e.start, e.end) for e in entities}
+            self._add(sentence.text, gold, predicted)
+            self.errors.add(gold, predicted)
+            self.scored += [ScoredEntity(e.type, e.score, Span(e.type, e.start, e.end) in gold) for e in entities]
         self.texts += len(sentences)
         self.characters += sum(len(sentence.text) for sentence in sentences)
 
@@ -100,6 +104,7 @@ class Evaluation:
             "types": {kind: counts.to_dict() for kind, counts in sorted(self.types.items())},
             **seen,
             "errors": self.errors.to_dict(),
+            "reliability": summarise(self.scored),
         }
 
     def _add(self, text: str, gold: set[Span], predicted: set[Span]) -> None:

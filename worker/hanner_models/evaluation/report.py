@@ -1,14 +1,17 @@
 """The tables that `hanner model` prints for packages and evaluations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from hanner_inference.package import Manifest, ModelPackage
+from hanner_models.evaluation import reliability
 from hanner_models.evaluation.error_analysis import BOUNDARIES, MISSED, ErrorCounts
 from hanner_models.evaluation.evaluate import Counts, Evaluation
+from hanner_models.evaluation.reliability import ScoredEntity
 
 _COUNTS = {"texts": "{:,}", "tokens": "{:,}"}
 _FIGURES = {
@@ -76,13 +79,15 @@ def bundled_table(models: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def print_evaluation(name: str, result: Evaluation, console: Console) -> None:
-    """Print the evaluation on one file: the table by type, the errors, and the confusion of types."""
+def print_evaluation(name: str, result: Evaluation, console: Console, *, with_scores: bool = False) -> None:
+    """Print the evaluation on one file: the table by type, the errors, the confusion of types, and the scores."""
     rate = f"{result.texts / result.seconds:,.0f} texts/s, {result.characters / result.seconds:,.0f} characters/s"
     console.print(f"{name}: {result.texts:,} texts, {rate}", highlight=False)
     console.print(evaluation_table(result))
     console.print(errors_line(result.errors), highlight=False)
     console.print(confusion_table(result.errors), "")
+    if with_scores:
+        console.print(reliability_table(result.scored), "")
 
 
 def evaluation_table(result: Evaluation) -> Table:
@@ -94,6 +99,22 @@ def evaluation_table(result: Evaluation) -> Table:
     for kind, counts in groups:
         figures = (f"{value:.4f}" for value in (counts.precision, counts.recall, counts.f1))
         table.add_row(kind, *figures, f"{counts.gold:,}", f"{counts.predicted:,}")
+    return table
+
+
+def reliability_table(scored: Sequence[ScoredEntity]) -> Table:
+    """Return a row per type and for all: precision by interval of the scores, and the score for a high precision."""
+    intervals = [f"{low:g}-{high:g}" for low, high in pairwise(reliability.EDGES)]
+    wanted = f"{reliability.PRECISION:.0%}"
+    table = _table("type", *intervals, "calibration error", f"min_score for {wanted}", "kept")
+    table.title, table.title_justify, table.title_style = "share of correct entities by score", "left", ""
+    groups = [(kind, reliability.of_type(scored, kind)) for kind in sorted({e.type for e in scored})]
+    for kind, entities in [*groups, ("all", scored)]:
+        shares = {part.low: f"{part.precision:.2f} ({part.count:,})" for part in reliability.curve(entities)}
+        cells = [shares.get(low, "") for low in reliability.EDGES[:-1]]
+        found = reliability.threshold(entities)
+        limit = ("", "") if found is None else (f"{found.min_score:.3f}", f"{found.kept:.0%}")
+        table.add_row(kind, *cells, f"{reliability.calibration_error(entities):.3f}", *limit)
     return table
 
 

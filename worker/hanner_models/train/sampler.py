@@ -1,11 +1,11 @@
 """Open the corpora and the lists of names of a configuration. No torch."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from hanner.errors import HannerError
 from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
+from hanner_models.data.traditional import traditional_converter
 from hanner_models.train.address import forms_of_address
 from hanner_models.train.augment import NamePools
 from hanner_models.train.config import SampleConfig
@@ -17,10 +17,6 @@ WELL_KNOWN_NAMES = Path(__file__).parent / "names"
 """Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
 LATIN_NAMES = WELL_KNOWN_NAMES / "latin"
 """Names in Latin letters by type, as they occur in Chinese text."""
-
-
-class TrainingRequirementError(HannerError):
-    """A package that the configuration needs is not installed. Install the extra `train`."""
 
 
 def make_sampler(
@@ -86,26 +82,3 @@ def latin_names(kind: str, rng: random.Random) -> list[str]:
 def repeat_by_rank(names: list[str], first: int = 30) -> list[str]:
     """Return names repeated by rank as in Zipf's law: the first `first` times, the n-th `first / n` times."""
     return [name for rank, name in enumerate(names, start=1) for _ in range(max(1, first // rank))]
-
-
-def traditional_converter() -> Callable[[str], str]:
-    """Return a function that converts simplified to traditional characters, one for one.
-
-    A text whose length changes is returned as it is.
-
-    Raises:
-        TrainingRequirementError: OpenCC is not installed.
-    """
-    try:
-        from opencc import OpenCC  # noqa: PLC0415 - only if the configuration needs it
-    except ModuleNotFoundError:
-        raise TrainingRequirementError(
-            "the configuration has traditional_share, which needs OpenCC; pip install 'hanner[train]'"
-        ) from None
-    converter = OpenCC("s2t")
-
-    def convert(text: str) -> str:
-        converted: str = converter.convert(text)
-        return converted if len(converted) == len(text) else text
-
-    return convert
