@@ -1,25 +1,70 @@
-"""The results of requests as pydantic models, which are part of the contract of client and worker. No I/O."""
+"""The results of requests as pydantic checks them, which are part of the contract of client and worker. No I/O."""
 
+import inspect
 import json
 from collections.abc import Iterable
-from typing import Any, Self
+from operator import itemgetter
+from typing import Annotated, Any, NoReturn, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr
+from pydantic_core import CoreSchema, core_schema
 
 
-class Entity(BaseModel):
-    """One named entity.
+def _member(name: str) -> Any:
+    return property(itemgetter(name))
+
+
+class Entity(dict[str, Any]):
+    """One named entity: a read-only dict, which all JSON encoders write as an object. Its members are attributes, too.
 
     `start` and `end` count code points of the text as sent: `text == source[start:end]`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    __slots__ = ()
 
-    text: str = Field(description="The entity as it appears in the text.")
-    type: str = Field(description="Type, such as PER, LOC or ORG.")
-    start: int = Field(ge=0, description="First code point.")
-    end: int = Field(gt=0, description="Code point after the last one.")
-    score: float = Field(ge=0, le=1, description="Posterior probability of the span under the model's CRF.")
+    text: Annotated[str, Field(description="The entity as it appears in the text.")] = _member("text")
+    type: Annotated[str, Field(description="Type, such as PER, LOC or ORG.")] = _member("type")
+    start: Annotated[int, Field(ge=0, description="First code point.")] = _member("start")
+    end: Annotated[int, Field(gt=0, description="Code point after the last one.")] = _member("end")
+    score: Annotated[
+        float, Field(ge=0, le=1, description="Posterior probability of the span under the model's CRF.")
+    ] = _member("score")
+
+    def __init__(self, *, text: str, type: str, start: int, end: int, score: float) -> None:  # noqa: A002 - public name
+        super().__init__(text=text, type=type, start=start, end=end, score=score)
+
+    def __repr__(self) -> str:
+        return f"Entity({', '.join(f'{name}={value!r}' for name, value in self.items())})"
+
+    def __hash__(self) -> int:  # type: ignore[override] # possible, because it cannot change
+        return hash((self.text, self.type, self.start, self.end, self.score))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Entity._restore, (dict(self),)
+
+    @classmethod
+    def _restore(cls, members: dict[str, Any]) -> Self:
+        """Return an entity of checked members."""
+        entity = cls.__new__(cls)
+        dict.update(entity, members)
+        return entity
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        hints = get_type_hints(cls, include_extras=True)
+        fields = {name: core_schema.typed_dict_field(handler(kind)) for name, kind in hints.items()}
+        shown = {"pydantic_js_updates": {"title": cls.__name__, "description": inspect.getdoc(cls)}}
+        members = core_schema.typed_dict_schema(fields, cls_name=cls.__name__, metadata=shown)
+        ref = f"{cls.__module__}.{cls.__qualname__}"
+        return core_schema.no_info_after_validator_function(cls._restore, members, ref=ref)
+
+
+def _refuse_change(_: Entity, *__: object, **___: object) -> NoReturn:
+    raise TypeError("an entity is read-only; change a copy: dict(entity)")
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
+    setattr(Entity, _name, _refuse_change)
 
 
 class EntityList(list[Entity]):
@@ -37,7 +82,7 @@ class EntityList(list[Entity]):
 
     def to_json(self) -> str:
         """Return the entities as a JSON array of objects."""
-        return json.dumps([entity.model_dump() for entity in self], ensure_ascii=False)
+        return json.dumps(self, ensure_ascii=False)
 
     def _repr_html_(self) -> str:
         """Return the text with its entities highlighted, for Jupyter and other notebooks."""

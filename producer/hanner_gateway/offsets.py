@@ -42,7 +42,7 @@ def convert_offsets(text: str, entities: Sequence[Entity], unit: Unit) -> list[E
         start = offset + width(text[position : entity.start])
         offset = start + width(text[entity.start : entity.end])
         position = entity.end
-        result.append(entity.model_copy(update={"start": start, "end": offset}))
+        result.append(Entity(text=entity.text, type=entity.type, start=start, end=offset, score=entity.score))
     return result
 
 

@@ -135,7 +135,7 @@ class Producer:
 
     def _record_answer(self, entry, found):
         expected = fake_model.entities(fake_model.make_text(entry.serial))
-        self._log.end(entry, ANSWERED if [entity.model_dump() for entity in found] == expected else "wrong")
+        self._log.end(entry, ANSWERED if found == expected else "wrong")
 
     def _call_repeatedly(self):
         """Send one text after the other, each when the one before has its outcome."""

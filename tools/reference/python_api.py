@@ -1,5 +1,6 @@
 """The page of the Python API, from signatures and docstrings of the public names."""
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 import griffe
 from griffe import DocstringSectionKind as Kind
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 import hanner
 import hanner_inference
@@ -208,10 +210,17 @@ def attributes(cls: Any, runtime: Any) -> dict[str, str]:
         public = member.is_attribute and not name.startswith("_") and name != "model_config"
         if public and declared and "property" not in member.labels:
             found.setdefault(name, member.docstring.value if member.docstring else _value(runtime, name))
-    if issubclass(runtime, BaseModel):
-        for name, field in runtime.model_fields.items():
-            found[name] = found.get(name) or field.description or ""
+    for name, field in _fields(runtime).items():
+        found[name] = found.get(name) or field.description or ""
     return found
+
+
+def _fields(runtime: Any) -> dict[str, FieldInfo]:
+    """Return name → pydantic's description of a class's attributes."""
+    if issubclass(runtime, BaseModel):
+        return dict(runtime.model_fields)
+    annotated = {name: getattr(kind, "__metadata__", ()) for name, kind in inspect.get_annotations(runtime).items()}
+    return {name: each for name, parts in annotated.items() for each in parts if isinstance(each, FieldInfo)}
 
 
 def _value(runtime: Any, name: str) -> str:

@@ -62,7 +62,7 @@ def test_csv_has_a_row_per_text(tmp_path):
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == [TEXT, "今天", ""]
-    assert json.loads(rows[0]["entities"]) == [entity.model_dump() for entity in FOUND.entities]
+    assert json.loads(rows[0]["entities"]) == list(FOUND.entities)
     assert [row["entities"] for row in rows[1:]] == ["[]", "[]"]
     assert rows[2]["error"].startswith("invalid_text: ")
 

@@ -33,9 +33,7 @@ def test_invalid_payload_is_an_error(payload):
 
 
 def test_entities_and_documents():
-    assert (
-        result_parser.parse_entities(meta({"entities": [ENTITY], "model": "m@0", "new": 1}))[0].model_dump() == ENTITY
-    )
+    assert result_parser.parse_entities(meta({"entities": [ENTITY], "model": "m@0", "new": 1}))[0] == ENTITY
     documents = result_parser.parse_documents(
         meta({"documents": [{"entities": [ENTITY]}, {"error": {"code": "c", "message": "m"}}], "model": "m@0"}), 2
     )

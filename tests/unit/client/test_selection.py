@@ -49,7 +49,7 @@ def test_list_is_shown_with_its_text_and_written_as_json():
     assert "<mark" in html
     assert html.count("在杭州") == 1
     assert "<mark" in EntityList([PERSON])._repr_html_()
-    assert json.loads(FOUND.to_json()) == [entity.model_dump() for entity in FOUND]
+    assert json.loads(FOUND.to_json()) == FOUND
     assert json.loads(json.dumps(FOUND, default=dict)) == json.loads(FOUND.to_json())
     document = Document(entities=(PERSON,))
-    assert json.loads(json.dumps([document], default=dict))[0]["entities"] == [PERSON.model_dump()]
+    assert json.loads(json.dumps([document], default=dict))[0]["entities"] == [PERSON]

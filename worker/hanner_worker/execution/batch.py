@@ -381,7 +381,7 @@ def _summary(texts: list[Any], findings: list[Finding]) -> str:
 def _document(finding: Finding) -> dict[str, Any]:
     if isinstance(finding, HannerError):
         return {"error": {"code": str(finding.code), "message": str(finding)}}
-    return {"entities": [entity.model_dump() for entity in finding]}
+    return {"entities": finding}
 
 
 def error_code(error: BaseException) -> str:

@@ -9,9 +9,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from redis.exceptions import RedisError
 
 from hanner.results import Entity
@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 PREFIX = "hanner:cache:"
 FORMAT = "1"
 """Increase it when the same model finds other entities in the same text than before."""
+_ROWS = TypeAdapter(
+    list[tuple[str, Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)], Annotated[float, Field(ge=0, le=1)]]]
+)
+"""Type, start, end and score of each entity."""
 
 
 class EntityCache:
@@ -116,9 +120,9 @@ def _decode(text: str, value: bytes | None) -> list[Entity] | None:
     if value is None:
         return None
     try:
-        return [
-            Entity(text=text[start:end], type=kind, start=start, end=end, score=score)
-            for kind, start, end, score in json.loads(value)
-        ]
-    except (ValueError, TypeError, ValidationError):
+        rows = _ROWS.validate_json(value)
+    except ValidationError:
         return None
+    return [
+        Entity(text=text[start:end], type=kind, start=start, end=end, score=score) for kind, start, end, score in rows
+    ]

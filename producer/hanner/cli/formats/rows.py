@@ -36,16 +36,15 @@ def make_rows(record: Record, unit: RowUnit) -> Iterator[dict[str, Any]]:
     """
     failure = record.document.error
     error = None if failure is None else one_line(f"{failure.code}: {failure.message}")
-    entities = [entity.model_dump() for entity in record.document.entities]
+    entities = record.document.entities
     if unit is RowUnit.TEXTS:
         yield {"text": record.text, "entities": json.dumps(entities, ensure_ascii=False), "error": error}
         return
     empty = dict.fromkeys(OWN_COLUMNS[unit]) | {"text": record.text, "error": error}
-    for entity in entities or [{}]:
-        found = dict(entity)
-        if found:
-            found["entity"] = found.pop("text")
-        yield empty | found
+    if not entities:
+        yield empty
+    for entity in entities:
+        yield empty | entity | {"text": record.text, "entity": entity.text}
 
 
 def plain(value: Any) -> str | None:

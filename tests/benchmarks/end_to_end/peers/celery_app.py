@@ -23,4 +23,4 @@ ner = load()
 
 @app.task(name="hanner.extract")
 def extract(text):
-    return {"entities": [entity.model_dump() for entity in ner.extract([text])[0]], "model": ner.model}
+    return {"entities": ner.extract([text])[0], "model": ner.model}

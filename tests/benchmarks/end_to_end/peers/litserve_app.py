@@ -21,7 +21,7 @@ class Extract(litserve.LitAPI):
         return inputs
 
     def predict(self, inputs):
-        return [[entity.model_dump() for entity in found] for found in self.ner.extract(inputs)]
+        return self.ner.extract(inputs)
 
     def unbatch(self, output):
         return output

@@ -18,7 +18,7 @@ class Extract(Worker):
         return json.loads(data)["text"]
 
     def forward(self, data):
-        return [[entity.model_dump() for entity in found] for found in self.ner.extract(data)]
+        return self.ner.extract(data)
 
     def serialize(self, data):
         return json.dumps({"entities": data}).encode()
