@@ -40,6 +40,12 @@ class Options(BaseModel):
     model: str | None = Field(None, description="Name of the model; by default that of the gateway's queue.")
 
 
+class JobOptions(Options):
+    """The options of a job."""
+
+    include_text: bool = Field(False, description="Return each text as the member `text` of its document.")
+
+
 class TextOrTexts(Options):
     """A request with a `text` or with `texts`."""
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from hanner_gateway.jobs.texts import ACCEPTED
+
 SENTENCE = "马云在杭州阿里巴巴总部发表演讲"
 
 
@@ -53,9 +55,12 @@ def test_jsonl_with_one_invalid_text(desk):
     upload(desk, "a.jsonl", '"马云"\n\n{"text": "杭州", "id": 7}\n"\\ud83d"\n{"id": 8}\n')
     assert message(desk, "5 texts,") == "a.jsonl: 5 texts, 2 names, 2 failed"  # a blank line is a text
     assert desk.page.locator("#results-body tr").nth(3).locator(".row-error").inner_text() == "This text is invalid."
+    assert (
+        desk.page.locator(".row-message").inner_text().startswith('line 5 of a.jsonl has no text in the member "text"')
+    )
     lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
     assert [line["error"]["code"] for line in lines[3:]] == ["invalid_text", "invalid_text"]
-    assert lines[4]["text"] == '{"id": 8}'
+    assert (lines[3]["text"], lines[4]["id"]) == ("\ud83d", 8)
 
 
 def test_download_keeps_the_other_fields_of_the_upload(desk):
@@ -147,16 +152,73 @@ def test_file_can_be_dropped(desk):
     message(desk, "dropped.txt: 1 texts, 2 names")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("gbk.txt", "马云在杭州\n今天天气不错".encode("gb18030"), ["马云在杭州", "今天天气不错"]),
+        ("big5.txt", "馬雲在杭州\n今天天氣不錯".encode("big5"), ["馬雲在杭州", "今天天氣不錯"]),
+        ("a.csv", "编号,正文\n7,😀马云\n8,杭州\n".encode("gb18030"), ["😀马云", "杭州"]),
+        ("a.tsv", "编号\t正文\n7\t马云\n", ["马云"]),
+        ("a.json", '[{"text": "马云"}, "杭州"]', ["马云", "杭州"]),
+        ("a.html", "<head><title>x</title></head><p>马云<br>在<b>杭州</b>", ["马云\n在杭州"]),
+    ],
+)
+def test_files_are_read_as_by_a_job(desk, name, content, texts):
+    upload(desk, name, content)
+    shown = message(desk, f"{name}: {len(texts)} texts,")
+    notice = {
+        "gbk.txt": "GB18030, by its content",
+        "big5.txt": "Big5, by its content",
+        "a.csv": "GB18030, by its content",
+    }
+    assert notice.get(name, f"{name}:") in shown
+    lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
+    assert [line["text"] for line in lines] == texts
+    for line in lines:
+        assert all(line["text"][found["start"] : found["end"]] == found["text"] for found in line["entities"])
+    if name == "a.csv":
+        assert [line["编号"] for line in lines] == ["7", "8"]
+
+
+def test_column_and_encoding_can_be_chosen(desk):
+    column, encoding = desk.page.locator("#file-column"), desk.page.locator("#file-encoding")
+    assert not column.is_visible()
+    upload(desk, "a.csv", "标题,摘要\n马云在杭州,北京\n".encode("gb18030"))
+    assert "name the one with the texts with the field column: 标题, 摘要" in message(desk, "a.csv cannot be read.")
+    column.fill("标题")
+    column.press("Enter")
+    message(desk, "1 texts, 2 names")
+    upload(desk, "b.jsonl", '{"doc": {"body": "王小明"}}')
+    message(desk, "b.jsonl cannot be read.")
+    column.fill("doc.body")
+    column.blur()
+    message(desk, "1 texts, 1 names")
+    upload(desk, "c.txt", "马云".encode("gb18030"))
+    encoding.select_option("utf-8")
+    assert "c.txt is not UTF-8" in message(desk, "c.txt cannot be read.")
+    encoding.select_option("gb18030")
+    message(desk, "1 texts, 1 names")
+
+
 def test_invalid_files_are_reported(desk, worker):
     for name, content, words in (
-        ("a.pdf", "x", "neither .txt nor .jsonl"),
-        ("empty.txt", "", "contains no text"),
-        ("bad.jsonl", '\n{"id": 1}', "Line 2 of bad.jsonl"),
-        ("gbk.txt", "马云".encode("gbk"), "is not UTF-8"),
+        (
+            "a.pdf",
+            "x",
+            "a.pdf cannot be read. Server message: 'a.pdf' cannot be read; upload a file that ends with .txt",
+        ),
+        ("empty.txt", "", "there is no text"),
+        ("bad.jsonl", '{"id": 1}', "line 1 of bad.jsonl"),
+        ("x.txt", b"%PDF-1.7", "it is a PDF"),
+        ("noise.txt", bytes(range(128, 256)) * 9, "the encoding of noise.txt cannot be recognised"),
     ):
         upload(desk, name, content)
         message(desk, words)
     assert worker.requests == []
+
+
+def test_file_dialog_offers_what_a_job_accepts(desk):
+    assert desk.page.locator("#file-input").get_attribute("accept").split(",") == list(ACCEPTED)
 
 
 def test_rejection_by_the_gateway_is_shown(desk):

@@ -17,7 +17,7 @@ from hanner.results import Document
 from hanner.utils import tracing
 from hanner.utils.lua import load_script
 from hanner_gateway.problems import ProblemError
-from hanner_gateway.schemas import JobProgress, JobState, Options
+from hanner_gateway.schemas import JobOptions, JobProgress, JobState
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -43,7 +43,7 @@ class Claim:
 
     id: str
     owner: str
-    options: Options
+    options: JobOptions
     request_id: str
     traceparent: str = ""
 
@@ -78,7 +78,7 @@ class JobStore:
         return [self.key(job_id, part) for part in ("", "texts", "documents")]
 
     async def create(
-        self, chunks: AsyncIterator[list[list[InputItem]]], options: Options, request_id: str
+        self, chunks: AsyncIterator[list[list[InputItem]]], options: JobOptions, request_id: str
     ) -> tuple[str, int]:
         """Store a job's texts while they are read, then open the job; return its id and its number of texts.
 
@@ -125,7 +125,7 @@ class JobStore:
         if not found:
             return None
         job_id, options, request_id, trace = (part.decode() for part in found)
-        return Claim(job_id, owner, Options.model_validate_json(options), request_id, trace)
+        return Claim(job_id, owner, JobOptions.model_validate_json(options), request_id, trace)
 
     async def renew(self, claim: Claim, lease_ms: int = LEASE_MS) -> bool:
         """Renew the lease; return False if the job is gone or another process has claimed it."""
@@ -151,7 +151,8 @@ class JobStore:
     ) -> bool:
         """Store the documents of a chunk with the fields of its items; return False if the job is gone."""
         pairs = zip(items, documents, strict=True)
-        payload = _to_json([dict(item.fields) | document.model_dump(exclude_none=True) for item, document in pairs])
+        with_text = claim.options.include_text
+        payload = _to_json([_to_result(item, document, with_text=with_text) for item, document in pairs])
         failed = sum(document.error is not None for document in documents)
         model = next((document.model for document in documents if document.model), "")
         keys = [self._unfinished, self._finished, *self._keys(claim.id)]
@@ -205,6 +206,12 @@ def _from_item(item: InputItem) -> Any:
 
 def _to_item(value: Any) -> InputItem:
     return InputItem(value) if isinstance(value, str) else InputItem(**value)
+
+
+def _to_result(item: InputItem, document: Document, *, with_text: bool) -> dict[str, Any]:
+    """Return what is stored of a text: the other members of its line, and its document."""
+    text = {"text": item.text} if with_text and item.text is not None else {}
+    return text | dict(item.fields) | document.model_dump(exclude_none=True)
 
 
 def _to_progress(job_id: str, row: list[bytes | None]) -> JobProgress | None:

@@ -1,9 +1,10 @@
 """The texts of a job, read from a JSON body or from an uploaded file, and cut into chunks. Files are read lazily.
 
-`hanner.files` reads the files, as for `hanner extract`. Formats that need the whole file in memory are not accepted.
-Neither are compressed files, which may have any size when they are read.
+`hanner.files` reads the files, as for `hanner extract`. Workbooks and compressed files are not accepted, because they
+may have any size when they are read. JSON, which is read as a whole, is limited in size.
 """
 
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from starlette.concurrency import iterate_in_threadpool
 from hanner.errors import InvalidText
 from hanner.files.options import FileFormat, InputItem, InputOptions
 from hanner.files.read import read_source
-from hanner.files.sources import SUFFIXES, Source, is_compressed
+from hanner.files.sources import SUFFIXES, Source, choose_format, is_compressed
 from hanner_gateway.problems import ProblemError
 
 CHUNK_TEXTS = 32
@@ -23,11 +24,11 @@ CHUNK_CHARACTERS = 16_384
 """Size of one request to a worker: large enough to send cheaply, small enough that all workers get a share."""
 GROUP_CHUNKS = 16
 """Chunks that are written to Redis in one round trip."""
-FORMATS = frozenset({FileFormat.TEXT, FileFormat.JSONL, FileFormat.CSV, FileFormat.TSV, FileFormat.HTML})
+FORMATS = frozenset(FileFormat) - {FileFormat.EXCEL}
 ACCEPTED = tuple(suffix for suffix, form in SUFFIXES.items() if form in FORMATS)
 """Suffixes of files that can be uploaded."""
 _OPTION = re.compile(r"--(member|column|encoding)\b")
-_COMMAND_ADVICE = re.compile(r"; for a workbook,.*|; for one JSON value.*")
+_COMMAND_ADVICE = re.compile(r"; for a workbook,.*| or add --input-format jsonl")
 
 
 def make_chunks(items: Iterable[InputItem]) -> Iterator[list[InputItem]]:
@@ -83,9 +84,12 @@ def read_upload(file: BinaryIO, name: str, options: InputOptions) -> Iterator[In
     if not name.lower().endswith(ACCEPTED):
         raise ProblemError(415, f"{_shown(name)} cannot be read; upload a file that ends with {', '.join(ACCEPTED)}")
     start = file.read(8)
-    file.seek(0)
     if is_compressed(start):
         raise ProblemError(415, f"{_shown(name)} is compressed; decompress it, or use `hanner extract` for such files")
+    if choose_format(Path(name)) is FileFormat.JSON and file.seek(0, io.SEEK_END) > options.max_bytes:
+        detail = f"{_shown(name)} has more than {options.max_bytes:,} bytes; upload a .jsonl file, which is streamed"
+        raise ProblemError(413, detail, code="too_large", limit=options.max_bytes)
+    file.seek(0)
     first_error: str | None = None
     readable = False
     try:
@@ -94,11 +98,11 @@ def read_upload(file: BinaryIO, name: str, options: InputOptions) -> Iterator[In
                 readable = True
                 yield item
             elif item.error is None:
-                yield InputItem(None, "a member of this line is NaN or infinite, which JSON has not")
+                yield InputItem(item.text, "a member of this line is NaN or infinite, which JSON has not")
             else:
                 error = for_form(item.error)
                 first_error = first_error or error
-                yield InputItem(None, error, item.fields)
+                yield InputItem(item.text, error, item.fields)
     except InvalidText as error:
         raise ProblemError(422, for_form(str(error)), code="invalid_text") from None
     if first_error and not readable:

@@ -21,7 +21,17 @@ from hanner_gateway.jobs.progress import ProgressFeed
 from hanner_gateway.jobs.store import JobStore
 from hanner_gateway.jobs.texts import ACCEPTED, for_form, group_chunks, iterate_in_thread, limit_texts, read_upload
 from hanner_gateway.problems import BodyTooLarge, ProblemError, is_json, problem_responses
-from hanner_gateway.schemas import JobCreated, JobProgress, JobRequest, JobState, JobStatus, JobText, JobTexts, Options
+from hanner_gateway.schemas import (
+    JobCreated,
+    JobOptions,
+    JobProgress,
+    JobRequest,
+    JobState,
+    JobStatus,
+    JobText,
+    JobTexts,
+    Options,
+)
 from hanner_gateway.state import get_state
 
 router = APIRouter(tags=["jobs"])
@@ -46,9 +56,10 @@ JobId = Annotated[str, AfterValidator(_check_id), Path(description="The job's id
 FILE = (
     "A file whose name ends with "
     + ", ".join(ACCEPTED)
-    + ": one text per line, JSON Lines, a table, or a page. Other members and columns are kept in the documents."
+    + ": one text per line, JSON Lines, a JSON array, a table, or a page. Other members and columns are kept in the "
+    "documents."
 )
-MEMBER = "Member of the objects in JSON Lines that has the text, such as `doc.body`; `text` by default."
+MEMBER = "Member of the objects in JSON that has the text, such as `doc.body`; `text` by default."
 COLUMN = "Column of a table that has the text: its name, or its number from 1; found by its name by default."
 ENCODING = "Encoding of the file; detected by default."
 BODY = {
@@ -68,6 +79,10 @@ BODY = {
                     "member": {"type": "string", "description": MEMBER},
                     "column": {"type": "string", "description": COLUMN},
                     "encoding": {"type": "string", "description": ENCODING},
+                    "include_text": {
+                        "type": "boolean",
+                        "description": JobOptions.model_fields["include_text"].description,
+                    },
                     "types": {
                         "type": "array",
                         "items": {"type": "string"},
@@ -123,9 +138,9 @@ async def _create(
     state = get_state(request)
     await state.client.queue_of(options.model)  # raises UnknownModel before anything is stored
     await state.models.check_types(options.types, options.model)
-    plain_options = Options(**options.model_dump(include=set(Options.model_fields)))
+    job_options = JobOptions(**options.model_dump(include=set(JobOptions.model_fields)))
     chunks = iterate_in_thread(group_chunks(limit_texts(items, state.settings.max_job_texts)))
-    job_id, total = await state.jobs.create(chunks, plain_options, request_id.current() or "")
+    job_id, total = await state.jobs.create(chunks, job_options, request_id.current() or "")
     state.runner.wake()
     created = JobCreated(id=job_id, total=total, notices=list(notices) or None)
     return JSONResponse(created.model_dump(exclude_none=True), 202, {"Location": f"/api/v1/jobs/{job_id}"})
@@ -146,17 +161,19 @@ async def _parse_json(request: Request) -> JobText | JobTexts:
         raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}]) from None
 
 
-def _parse_form(form: FormData) -> tuple[UploadFile, Options]:
+def _parse_form(form: FormData) -> tuple[UploadFile, JobOptions]:
     upload = form.get("file")
     if not isinstance(upload, UploadFile):
         raise ProblemError(422, "the form has no file; send it in the field `file`")
-    values: dict[str, Any] = {name: form[name] for name in ("min_score", "offsets", "model") if name in form}
+    values: dict[str, Any] = {
+        name: form[name] for name in ("min_score", "offsets", "model", "include_text") if name in form
+    }
     with contextlib.suppress(ValueError, TypeError, KeyError):  # a form has only strings; validation reports others
         values["min_score"] = float(values["min_score"])
     if "types" in form:
         values["types"] = [kind for value in form.getlist("types") for kind in str(value).split(",") if kind]
     try:
-        return upload, Options.model_validate(values)
+        return upload, JobOptions.model_validate(values)
     except ValidationError as error:
         raise _validation_error("form", error) from None
 

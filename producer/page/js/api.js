@@ -57,11 +57,18 @@ export const limits = async () => (await request("info", {})).limits;
 
 export const status = () => request("status", {});
 
-/** @param {File} file @returns {Promise<{id: string, total: number}>} */
-export function createJob(file, signal) {
+/**
+ * Create a job; its documents have their texts, as the server decoded them.
+ * @param {File} file
+ * @param {Record<string, string>} reading how the file is read: `column`, `member`, `encoding`; empty values are left out
+ * @returns {Promise<{id: string, total: number, notices?: string[]}>}
+ */
+export function createJob(file, reading, signal) {
   const body = new FormData();
   body.append("file", file, file.name);
-  body.append("offsets", "utf16");
+  for (const [name, value] of Object.entries({ ...reading, offsets: "utf16", include_text: "true" })) {
+    if (value) body.append(name, value);
+  }
   return request("jobs", { method: "POST", body, signal });
 }
 

@@ -1,7 +1,7 @@
 /** The results of a file in pages; each row has a text with its highlighted entities, or its error. */
 import { byId, download, element } from "./dom.js";
 import { number, t } from "./i18n.js";
-import { asCsv, asJsonl } from "./text_files.js";
+import { asCsv, asJsonl } from "./result_files.js";
 import { inCodePoints, isAdjacent } from "./spans.js";
 import { labelOf, nameOf, slotOf } from "./entity_types.js";
 import { MESSAGES } from "./messages.js";
@@ -9,7 +9,10 @@ import { MESSAGES } from "./messages.js";
 const PAGE_ROWS = 25;
 const MAX_ROW_CHARACTERS = 160; // a row shows the start of a long text
 
-/** @typedef {{text: string, fields: Record<string, unknown>, entities: import("./spans.js").Entity[], error?: {code: string, message: string}}} Row */
+/**
+ * @typedef {{text: string, fields: Record<string, unknown>, entities: import("./spans.js").Entity[], error?: {code: string, message: string}}} Row
+ *   one text; `fields` are the other members or columns of its line
+ */
 
 export class ResultsTable {
   /** @param {(text: string) => void} onOpen called with the text of a row to open it in the editor */
@@ -71,7 +74,9 @@ export class ResultsTable {
       "tr",
       {},
       element("th", { scope: "row" }, open),
-      element("td", { class: "row-text", lang: "zh-CN" }, ...highlighted(row)),
+      row.error && !row.text
+        ? element("td", { class: "row-message" }, row.error.message)
+        : element("td", { class: "row-text", lang: "zh-CN" }, ...highlighted(row)),
       row.error
         ? element("td", { class: "row-error", title: row.error.message }, t(row.error.code in MESSAGES.en ? row.error.code : "unexpected"))
         : element("td", { class: "row-count" }, number(row.entities.length)),

@@ -1,12 +1,29 @@
-/** Extraction from a whole file: choose or drop it, follow its progress, stop it, show its results. */
+/** Extraction from a whole file, which the server reads: choose or drop it, follow it, stop it, show its results. */
 import { ApiError, createJob, job, jobEvents, revokeJob } from "./api.js";
 import { byId } from "./dom.js";
 import { t } from "./i18n.js";
-import { asUpload, FileError, parseTexts } from "./text_files.js";
 import { MESSAGES } from "./messages.js";
 
 const MAX_RECONNECTS = 8; // consecutive reconnects of a lost event stream
 const MAX_RECONNECT_DELAY_MS = 10_000;
+
+/** Codes of refused files, and the keys of their messages; the server's own message has the reason. */
+const REFUSED = {
+  invalid_text: "fileInvalid",
+  invalid_request: "fileInvalid",
+  unsupported_media_type: "fileInvalid",
+  too_large: "fileTooLarge",
+  too_many_texts: "fileTooLarge",
+};
+
+/** Why a job has no results; `key` is a key of messages.js. */
+class FileError extends Error {
+  constructor(key, values = {}) {
+    super(key);
+    this.key = key;
+    this.values = values;
+  }
+}
 
 export class FileUpload {
   /**
@@ -21,6 +38,12 @@ export class FileUpload {
     this.eta = byId("file-eta");
     this.stopButton = byId("file-stop");
     this.input = byId("file-input");
+    this.options = byId("file-options");
+    this.column = byId("file-column");
+    this.encoding = byId("file-encoding");
+    for (const option of [this.column, this.encoding]) {
+      option.addEventListener("change", () => this.file && this.start(this.file));
+    }
     byId("file-choose").addEventListener("click", () => this.input.click());
     this.input.addEventListener("change", () => {
       const [file] = this.input.files;
@@ -55,28 +78,27 @@ export class FileUpload {
     if (this.controller) await this.stop();
     const controller = new AbortController();
     this.controller = controller;
+    this.file = file;
     const { signal } = controller;
     this.table.hide();
     byId("file").scrollIntoView({ block: "nearest" });
     try {
-      const texts = parseTexts(file.name, await file.arrayBuffer());
       this.showMessage("uploading", { name: file.name });
       this.setBusy(true);
-      const created = await createJob(asUpload(texts), signal);
+      const column = this.column.value.trim();
+      const created = await createJob(file, { column, member: column, encoding: this.encoding.value }, signal);
       this.id = created.id;
       this.done = { done: 0, total: created.total };
       const ended = await this.follow(created, signal);
       if (ended.state === "revoked") throw new FileError("stopped", this.done);
       const { documents } = await job(created.id, signal);
       if (documents.length !== created.total) throw new FileError("mismatch");
-      const results = documents.values();
-      const rows = texts.map((text) => {
-        const { entities, error } = text.error ? text : results.next().value;
-        return { ...text, entities: entities ?? [], error };
-      });
+      const rows = documents.map(({ text = "", entities = [], error, ...fields }) => ({ text, entities, error, fields }));
       this.table.show(rows, file.name);
       const names = rows.reduce((sum, row) => sum + row.entities.length, 0);
-      this.showMessage("finished", { name: file.name, texts: rows.length, names, failed: rows.filter((row) => row.error).length });
+      const failed = rows.filter((row) => row.error).length;
+      const values = { name: file.name, texts: rows.length, names, failed };
+      this.showMessage("finished", values, false, created.notices?.join("; "));
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     } finally {
@@ -133,7 +155,9 @@ export class FileUpload {
   fail(error) {
     if (error instanceof FileError) return this.showMessage(error.key, error.values, true);
     const { code, detail } = error instanceof ApiError ? error : { code: "unexpected", detail: String(error) };
-    this.showMessage(code in MESSAGES.en ? code : "unexpected", {}, true, detail);
+    if (code === "invalid_text") this.options.open = true; // it may need the column or the encoding
+    const key = REFUSED[code] ?? (code in MESSAGES.en ? code : "unexpected");
+    this.showMessage(key, { name: this.file.name }, true, detail);
     if (code === "unauthorized") this.onUnauthorized(error);
     return undefined;
   }

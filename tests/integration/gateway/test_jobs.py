@@ -110,6 +110,9 @@ def test_table_in_another_encoding_is_read_and_stated(site, worker):
     assert job["notices"] == ["t.csv is read as GB18030, by its content; the field encoding overrides it"]
     [document] = finished(site, job["id"])["documents"]
     assert (document["编号"], document["entities"][0]["text"]) == ("7", "马云")
+    upload["data"] = {"include_text": "true"}
+    [document] = finished(site, created(site.http.post("/api/v1/jobs", **upload))["id"])["documents"]
+    assert (document["text"], document["编号"]) == ("马云在杭州", "7")
     upload["data"] = {"encoding": "nothing"}
     response = site.http.post("/api/v1/jobs", **upload)
     assert (response.status_code, "unknown encoding 'nothing'" in response.json()["detail"]) == (422, True)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hanner.files.options import InputItem, InputOptions
+from hanner.files.options import MIN_LINE_BYTES, InputItem, InputOptions
 from hanner_gateway.jobs.texts import (
     ACCEPTED,
     CHUNK_CHARACTERS,
@@ -69,7 +69,9 @@ def test_bad_line_fails_alone_and_keeps_its_other_members():
     [
         (b"a", "texts.pdf", 415, r"'texts.pdf' cannot be read; upload a file that ends with .txt, "),
         (b"a", "", 415, "a file without a name cannot be read"),
-        (b"[1]", "t.json", 415, "cannot be read"),
+        (b"[1]", "t.json", 422, "item 1 of t.json has no text"),
+        (b'["a", ', "t.json", 422, "for one JSON value per line, name it .jsonl$"),
+        (b"a", "t.xlsx", 415, "cannot be read"),
         (gzip.compress(b"a", mtime=0), "t.txt", 415, "'t.txt' is compressed"),
         (gzip.compress(b"a", mtime=0), "t.txt.gz", 415, "cannot be read"),
         (b"%PDF-1.7", "t.txt", 422, "it is a PDF"),
@@ -86,9 +88,17 @@ def test_unreadable_file_is_rejected(content, name, status, words):
     assert "--" not in str(caught.value)
 
 
-def test_accepted_formats_need_no_whole_file_in_memory():
-    assert {".txt", ".jsonl", ".csv", ".tsv", ".html"} < set(ACCEPTED)
-    assert not {".json", ".xlsx"} & set(ACCEPTED)
+def test_workbooks_are_not_accepted():
+    assert {".txt", ".jsonl", ".json", ".csv", ".tsv", ".html"} < set(ACCEPTED)
+    assert ".xlsx" not in ACCEPTED
+
+
+def test_json_array_is_read_up_to_a_limit():
+    content = json.dumps([{"id": 1, "body": "马云"}, "杭州"]).encode("utf-16")
+    assert read(content, "t.json", member="body") == [InputItem("马云", fields={"id": 1}), InputItem("杭州")]
+    with pytest.raises(ProblemError, match=r"upload a \.jsonl file, which is streamed") as caught:
+        read(b'["a"]' + b" " * MIN_LINE_BYTES, "t.json", max_chars=1)
+    assert caught.value.status == 413
 
 
 def test_number_of_texts_is_limited():
