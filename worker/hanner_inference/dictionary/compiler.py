@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hanner.errors import HannerError
-from hanner_inference.dictionary.matcher import compile_terms
+from hanner_inference.dictionary.compiled_file import compile_terms
 from hanner_inference.dictionary.parser import DictionaryError, Folding, parse
 
 

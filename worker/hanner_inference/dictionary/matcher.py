@@ -1,15 +1,12 @@
 """Find the terms of a compiled dictionary in texts. Maps one file, whose memory all processes share.
 
-The file contains MAGIC, one line of JSON (`_Header`), the type index of each term (uint16, in the order of the trie's
-ids), and a trie in marisa-trie's format. Both parts start at a multiple of eight bytes.
+compiled_file describes its format.
 """
 
-import json
 import mmap
 import re
-from array import array
 from bisect import bisect_right
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from unicodedata import combining
@@ -17,38 +14,12 @@ from unicodedata import combining
 from marisa_trie import Trie
 
 from hanner.results import Entity
-from hanner_inference.dictionary.parser import NOT_ENTITY, Folding, Terms
+from hanner_inference.dictionary.compiled_file import aligned, read_header
+from hanner_inference.dictionary.parser import NOT_ENTITY, Folding
 
-MAGIC = b"hanner dictionary 1\n"
-_ALIGNMENT = 8
 _SCORE = 1.0
 _EAST_ASIAN = "\u2e80"
 """From this code point on, scripts have no spaces between words, except full-width Latin letters and digits."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """The header of the file.
-
-    Attributes:
-        digest: sha256 of source and folding, in hexadecimal.
-        terms: number of terms.
-        longest: code points of the longest term.
-        types: see `Terms`.
-        starts: all first characters of terms.
-        lowercase: see `Folding`.
-        half_width: see `Folding`.
-        traditional: see `Folding`.
-    """
-
-    digest: str
-    terms: int
-    longest: int
-    types: tuple[str, ...]
-    starts: str
-    lowercase: bool
-    half_width: bool
-    traditional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +29,6 @@ class Match:
     start: int
     end: int
     type: str
-
-
-def compile_terms(terms: Terms, digest: str, folding: Folding) -> bytes:
-    """Return the content of a compiled dictionary."""
-    trie = Trie(terms.codes)
-    codes = array("H", bytes(2 * len(terms.codes)))
-    for term, code in terms.codes.items():
-        codes[trie[term]] = code
-    starts = "".join(sorted({term[0] for term in terms.codes}))
-    longest = max(map(len, terms.codes), default=0)
-    header = _Header(digest, len(terms.codes), longest, terms.types, starts, **asdict(folding))
-    parts = [MAGIC + json.dumps(asdict(header)).encode() + b"\n", codes.tobytes(), trie.tobytes()]
-    return b"".join(part + bytes(-len(part) % _ALIGNMENT) for part in parts)
 
 
 class Matcher:
@@ -84,16 +42,15 @@ class Matcher:
 
     def __init__(self, data: mmap.mmap) -> None:
         """Parse a compiled dictionary."""
-        end = data.find(b"\n", len(MAGIC)) + 1
-        header = _Header(**json.loads(data[len(MAGIC) : end]))
+        header, end = read_header(data)
         self.digest, self.terms, self.types = header.digest, header.terms, header.types[1:]
         self._types = header.types
         self._longest = header.longest
         self._folding = Folding(header.lowercase, header.half_width, header.traditional)
         view = memoryview(data)
-        offset, size = _aligned(end), 2 * header.terms
+        offset, size = aligned(end), 2 * header.terms
         self._codes = view[offset : offset + size].cast("H")
-        self._trie = Trie().map(view[offset + _aligned(size) :])
+        self._trie = Trie().map(view[offset + aligned(size) :])
         self._start = re.compile(f"[{re.escape(header.starts)}]" if header.starts else "(?!)")
 
     @classmethod
@@ -154,10 +111,6 @@ class Matcher:
             if match.type != NOT_ENTITY
         ]
         return sorted([*filter(is_free, entities), *terms], key=lambda entity: entity.start)
-
-
-def _aligned(size: int) -> int:
-    return size + -size % _ALIGNMENT
 
 
 def _is_inside_word(text: str, position: int) -> bool:

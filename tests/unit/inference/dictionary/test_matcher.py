@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner.results import Entity
-from hanner_inference.dictionary.matcher import Match, Matcher, compile_terms
+from hanner_inference.dictionary.compiled_file import compile_terms
+from hanner_inference.dictionary.matcher import Match, Matcher
 from hanner_inference.dictionary.parser import NOT_ENTITY, Folding, Terms, parse
 
 FOLDED = Folding(lowercase=True, half_width=True)
