@@ -17,6 +17,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("fast", hypothesis.settings.get_profile("busy machine"), max_examples=25)
 hypothesis.settings.load_profile("busy machine")
 
+gc.disable()  # during the collection, which creates many objects and frees few
+
 
 def pytest_configure():
     choose_server()
@@ -24,9 +26,11 @@ def pytest_configure():
 
 
 def pytest_collection_finish():
-    """Keep imported modules out of later garbage collections, which otherwise take a tenth of the CPU time."""
+    """Collect garbage rarely, and never look at imported modules again: it took a seventh of the CPU time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_report_header():

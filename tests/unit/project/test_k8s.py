@@ -1,5 +1,6 @@
 """The manifests in compose/k8s are valid for three versions of Kubernetes and KEDA's schema, and fit the code."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -16,12 +17,14 @@ from hanner_gateway.openapi import PATH as OPENAPI
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "compose" / "k8s"
 SCHEMAS = ROOT / "tests" / "data" / "crds"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The parser in C, if PyYAML was built with it."""
 VERSIONS = ["1.33", "1.35", "1.37"]
 DOCUMENTS = [
     document
     for path in sorted(FOLDER.rglob("*.yaml"))
     if path.name != "kustomization.yaml"
-    for document in yaml.safe_load_all(path.read_text("utf-8"))
+    for document in yaml.load_all(path.read_text("utf-8"), LOADER)
 ]
 KUSTOMIZATIONS = sorted(FOLDER.rglob("kustomization.yaml"))
 COMPONENTS = {path.parent.name for path in KUSTOMIZATIONS if path.parent.parent.name == "components"}
@@ -46,9 +49,18 @@ def pod(name, documents=DOCUMENTS):
     return one("Deployment", name, documents)["spec"]["template"]["spec"]
 
 
+@functools.cache
+def validator(kind):
+    """Return the validator of a custom resource. Checking its schema takes longer than checking a document."""
+    schema = json.loads((SCHEMAS / f"{kind}.json").read_text("utf-8"))
+    cls = jsonschema.validators.validator_for(schema)
+    cls.check_schema(schema)
+    return cls(schema)
+
+
 def validate(document, version):
     if document["kind"] in CUSTOM:
-        jsonschema.validate(document, json.loads((SCHEMAS / f"{document['kind']}.json").read_text("utf-8")))
+        validator(document["kind"]).validate(document)
     else:
         kubernetes_validate.validate(document, version, strict=True)
 
@@ -57,7 +69,7 @@ def render(folder):
     command = ["kubectl", "kustomize", str(folder)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return list(yaml.safe_load_all(result.stdout))
+    return list(yaml.load_all(result.stdout, LOADER))
 
 
 @pytest.fixture(scope="module")
