@@ -61,6 +61,8 @@ class Manifest(BaseModel):
     """Label names in the order of the logits: BIO, BIOES or BMES."""
     spans: Literal["conll", "modelscope"] = "conll"
     """How label paths that break the scheme are interpreted, see `hanner_inference.decoding.spans`."""
+    consistent_types: bool = False
+    """Whether the mentions of one name in a text get the same type, see `hanner_inference.decoding.consistency`."""
     tokenizer: TokenizerOptions
     quantisation: dict[str, Any] = {}
     verification: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hanner.contract import DEFAULT_MAX_TEXT_CHARS, text_error
 from hanner.errors import InvalidText, ModelFailed
 from hanner.results import Entity
+from hanner_inference.decoding.consistency import agree_on_types
 from hanner_inference.decoding.spans import Span, decode, gather, merge_windows, to_entities, to_token_spans
 from hanner_inference.dictionary.parser import Folding
 from hanner_inference.engine.base import Batch, Engine
@@ -374,6 +375,8 @@ class Recogniser:
         """Return the entities of a text whose windows are all decoded."""
         window_spans = [spans or [] for spans in item.window_spans]
         entities = to_entities(item.text, item.tokens, merge_windows(item.windows, window_spans))
+        if self.package.manifest.consistent_types and len(entities) > 1:
+            entities = agree_on_types(entities)
         return entities if self.dictionary is None else self.dictionary.apply(item.text, entities)
 
 

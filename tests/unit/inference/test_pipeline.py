@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from hanner.errors import InvalidText, ModelFailed
 from hanner.settings import Settings
 from hanner_inference import ModelPackageError, Recogniser, RunStats, load, open_package, pipeline
+from hanner_inference.decoding.consistency import agree_on_types
 from hanner_inference.engine.base import Batch
 from hanner_inference.engine.onnx import OnnxEngine
+from hanner_inference.package import write_manifest
 from support.packages import write_tiny_package
 from support.piece_packages import write_tiny_piece_package
 
@@ -303,3 +306,15 @@ def test_folded_traditional_text_has_the_entities_of_the_simplified_text(folding
     one, other = folding.extract([text, traditional])
     assert [(e.type, e.start, e.end, e.score) for e in one] == [(e.type, e.start, e.end, e.score) for e in other]
     assert all(entity.text == traditional[entity.start : entity.end] for entity in other)
+
+
+def test_a_package_can_ask_for_consistent_types(tmp_path, pieces):
+    folder = write_tiny_piece_package(tmp_path)
+    manifest = open_package(folder).manifest
+    write_manifest(folder, manifest.model_copy(update={"consistent_types": True}))
+    rng = random.Random(13)  # a text in which a name has two types
+    text = "".join(rng.choice("马云杭州张三在。") for _ in range(120))
+    (expected,) = pieces.extract([text])
+    (found,) = load(folder, settings=Settings()).extract([text])
+    assert found == agree_on_types(expected)
+    assert found != expected

@@ -236,6 +236,7 @@ def _manifest(source: Source, name: str) -> Manifest:
             licences=tuple(training.pop("licences", ())),
             labels=source.labels,
             spans=source.spans,
+            consistent_types=source.consistent_types,
             tokenizer=source.options,
             training=training,
         )

@@ -30,6 +30,7 @@ class Source:
         options: how texts are prepared for the tokenizer.
         characters: those that have a vector of their own, if the model labels characters of word pieces.
         spans: how label paths become entities, see `hanner_inference.decoding.spans`.
+        consistent_types: whether the mentions of one name in a text get the same type.
         training: metadata for the manifest; `source`, `revision` and `licences` become fields of their own there.
     """
 
@@ -39,6 +40,7 @@ class Source:
     tokenizer: str
     options: TokenizerOptions
     spans: Literal["conll", "modelscope"] = "conll"
+    consistent_types: bool = False
     training: dict[str, Any] = field(default_factory=dict)
     characters: tuple[str, ...] = ()
 

@@ -86,6 +86,7 @@ def read_teacher(folder: Path) -> Source:
         tokenizer=_hide_special(_read_text(folder / PIECES), folder / PIECES),
         options=piece_options(max_chars),
         characters=characters,
+        consistent_types=True,
         training={
             "source": "hanner_models.train.teacher",
             "revision": f"seed {seed}" + (f", step {step}" if step else ""),
