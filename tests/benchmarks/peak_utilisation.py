@@ -26,9 +26,11 @@ from onnx import TensorProto, helper, numpy_helper
 from hanner_inference import load
 from hanner_inference.engine import onnx as engine
 from hanner_inference.package import MODEL, open_package
+from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import built_in_sentences
 from hanner_models.conversion.graph import CONTRIB
 from hanner_models.data.datasets import sample_texts
+from hanner_models.source.architecture import CHARACTER_LAYER
 from support.base_package import base_package
 
 PRODUCT = "MatMulIntegerToFloat"
@@ -72,11 +74,20 @@ class Size:
         graph = onnx.load(self.path).graph
         weights = {each.name: each.dims for each in graph.initializer}
         products = [node for node in graph.node if node.op_type == PRODUCT]
-        self.operations = sum(2 * weights[node.input[1]][0] * weights[node.input[1]][1] for node in products)
         self.feeds = record_feeds(self.path.parent, texts)
-        self.tokens = sum(int(feed["attention_mask"].sum()) for feed in self.feeds)
+        self.tokens = self.count_units("attention_mask")
+        characters = self.count_units("character_mask")
+        total = 0
+        for node in products:
+            rows, columns = weights[node.input[1]]
+            total += 2 * rows * columns * (characters if node.name.startswith(f"{CHARACTER_LAYER}.") else self.tokens)
+        self.operations = total / self.tokens
         self.session = onnxruntime.InferenceSession(self.path, engine._session_options())
         self.rates, self.engine_rates = [], []
+
+    def count_units(self, mask) -> int:
+        """Return the number of tokens or characters that are not padding in all runs."""
+        return sum(int(feed[mask].sum()) for feed in self.feeds if mask in feed)
 
     def run(self, *, record) -> None:
         """Measure the whole pipeline, and the engine alone."""
@@ -124,14 +135,11 @@ def record_feeds(folder, texts):
     feeds = []
 
     class RecordingEngine(engine.OnnxEngine):
-        def _scores(self, ids, lengths):
-            mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
-            feeds.append({"input_ids": ids.copy(), "attention_mask": mask})
-            return super()._scores(ids, lengths)
+        def _scores(self, batch):
+            feeds.append({name: value.copy() for name, value in engine.graph_inputs(batch).items()})
+            return super()._scores(batch)
 
     package = open_package(folder)
-    from hanner_inference.pipeline import Recogniser  # noqa: PLC0415 - next to its only use
-
     Recogniser(package, RecordingEngine(package)).extract(texts)
     return feeds
 

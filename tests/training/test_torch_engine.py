@@ -66,6 +66,11 @@ def test_foreign_graph_is_rejected(tiny_package):
         TorchEngine(open_package(tiny_package))
 
 
+def test_model_that_labels_characters_is_rejected(tiny_piece_package):
+    with pytest.raises(ModelPackageError, match=r"^tiny-pieces@\w+ labels characters .*; use HANNER_ENGINE=onnx, or"):
+        TorchEngine(open_package(tiny_piece_package))
+
+
 def test_engine_works_in_forked_processes(package, monkeypatch):
     env = {"HANNER_ENGINE": "torch", "HANNER_MODEL": str(package.path)}
     options = {"app": "hanner_worker", "env": env, "ready": False}

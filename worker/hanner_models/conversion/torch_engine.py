@@ -58,8 +58,14 @@ class TorchEngine:
             device: `cuda` or `cpu`; by default a GPU if one is available.
 
         Raises:
-            ModelPackageError: the graph was not written by hanner, so its weights cannot be read.
+            ModelPackageError: the model labels characters of word pieces, or its graph was not written by hanner, so
+                its weights cannot be read.
         """
+        if package.manifest.labels_characters:
+            raise ModelPackageError(
+                f"{package.id} labels characters of word pieces, and the engine 'torch' runs models that label tokens; "
+                "use HANNER_ENGINE=onnx, or another model, such as HANNER_MODEL=hanner-small"
+            )
         self.device = device or (_CUDA if _has_gpu() else _CPU)
         self.skip_warm_up = self.device == _CUDA
         self.budget = GPU_BUDGET if self.device == _CUDA else None
