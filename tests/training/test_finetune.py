@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from hanner_inference import load
+from hanner_inference.engine.base import Batch, CharacterBatch
+from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.package import Manifest, open_package
 from hanner_models.cli import app
 from hanner_models.conversion.convert import write_package
@@ -15,8 +18,9 @@ from hanner_models.data.datasets import Sentence, Span, read_sentences
 from hanner_models.evaluation.evaluate import evaluate
 from hanner_models.finetune import trainer
 from hanner_models.finetune.base_model import open_base_model
+from hanner_models.finetune.features import make_features
 from hanner_models.finetune.labels import relabel, target_labels
-from hanner_models.finetune.network import FinetuneNetwork, to_source
+from hanner_models.finetune.network import make_network, to_source
 from hanner_models.finetune.options import FinetuneOptions
 from hanner_models.finetune.run import FinetuneRun
 from hanner_models.finetune.trainer import FinetuneTrainer, evaluate_fp32
@@ -56,6 +60,12 @@ def tagger(tmp_path_factory):
     return write_tagger(tmp_path_factory.mktemp("taggers") / "tagger")
 
 
+@pytest.fixture(params=["tokens", "characters"])
+def source(request, tagger, tiny_piece_package):
+    """A tagger of each kind: it labels tokens, or the characters of word pieces."""
+    return read_source(tagger) if request.param == "tokens" else open_base_model(tiny_piece_package).source
+
+
 @pytest.fixture
 def files(tmp_path):
     return write(tmp_path / "data.jsonl", sentences(80)), write(tmp_path / "dev.jsonl", sentences(100)[80:])
@@ -68,9 +78,8 @@ def small_package(tagger, folder):
 
 
 @pytest.mark.parametrize("lora", [False, True])
-def test_untrained_network_equals_base(tagger, lora):
-    source = read_source(tagger)
-    network = FinetuneNetwork(source, dropout=0.1, lora=lora)
+def test_untrained_network_equals_base(source, lora):
+    network = make_network(source, dropout=0.1, lora=lora)
     restored = to_source(source, network, network.state_dict())
     assert restored.weights.keys() == source.weights.keys()
     for name, value in source.weights.items():
@@ -85,10 +94,11 @@ def test_calibration_file_replaces_the_data(tagger, files, tmp_path):
     assert run.run().package.manifest.quantisation["calibration_texts"] == len(read_sentences(dev))
 
 
+@pytest.mark.parametrize("kind", ["tokens", "characters"])
 @pytest.mark.parametrize("lora", [False, True])
-def test_finetune_command_creates_better_package_for_worker(tagger, files, tmp_path, lora):
+def test_finetune_command_creates_better_package_for_worker(tagger, tiny_piece_package, files, tmp_path, kind, lora):
     data, dev = files
-    base = small_package(tagger, tmp_path / "base")
+    base = small_package(tagger, tmp_path / "base") if kind == "tokens" else open_package(tiny_piece_package)
     out = tmp_path / "tuned"
     options = ["--steps", "150", "--learning-rate", "3e-3", "--batch-tokens", "256", "--force", *["--lora"] * lora]
     result = CliRunner().invoke(app, ["finetune", str(base.path), str(data), str(out), "--dev", str(dev), *options])
@@ -116,8 +126,7 @@ def test_finetune_command_creates_better_package_for_worker(tagger, files, tmp_p
     assert found == {(s.type, s.start, s.end) for s in expected[0].spans}
 
 
-def test_lora_keeps_embeddings_and_full_finetune_does_not(tagger, tmp_path):
-    source = read_source(tagger)
+def test_lora_keeps_embeddings_and_full_finetune_does_not(source, tmp_path):
     for lora in (True, False):
         options = FinetuneOptions(lora=lora, steps=3, learning_rate=1e-2)
         tuned = FinetuneTrainer(source, sentences(20, ("PER", "LOC")), [], options, tmp_path / f"run {lora}").run()
@@ -125,6 +134,19 @@ def test_lora_keeps_embeddings_and_full_finetune_does_not(tagger, tmp_path):
         assert "encoder.layer.0.attention.self.query.weight" in changed
         assert "crf.transitions" in changed
         assert ("embeddings.word_embeddings.weight" in changed) != lora
+        if source.shape.characters:
+            assert "top.attention.self.query.weight" in changed
+            assert ("characters.weight" in changed) != lora
+
+
+def test_network_of_a_model_that_labels_characters_has_the_scores_of_its_package(tiny_piece_package):
+    base = open_base_model(tiny_piece_package)
+    batch = make_features(base.source).build(sentences(5))
+    inputs = [torch.from_numpy(array) for array in batch[:-1]]
+    with torch.inference_mode():
+        scores = make_network(base.source, dropout=0.1, lora=False).eval().tagger(*inputs).numpy()
+    rows = Batch(batch.pieces, (batch.pieces != 0).sum(1), CharacterBatch(*batch[1:-1]))
+    np.testing.assert_allclose(scores, OnnxEngine(base.package).run(rows), atol=1e-4)
 
 
 def test_blend_interpolates_base_and_tuned(tagger, tmp_path):

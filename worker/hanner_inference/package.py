@@ -132,6 +132,10 @@ class ModelPackage:
         except ValueError as error:
             raise _error(self.path, CRF, f"is not a CRF for this model: {error}") from None
 
+    def characters(self) -> tuple[str, ...]:
+        """Return the characters that have a vector of their own, if the model labels characters of word pieces."""
+        return tuple(self.read(CHARACTERS).decode().split("\n")) if self.manifest.labels_characters else ()
+
     def tokenizer(self) -> TextTokenizer:
         """Return the tokenizer.
 
@@ -139,8 +143,7 @@ class ModelPackage:
             ModelPackageError: if it is not a tokenizer, or has no special tokens.
         """
         try:
-            characters = self.read(CHARACTERS).decode().split("\n") if self.manifest.labels_characters else []
-            return make_tokenizer(self.read(TOKENIZER).decode(), self.manifest.tokenizer, characters)
+            return make_tokenizer(self.read(TOKENIZER).decode(), self.manifest.tokenizer, self.characters())
         except ValueError as error:
             raise _error(self.path, TOKENIZER, f"cannot be used: {error}") from None
 

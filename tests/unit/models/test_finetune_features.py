@@ -7,10 +7,12 @@ from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import span_bounds
 from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.finetune.features import UNLABELLED, FeatureBuilder, drop_nested, label_prefixes
+from hanner_models.finetune.features import UNLABELLED, TokenFeatures, drop_nested, label_prefixes, make_features
 from hanner_models.source import Source
-from support.encoders import SHAPE
+from hanner_models.source.teacher import piece_options
+from support.encoders import SHAPE, WITH_CHARACTERS
 from support.packages import BIO, tiny_tokenizer
+from support.piece_packages import tiny_pieces
 
 BIES = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG") for prefix in "BIES"))
 SENTENCES = [
@@ -22,7 +24,7 @@ SENTENCES = [
 
 def make_builder(labels=BIO, max_length=32, **options):
     options = TokenizerOptions(lowercase=True, half_width=True, max_length=max_length, **options)
-    return FeatureBuilder(Source({}, SHAPE, labels, tiny_tokenizer().to_str(), options))
+    return TokenFeatures(Source({}, SHAPE, labels, tiny_tokenizer().to_str(), options))
 
 
 def decode_tags(tags, labels):
@@ -39,6 +41,23 @@ def test_tags_mark_entities_in_any_scheme(labels):
     assert decode_tags(rows.tags[0], labels) == [("PER", 0, 2), ("LOC", 3, 5), ("ORG", 5, 9)]
     assert [kind for kind, _, _ in decode_tags(rows.tags[1], labels)] == ["PER", "ORG"]
     assert decode_tags(rows.tags[2], labels) == []
+
+
+@pytest.mark.parametrize("labels", [BIO, BIES])
+def test_characters_of_word_pieces_are_labelled_as_they_stand(labels):
+    source = Source({}, WITH_CHARACTERS, labels, tiny_pieces().to_str(), piece_options(30), characters=("马", "云"))
+    features = make_features(source)
+    batch = features.build(SENTENCES)
+    assert batch.lengths.tolist() == [len(sentence.text) for sentence in SENTENCES]
+    assert batch.characters[0, :3].tolist() == [2, 3, 1]
+    assert batch.owners[0, :2].tolist() == [2, 2]  # 马云 is one piece, the second after the space that is added
+    for tags, length, sentence in zip(batch.tags, batch.lengths, SENTENCES, strict=True):
+        expected = [(span.type, span.start, span.end) for span in sentence.spans]
+        assert decode_tags(tags[:length], labels) == expected
+    assert [part.text for part in features.prepare([Sentence("马云" * 20, ()), Sentence(" ", ())])] == [
+        "马云" * 15,
+        "马云" * 5,
+    ]
 
 
 def test_padding_is_unlabelled_and_masked():

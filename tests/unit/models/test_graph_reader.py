@@ -7,13 +7,14 @@ import numpy as np
 import onnx
 import pytest
 
-from hanner_inference.engine.base import Batch
+from hanner_inference.engine.base import Batch, CharacterBatch
 from hanner_inference.package import MODEL
+from hanner_inference.tokenization.pieces import PLACES
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
-from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_RELU, random_weights
+from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_CHARACTERS, WITH_RELU, random_weights
 
 
 def folded(weights):
@@ -26,15 +27,27 @@ def folded(weights):
     }
 
 
-SAMPLE = Batch(np.random.default_rng(0).integers(1, VOCABULARY, (64, 20)), np.full(64, 20))
+RANDOM = np.random.default_rng(0)
+CHARACTERS = CharacterBatch(
+    RANDOM.integers(2, VOCABULARY, (64, 25)),
+    RANDOM.integers(1, 19, (64, 25)),
+    RANDOM.integers(0, PLACES, (64, 25)),
+    np.full(64, 25),
+)
+SAMPLE = Batch(RANDOM.integers(1, VOCABULARY, (64, 20)), np.full(64, 20))
+SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU, "characters": WITH_CHARACTERS}
+
+
+def calibration(weights, shape):
+    return calibrate(weights, shape, [replace(SAMPLE, characters=CHARACTERS if shape.characters else None)])
 
 
 def static(weights, shape):
-    return StaticInt8(calibrate(weights, shape, [SAMPLE]).ranges)
+    return StaticInt8(calibration(weights, shape).ranges)
 
 
 def smoothed(kind, weights, shape):
-    factors, found = smooth(calibrate(weights, shape, [SAMPLE]), weights, shape, MIGRATION_STRENGTH[kind])
+    factors, found = smooth(calibration(weights, shape), weights, shape, MIGRATION_STRENGTH[kind])
     return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), factors)
 
 
@@ -48,7 +61,7 @@ def smoothed(kind, weights, shape):
         (partial(smoothed, "token"), 0.05),
     ],
 )
-@pytest.mark.parametrize("shape", [SHAPE, WITH_BIGRAMS, WITH_RELU], ids=["plain", "bigrams", "relu"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_weights_survive_a_round_trip(linear, tolerance, shape):
     weights = random_weights(shape=shape)
     found, found_shape = read_weights(build(weights, shape, linear(weights, shape)))

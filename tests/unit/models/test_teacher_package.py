@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
@@ -13,7 +12,6 @@ from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.conversion import vocabulary
 from hanner_models.conversion.convert import convert
-from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.vocabulary import count_usage, cut_vocabulary
 from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source import ConversionError, read_source
@@ -183,14 +181,14 @@ def test_auxiliary_head_is_dropped(run):
     np.testing.assert_array_equal(weights["linear.weight"], expected)
 
 
-def test_finetuning_is_refused_with_an_alternative(run, tmp_path):
-    package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
-    for folder in (package.path, run):
-        with pytest.raises(ConversionError, match=r"such a model cannot be fine-tuned; start from hanner-small, or"):
-            open_base_model(folder)
-
-
-def test_weights_of_a_graph_that_labels_characters_are_not_read_as_a_token_model(run, tmp_path):
-    package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
-    with pytest.raises(UnsupportedGraph, match="labels characters of word pieces"):
-        read_weights(onnx.load_model_from_string(package.read("model.onnx")))
+def test_package_and_run_can_be_fine_tuned(run, tmp_path):
+    tagger = read_source(run)
+    package = convert(tagger, tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
+    for folder, tolerance in ((run, 0), (package.path, 0.05)):
+        base = open_base_model(folder).source
+        assert (base.characters, base.labels, base.options) == (tagger.characters, tagger.labels, tagger.options)
+        assert base.shape.characters
+        assert base.weights.keys() == tagger.weights.keys()
+        for name in ("characters.weight", "top.intermediate.dense.weight", "norm.bias", "crf.transitions"):
+            value = tagger.weights[name]
+            np.testing.assert_allclose(base.weights[name], value, rtol=0, atol=tolerance * np.abs(value).max() + 1e-7)

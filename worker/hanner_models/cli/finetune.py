@@ -14,8 +14,8 @@ def finetune(
     base: Annotated[
         str,
         typer.Argument(
-            help="Model to start from: a bundled model, or the folder of a package, a training run or a tagger. "
-            "`default` is hanner-small."
+            help="Model to start from: `default` or another bundled model, or the folder of a package, a training run "
+            "or a tagger."
         ),
     ],
     data: Annotated[Path, typer.Argument(help="Labelled sentences for training: JSONL, or columns as in CoNLL.")],

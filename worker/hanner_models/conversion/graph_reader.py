@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from hanner_models.conversion.smoothquant import smoothed_name
-from hanner_models.source.architecture import BIGRAM_PROJECTION, BIGRAM_TABLE, Activation, EncoderShape
+from hanner_models.source.architecture import (
+    BIGRAM_PROJECTION,
+    BIGRAM_TABLE,
+    CHARACTER_NORM,
+    CHARACTER_TABLE,
+    PLACE_TABLE,
+    Activation,
+    EncoderShape,
+)
 
 _SOURCES = {
     "attention.output.dense": "attention.self.context",
@@ -45,11 +53,13 @@ class _Reader:
     model: onnx.ModelProto
 
     def read(self) -> tuple[dict[str, NDArray[np.float32]], EncoderShape]:
-        if "characters.table" in self.constants:
-            raise UnsupportedGraph("labels characters of word pieces")
         positions = self._array("embeddings.positions")
-        heads, bigrams = int(self._array("attention.heads")[3]), "embeddings.bigrams.table" in self.constants
-        shape = EncoderShape(self._layers(), heads, self._epsilon(), len(positions), bigrams, self._activation())
+        heads = int(self._array("attention.heads")[3])
+        bigrams, characters = (f"{name}.table" in self.constants for name in ("embeddings.bigrams", "characters"))
+        layers = self._layers() - characters
+        shape = EncoderShape(
+            layers, heads, self._epsilon(), len(positions), bigrams, self._activation(), characters=characters
+        )
         weights = {
             "embeddings.word_embeddings.weight": self._table("embeddings"),
             "embeddings.position_embeddings.weight": positions,
@@ -60,11 +70,11 @@ class _Reader:
         if bigrams:
             weights[BIGRAM_TABLE] = self._table("embeddings.bigrams")
             weights[BIGRAM_PROJECTION] = self._array("embeddings.bigrams.projection").T
-        states = "embeddings.LayerNorm"
-        for number in range(shape.layers):
-            layer = f"encoder.layer.{number}"
+        if characters:
+            weights |= self._plain(CHARACTER_NORM)
+            weights |= {CHARACTER_TABLE: self._table("characters"), PLACE_TABLE: self._table("places")}
+        for layer, states in shape.layer_inputs().items():
             weights |= self._attention(f"{layer}.attention.self", states, shape.heads)
-            states = f"{layer}.output.LayerNorm"
             for part in ("attention.output", "output"):
                 weights |= self._plain(f"{layer}.{part}.LayerNorm")
             for part, source in _SOURCES.items():

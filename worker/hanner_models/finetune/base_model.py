@@ -9,15 +9,22 @@ from pathlib import Path
 import onnx
 from safetensors.numpy import load
 
-from hanner_inference.package import CRF, MANIFEST, MODEL, TOKENIZER, ModelPackage, bundled_models, open_package
+from hanner_inference.package import (
+    CRF,
+    DEFAULT_MODEL,
+    MANIFEST,
+    MODEL,
+    TOKENIZER,
+    ModelPackage,
+    bundled_models,
+    open_package,
+)
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.source import ConversionError, Source, read_source
 from hanner_models.source.weights import CRF as CRF_PARTS
 
 DEFAULT = "default"
-"""The name of `DEFAULT_BASE` on the command line."""
-DEFAULT_BASE = "hanner-small"
-"""The most accurate bundled model that can be fine-tuned."""
+"""The name of the default model on the command line."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,14 @@ def open_base_model(base: str | Path) -> FinetuneBase:
     """Return the model to start from.
 
     Args:
-        base: the name of a bundled model, `default` for `DEFAULT_BASE`, or the folder of a package, a training run or
+        base: the name of a bundled model, `default` for the default one, or the folder of a package, a training run or
             a tagger.
 
     Raises:
         ModelPackageError: the package is damaged.
         ConversionError: the folder has no model that can be fine-tuned; the message names the reason.
     """
-    name = DEFAULT_BASE if base == DEFAULT else base
+    name = DEFAULT_MODEL if base == DEFAULT else base
     if name in bundled_models():
         return _from_package(open_package(name))
     folder = Path(base)
@@ -54,16 +61,11 @@ def open_base_model(base: str | Path) -> FinetuneBase:
         return _from_package(open_package(folder))
     if (folder / "tagger" / "config.json").exists():
         folder /= "tagger"
-    source = read_source(folder)
-    if source.shape.characters:
-        raise _labels_characters(folder)
-    return FinetuneBase(source, folder.resolve().name)
+    return FinetuneBase(read_source(folder), folder.resolve().name)
 
 
 def _from_package(package: ModelPackage) -> FinetuneBase:
     manifest = package.manifest
-    if manifest.labels_characters:
-        raise _labels_characters(package.path)
     try:
         weights, shape = read_weights(onnx.load_model_from_string(package.read(MODEL)))
     except UnsupportedGraph as error:
@@ -78,6 +80,7 @@ def _from_package(package: ModelPackage) -> FinetuneBase:
         tokenizer=package.read(TOKENIZER).decode("utf-8"),
         options=manifest.tokenizer,
         spans=manifest.spans,
+        characters=package.characters(),
         training={
             **manifest.training,
             "source": manifest.source,
@@ -86,10 +89,3 @@ def _from_package(package: ModelPackage) -> FinetuneBase:
         },
     )
     return FinetuneBase(source, package.id, package)
-
-
-def _labels_characters(folder: Path) -> ConversionError:
-    return ConversionError(
-        f"{folder} reads word pieces and labels characters, and such a model cannot be fine-tuned; start from "
-        f"{DEFAULT_BASE}, or from another model that labels tokens, such as RaNER (`hanner model fetch`)"
-    )

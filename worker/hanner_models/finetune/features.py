@@ -1,55 +1,43 @@
 """Build batches of ids and tags from labelled sentences, tokenised exactly as at inference. No torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hanner_inference.engine.base import Batch
 from hanner_inference.tokenization import SPECIAL_TOKENS
-from hanner_inference.tokenization.tokens import Tokens, WordTokenizer
-from hanner_inference.tokenization.windows import find_sentence_ends
+from hanner_inference.tokenization.tokens import Tokens
+from hanner_inference.tokenization.windows import Window, find_sentence_ends
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.finetune.labels import tagging_scheme
 from hanner_models.source import Source
 from hanner_models.train.examples import TrainingBatch
+from hanner_models.train.teacher.text import PieceBatch
 from hanner_models.train.word_tags import IGNORED
 
 UNLABELLED = -1
 """The tag of tokens that the CRF does not see: padding, and other than first word pieces if only those are labelled."""
 
 
-class FeatureBuilder:
-    """Builds batches for a tagger.
+class FeatureBuilder(ABC):
+    """Builds batches for a tagger. Its units are tokens, or characters if those have the labels.
 
     Attributes:
-        max_tokens: maximum number of tokens per row, without special ones.
+        max_tokens: maximum number of units per row, without special tokens.
     """
 
     def __init__(self, source: Source) -> None:
         self.max_tokens = source.options.max_length - SPECIAL_TOKENS
-        self._tokenizer = WordTokenizer(source.tokenizer, source.options)
+        self._tokenizer = source.make_tokenizer()
         self._tags = {label: number for number, label in enumerate(source.labels)}
         self._scheme = tagging_scheme(source.labels)
 
-    def build(self, sentences: Sequence[Sentence]) -> TrainingBatch:
-        """Return the batch of sentences that each have a labelled token; they are truncated to the model's length.
-
-        Padding has id 0 and the tag UNLABELLED.
-        """
-        encoded = [self._tokenizer.encode(sentence.text) for sentence in sentences]
-        counts = [min(len(tokens), self.max_tokens) for tokens in encoded]
-        length = max(counts) + SPECIAL_TOKENS
-        input_ids = np.zeros((len(sentences), length), dtype=np.int64)
-        mask = np.zeros_like(input_ids)
-        tags = np.full((len(sentences), length - SPECIAL_TOKENS), UNLABELLED, dtype=np.int64)
-        for row, (sentence, tokens, count) in enumerate(zip(sentences, encoded, counts, strict=True)):
-            input_ids[row, 0], input_ids[row, count + 1] = self._tokenizer.cls_id, self._tokenizer.sep_id
-            input_ids[row, 1 : count + 1] = tokens.ids[:count]
-            mask[row, : count + SPECIAL_TOKENS] = 1
-            labelled = tokens.labelled[tokens.labelled < count]
-            tags[row, labelled] = self._tag(sentence, tokens)[labelled]
-        return TrainingBatch(input_ids, mask, tags, np.full_like(tags, IGNORED))
+    @abstractmethod
+    def build(self, sentences: Sequence[Sentence]) -> TrainingBatch | PieceBatch:
+        """Return the batch of sentences that each have a labelled unit; they are truncated to the model's length."""
 
     def prepare(self, sentences: Sequence[Sentence]) -> list[Sentence]:
         """Return sentences that fit into rows: without nested entities, split if too long, none without tokens."""
@@ -59,6 +47,15 @@ class FeatureBuilder:
             for part in self._split(drop_nested(sentence))
             if len(self._tokenizer.encode(part.text).labelled)
         ]
+
+    def _encode(self, sentences: Sequence[Sentence]) -> tuple[list[Tokens], Batch]:
+        """Return the units of each sentence, all of them, and the batch of their beginnings that fit into a row."""
+        encoded = [self._tokenizer.encode(sentence.text) for sentence in sentences]
+        rows = []
+        for sentence, tokens in zip(sentences, encoded, strict=True):
+            count = min(len(tokens), self.max_tokens)
+            rows.append(self._tokenizer.row(sentence.text, tokens, Window(0, count, 0, count)))
+        return encoded, Batch.from_rows(rows)
 
     def _tag(self, sentence: Sentence, tokens: Tokens) -> NDArray[np.int64]:
         tags = np.full(len(tokens), self._tags["O"], dtype=np.int64)
@@ -86,6 +83,45 @@ class FeatureBuilder:
             start = end if end > start else latest  # an entity that is longer than a row is split
             cuts.append(int(tokens.starts[start]))
         return [_piece(sentence, *ends) for ends in pairwise([*cuts, len(sentence.text)])]
+
+
+class TokenFeatures(FeatureBuilder):
+    """Builds batches for a tagger of tokens."""
+
+    def build(self, sentences: Sequence[Sentence]) -> TrainingBatch:
+        """Return the batch of sentences that each have a labelled token; they are truncated to the model's length.
+
+        Padding has id 0 and the tag UNLABELLED.
+        """
+        encoded, batch = self._encode(sentences)
+        counts = batch.lengths - SPECIAL_TOKENS
+        tags = np.full((len(sentences), int(counts.max())), UNLABELLED, dtype=np.int64)
+        for row, (sentence, tokens, count) in enumerate(zip(sentences, encoded, counts, strict=True)):
+            labelled = tokens.labelled[tokens.labelled < count]
+            tags[row, labelled] = self._tag(sentence, tokens)[labelled]
+        mask = np.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+        return TrainingBatch(batch.input_ids, mask.astype(np.int64), tags, np.full_like(tags, IGNORED))
+
+
+class PieceFeatures(FeatureBuilder):
+    """Builds batches for a tagger of the characters of word pieces."""
+
+    def build(self, sentences: Sequence[Sentence]) -> PieceBatch:
+        """Return the batch of sentences that are not blank; they are truncated to the model's length."""
+        encoded, batch = self._encode(sentences)
+        characters = batch.characters
+        assert characters is not None
+        tags = np.zeros_like(characters.ids)
+        for row, (sentence, tokens, count) in enumerate(zip(sentences, encoded, characters.lengths, strict=True)):
+            tags[row, :count] = self._tag(sentence, tokens)[:count]
+        return PieceBatch(
+            batch.input_ids, characters.ids, characters.owners, characters.places, characters.lengths, tags
+        )
+
+
+def make_features(source: Source) -> FeatureBuilder:
+    """Return the builder of batches for a tagger."""
+    return PieceFeatures(source) if source.shape.characters else TokenFeatures(source)
 
 
 def label_prefixes(count: int, scheme: str) -> str:

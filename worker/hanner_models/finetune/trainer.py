@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from hanner_inference.package import Manifest
 from hanner_models.conversion.convert import open_recogniser, write_package
 from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
-from hanner_models.finetune.features import FeatureBuilder
-from hanner_models.finetune.network import FinetuneNetwork, to_source
+from hanner_models.finetune.features import FeatureBuilder, make_features
+from hanner_models.finetune.network import FinetuneNetwork, make_network, to_source
 from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import Source
 from hanner_models.train import checkpoint
@@ -78,11 +79,10 @@ class FinetuneTrainer:
         """
         self._check_run_folder()
         torch.manual_seed(self.options.seed)
-        network = FinetuneNetwork(self.source, dropout=DROPOUT, lora=self.options.lora).to(default_device())
+        network = make_network(self.source, dropout=DROPOUT, lora=self.options.lora).to(default_device())
         peak = self.options.peak_learning_rate(len(self.source.weights["embeddings.LayerNorm.bias"]))
-        optimiser = make_optimiser(
-            [(network.encoder, peak), (network.head.linear, peak), (network.head.crf, _CRF_LEARNING_RATE)]
-        )
+        groups: list[tuple[nn.Module, float]] = [(part, peak) for part in (*network.parts(), network.head.linear)]
+        optimiser = make_optimiser([*groups, (network.head.crf, _CRF_LEARNING_RATE)])
         phase = Phase("finetune", self.folder, network, optimiser, TrainingLog(self.folder / "log.jsonl"))
         average = phase.average = WeightAverage(network, _DECAY)
         phase.restore()
@@ -97,15 +97,13 @@ class FinetuneTrainer:
         return blend_weights(self.source, to_source(self.source, network, weights), self.options.blend)
 
     def _train(self, phase: Phase, network: FinetuneNetwork, average: WeightAverage) -> None:
-        features = FeatureBuilder(self.source)  # tokenises exactly as at inference
+        features = make_features(self.source)  # tokenises exactly as at inference
         sampler = make_sampler(self.source, features, self.sentences, self.options)
         steps = self.options.total_steps(sampler.steps_per_epoch())
         period = max(1, steps // _EVALUATIONS)
 
         def loss(number: int) -> torch.Tensor:
-            batch = features.build(sampler.sample(number)[0])
-            arrays = (batch.input_ids, batch.attention_mask, batch.tags)
-            return network.loss(*(torch.from_numpy(array).to(default_device()) for array in arrays))
+            return network.loss(features.build(sampler.sample(number)[0]))
 
         def evaluate_sometimes(number: int) -> None:
             if self.dev and (number % period == 0 or number == steps):

@@ -26,9 +26,10 @@ class PieceTagger(nn.Module):
     Args:
         config: of the encoder; `character_count` is the number of characters with a vector, with padding and unknown.
         dropout: of the characters' states.
+        labels: number of labels of each head.
     """
 
-    def __init__(self, config: BertConfig, dropout: float = 0.1) -> None:
+    def __init__(self, config: BertConfig, dropout: float = 0.1, labels: int = len(LABELS)) -> None:
         super().__init__()
         self.encoder = BertModel(config, add_pooling_layer=False)
         hidden = config.hidden_size
@@ -38,8 +39,8 @@ class PieceTagger(nn.Module):
         top = BertConfig(**config.to_dict() | {"intermediate_size": 2 * hidden, "attn_implementation": ATTENTION})
         self.top = BertLayer(top)
         self.dropout = nn.Dropout(dropout)
-        self.head = Head(hidden, len(LABELS))
-        self.auxiliary = Head(hidden, len(LABELS))
+        self.head = Head(hidden, labels)
+        self.auxiliary = Head(hidden, labels)
         for embedding in (self.characters, self.places):
             nn.init.normal_(embedding.weight, std=config.initializer_range)
         for linear in (module for module in self.top.modules() if isinstance(module, nn.Linear)):
