@@ -257,6 +257,7 @@ class RequestSender:
         callback: Callable[[HannerError | None], None],
         *,
         is_awaited: bool = False,
+        soon: Callable[[Callable[[], None]], None] | None = None,
     ) -> tuple[ResultWaiter[T], Callable[[], bool]]:
         """Publish a request from a thread. Call `sync_clock` before if the request expires.
 
@@ -265,6 +266,7 @@ class RequestSender:
             expires: Seconds after which a worker discards it.
             callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
             is_awaited: As in `send`; the caller also calls `unsubscribe` if the request is not sent.
+            soon: As in `Publisher.publish_async`.
 
         Returns:
             The waiter for the result, and a function that cancels the request. The function returns False if it is too
@@ -282,7 +284,7 @@ class RequestSender:
 
         try:
             publisher = self.connection.publisher(request.destination)
-            pending = publisher.publish_async(raw, on_published)
+            pending = publisher.publish_async(raw, on_published, soon)
         except BaseException:
             waiter.unsubscribe()
             raise

@@ -33,7 +33,7 @@ INTERNALS: Final = {
         "name info humaninfo maybe_expire _type _root_id _parent_id _delivery_info revoked _announce_revoked "
         "send_event on_accepted terminate acknowledge reject _argsrepr _kwargsrepr _request_dict _context "
         "_message _on_ack _on_reject _eventer _terminate_on_ack _already_revoked _already_cancelled time_start "
-        "worker_pid store_errors"
+        "worker_pid store_errors tzlocal"
     ),
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
@@ -68,7 +68,7 @@ INTERNALS: Final = {
         "QoS _create_client _put _put_fanout _get_publish_topics _expires _get_message_priority basic_consume "
         "basic_get _basic_cancel _brpop_start _brpop_read _poll_error close _in_poll _brpop_sent_at _qos _queue_cycle "
         "_q_for_pri _flush_brpop_reauth "
-        "priority_steps active_queues handlers pool conn_or_acquire brpop_timeout sep connection_errors"
+        "Message priority_steps active_queues handlers pool conn_or_acquire brpop_timeout sep connection_errors"
     ),
     "kombu.transport.redis:QoS": (
         "can_consume append ack reject restore_unacked_once _delivered _on_collect prefetch_count channel"

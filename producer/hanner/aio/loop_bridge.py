@@ -24,6 +24,17 @@ class LoopBridge:
         self.loop: Final = loop
         self._calls: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
+        self._once: set[Callable[[], None]] = set()
+
+    def call_once(self, call: Callable[[], None]) -> None:
+        """Schedule a call in the loop, unless it is scheduled already. Only the loop's thread may do this."""
+        if call not in self._once:
+            self._once.add(call)
+            self.loop.call_soon(self._run_once, call)
+
+    def _run_once(self, call: Callable[[], None]) -> None:
+        self._once.discard(call)
+        call()
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Schedule a call in the loop; any thread may do this. Do nothing if the loop is closed."""

@@ -69,6 +69,7 @@ class AsyncRequestSender:
             expires,
             lambda error: bridge.call_soon(partial(_set_result, published, error)),
             is_awaited=is_awaited,
+            soon=bridge.call_once,
         )
         try:
             await published
@@ -97,7 +98,9 @@ class AsyncRequestSender:
                 bridge.call_soon(partial(_set_result, answer, error))
 
         lifetime = self.blocking.lifetime(timeout)
-        waiter, cancel = self.blocking.send_async(request, lifetime, on_published, is_awaited=True)
+        waiter, cancel = self.blocking.send_async(
+            request, lifetime, on_published, is_awaited=True, soon=bridge.call_once
+        )
         future = waiter.take_future()
         future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
         try:

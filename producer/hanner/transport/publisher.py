@@ -171,8 +171,19 @@ class Publisher:
             if not self._broker.clock.is_known():
                 self._retry(self._read_time)
 
-    def publish_async(self, message: bytes, callback: Callable[[Exception | None], None]) -> PendingMessage:
+    def publish_async(
+        self,
+        message: bytes,
+        callback: Callable[[Exception | None], None],
+        soon: Callable[[Callable[[], None]], None] | None = None,
+    ) -> PendingMessage:
         """Push a message from a thread, and call `callback` there with None, or with what `publish` would raise.
+
+        Args:
+            message: The message.
+            callback: See above.
+            soon: Called with a function to call soon, which wakes the thread; by default it is woken at once. So one
+                wake-up is enough for many messages, and the thread does not interrupt the caller.
 
         Raises:
             HannerError: the publisher is closed.
@@ -184,8 +195,15 @@ class Publisher:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="hanner-publish", daemon=True)
                 self._thread.start()
-            self._has_messages.notify()
+            if soon is None:
+                self._has_messages.notify()
+        if soon is not None:
+            soon(self._wake)
         return pending
+
+    def _wake(self) -> None:
+        with self._has_messages:
+            self._has_messages.notify()
 
     def cancel(self, pending: PendingMessage) -> bool:
         """Remove a message that has not been sent; return False if it is being sent or has been sent."""

@@ -44,7 +44,7 @@ def sender(waiter):
             settings=SimpleNamespace(timeout=60),
             lifetime=lambda timeout: timeout,
             connection=SimpleNamespace(clock=SimpleNamespace(is_known=lambda: True)),
-            send_async=lambda request, expires, callback, *, is_awaited=False: (waiter, lambda: True),
+            send_async=lambda request, expires, callback, **options: (waiter, lambda: True),
         )
     )
 

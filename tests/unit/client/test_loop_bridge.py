@@ -52,6 +52,22 @@ def in_loop(body):
     return asyncio.run(run())
 
 
+def test_a_call_that_is_scheduled_already_is_made_once():
+    async def body(bridge):
+        made = []
+        first, second = partial(made.append, 1), partial(made.append, 2)
+        for call in (first, second, first, second):
+            bridge.call_once(call)
+        assert made == []
+        await asyncio.sleep(0)
+        assert made == [1, 2]
+        bridge.call_once(first)
+        await asyncio.sleep(0)
+        return made
+
+    assert in_loop(body) == [1, 2, 1]
+
+
 def test_results_and_errors_of_threads_arrive():
     async def body(bridge):
         good, bad, early = Future(), Future(), Future()

@@ -102,6 +102,21 @@ def test_async_messages_are_sent_together_and_call_back(redis, make):
     assert redis.commands == ["LPUSH"] * 2
 
 
+def test_caller_decides_when_the_thread_is_woken(redis, make):
+    publisher, calls, sent = make(), [], threading.Event()
+    publisher.publish_async(b"first", lambda _: None)
+    wait_until(lambda: publisher._has_messages._waiters)  # the thread has sent it, and waits
+    for message in (b"a", b"b"):
+        publisher.publish_async(message, lambda _: None, calls.append)
+    publisher.publish_async(b"c", lambda _: sent.set(), calls.append)
+    assert redis.queue == [b"first"]
+    assert len(set(calls)) == 1
+    calls[0]()
+    assert sent.wait(60)
+    assert redis.queue == [b"first", b"a", b"b", b"c"]
+    assert redis.commands == ["LPUSH"] * 2
+
+
 def test_batch_has_limits_of_messages_and_bytes(redis, make):
     publisher = make()
     redis.gate.clear()

@@ -1,5 +1,6 @@
 """From requests to results: every request has its own result, which does not depend on the others of its batch."""
 
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from hanner.contract import EXTRACT, EXTRACT_MANY
 from hanner.errors import InvalidText, ModelFailed
 from hanner.results import Entity
-from hanner_worker.execution.batch import BatchInference, Interrupted
-from hanner_worker.payload import TaskPayload, get_argument, texts_of
+from hanner_worker.delivery.inflight import Outcome
+from hanner_worker.execution.batch import BatchInference, BatchReport, Interrupted, RequestResult
+from hanner_worker.payload import TaskPayload, dump_payloads, get_argument, load_payloads, texts_of
 from support.fakes.recogniser import FakeRecogniser
 
 
@@ -48,6 +50,18 @@ def one(text, number=0):
 
 def many(*texts):
     return TaskPayload("many", EXTRACT_MANY, [list(texts)], {})
+
+
+def test_requests_and_reports_pass_the_pipe_unchanged():
+    payload = TaskPayload("1", EXTRACT, ["甲"], {}, "g", "p", True, {"chain": []}, "tag", 2, b"progress", "channel")
+    (loaded,) = load_payloads(dump_payloads([payload]))
+    assert (type(loaded), loaded) == (TaskPayload, payload)
+    results = [RequestResult(outcome, "summary", "code", b"progress") for outcome in Outcome]
+    report = pickle.loads(pickle.dumps(BatchReport(results, 0.5, {"tokens": 3})))
+    assert report == BatchReport(results, 0.5, {"tokens": 3})
+    assert type(report) is BatchReport
+    assert [(type(result), result.outcome) for result in report.results] == [(RequestResult, o) for o in Outcome]
+    assert all(result.outcome is outcome for result, outcome in zip(report.results, Outcome, strict=True))
 
 
 def test_all_texts_of_all_requests_go_to_the_model_together(model):

@@ -1,14 +1,19 @@
 """Which messages are valid; invalid ones never reach Celery's code."""
 
 import json
+from zoneinfo import ZoneInfo
 
+import kombu
 import pytest
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.exceptions import ContentDisallowed
-from kombu.message import Message
+from kombu.message import Message as KombuMessage
+from kombu.transport import virtual
 
 from hanner_worker.batching import message as wire
 from hanner_worker.batching.message import NO_CANVAS, decode_body, validate
 from hanner_worker.batching.refusal import refuse
+from hanner_worker.delivery.channel import Message
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 SIGNATURE = {"task": "some.task", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
@@ -107,7 +112,7 @@ def body_of(value, **options):
         "accept": {"application/json"},
         **options,
     }
-    return Message(body=json.dumps(value, ensure_ascii=False).encode(), **options)
+    return KombuMessage(body=json.dumps(value, ensure_ascii=False).encode(), **options)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +158,46 @@ def test_a_body_that_is_not_json_is_refused_as_kombu_does():
 )
 def test_the_error_of_a_refused_message_names_its_wrong_header(headers, reason):
     headers = {"id": "1", "hanner": {"replies": "a" * 32}, **headers}
-    message, completed = Message(headers=headers, delivery_tag="tag"), []
+    message, completed = KombuMessage(headers=headers, delivery_tag="tag"), []
     refuse(message, ValueError(), lambda _, completion: completed.append(completion), "hanner.extract")
     (completion,) = completed
     assert str(completion.result) == reason
     assert completion.request.replies == f"hanner:replies:{'a' * 32}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-01-31T12:00:00+00:00", "2026-01-31T12:00:00.250000+00:00", "2026-01-31T24:00:00+00:00",
+     "2026-W05-6T12:00:00+00:00", "2026-01-31T12:00:00Z", "2026-01-31T12:00:00+08:00", "2026-01-31T12:00:00.5"],
+)  # fmt: skip
+@pytest.mark.parametrize("timezone", [None, ZoneInfo("Asia/Shanghai")])
+def test_times_are_read_as_celery_reads_them(value, timezone):
+    ours, theirs = wire.to_timezone(wire.parse_time(value), timezone), maybe_make_aware(maybe_iso8601(value), timezone)
+    assert ours == theirs
+    assert ours.isoformat() == theirs.isoformat()
+
+
+@pytest.mark.parametrize("value", ["2026-13-31T12:00:00+00:00", "tomorrow"])
+def test_what_is_not_a_time_is_refused_as_celery_does(value):
+    with pytest.raises(ValueError):  # noqa: PT011 - of dateutil
+        wire.parse_time(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "headers"),
+    [
+        ("WyLnlLIiXQ==", {"body_encoding": "base64"}, {"id": "1"}),
+        ('["甲"]', {}, {"id": "1"}),
+        ("", {"delivery_info": {"routing_key": "hanner"}}, None),
+        ("eJyLjo6NBQADmAFx", {"body_encoding": "base64"}, {"compression": "application/x-gzip"}),
+    ],
+)
+def test_a_message_is_as_kombus(body, properties, headers):
+    channel = kombu.Connection("memory://").channel()
+    raw = {"body": body, "content-type": "application/json", "content-encoding": "utf-8", "headers": headers}
+    raw["properties"] = {"delivery_tag": "tag", **properties}
+    ours, theirs = (kind(raw, channel=channel) for kind in (Message, virtual.Message))
+    names = {name for cls in virtual.Message.__mro__ for name in getattr(cls, "__slots__", ()) if name != "__dict__"}
+    names |= vars(theirs).keys() - {"_raw"}
+    assert {name: getattr(ours, name) for name in names} == {name: getattr(theirs, name) for name in names}
+    assert ours.serializable() == theirs.serializable()

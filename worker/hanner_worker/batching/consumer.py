@@ -20,7 +20,6 @@ from celery.worker.consumer.mingle import Mingle
 from redis.exceptions import RedisError
 
 from hanner.errors import HannerError
-from hanner_worker.batching.events import EVENT_FLUSH_INTERVAL
 from hanner_worker.batching.refusal import refuse
 from hanner_worker.batching.strategy import make_message_handler
 from hanner_worker.batching.unregistered import dead_letter_unregistered
@@ -106,7 +105,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def on_send_event_buffered(self) -> None:
         """Schedule a flush of the buffered events."""
-        self.hub.call_later(EVENT_FLUSH_INTERVAL, self._flush_events)
+        self.hub.call_later(self.event_dispatcher.flush_interval, self._flush_events)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """Return the handler of messages."""

@@ -4,7 +4,6 @@ Nothing is saved here: a request that has not ended is not acknowledged, so its 
 """
 
 import logging
-import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -28,6 +27,7 @@ from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import decode_state
 from hanner_worker.execution.batch import BatchReport, RequestResult, run_batch
 from hanner_worker.observability.hooks import BatchRecord, Observer
+from hanner_worker.payload import dump_payloads
 
 logger = logging.getLogger(__name__)
 
@@ -307,7 +307,7 @@ class Dispatcher:
     def _send(self, requests: list[BatchRequest]) -> None:
         self._last_number += 1
         try:
-            payloads = pickle.dumps([request.payload for request in requests], pickle.HIGHEST_PROTOCOL)
+            payloads = dump_payloads(request.payload for request in requests)
             run = BatchRun(self, self._last_number, requests, self.clock())
             part_seconds = self._scheduler.limits.seconds / PARTS_PER_TARGET
             part_tokens = max(1, self._cost.tokens(part_seconds)) if run.bulk else 0

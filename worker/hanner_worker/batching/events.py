@@ -21,7 +21,9 @@ from celery.utils.time import utcoffset
 from hanner.utils.json import dumps
 
 EVENT_FLUSH_INTERVAL = 0.05
-"""Seconds between flushes of the buffer."""
+"""Seconds between flushes of the buffer while a client receives events."""
+UNREAD_FLUSH_INTERVAL = 0.25
+"""Seconds between flushes while no client does: each flush waits for Redis."""
 MAX_BUFFERED = 2000
 """Maximum number of events in one message; more within EVENT_FLUSH_INTERVAL are flushed at once."""
 BUFFERED_GROUPS = frozenset({"task", "hanner"})
@@ -50,6 +52,11 @@ class BufferedEventDispatcher(EventDispatcher):  # type: ignore[misc]
     def sends_task_events(self) -> bool:
         """Whether events of tasks are sent; remote control may change it."""
         return bool(self.enabled and (not self.groups or "task" in self.groups))
+
+    @property
+    def flush_interval(self) -> float:
+        """Seconds until the next flush."""
+        return UNREAD_FLUSH_INTERVAL if self._without_receiver else EVENT_FLUSH_INTERVAL
 
     def send(self, type: str, *args: Any, **fields: Any) -> None:  # noqa: A002 - Celery's signature
         """Buffer an event, or send it; see Celery's method."""

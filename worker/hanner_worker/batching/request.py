@@ -13,7 +13,7 @@ from celery.worker import state
 
 from hanner.contract import HEADER, REQUEST_ID
 from hanner.errors import HannerError
-from hanner_worker.batching.message import make_canvas
+from hanner_worker.batching.message import make_canvas, parse_time, to_timezone
 from hanner_worker.batching.redacted_request import RedactedRequest
 from hanner_worker.batching.scheduler import QueuedRequest, Size, estimate_size
 from hanner_worker.delivery.inflight import Completion, Outcome
@@ -56,9 +56,11 @@ class BatchRequest(RedactedRequest):
         complete: Callable[[Completion], tuple[Outcome, str]],
         redis_now: Callable[[], float] = time.time,
         bulk: bool = False,
+        timezone: Any = None,
         **options: Any,
     ) -> None:
-        super().__init__(message, log_text=log_text, **options)
+        self._timezone = timezone
+        super().__init__(message, log_text=log_text, maybe_iso8601=parse_time, maybe_make_aware=to_timezone, **options)
         self._redis_now = redis_now
         self._complete_revoked = complete
         self.arrived = arrived
@@ -69,6 +71,11 @@ class BatchRequest(RedactedRequest):
         self.bulk = bulk
         self.progress = b""
         self._duplicates: list[BatchRequest] = []
+
+    @property
+    def tzlocal(self) -> Any:
+        """The app's time zone. Celery reads it from the configuration for each request, which is slow."""
+        return self._timezone
 
     def maybe_expire(self) -> bool:
         """Return whether it has expired, by Redis' clock: Celery compares with the clock of the worker's machine."""

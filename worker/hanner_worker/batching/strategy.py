@@ -94,6 +94,7 @@ class Strategy:
         self._dispatcher = dispatcher
         self._context = get_context()
         self._utc = app.uses_utc_timezone()
+        self._timezone = app.conf.timezone
 
     def __call__(self, message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Handle one message: send task-received, then schedule it for its ETA or queue it for a batch."""
@@ -154,6 +155,7 @@ class Strategy:
             headers=headers,
             decoded=True,
             utc=utc,
+            timezone=self._timezone,
         )
 
     def _merge_duplicate(self, request: BatchRequest) -> bool:

@@ -14,6 +14,7 @@ Queues that are consumed without acknowledgement (replies of remote control) use
 """
 
 import logging
+from binascii import a2b_base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -26,7 +27,7 @@ from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError  # type: ignore[import-untyped]
 from kombu.exceptions import OperationalError
-from kombu.transport import TRANSPORT_ALIASES, _transport_cache
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.transport.redis import _socket_readable as is_readable
 from kombu.utils import json as kombu_json
@@ -89,6 +90,31 @@ def collect_messages(into: list[tuple[str, str]]) -> Iterator[None]:
         _collected.reset(token)
 
 
+class Message(virtual.Message):
+    """kombu's message, made in half of the time if it is not compressed; `decode` has decompressed those of queues."""
+
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **options: Any) -> None:
+        headers, properties, body = payload.get("headers") or {}, payload["properties"], payload.get("body")
+        if options or headers.get("compression"):
+            super().__init__(payload, channel=channel, **options)  # type: ignore[no-untyped-call]
+            return
+        self.errors: list[Any] = []
+        self.channel = channel
+        self.delivery_tag = properties["delivery_tag"]
+        self.content_type = payload.get("content-type")
+        self.content_encoding = payload.get("content-encoding")
+        self.delivery_info = properties.get("delivery_info") or {}
+        self.headers = headers
+        self.properties = properties
+        self._decoded_cache = self._raw = self.accept = None
+        self._state = "RECEIVED"
+        if body and properties.get("body_encoding") == "base64":
+            body = a2b_base64(body.encode())
+        elif body:
+            body = channel.decode_body(body, properties.get("body_encoding"))
+        self.body = body.encode() if isinstance(body, str) else body
+
+
 class PollState(Enum):
     """The state of the channel's own connection."""
 
@@ -147,7 +173,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         fanout_receivers: how many clients received the last message to a fanout exchange; None before the first one.
     """
 
-    QoS = ReliableQoS
+    QoS, Message = ReliableQoS, Message
     fanout_receivers: int | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -24,7 +24,7 @@ from hanner_worker.delivery.completion import Completer
 from hanner_worker.delivery.inflight import Completion, Outcome
 from hanner_worker.delivery.results import make_dead_letter
 from hanner_worker.execution.cache import EntityCache, make_cache
-from hanner_worker.payload import TaskPayload
+from hanner_worker.payload import TaskPayload, load_payloads
 
 if TYPE_CHECKING:  # numpy, which only a worker has
     from hanner_inference.pipeline import Recogniser
@@ -38,6 +38,9 @@ Finding = list[Entity] | HannerError
 """The entities of one text, or its error."""
 Validated = list[tuple[Any, InvalidText | None]] | InvalidText
 """A request's texts with their errors, or the error of the whole request."""
+
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
 class RequestResult(NamedTuple):
@@ -68,6 +71,15 @@ class BatchReport(NamedTuple):
     results: list[RequestResult]
     runtime: float
     stats: Mapping[str, float]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs: plain tuples, which take a fifth of the time."""
+        results = [(result.outcome.value, *result[1:]) for result in self.results]
+        return _load_report, (results, self.runtime, self.stats)
+
+
+def _load_report(results: list[tuple[Any, ...]], runtime: float, stats: Mapping[str, float]) -> BatchReport:
+    return BatchReport([RequestResult(_OUTCOMES[value], *rest) for value, *rest in results], runtime, stats)
 
 
 class Answer(NamedTuple):
@@ -100,13 +112,13 @@ def run_batch(worker_id: str, payloads: bytes, part_tokens: int = 0) -> BatchRep
 
     Args:
         worker_id: the worker that owns the messages.
-        payloads: the requests, pickled by the parent.
+        payloads: the requests, see `load_payloads`.
         part_tokens: tokens after which the batch is interrupted if an interactive request waits; 0: never.
     """
     context = get_context()
     if context.inflight.worker_id != worker_id:  # a process that was not forked has made one of its own
         context = replace(context, inflight=replace(context.inflight, worker_id=worker_id))
-    report = Batch(context, pickle.loads(payloads), part_tokens).run()  # noqa: S301 - received through our own pipe
+    report = Batch(context, load_payloads(payloads), part_tokens).run()
     _heap_trimmer.after_batch()
     return report
 
