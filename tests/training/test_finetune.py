@@ -261,8 +261,11 @@ def test_best_weights_are_the_result(tagger, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "evaluate_fp32", fake_evaluate)
     options = FinetuneOptions(steps=20, learning_rate=1e-3, batch_tokens=64, patience=3)
     data = sentences(40, ("PER", "LOC"))
-    tuned = FinetuneTrainer(source, data, data[:3], options, tmp_path / "run").run()
+    shown = []
+    tuned = FinetuneTrainer(source, data, data[:3], options, tmp_path / "run", progress=shown.append).run()
     assert len(evaluated) == 5  # the second was best, and training stopped after three more
+    assert shown[:2] == ["step 2 of 20, F1 0.300", "step 4 of 20, F1 0.700"]
+    assert shown[5:] == ["F1 has not improved for a while; the training ends here"]
     for name, value in tuned.weights.items():
         np.testing.assert_array_equal(value, evaluated[1].weights[name])
 

@@ -71,7 +71,7 @@ class FinetuneRun:
         types = entity_types([*sentences, *dev])
         source = relabel(base.source, target_labels(types, base.source.labels))
         progress(_describe(base.source, source, len(sentences), len(dev)))
-        trainer = FinetuneTrainer(source, sentences, dev, self.options, self.folder)
+        trainer = FinetuneTrainer(source, sentences, dev, self.options, self.folder, progress=progress)
         tuned = trainer.run()
         package = convert(
             replace(tuned, training=self._metadata(base, source, sentences, trainer)),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class FinetuneTrainer:
         options: of the fine-tune.
         folder: of the run, with checkpoints and log.jsonl.
         history: step and F1 of all evaluations.
+        progress: called with a short description, ten times in a run.
     """
 
     source: Source
@@ -70,6 +71,7 @@ class FinetuneTrainer:
     options: FinetuneOptions
     folder: Path
     history: list[dict[str, Any]] = field(default_factory=list)
+    progress: Callable[[str], None] = lambda _: None
 
     def run(self) -> Source:
         """Run or resume the training and return the tuned tagger in FP32.
@@ -106,8 +108,14 @@ class FinetuneTrainer:
             return network.loss(features.build(sampler.sample(number)[0]))
 
         def evaluate_sometimes(number: int) -> None:
-            if self.dev and (number % period == 0 or number == steps):
-                self._evaluate(number, self._result(network, average.weights), average, phase.log)
+            if number % period and number != steps:
+                return
+            done = f"step {number:,} of {steps:,}"
+            if self.dev:
+                f1 = self._evaluate(number, self._result(network, average.weights), average, phase.log)
+                done += f", F1 {f1:.3f}"
+            self.progress(done)
+            self._check_early_stop()
 
         try:
             self._check_early_stop()
@@ -121,14 +129,10 @@ class FinetuneTrainer:
                 after_step=evaluate_sometimes,
             )
         except _EarlyStop:
-            pass
+            self.progress("F1 has not improved for a while; the training ends here")
 
-    def _evaluate(self, number: int, source: Source, average: WeightAverage, log: TrainingLog) -> None:
-        """Evaluate a tagger and save its weights if they are the best so far.
-
-        Raises:
-            _EarlyStop: F1 has not improved for `patience` evaluations.
-        """
+    def _evaluate(self, number: int, source: Source, average: WeightAverage, log: TrainingLog) -> float:
+        """Evaluate a tagger, save its weights if they are the best so far, and return its F1."""
         f1 = round(evaluate_fp32(source, self.dev).total.f1, _DIGITS)
         log.write(phase="dev", step=number, f1=f1)
         self.history.append({"step": number, "f1": f1})
@@ -136,9 +140,10 @@ class FinetuneTrainer:
         if best["step"] == number:
             checkpoint.save(self._best, {"weights": average.weights})
         (self.folder / _HISTORY).write_text(json.dumps(self.history), "utf-8")
-        self._check_early_stop()
+        return f1
 
     def _check_early_stop(self) -> None:
+        """Raise _EarlyStop if F1 has not improved for `patience` evaluations."""
         best = max(self.history, key=lambda entry: entry["f1"], default={"f1": 0.0})
         # An F1 of 0 is a slow start, which is normal for new types, and not a reason to stop.
         if best["f1"] and sum(entry["step"] > best["step"] for entry in self.history) >= self.options.patience:
