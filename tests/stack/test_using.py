@@ -1,10 +1,12 @@
 """The stack as a user uses it: the page, the curl line, the client, Flower."""
 
+import io
 import json
 import subprocess
 import urllib.error
 import urllib.request
 
+import httpx
 import pytest
 
 from hanner import Client
@@ -50,6 +52,37 @@ def test_two_gateways_share_a_range_of_ports_and_their_jobs(stack):
     finally:
         stack.compose("up", "--detach", "--scale", "gateway=1")
         stack.wait_healthy("gateway")
+
+
+UPLOAD_BYTES = 99_000_000
+
+
+def upload(stack, size):
+    """Upload a file of about `size` bytes as a job; return the response."""
+    line = "字" * 30_000 + "\n"
+    content = io.BytesIO(line.encode() * max(1, size // len(line.encode())))
+    return httpx.post(stack.url("gateway", "/api/v1/jobs"), files={"file": ("texts.txt", content)}, timeout=180)
+
+
+def test_largest_file_is_uploaded(stack):
+    response = upload(stack, UPLOAD_BYTES)
+    assert response.status_code == 202, response.text
+    assert httpx.delete(stack.url("gateway", response.headers["location"]), timeout=60).status_code == 204
+
+
+def test_upload_is_refused_while_there_is_no_space_for_it(stack):
+    # A write that fills the folder fails.
+    stack.execute("gateway", "dd", "if=/dev/zero", "of=/tmp/other", "bs=1M", check=False)
+    try:
+        refused = upload(stack, 5_000_000)
+    finally:
+        stack.execute("gateway", "rm", "/tmp/other")
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert "no space" in refused.json()["detail"]
+    assert "retry-after" in refused.headers
+    accepted = upload(stack, 5_000_000)
+    assert accepted.status_code == 202
+    assert httpx.delete(stack.url("gateway", accepted.headers["location"]), timeout=60).status_code == 204
 
 
 def test_program_outside_the_stack_uses_the_client(stack):

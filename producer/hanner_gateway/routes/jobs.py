@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import re
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Annotated, Any
 
@@ -39,6 +41,7 @@ router = APIRouter(tags=["jobs"])
 JOB_ID = re.compile("[0-9a-f]{32}")
 PATH = "/api/v1/jobs"
 MULTIPART = "multipart/form-data"
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 EVENT_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second one is for nginx, which buffers responses by default."""
 _REQUEST: TypeAdapter[JobText | JobTexts] = TypeAdapter(JobRequest)
@@ -120,11 +123,14 @@ async def create_job(request: Request) -> Response:
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == MULTIPART:
-        async with request.form(max_files=1, max_fields=1000) as form:
+        form = await _read_form(request)
+        try:
             notices: list[str] = []
             upload, options = _parse_form(form)
             reading = _reading_options(form, get_state(request).settings.max_text_chars, notices)
             return await _create(request, read_upload(upload.file, upload.filename or "", reading), options, notices)
+        finally:
+            await form.close()
     if not is_json(request):
         raise ProblemError(415, "send JSON, or a file as multipart/form-data in the field `file`")
     body = await _parse_json(request)
@@ -159,6 +165,17 @@ async def _parse_json(request: Request) -> JobText | JobTexts:
         raise _validation_error("body", error) from None
     except (ValueError, RecursionError):
         raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": "not JSON"}]) from None
+
+
+async def _read_form(request: Request) -> FormData:
+    """Return the form; its file is in memory, or in the folder for temporary files if it is large."""
+    try:
+        return await request.form(max_files=1, max_fields=1000)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        detail = f"the gateway has no space for this file; retry later, or enlarge its folder {tempfile.gettempdir()}"
+        raise ProblemError(503, detail, headers={"Retry-After": "10"}) from None
 
 
 def _parse_form(form: FormData) -> tuple[UploadFile, JobOptions]:

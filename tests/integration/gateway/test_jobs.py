@@ -1,9 +1,12 @@
 """Jobs: restarts, several gateways, invalid texts, limits, revocation."""
 
 import asyncio
+import errno
 import json
+from tempfile import SpooledTemporaryFile
 
 import pytest
+from starlette import formparsers
 
 from hanner.files.options import InputItem
 from hanner.settings import Settings
@@ -50,6 +53,21 @@ def test_one_text_and_options(site, worker):
     job = created(site.http.post("/api/v1/jobs", json={"text": "马云", "min_score": 0.95}))
     done = finished(site, job["id"])
     assert (done["documents"], done["model"]) == ([{"entities": []}], MODEL)
+
+
+def test_upload_is_refused_while_the_disk_is_full(site, worker, monkeypatch):
+    class FullDisk(SpooledTemporaryFile):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    upload = {"file": ("t.txt", "马云\n".encode())}
+    with monkeypatch.context() as patch:
+        patch.setattr(formparsers, "SpooledTemporaryFile", FullDisk)
+        refused = site.http.post("/api/v1/jobs", files=upload)
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert "no space for this file" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert created(site.http.post("/api/v1/jobs", files=upload))["total"] == 1
 
 
 @pytest.mark.parametrize("name", ["texts.txt", "texts.jsonl"])
