@@ -22,6 +22,7 @@ from hanner.utils.packaging import install_hint
 
 OUTPUT_ERRORS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS}
 """Errors of a full disk, or of one that cannot be written."""
+PERMISSION_ERRORS = {errno.EACCES, errno.EPERM}
 
 app = typer.Typer(
     cls=PluginGroup,
@@ -67,9 +68,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"hanner: this command needs {error.name}: {install_hint(extra)}", file=sys.stderr)
         return FAILURE
     except OSError as error:
-        if error.errno not in OUTPUT_ERRORS:
+        if error.errno in OUTPUT_ERRORS:
+            problem = f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+        elif error.errno in PERMISSION_ERRORS and error.filename:
+            problem = (
+                f"{error.filename} cannot be used: {error.strerror}; change its permissions, or choose another one"
+            )
+        else:
             raise
-        print(f"hanner: {error.filename or 'the output'} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"hanner: {problem}", file=sys.stderr)
         return FAILURE
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -1,5 +1,6 @@
 """The command line: exit codes, plug-ins, demo texts, output for the terminal."""
 
+import errno
 import importlib
 import os
 import re
@@ -144,6 +145,16 @@ def test_full_disk_is_reported_without_traceback(arguments):
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert ended.stderr == "hanner: the output cannot be written: No space left on device\n"
+
+
+def test_missing_permission_is_reported_without_traceback(monkeypatch, capsys):
+    def create_folder(**_):
+        raise PermissionError(errno.EACCES, "Permission denied", "mine.run")
+
+    monkeypatch.setattr(cli_app, "app", create_folder)
+    assert cli_app.run(["model", "finetune"]) == 1
+    expected = "hanner: mine.run cannot be used: Permission denied; change its permissions, or choose another one\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_arguments_are_utf_8_in_every_locale(monkeypatch):

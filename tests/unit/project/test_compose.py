@@ -190,6 +190,25 @@ esac
 """
 
 
+def test_working_directory_in_a_volume_belongs_to_the_user_of_its_image():
+    """Otherwise Docker creates it as root, and gives its owner to an empty volume that is mounted there."""
+    stages = re.split(r"^FROM ", (COMPOSE / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
+    (models,) = [stage for stage in stages if re.match(r"\S+ AS models\n", stage)]
+    service = yaml.safe_load((COMPOSE / "compose.yaml").read_text("utf-8"))["services"]["models"]
+    folder = service["working_dir"]
+    assert f"${{MODELS:-models}}:{folder}" in service["volumes"]
+    assert service["user"] == "${MODELS_USER:-10001:10001}"
+    assert f"install -d -m 0750 -o 10001 -g 10001 {folder}\n" in models
+
+
+def test_uploads_fit_into_the_gateways_folder_for_temporary_files():
+    gateway = yaml.safe_load((COMPOSE / "compose.yaml").read_text("utf-8"))["services"]["gateway"]
+    ((size,),) = [re.findall(r"/tmp:size=\$\{GATEWAY_TMP:-(\d+)m\}", one) for one in gateway["tmpfs"]]
+    memory = int(re.search(r":-(\d+)m", gateway["mem_limit"])[1])
+    assert int(size) << 20 > 2 * Settings().max_upload_bytes
+    assert memory - int(size) >= 200  # for the gateway itself
+
+
 def test_waiting_for_the_stack_ends_quietly_if_its_output_is_closed(tmp_path):
     (tmp_path / "docker").write_text(FAKE_DOCKER)
     (tmp_path / "docker").chmod(0o755)
