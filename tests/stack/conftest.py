@@ -21,7 +21,11 @@ def stack(fresh_clone):
     engine = DockerStack(fresh_clone, f"hannertest{os.getpid()}")
     try:
         engine.compose("build")
-        engine.compose("up", "--detach")
+        try:
+            engine.compose("up", "--detach")
+        except AssertionError as error:  # Compose names the container that failed, but not the reason
+            error.add_note(engine.compose("logs", "--no-color", "--tail", "20", check=False))
+            raise
         seconds = engine.wait_healthy(*SERVICES)
         print(f"healthy {seconds:.0f} s after `up` returned")
         yield engine
