@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from hanner.errors import HannerError
+from support.mixing import mixed
 from support.packages import write_tiny_package
 from support.reports import shorten_report
 from support.servers import choose_server, hide_running_stack, server_version
@@ -23,6 +24,19 @@ gc.disable()  # during the collection, which creates many objects and frees few
 def pytest_configure():
     choose_server()
     hide_running_stack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Mix the modules of the folders, so that tests that wait run beside tests that compute, on all processes.
+
+    Each process of pytest-xdist begins with a contiguous part of the tests. In alphabetical order one would begin with
+    all tests that wait, and at the end all processes would wait.
+    """
+    if hasattr(config, "workerinput"):
+        items[:] = mixed(
+            items, lambda item: "/".join(item.nodeid.split("/")[:2]), lambda item: item.nodeid.partition("::")[0]
+        )
 
 
 def pytest_collection_finish():
