@@ -95,7 +95,7 @@ def test_killed_command_leaves_no_process(up):
 
 def test_dead_worker_is_reported_with_its_log(up):
     process, _, processes = up
-    worker = next(child for child in processes if child.ppid() == process.pid and "celery" in child.cmdline())
+    worker = next(child for child in processes if child.ppid() == process.pid and "hanner_worker" in child.cmdline())
     worker.kill()
     output = process.stdout.read()
     assert "hanner: the worker exited (exit code -9); last lines of its log:" in output

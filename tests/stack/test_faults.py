@@ -93,8 +93,8 @@ def test_stopped_worker_exits_with_0_and_loses_no_text(stack, two_workers):
 SIGNAL_POOL = """
 import os, signal, sys
 for pid in filter(str.isdigit, os.listdir("/proc")):
-    is_celery = b"celery" in open(f"/proc/{pid}/cmdline", "rb").read()
-    if is_celery and open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()[1] not in ("0", "1"):
+    is_worker = b"hanner_worker" in open(f"/proc/{pid}/cmdline", "rb").read()
+    if is_worker and open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1].split()[1] not in ("0", "1"):
         os.kill(int(pid), getattr(signal, sys.argv[1]))
 """
 

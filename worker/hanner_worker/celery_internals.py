@@ -35,6 +35,9 @@ INTERNALS: Final = {
         "_message _on_ack _on_reject _eventer _terminate_on_ack _already_revoked _already_cancelled time_start "
         "worker_pid store_errors tzlocal"
     ),
+    # __main__.py
+    "celery.bin.base": "CLIContext",
+    "celery.bin.worker": "worker",
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
     "celery.worker.state": (

@@ -153,10 +153,11 @@ def worker_command(name: str, *options: str) -> list[str]:
     """Return the command line of a worker.
 
     Events are enabled for `hanner demo`, `hanner bench` and Flower. Gossip is disabled, because it sends every worker
-    the events of all others, which hanner does not use.
+    the events of all others, which hanner does not use. Only Celery's own command can detach: it repeats itself.
     """
-    celery = [sys.executable, "-P", "-m", "celery", "-A", "hanner_worker", "worker"]
-    return [*celery, "-n", name, "-E", "--without-gossip", *options]
+    detaches = not {"-D", "--detach"}.isdisjoint(options)
+    worker = ["celery", "-A", "hanner_worker", "worker"] if detaches else ["hanner_worker"]
+    return [sys.executable, "-P", "-m", *worker, "-n", name, "-E", "--without-gossip", *options]
 
 
 def without_celery_variables(environ: Mapping[str, str]) -> dict[str, str]:

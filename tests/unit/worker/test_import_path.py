@@ -1,9 +1,12 @@
 """The working folder is left out of `sys.path` only where Celery has put it."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 
+from hanner.cli.local_stack import worker_command
 from hanner_worker import import_path
 from hanner_worker.import_path import without_working_folder
 
@@ -37,3 +40,24 @@ def test_a_working_folder_that_was_deleted(in_folder):
     in_folder.rmdir()
     with without_working_folder():
         assert sys.path == [str(in_folder), "other"]
+
+
+def test_the_worker_imports_none_of_celerys_other_commands():
+    """They include Flower and a prompt."""
+    script = "import sys, hanner_worker.__main__; print(*sys.modules)"
+    environment = os.environ | {"HANNER_BROKER_URL": "redis://localhost/0"}
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    modules = set(result.stdout.split())
+    assert "celery.bin.worker" in modules
+    assert not modules & {"celery.bin.celery", "flower", "tornado", "click_repl", "prompt_toolkit"}
+
+
+def test_celerys_own_command_starts_a_worker_that_detaches():
+    assert worker_command("name", "-l", "INFO")[2:4] == ["-m", "hanner_worker"]
+    for option in ("-D", "--detach"):
+        command = worker_command("name", option)
+        assert command[2:] == [
+            "-m", "celery", "-A", "hanner_worker", "worker", "-n", "name", "-E", "--without-gossip", option,
+        ]  # fmt: skip

@@ -1,0 +1,23 @@
+"""`python -P -m hanner_worker`: Celery's worker with hanner's app, as `celery -A hanner_worker worker` starts it.
+
+Celery's other commands and their plugins, such as Flower and a prompt, are not imported; that is a sixth of the start.
+Variables that set options of Celery's commands have no effect.
+"""
+
+import os
+import sys
+
+from celery.bin.base import CLIContext
+from celery.bin.worker import worker
+
+from hanner_worker.celery import app
+
+
+def main() -> None:
+    """Run Celery's worker with the arguments of the command line, and exit."""
+    context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
+    worker.main(args=sys.argv[1:], prog_name="python -m hanner_worker", obj=context)
+
+
+if __name__ == "__main__":
+    main()
