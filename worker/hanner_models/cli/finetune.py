@@ -1,5 +1,6 @@
 """`hanner model finetune`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -55,8 +56,6 @@ def finetune(
 
     An interrupted run continues from its last checkpoint when the command is repeated.
     """
-    from rich.console import Console
-
     try:
         from hanner_models.conversion.convert import Scheme
         from hanner_models.finetune.options import FinetuneOptions
@@ -66,11 +65,11 @@ def finetune(
         stop(f"{missing} is not installed; fine-tuning needs it: {install_hint('models')}")
     if scheme not in get_args(Scheme):
         stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, but is {scheme!r}")
-    stderr = Console(stderr=True)
     try:
         options = FinetuneOptions(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
         run = FinetuneRun(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force, calibrate)
-        result = run.run(lambda step: stderr.print(step, highlight=False))
+        # The progress bar shows what print writes above itself.
+        result = run.run(lambda step: print(step, file=sys.stderr, flush=True))
     except HannerError as error:
         stop(error)
     except KeyboardInterrupt:
