@@ -17,6 +17,7 @@ from hanner.errors import InvalidText, ModelFailed
 from hanner.results import Entity
 from hanner_inference.decoding.consistency import agree_on_types
 from hanner_inference.decoding.spans import Span, decode, gather, merge_windows, to_entities, to_token_spans
+from hanner_inference.decoding.words import find_words, keep_words_whole
 from hanner_inference.dictionary.parser import Folding
 from hanner_inference.engine.base import Batch, Engine
 from hanner_inference.grouping import group_by_length
@@ -366,6 +367,8 @@ class Recogniser:
             emissions, lengths = gather(emissions[kept], [labelled[row] for row in kept])
         if not rows:
             return
+        if self.package.manifest.labels_characters:
+            emissions = keep_words_whole(emissions, list(map(_words_of_window, rows)), self._labels)
         decoded = decode(emissions, lengths, self._crf, self._labels, self.package.manifest.spans)
         for (item, index), spans in zip(rows, decoded, strict=True):
             window, tokens = item.windows[index], item.tokens
@@ -378,6 +381,13 @@ class Recogniser:
         if self.package.manifest.consistent_types and len(entities) > 1:
             entities = agree_on_types(entities)
         return entities if self.dictionary is None else self.dictionary.apply(item.text, entities)
+
+
+def _words_of_window(row: _WindowOf) -> list[tuple[int, int]]:
+    """Return start and end of the words in alphabets of a window; its tokens are the characters of the text."""
+    item, index = row
+    window = item.windows[index]
+    return find_words(item.text[window.start : window.end])
 
 
 def _open_dictionary(path: str | Path, tokenizer: TextTokenizer) -> "Dictionary":
