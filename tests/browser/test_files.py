@@ -165,13 +165,15 @@ def test_file_can_be_dropped(desk):
 )
 def test_files_are_read_as_by_a_job(desk, name, content, texts):
     upload(desk, name, content)
-    shown = message(desk, f"{name}: {len(texts)} texts,")
+    message(desk, f"{name}: {len(texts)} texts,")
+    shown = desk.page.locator("#file-notice").inner_text()
     notice = {
         "gbk.txt": "GB18030, by its content",
         "big5.txt": "Big5, by its content",
         "a.csv": "GB18030, by its content",
     }
-    assert notice.get(name, f"{name}:") in shown
+    assert notice.get(name, "") in shown
+    assert bool(shown) == (name in notice)
     lines = [json.loads(line) for line in saved(desk, "#results-jsonl")[1].decode().splitlines()]
     assert [line["text"] for line in lines] == texts
     for line in lines:

@@ -260,6 +260,13 @@ def show_results(desk, worker):
     desk.page.locator("#results").wait_for()
 
 
+def show_refused_file(desk, worker):
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": "标题,摘要\n马云,杭州\n".encode()}
+    desk.page.locator("#file-input").set_input_files(file)
+    desk.page.locator("#file-message.wrong").wait_for()
+    desk.page.locator("#file-column").wait_for()
+
+
 STATES = {
     "text": lambda desk, worker: None,
     "waiting": show_waiting,
@@ -268,6 +275,7 @@ STATES = {
     "refused": show_refusal,
     "filtered": lambda desk, worker: desk.toggle("PER").click(),
     "results": show_results,
+    "refused file": show_refused_file,
     "key": lambda desk, worker: desk.page.evaluate("() => document.getElementById('key-dialog').showModal()"),
     "status": lambda desk, worker: desk.page.locator(".status-workers").click(),
 }

@@ -34,6 +34,7 @@ export class FileUpload {
     this.table = table;
     this.onUnauthorized = onUnauthorized;
     this.message = byId("file-message");
+    this.notice = byId("file-notice"); // how the server reads the file, in its words
     this.bar = byId("file-progress");
     this.eta = byId("file-eta");
     this.stopButton = byId("file-stop");
@@ -81,6 +82,7 @@ export class FileUpload {
     this.file = file;
     const { signal } = controller;
     this.table.hide();
+    this.notice.textContent = "";
     byId("file").scrollIntoView({ block: "nearest" });
     try {
       this.showMessage("uploading", { name: file.name });
@@ -88,6 +90,7 @@ export class FileUpload {
       const column = this.column.value.trim();
       const created = await createJob(file, { column, member: column, encoding: this.encoding.value }, signal);
       this.id = created.id;
+      this.notice.textContent = created.notices?.join("; ") ?? "";
       this.done = { done: 0, total: created.total };
       const ended = await this.follow(created, signal);
       if (ended.state === "revoked") throw new FileError("stopped", this.done);
@@ -97,8 +100,7 @@ export class FileUpload {
       this.table.show(rows, file.name);
       const names = rows.reduce((sum, row) => sum + row.entities.length, 0);
       const failed = rows.filter((row) => row.error).length;
-      const values = { name: file.name, texts: rows.length, names, failed };
-      this.showMessage("finished", values, false, created.notices?.join("; "));
+      this.showMessage("finished", { name: file.name, texts: rows.length, names, failed });
     } catch (error) {
       if (!signal.aborted) this.fail(error);
     } finally {
