@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from support.commands import command
+from support.ended_processes import wait_ended
 from support.ports import free_port
 from support.servers import redis_server
 from support.spans import collector
@@ -104,7 +105,7 @@ def test_processes_end_when_the_gateway_is_killed(server):
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         process.kill()
-        assert psutil.wait_procs(children, timeout=60)[1] == []
+        wait_ended(children)
 
 
 def test_open_event_stream_does_not_block_shutdown(server):

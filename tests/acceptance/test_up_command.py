@@ -9,6 +9,7 @@ import pytest
 
 from hanner import Client
 from support.commands import command
+from support.ended_processes import wait_ended
 from support.ports import free_port
 from support.servers import redis_server
 from support.shadowing import write_shadowing_modules
@@ -82,7 +83,7 @@ def test_signal_stops_all_processes(up, number):
     process.send_signal(number)
     assert "all processes have ended" in process.stdout.read()
     assert process.wait(60) == 0
-    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    wait_ended(processes)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG of Linux")
@@ -90,7 +91,7 @@ def test_killed_command_leaves_no_process(up):
     process, _, processes = up
     process.kill()
     process.wait()
-    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    wait_ended(processes)
 
 
 def test_dead_worker_is_reported_with_its_log(up):
@@ -100,7 +101,7 @@ def test_dead_worker_is_reported_with_its_log(up):
     output = process.stdout.read()
     assert "hanner: the worker exited (exit code -9); last lines of its log:" in output
     assert process.wait(60) == 1
-    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    wait_ended(processes)
 
 
 def test_worker_that_does_not_start_is_reported(tmp_path):

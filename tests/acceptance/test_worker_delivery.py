@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
+from support.ended_processes import wait_ended
 from support.occupied_process import occupied_process
 from support.waiting import wait_until
 from support.workers import SHORT_LEASE, found, runs, unacked, worker
@@ -143,8 +144,7 @@ def test_processes_of_a_killed_parent_exit(server, app):
         orphans = children(running)
         assert len(orphans) == 2
         running.kill()
-        _, alive = psutil.wait_procs(orphans, timeout=60)
-        assert not alive
+        wait_ended(orphans)
 
 
 def test_flushed_scripts_are_sent_again(server, app):

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from support import forkserver
+from support.ended_processes import wait_ended
 from support.forkserver import ForkServer
 
 pytestmark = pytest.mark.skipif(not forkserver.AVAILABLE, reason="the fork server needs Linux")
@@ -56,7 +57,7 @@ def test_processes_are_killed_with_the_server(tmp_path):
         worker = psutil.Process(process.pid)
         assert process.poll() is None
     assert process.returncode == -signal.SIGKILL
-    assert psutil.wait_procs([worker], timeout=60)[1] == []
+    wait_ended([worker])
 
 
 def test_server_that_cannot_import_a_module_is_reported(tmp_path):

@@ -15,6 +15,7 @@ from hanner.cli import local_redis
 from hanner.cli.local_redis import EmbeddedServer, find_server
 from hanner.utils import processes
 from hanner.utils.packaging import install_hint
+from support.ended_processes import wait_ended
 from support.ports import free_port
 
 
@@ -107,7 +108,7 @@ sys.stdin.read()
     with parent:
         server = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    assert psutil.wait_procs([server], timeout=60)[1] == []
+    wait_ended([server])
 
 
 def test_child_that_ignores_sigterm_is_killed_with_its_children(tmp_path):
@@ -119,4 +120,4 @@ def test_child_that_ignores_sigterm_is_killed_with_its_children(tmp_path):
         grandchild = psutil.Process(int(output.readline()))
         assert not processes.stop(process, timeout=0.1)
     assert process.returncode == -signal.SIGKILL
-    assert psutil.wait_procs([grandchild], timeout=60)[1] == []
+    wait_ended([grandchild])

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.ended_processes import wait_ended
 from support.waiting import wait_until
 
 TOOL = Path(__file__).parents[2] / "tools" / "repeat_tests.py"
@@ -82,7 +83,7 @@ def test_no_process_remains_after_a_signal(tmp_path, number):
         output, _ = process.communicate(timeout=180)
     assert process.returncode == 128 + number
     assert f"interrupted in run 1 by {number.name}; output: {log}" in output
-    assert psutil.wait_procs(started, timeout=60)[1] == []
+    wait_ended(started)
 
 
 def test_second_signal_kills_a_command_that_does_not_end(tmp_path):
@@ -95,7 +96,7 @@ def test_second_signal_kills_a_command_that_does_not_end(tmp_path):
                 process.terminate()
         process.wait(180)
     assert process.returncode == 128 + signal.SIGTERM
-    assert psutil.wait_procs([stubborn], timeout=60)[1] == []
+    wait_ended([stubborn])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG of Linux")
@@ -105,4 +106,4 @@ def test_no_process_remains_when_it_is_killed(tmp_path):
         started = psutil.Process(process.pid).children()
         assert len(started) == 2
         os.kill(process.pid, signal.SIGKILL)
-    assert psutil.wait_procs(started, timeout=60)[1] == []
+    wait_ended(started)

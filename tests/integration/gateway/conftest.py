@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 
+from hanner_gateway import app
+from hanner_gateway.models import Models
 from support.gateways import gateway
 from support.stub_worker import register_worker
 
@@ -49,3 +51,24 @@ def revoked(server):
             return message and base64.b64decode(json.loads(message["data"])["body"]).decode()
 
         yield wait
+
+
+class Clock:
+    """A clock that tests advance."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def models_clock(monkeypatch, clock):
+    """The clock of the cached reports about models, in gateways that start later."""
+    monkeypatch.setattr(app, "Models", partial(Models, clock=clock))
+    return clock

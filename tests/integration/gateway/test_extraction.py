@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
+from hanner_gateway import models
 from support.gateways import gateway
 from support.stub_worker import MODEL, failed
-from support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
 PEOPLE = {"text": "马云", "type": "PER", "start": 0, "end": 2, "score": 0.9}
@@ -84,11 +84,11 @@ def test_text_and_texts_together_are_refused_in_a_sentence(site):
         assert problem["detail"] == "the request is invalid: body: send a `text`, or `texts`"
 
 
-def test_unknown_types_are_refused_with_the_types_there_are(server, start, worker, lease):
+def test_unknown_types_are_refused_with_the_types_there_are(server, start, worker, lease, models_clock):
     site = start()
     assert site.ner(text="马云", types=["PERSON"]).status_code == 200  # no worker reports its types
     lease(types='["LOC", "ORG", "PER"]', model="m@1")
-    wait_until(lambda: site.http.get("/api/v1/info").json()["types"])
+    models_clock.now += models.VALID_FOR
     for path in ("/api/v1/ner", "/api/v1/jobs"):
         response = site.http.post(path, json={"texts": ["马云"], "types": ["PER", "PERSON", "人名"]})
         problem = assert_problem(response, 422, "unknown_type")
@@ -98,7 +98,9 @@ def test_unknown_types_are_refused_with_the_types_there_are(server, start, worke
     assert not [key for key in server.client.scan_iter() if ":job" in key]
     assert site.ner(text="马云", types=["PER"]).json()["entities"] == [PEOPLE]
     lease("w2", types='["LOC", "ORG", "PER", "PERSON"]')  # with a dictionary
-    wait_until(lambda: site.ner(text="马云", types=["PERSON"]).status_code == 200)
+    assert site.ner(text="马云", types=["PERSON"]).status_code == 422
+    models_clock.now += models.RECHECK_AFTER
+    assert site.ner(text="马云", types=["PERSON"]).status_code == 200
 
 
 def test_invalid_text_returns_422(start):

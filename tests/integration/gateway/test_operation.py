@@ -12,12 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from hanner.queue.keys import QueueKeys
 from hanner.queue.stats import DEFAULT_TEXT_SECONDS, Backlog, WorkerState
 from hanner.settings import Settings
+from hanner_gateway import models
 from hanner_gateway.metrics import REGISTRY
 from hanner_gateway.problems import ProblemError
 from hanner_gateway.readiness import VALID_FOR, Readiness
 from support.gateways import gateway
 from support.servers import redis_server
-from support.waiting import wait_until
 
 
 def test_gateway_is_ready_while_a_worker_has_a_lease_and_sends_no_text(start, server, worker, lease):
@@ -36,13 +36,6 @@ def test_gateway_is_ready_while_a_worker_has_a_lease_and_sends_no_text(start, se
     assert not [key for key in server.client.scan_iter() if "celery-task-meta" in key]
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 class Client:
     """Fake of AsyncClient that counts reads of a queue with so many workers."""
 
@@ -58,9 +51,9 @@ class Client:
         return Backlog(workers=self.workers)
 
 
-def test_readiness_is_read_again_after_a_time_and_once_for_concurrent_callers():
+def test_readiness_is_read_again_after_a_time_and_once_for_concurrent_callers(clock):
     async def body():
-        client, clock = Client(), Clock()
+        client = Client()
         readiness = Readiness(client, clock)
         with pytest.raises(ProblemError, match="no worker runs on the queue hanner"):
             await readiness.check()
@@ -104,7 +97,7 @@ def test_status_returns_queue_and_workers(server, site):
     }  # fmt: skip
 
 
-def test_info_returns_model_types_limits_and_version(start, lease):
+def test_info_returns_model_types_limits_and_version(start, lease, models_clock):
     site = start(max_text_chars=500, max_job_texts=70)
     found = site.http.get("/api/v1/info").json()
     assert found == {
@@ -121,7 +114,7 @@ def test_info_returns_model_types_limits_and_version(start, lease):
     lease("w1", model="old@1", types='["PER"]')
     lease("w2", model="new@2", types='["PER", "LOC"]')
     lease("w3", model="new@2", types='["PER", "LOC"]')
-    wait_until(lambda: site.http.get("/api/v1/info").json()["model"])
+    models_clock.now += models.VALID_FOR
     found = site.http.get("/api/v1/info").json()
     assert (found["model"], found["models"], found["types"]) == ("new@2", ["new@2", "old@1"], ["LOC", "PER"])
     assert site.http.get("/api/v1/info", params={"model": "none"}).json()["code"] == "unknown_model"
