@@ -205,7 +205,7 @@ class Events:
             self._started.set()
             while not self._receiver.should_stop:
                 try:
-                    connection.drain_events(timeout=0.2)
+                    connection.drain_events(timeout=0.05)  # the longest that the end of a test waits
                 except TimeoutError:
                     continue
 
