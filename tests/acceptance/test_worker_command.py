@@ -34,7 +34,7 @@ def server():
 def worker(server, tiny_package):
     running = HannerWorker(server.url, "--queue", "mine", "--model", str(tiny_package), "-c", "1", "-l", "info")
     try:
-        running.wait_for("ready: model", timeout=90)
+        running.wait_for("ready: model")
         yield running
     finally:
         running.close()
@@ -111,7 +111,7 @@ def test_the_bench_measures_the_model(server, tiny_package):
 def test_the_worker_stops_on_sigterm(server, tiny_package):
     running = HannerWorker(server.url, "--model", str(tiny_package), "-c", "1", "--", "--without-heartbeat")
     try:
-        running.wait_for("ready: model", timeout=90)
+        running.wait_for("ready: model")
         running.process.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
     finally:

@@ -7,9 +7,11 @@ import pytest
 from hanner.queue.revocation import Revocation, revoke
 from hanner_worker.delivery.inflight import Outcome
 from support.inflight import claim, completed, fetch, payload, push, queued
+from support.waiting import DEADLINE
 
 RESULT = "celery-task-meta-{}".format
 LATER = 4_000_000_000.0
+END = b"end"
 
 
 @pytest.fixture
@@ -17,14 +19,17 @@ def announced(client):
     """Return a function that returns the states announced so far, by task id."""
     with client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.psubscribe(RESULT("*"))
-        assert listener.get_message(timeout=10) is None
+        assert listener.get_message(timeout=DEADLINE) is None
 
         def announced():
+            client.publish(RESULT("end"), END)  # the states before it have arrived when it does
             seen = []
-            while (message := listener.get_message(timeout=0.1)) is not None:
+            while True:
+                message = listener.get_message(timeout=DEADLINE)
+                if message["data"] == END:
+                    return seen
                 meta = json.loads(message["data"])
                 seen.append((meta["task_id"], meta["status"]))
-            return seen
 
         yield announced
 

@@ -11,6 +11,7 @@ from hanner_gateway import app
 from hanner_gateway.models import Models
 from support.gateways import gateway
 from support.stub_worker import register_worker
+from support.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def revoked(server):
         workers.psubscribe("*pidbox")
         assert workers.get_message(timeout=60)["type"] == "psubscribe"
 
-        def wait(timeout=10):
+        def wait(timeout=DEADLINE):
             message = workers.get_message(timeout=timeout)
             return message and base64.b64decode(json.loads(message["data"])["body"]).decode()
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections import deque
 from concurrent.futures import wait
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import redis.exceptions
 from hanner import BrokerUnreachable, HannerError
 from hanner.queue.keys import result_key
 from hanner.transport.result_listener import ResultListener, reread_interval
+from support.waiting import DEADLINE, wait_until
 
 
 class FakePubSub:
@@ -229,7 +229,7 @@ def test_close_fails_each_future_with_its_own_error(fake_redis, listener):
     futures = [listener.subscribe("a"), listener.subscribe("b")]
     fake_redis.wait_for("mget", result_key("b"))
     listener.close()
-    wait(futures, 5)
+    wait(futures, DEADLINE)
     first, second = (future.exception() for future in futures)
     assert "closed" in str(first)
     assert first is not second
@@ -278,10 +278,7 @@ def test_results_on_the_own_channel_need_no_subscription(fake_redis):
 def test_awaiting_a_reply_wakes_a_thread_that_waits_for_nothing_else(fake_redis, listener):
     fake_redis.keys[result_key("a")] = payload("a")
     assert listener.subscribe("a", replied=True).result(60)
-    deadline = time.monotonic() + 60
-    while not listener._is_parked:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: listener._is_parked)
     fake_redis.keys[result_key("b")] = payload("b")  # its reply is lost
     assert listener.subscribe("b", replied=True).result(60)
 
@@ -330,10 +327,7 @@ def test_connection_without_confirmation_of_the_own_channel_is_replaced(fake_red
     future = listener.subscribe("a", replied=True)
     fake_redis.wait_for("mget", result_key("a"), times=2)  # read again until the timeout has passed
     fake_redis.confirms = True
-    deadline = time.monotonic() + 60
-    while len(fake_redis.opened) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(fake_redis.opened) >= 2)
     fake_redis.opened[1].deliver("message", own_channel(listener), payload("a"))
     assert future.result(60)
 

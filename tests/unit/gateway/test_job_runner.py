@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hanner_gateway.jobs.runner import JobRunner
+from support.waiting import DEADLINE
 
 
 class EmptyStore:
@@ -27,7 +28,7 @@ def test_runner_that_is_cancelled_while_it_is_woken_stops(steps):
         for _ in range(steps):
             await asyncio.sleep(0)
         running.cancel()
-        done, _ = await asyncio.wait({running}, timeout=10)
+        done, _ = await asyncio.wait({running}, timeout=DEADLINE)
         running.cancel()
         assert done
         assert running.cancelled()
