@@ -48,7 +48,7 @@ def test_texts_are_extracted_in_batches_with_progress():
 
 def test_agreement_ignores_scores():
     one = [[entity("PER", 0, 2)], [entity("ORG", 0, 4)]]
-    other = [[entity("PER", 0, 2).model_copy(update={"score": 0.1})], []]
+    other = [[Entity(**entity("PER", 0, 2) | {"score": 0.1})], []]
     assert agreement(one, other) == 0.5
     assert agreement([], []) == 1.0
 
