@@ -19,6 +19,7 @@ from hanner_models.data.datasets import Sentence, Span
 from hanner_models.data.traditional import traditional_converter
 from hanner_models.source import read_source
 from hanner_models.train import loop
+from hanner_models.train.checkpoint import CheckpointError
 from hanner_models.train.config import TeacherConfig
 from hanner_models.train.teacher.network import load_tagger
 from hanner_models.train.teacher.run import TeacherRun, evaluate_teacher, parameter_groups, predict
@@ -110,6 +111,15 @@ def test_resumed_run_gives_same_weights(data, monkeypatch):
     one, two = (load_file(data / name / "teacher.safetensors") for name in ("one", "two"))
     for name in one:
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_checkpoint_that_does_not_fit_is_refused(data):
+    run_of(data, data / "run", layers=1).run()
+    with pytest.raises(CheckpointError, match="other layers or sizes"):
+        run_of(data, data / "run").run()
+    (data / "run" / "teacher.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match="delete it to start again"):
+        run_of(data, data / "run").run()
 
 
 def test_traditional_converter_keeps_every_position():

@@ -74,6 +74,15 @@ def test_made_up_addresses_have_several_levels_without_zones():
     assert any(address[-1].endswith("号") for address in addresses)
 
 
+@pytest.mark.parametrize("divisions", [[], ["杭州"]])
+def test_without_divisions_there_are_no_addresses(divisions):
+    assert make_addresses(divisions, random.Random(1), count=5) == []
+
+
+def test_one_division_and_roads_make_addresses():
+    assert len(make_addresses(["浙江省"], random.Random(1), count=5)) == 5
+
+
 def test_an_address_slot_marks_each_level():
     names = NamePools({"PER": [["马云"]]}, [("浙江省", "杭州市", "文三路478号")])
     filled = fill_template("收货地址：{ADDRESS}，{PER}收", names, random.Random(1))

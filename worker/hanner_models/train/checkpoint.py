@@ -1,10 +1,17 @@
 """Save and load the state of a training run, so that an interrupted run can be resumed."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from hanner.errors import HannerError
+
+
+class CheckpointError(HannerError):
+    """A checkpoint does not fit the run that is to be resumed. Use another folder, or the configuration of the run."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -19,8 +26,15 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Return a state written by `save`, or None if the file is missing. Loads only tensors and plain values."""
+    """Return a state written by `save`, or None if the file is missing. Loads only tensors and plain values.
+
+    Raises:
+        CheckpointError: if the file is damaged.
+    """
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint ({error}); delete it to start again") from None
     return state

@@ -88,13 +88,23 @@ class Phase:
         self.start = 0
 
     def restore(self) -> None:
-        """Load the last checkpoint, if one exists."""
+        """Load the last checkpoint, if one exists.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged, or of another network.
+        """
         state = checkpoint.load(self.path)
         if state is None:
             return
-        self.module.load_state_dict(state["module"])
         peaks = [group["peak"] for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.module.load_state_dict(state["module"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError):
+            raise checkpoint.CheckpointError(
+                f"{self.path} is a checkpoint of a network with other layers or sizes; train in another folder, or "
+                "with the configuration that this run was started with"
+            ) from None
         for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
             group["peak"] = peak  # from the configuration, which may have changed since the checkpoint
         if self.average is not None:

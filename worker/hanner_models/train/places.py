@@ -67,7 +67,7 @@ def _level(name: str, *, first: bool) -> int:
 
 
 def make_addresses(divisions: Sequence[str], rng: random.Random, count: int = 3000) -> list[tuple[str, ...]]:
-    """Return made-up addresses, each as its levels.
+    """Return made-up addresses, each as its levels; none if no division of a known kind is given.
 
     Args:
         divisions: names of administrative divisions of all levels.
@@ -79,6 +79,8 @@ def make_addresses(divisions: Sequence[str], rng: random.Random, count: int = 30
         for ends in (("省", "自治区"), ("市", "自治州"), ("区", "县"), ("镇", "街道", "乡"))
     ]
     addresses: list[tuple[str, ...]] = []
+    if not any(levels):
+        return addresses
     while len(addresses) < count:
         shares = zip(levels, (0.5, 0.75, 0.8, 0.25), strict=True)
         chosen = [rng.choice(names) for names, share in shares if names and rng.random() < share]
