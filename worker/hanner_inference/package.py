@@ -28,7 +28,7 @@ TOKENIZER = "tokenizer.json"
 CHARACTERS = "characters.txt"
 """The characters that have a vector of their own, one per line, if the model labels characters of word pieces."""
 REQUIRED = (MODEL, CRF, TOKENIZER)
-DEFAULT_MODEL: Final = "hanner-small"
+DEFAULT_MODEL: Final = "hanner-base"
 """The bundled model that is used if no other is named."""
 FORMAT: Final = 1
 """Version of this layout; packages of another version are rejected."""
