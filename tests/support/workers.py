@@ -149,6 +149,8 @@ class Worker:
                     self.process.wait(5)
         if self.process.poll() is None:
             self.process.kill()
+        with suppress(ProcessLookupError):  # a pool process may outlive its parent and keep the output open
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.wait()
         self._output.close()
 
