@@ -56,6 +56,15 @@ def test_the_worker_consumes_the_given_queue(server, worker):
         assert isinstance(ner.extract("马云在杭州"), list)
 
 
+def test_the_worker_restarts_on_sighup(server, worker):
+    before = sum("ready: model" in line for line in worker.lines)
+    worker.process.send_signal(signal.SIGHUP)
+    worker.wait_for("ready: model", times=before + 1)
+    with Client(server.url, queue="mine", timeout=60) as ner:
+        assert isinstance(ner.extract("马云在杭州"), list)
+    assert worker.process.poll() is None
+
+
 def test_the_doctor_finds_no_problem(server, worker, tiny_package):
     result = hanner(
         "doctor", "--json", "--timeout", "30", server=server, HANNER_QUEUE="mine", HANNER_MODEL=str(tiny_package)

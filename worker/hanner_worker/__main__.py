@@ -15,8 +15,10 @@ from hanner_worker.celery import app
 
 def main() -> None:
     """Run Celery's worker with the arguments of the command line, and exit."""
+    arguments = sys.argv[1:]
+    sys.argv = ["-P", "-m", "hanner_worker", *arguments]  # a restart by SIGHUP executes [sys.executable, *sys.argv]
     context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
-    worker.main(args=sys.argv[1:], prog_name="python -m hanner_worker", obj=context)
+    worker.main(args=arguments, prog_name="python -m hanner_worker", obj=context)
 
 
 if __name__ == "__main__":
