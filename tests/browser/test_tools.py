@@ -23,7 +23,8 @@ def scored(request):
 
 
 def listed(desk):
-    return desk.page.locator("#entity-list .item-text").all_inner_texts()
+    # The inner text is empty until the row is rendered for the first time, because of `content-visibility`.
+    return desk.page.locator("#entity-list .item-text").all_text_contents()
 
 
 def background(desk):
