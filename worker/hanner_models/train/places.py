@@ -16,10 +16,7 @@ _PROVINCES = (
     "内蒙古|台湾|香港|澳门|加州|得州"
 )
 _DIVISION = "自治区|自治州|自治县|特别行政区|地区|省|市|县|乡|镇|街道|邦"
-_LEVEL = re.compile(
-    f"[^省市县区乡镇]{{2,9}}?(?:{_DIVISION}|(?<![校园小社景军牧])区|(?<=[^省市县区乡镇]{{3}})州)"
-    f"|[^省市县区乡镇]{{2,9}}?(?:{_DIVISION})"
-)
+_LEVEL = re.compile(f"[^省市县区乡镇]{{2,9}}?(?:{_DIVISION}|(?<![校园小社景军牧])区|(?<=[^省市县区乡镇]{{3}})州)")
 """A division with its kind, such as 杭州市 or 宣化区. 州 ends only longer names: 蒙大拿州, but not 杭州."""
 _COUNTRY = re.compile(
     f"(?:{_COUNTRIES})(?!大陆|内地|本土|海|共和国|东方|支那|次大陆|半岛|利亚|尼西亚|联邦|王国|社会主义|民主)"
