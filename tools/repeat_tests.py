@@ -19,7 +19,15 @@ from pathlib import Path
 
 from hanner.utils import processes
 
-BUSY = "while True: sum(range(1_000_000))"
+BUSY = """
+import os, sys
+first = os.getpid()
+for _ in range(int(sys.argv[1]) - 1):
+    if not os.fork():
+        break
+while first in (os.getpid(), os.getppid()):
+    sum(range(1_000_000))
+"""
 LOGS = Path("build/test-repeat")
 GRACE = 60.0
 """Seconds that an interrupted run has to end its fixtures."""
@@ -38,11 +46,18 @@ def interrupt(number: int, _: object) -> None:
 
 @contextlib.contextmanager
 def busy_loops(count: int) -> Iterator[None]:
-    """Run this many processes that only use the processor; they end with this one."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            stack.callback(processes.stop, processes.start([sys.executable, "-c", BUSY]), timeout=GRACE)
+    """Run this many processes that only use the processor, in one session, as `stress-ng --cpu COUNT` would.
+
+    Linux may share the processor between sessions, so loops with a session each would be that many times as heavy.
+    """
+    if not count:
         yield
+        return
+    loops = processes.start([sys.executable, "-c", BUSY, str(count)])
+    try:
+        yield
+    finally:
+        processes.stop(loops, timeout=GRACE)
 
 
 def run(command: list[str], log: Path) -> int:
