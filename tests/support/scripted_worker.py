@@ -3,9 +3,10 @@
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
 to the list NAME. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
-`!fail-kill-at:N:NAME` makes the model fail too. `!full` fills the memory of Redis. Each run is appended to the list
-`runs`, and the id of its process to `runners`. A message whose id starts with `!die` kills the worker's parent when it
-is decoded. When one whose id starts with `!no-writes` is decoded for the first time, Redis refuses writes from then on.
+`!fail-kill-at:N:NAME` makes the model fail too. A later one replaces it, and `!disarm` cancels it. `!full` fills the
+memory of Redis. Each run is appended to the list `runs`, and the id of its process to `runners`. A message whose id
+starts with `!die` kills the worker's parent when it is decoded. When one whose id starts with `!no-writes` is decoded
+for the first time, Redis refuses writes from then on.
 
 FAKE_CLOCK_OFFSET: seconds by which the clock of this worker's machine is ahead. FAKE_VISIBILITY_TIMEOUT: seconds.
 """
@@ -32,6 +33,8 @@ from hanner_worker.delivery.decoding import FAULT
 from hanner_worker.delivery.decoding import decode as decode_message
 from support.fakes.recogniser import FakeRecogniser
 from support.waiting import DEADLINE
+
+SEND = AbstractConnection.send_packed_command
 
 
 class ScriptedRecogniser(FakeRecogniser):
@@ -67,6 +70,8 @@ class ScriptedRecogniser(FakeRecogniser):
         if command.endswith("kill-at") and client.setnx(f"armed:{name}", 1):
             number, _, name = name.partition(":")
             kill_at(int(number), lambda: client.rpush("kills", name))
+        if command == "!disarm":
+            AbstractConnection.send_packed_command = SEND
         if command == "!fail-kill-at":
             raise ValueError(text)
         if command == "!full":
@@ -78,12 +83,12 @@ class ScriptedRecogniser(FakeRecogniser):
 
 def kill_at(number, before):
     """Kill this process when it is about to send this command to Redis, counted from 0; call `before` first."""
-    send, numbers = AbstractConnection.send_packed_command, count()
+    numbers = count()
 
     def send_or_die(connection, *args, **kwargs):
         if next(numbers) < number:
-            return send(connection, *args, **kwargs)
-        AbstractConnection.send_packed_command = send
+            return SEND(connection, *args, **kwargs)
+        AbstractConnection.send_packed_command = SEND
         before()
         os.kill(os.getpid(), signal.SIGKILL)
         return None
