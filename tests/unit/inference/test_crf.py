@@ -1,10 +1,11 @@
 """The CRF against brute force over all label paths of small rows."""
 
+from collections import Counter
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanner_inference.decoding.crf import Crf
@@ -93,3 +94,23 @@ def test_weights_are_unchanged_after_a_file_round_trip():
     again = Crf.from_bytes(crf.to_bytes(), 3)
     assert (again.transitions == crf.transitions).all()
     assert (again.start_transitions == crf.start_transitions).all()
+
+
+@given(cases())
+@settings(max_examples=20)
+def test_drawn_paths_have_the_frequencies_of_their_probabilities(case):
+    labels, crf, emissions, lengths = case
+    count = 2000
+    drawn = crf.sample_paths(emissions, lengths, count, np.random.default_rng(0))
+    assert drawn.shape == (count, len(lengths), lengths.max())
+    for row, length in enumerate(lengths):
+        assert (drawn[:, row, length:] == -1).all()
+        all_paths = list(product(range(len(labels)), repeat=int(length)))
+        scores = np.array([path_score(crf, emissions[row], path) for path in all_paths])
+        expected = np.exp(scores - scores.max())
+        expected /= expected.sum()
+        found = Counter(map(tuple, drawn[:, row, :length].tolist()))
+        frequencies = np.array([found[path] for path in all_paths]) / count
+        assert frequencies.sum() == pytest.approx(1.0)
+        # Six standard deviations of a frequency
+        assert (abs(frequencies - expected) <= 6 * np.sqrt(expected * (1 - expected) / count) + 2 / count).all()

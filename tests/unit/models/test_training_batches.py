@@ -1,13 +1,26 @@
 """Tokenizer and batches of training: tags are aligned, batches are reproducible and within budget. No torch."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from hanner_models.data.datasets import Sentence, Span
+import hanner_models
+from hanner_models.data.datasets import Sentence, Span, read_names
 from hanner_models.train import pretrain, word_tags
 from hanner_models.train.augment import NamePools
-from hanner_models.train.config import PretrainConfig, TagConfig
+from hanner_models.train.config import (
+    DistilRunConfig,
+    PretrainConfig,
+    SampleConfig,
+    TagConfig,
+    TeacherConfig,
+    TrainConfig,
+)
 from hanner_models.train.examples import LABELS, Corpus, SentenceSampler, encode
+from hanner_models.train.sampler import TEMPLATES
+from hanner_models.train.sampler import make_sampler as make_shipped_sampler
 from hanner_models.train.vocabulary import build_tokenizer, special_ids
 
 TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "王小明2011年到了ibm公司", "今天天气很好，我们去看电影。"]
@@ -121,3 +134,35 @@ def test_word_tags_are_aligned_with_tokens(tokenizer):
     whole = np.where(targets == word_tags.IGNORED, ids, targets)
     special = [special_ids(tokenizer)[name] for name in ("[CLS]", "[SEP]", "[PAD]")]
     assert ((tags == word_tags.IGNORED) == np.isin(whole, special)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (TrainConfig, "train/default.toml"),
+        (TeacherConfig, "train/teacher/teacher.toml"),
+        (TeacherConfig, "train/teacher/teacher-open.toml"),
+        (DistilRunConfig, "distil/hanner-small.toml"),
+    ],
+)
+def test_shipped_configurations_are_valid(kind, name):
+    assert kind.read(Path(hanner_models.__file__).parent / name).name
+
+
+def test_shipped_templates_have_only_known_slots():
+    templates = read_names(TEMPLATES)
+    assert len(set(templates)) == len(templates) > 100
+    slots = {slot for template in templates for slot in re.findall(r"\{(\w*)\}", template)}
+    assert slots == {"PER", "LOC", "ORG", "ADDRESS"}
+    assert all(template.count("{") == template.count("}") for template in templates)
+
+
+def test_shipped_templates_are_an_option(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "今天", "entities": []}\n', "utf-8")
+    config = SampleConfig(corpora=("a.jsonl",), dev=(), templates=("一",), template_copies=2)
+    steps = {}
+    for shipped in (False, True):
+        changed = config.model_copy(update={"shipped_templates": shipped, "batch_tokens": 1})
+        steps[shipped] = make_shipped_sampler(changed, {}, tmp_path, 1).steps_per_epoch()
+    assert steps[False] == 1 + 2
+    assert steps[True] == 1 + 2 * (1 + len(read_names(TEMPLATES)))

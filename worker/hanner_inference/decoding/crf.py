@@ -87,6 +87,22 @@ class Crf:
             paths[time, :count] = best.argmax(axis=1)
         return _restore_order(paths.T, rows)
 
+    def sample_paths(
+        self, emissions: NDArray[np.float32], lengths: Ints, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return label paths drawn from the CRF's distribution (forward filtering, backward sampling).
+
+        Args:
+            emissions: float [rows, time, labels]; values beyond a row's length are never read.
+            lengths: int [rows], 1 to time.
+            count: number of paths per row.
+            rng: source of randomness.
+
+        Returns:
+            int64 [count, rows, longest], labels; -1 beyond a row's length.
+        """
+        return _Lattice(self, emissions, lengths).sample_paths(count, rng)
+
     def span_posteriors(  # noqa: PLR0913  the spans are four arrays
         self,
         emissions: NDArray[np.float32],
@@ -134,7 +150,7 @@ class _Lattice:
             scores[time, count:] = 0.0  # padding may contain anything, including NaN
         self.weights = _relative_exp(scores)
         self.steps = _relative_exp(crf.transitions, axis=None)
-        last = _relative_exp(crf.end_transitions)
+        self.last = last = _relative_exp(crf.end_transitions)
 
         # forward[t, r, i]: weight of label i at t given all steps up to t; scales[t, r]: the divisor of that step.
         self.forward = np.zeros_like(self.weights)
@@ -160,6 +176,25 @@ class _Lattice:
         """Return the weight of each label at `time` together with everything after it: [rows, labels]."""
         weights: Floats = self.weights[time, row] * self.backward[time, row] / self.scales[time, row][..., None]
         return weights
+
+    def sample_paths(self, count: int, rng: np.random.Generator) -> Ints:
+        """Return paths drawn from the distribution, see Crf.sample_paths."""
+        times, rows, _ = self.forward.shape
+        paths = np.full((count, rows, times), -1, dtype=np.int64)
+        into = np.ascontiguousarray(self.steps.T)
+        lengths = self.lengths[self.order]
+        for time in range(times - 1, -1, -1):
+            active = int((lengths > time).sum())
+            continuing = int((lengths > time + 1).sum())
+            weights = np.broadcast_to(self.forward[time, :active] * self.last, (count, active, len(self.last))).copy()
+            if continuing:
+                weights[:, :continuing] = self.forward[time, :continuing] * into[paths[:, :continuing, time + 1]]
+            sums = weights.cumsum(axis=-1)
+            drawn = rng.random((count, active, 1)) * sums[..., -1:]
+            paths[:, :active, time] = (sums > drawn).argmax(axis=-1)
+        restored = np.empty_like(paths)
+        restored[:, self.order] = paths
+        return restored
 
     def span_posteriors(self, row: Ints, starts: Ints, ends: Ints, paths: Ints, continues: NDArray[np.bool_]) -> Floats:
         """Return the posterior of each span, see Crf.span_posteriors. `row` and `paths` use the original row order."""

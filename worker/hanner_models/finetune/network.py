@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,8 +43,28 @@ class FinetuneNetwork(ABC, nn.Module):
         """Yield the parts of the network that are trained, without the head."""
 
     @abstractmethod
-    def loss(self, batch: Any) -> Tensor:
-        """Return the mean negative log-likelihood of the labelled units of a batch."""
+    def scores(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores float32 [rows, length, labels] of the labelled units, where they are, and their counts [rows].
+
+        The second tensor is int64 [rows, length]: the columns of the units in the batch's tags.
+        """
+
+    def loss(self, batches: Sequence[Any], weights: Sequence[float] = (1.0,)) -> Tensor:
+        """Return the mean negative log-likelihood per labelled unit.
+
+        Args:
+            batches: the same texts with one or more labellings.
+            weights: of the labellings; their sum is 1.
+        """
+        emissions, columns, counts = self.scores(batches[0])
+        crf = self.head.crf
+        with torch.autocast(emissions.device.type, enabled=False):
+            summed = crf.log_partition(emissions, counts).sum()
+            for batch, weight in zip(batches, weights, strict=True):
+                tags = _tensor(batch.tags).gather(1, columns).clamp(min=0)
+                summed = summed - weight * crf.path_scores(emissions, tags, counts).sum()
+        loss: Tensor = summed / counts.sum()
+        return loss
 
     @abstractmethod
     def merged_state(self) -> dict[str, Tensor]:
@@ -70,18 +90,15 @@ class TokenNetwork(FinetuneNetwork):
         """Yield the encoder."""
         yield self.encoder
 
-    def loss(self, batch: TrainingBatch) -> Tensor:
-        """Return the mean negative log-likelihood of labelled tokens; the tags of others are negative."""
+    def scores(self, batch: TrainingBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the scores of labelled tokens; the tags of others are negative."""
         input_ids, attention_mask, tags = map(_tensor, batch[:3])
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         emissions = self.head.linear(self.dropout(states))[:, 1:-1].float()
         counts = (tags >= 0).sum(1)
         # Labelled tokens are moved to the front, so that they are neighbours for the CRF.
-        order = (tags < 0).long().argsort(dim=1, stable=True)[:, : int(counts.max())]
-        emissions = emissions.gather(1, order[:, :, None].expand(-1, -1, emissions.shape[2]))
-        with torch.autocast(emissions.device.type, enabled=False):
-            summed: Tensor = self.head.crf.loss(emissions, tags.gather(1, order).clamp(min=0), counts)
-        return summed / counts.sum()
+        columns = (tags < 0).long().argsort(dim=1, stable=True)[:, : int(counts.max())]
+        return emissions.gather(1, columns[:, :, None].expand(-1, -1, emissions.shape[2])), columns, counts
 
     def merged_state(self) -> dict[str, Tensor]:
         """Return the weights of encoder and head."""
@@ -118,10 +135,12 @@ class PieceNetwork(FinetuneNetwork):
         """Yield the encoder, and what follows it."""
         yield from (self.tagger.encoder, self.tagger.characters, self.tagger.places, self.tagger.norm, self.tagger.top)
 
-    def loss(self, batch: PieceBatch) -> Tensor:
-        """Return the mean negative log-likelihood per character."""
-        loss: Tensor = self.tagger.loss(*map(_tensor, batch), auxiliary=False)
-        return loss
+    def scores(self, batch: PieceBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the scores of the characters."""
+        *inputs, lengths = map(_tensor, batch[:-1])
+        emissions = self.tagger(*inputs, lengths)
+        columns = torch.arange(emissions.shape[1], device=lengths.device).expand(emissions.shape[:2])
+        return emissions, columns, lengths
 
     def merged_state(self) -> dict[str, Tensor]:
         """Return the weights of encoder, characters, last layer and head."""

@@ -19,7 +19,7 @@ from hanner_models.data.datasets import Sentence
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
 from hanner_models.finetune.features import FeatureBuilder, make_features
 from hanner_models.finetune.network import FinetuneNetwork, make_network, to_source
-from hanner_models.finetune.options import FinetuneOptions, OptionError
+from hanner_models.finetune.options import FinetuneOptions
 from hanner_models.source import Source
 from hanner_models.train import checkpoint
 from hanner_models.train.augment import NamePools
@@ -77,7 +77,7 @@ class FinetuneTrainer:
         """Run or resume the training and return the tuned tagger in FP32.
 
         Raises:
-            OptionError: the folder has a run with other data or options.
+            CheckpointError: the folder has a run with other data or options.
         """
         self._check_run_folder()
         torch.manual_seed(self.options.seed)
@@ -105,7 +105,7 @@ class FinetuneTrainer:
         period = max(1, steps // _EVALUATIONS)
 
         def loss(number: int) -> torch.Tensor:
-            return network.loss(features.build(sampler.sample(number)[0]))
+            return network.loss([features.build(sampler.sample(number)[0])])
 
         def evaluate_sometimes(number: int) -> None:
             if number % period and number != steps:
@@ -155,16 +155,8 @@ class FinetuneTrainer:
 
     def _check_run_folder(self) -> None:
         """Record options and data in the folder, or check that they are those of the unfinished run there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "run.json"
-        record = json.dumps({"options": self.options.to_dict(), "of": self._fingerprint()}, indent=2)
-        if not path.exists():
-            path.write_text(record, "utf-8")
-        elif path.read_text("utf-8") != record:
-            raise OptionError(
-                f"{self.folder} has an unfinished fine-tune with another base, other data or other options; repeat its "
-                "command to resume it, or remove the folder to start again"
-            )
+        record = {"options": self.options.to_dict(), "of": self._fingerprint()}
+        checkpoint.check_record(self.folder / "run.json", record)
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

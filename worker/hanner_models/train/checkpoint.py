@@ -1,5 +1,6 @@
 """Save and load the state of a training run, so that an interrupted run can be resumed."""
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -38,3 +39,20 @@ def load(path: Path) -> dict[str, Any] | None:
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} is not a checkpoint ({error}); delete it to start again") from None
     return state
+
+
+def check_record(path: Path, record: dict[str, Any]) -> None:
+    """Write what a run depends on, or check that it is the same as in the unfinished run in the folder of `path`.
+
+    Raises:
+        CheckpointError: the run was started with something else.
+    """
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    elif path.read_text("utf-8") != text:
+        raise CheckpointError(
+            f"{path.parent} has an unfinished run with another base, other data or other options; repeat its command "
+            "to resume it, or remove the folder to start again"
+        )

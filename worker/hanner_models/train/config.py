@@ -66,6 +66,8 @@ class SampleConfig(_Part):
     """Share of the sentences in which names are replaced by others of the same type."""
     templates: tuple[str, ...] = ()
     """Sentences with slots, `{PER}加盟{ORG}`, for topics that are more recent than the corpora."""
+    shipped_templates: bool = False
+    """Whether the sentences in templates.txt are used too."""
     template_copies: int = 100
     """Number of sentences per template and epoch."""
     noise_share: float = 0.1
@@ -118,6 +120,25 @@ class TeachConfig(SampleConfig):
     """Sentences of each dev file that are evaluated during training; at the end all are."""
 
 
+class DistilConfig(SampleConfig):
+    """Training of a student on labellings by a teacher, see hanner_models.distil."""
+
+    steps: int
+    unlabelled: tuple[str, ...]
+    """Files whose texts only the teacher labels; `name:N` as in PretrainConfig.texts."""
+    draws: int = 4
+    """Labellings that the teacher draws for each text."""
+    gold_share: float = 0.5
+    """Weight of a sentence's own labels; the rest is that of the teacher's labellings."""
+    learning_rate: float = 5e-4
+    crf_learning_rate: float = 5e-3
+    warmup: int = 200
+    dropout: float = 0.1
+    average_decay: float = 0.999
+    dev_limit: int | None = None
+    """Sentences of each dev file that are evaluated during training."""
+
+
 class _RunConfig(_Part):
     """What all runs have."""
 
@@ -162,3 +183,9 @@ class TeacherConfig(_RunConfig):
     vocabulary: tuple[str, ...]
     """Files of texts or names, in which pieces and characters are counted to choose those to keep."""
     teach: TeachConfig
+
+
+class DistilRunConfig(_RunConfig):
+    """The configuration of a distillation."""
+
+    distil: DistilConfig

@@ -87,17 +87,27 @@ class Crf(nn.Module):
             tags: int64 [rows, length].
             lengths: int64 [rows], at least 1.
         """
+        return (self.log_partition(emissions, lengths) - self.path_scores(emissions, tags, lengths)).sum()
+
+    def path_scores(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Return the score of one path per row [rows]; for the arguments see `loss`."""
         rows, length, _ = emissions.shape
         inside = torch.arange(length, device=lengths.device)[None, :] < lengths[:, None]
         gathered = emissions.gather(2, tags[:, :, None]).squeeze(2).masked_fill(~inside, 0).sum(1)
         steps = self.transitions[tags[:, :-1], tags[:, 1:]].masked_fill(~inside[:, 1:], 0).sum(1)
         last = tags[torch.arange(rows, device=tags.device), lengths - 1]
-        path = gathered + steps + self.start_transitions[tags[:, 0]] + self.end_transitions[last]
+        path: Tensor = gathered + steps + self.start_transitions[tags[:, 0]] + self.end_transitions[last]
+        return path
+
+    def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Return the logarithm of the sum over all paths of each row [rows]; for the arguments see `loss`."""
+        length = emissions.shape[1]
+        inside = torch.arange(length, device=lengths.device)[None, :] < lengths[:, None]
         alpha = self.start_transitions + emissions[:, 0]
         for t in range(1, length):
             updated = torch.logsumexp(alpha[:, :, None] + self.transitions, dim=1) + emissions[:, t]
             alpha = torch.where(inside[:, t, None], updated, alpha)
-        return (torch.logsumexp(alpha + self.end_transitions, dim=1) - path).sum()
+        return torch.logsumexp(alpha + self.end_transitions, dim=1)
 
 
 class Head(nn.Module):

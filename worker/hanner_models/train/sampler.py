@@ -1,7 +1,7 @@
 """Open the corpora and the lists of names of a configuration. No torch."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
@@ -15,12 +15,19 @@ from hanner_models.train.places import make_addresses
 
 WELL_KNOWN_NAMES = Path(__file__).parent / "names"
 """Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
+TEMPLATES = Path(__file__).parent / "templates.txt"
+"""Sentences with slots, on topics that are more recent than the corpora."""
 LATIN_NAMES = WELL_KNOWN_NAMES / "latin"
 """Names in Latin letters by type, as they occur in Chinese text."""
 
 
 def make_sampler(
-    config: SampleConfig, gazetteers: Mapping[str, tuple[str, ...]], data: Path, seed: int
+    config: SampleConfig,
+    gazetteers: Mapping[str, tuple[str, ...]],
+    data: Path,
+    seed: int,
+    *,
+    more: Sequence[Corpus] = (),
 ) -> SentenceSampler:
     """Return the sampler of a run.
 
@@ -29,8 +36,9 @@ def make_sampler(
         gazetteers: files with names by entity type.
         data: folder that the file names are relative to.
         seed: of the run.
+        more: corpora in addition to those of the configuration.
     """
-    corpora = []
+    corpora = list(more)
     for auxiliary, entries in ((False, config.corpora), (True, config.auxiliary)):
         for name, weight in map(parse_weighted_path, entries):
             sentences = read_sentences(data / name)
@@ -39,6 +47,9 @@ def make_sampler(
             corpora.append(Corpus(sentences, weight, auxiliary))
     pools = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
     addresses = make_addresses(_gazetteer(gazetteers.get("LOC", ()), data), random.Random(f"{seed} places"))  # noqa: S311
+    if config.shipped_templates:
+        templates = (*config.templates, *read_names(TEMPLATES))
+        config = config.model_copy(update={"templates": templates})
     converter = traditional_converter() if config.traditional_share else None
     names = NamePools(pools, addresses)
     return SentenceSampler(corpora, names, config, seed=seed, to_traditional=converter)
