@@ -14,7 +14,7 @@ from hanner_inference.tokenization.pieces import PADDING, PLACES, UNKNOWN
 from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS
 from hanner_models.train.model import Head
 
-ATTENTION = "eager"  # a step takes 1.0 s on a CPU; 1.5 s with the backward pass of the fused attention
+ATTENTION = "eager"  # the backward pass of the fused attention makes a step on a CPU a fifth to a half slower
 
 
 class PieceTagger(nn.Module):
