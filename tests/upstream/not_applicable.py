@@ -7,7 +7,8 @@ it matches no test, or only tests that upstream skips. A group has more keys if 
     strict = false   its tests have a race, and may pass
     modules = [...]  modules that are not run; they must exist
 
-At the end the plugin prints how many tests apply, and the result.
+Upstream marks some tests itself as expected to fail, on an idle machine too; those that pass nevertheless are listed at
+the end, with the mark's reason. The plugin also prints how many tests apply, and the result.
 """
 
 import os
@@ -33,6 +34,7 @@ class NotApplicable:
         self.failed = set()
         self.outcomes = Counter()
         self.skip_reasons = Counter()
+        self.unexpected = {}
 
     def find(self, nodeid):
         """Return the entry that covers a test, or None."""
@@ -65,6 +67,8 @@ class NotApplicable:
             self.outcomes["failed"] += 1
         elif report.when == "call":
             self.outcomes["passed"] += 1
+            if hasattr(report, "wasxfail"):
+                self.unexpected[report.nodeid] = ("our" if entry else "upstream's", report.wasxfail)
 
     @property
     def stale(self):
@@ -83,6 +87,8 @@ class NotApplicable:
             write(f"skipped by upstream: {count} x {reason}")
         for module, reason in self.modules.items():
             write(f"not run: {module}: {reason}")
+        for test, (whose, reason) in self.unexpected.items():
+            write(f"passed, though {whose} mark expects it to fail: {test}: {reason}")
         for entry in self.stale:
             write(f"STALE: no test failed of the entry {entry!r} in {FILE.name}")
         applied = found["passed"] + found["failed"]
