@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from memory import MEGABYTE, PeakMemory, read_pss
 
+from benchmarks.memory import MEGABYTE, PeakMemory, read_pss
 from hanner import Client
 from hanner.cli.local_stack import run_stack
 from hanner.transport.celery_app import make_celery

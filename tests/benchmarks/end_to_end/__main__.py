@@ -1,13 +1,14 @@
-"""Run the end-to-end benchmarks and write docs/benchmarks.md. Takes about 14 minutes on two cores.
+"""Run the end-to-end benchmarks and write docs/benchmarks.md. Takes about 15 minutes on two cores.
 
     make bench [TEXTS=FILE] [ONLY="throughput latency"] [SCALE=0.2]
     PYTHONPATH=tests python -m benchmarks.end_to_end [--texts FILE] [--only SECTION ...] [--scale 0.2] [--out FOLDER]
 
 FILE has a JSON object with `text` on each line (.jsonl), or a text on each line; the default is the demo's texts.
 Results are written to FOLDER/benchmarks/results.json section by section; sections that are not measured are kept. The
-page, the plots and, with the default FOLDER, the READMEs' figures are rendered from that file; --render only renders
-them. `make bench-peers` creates the peers' environments; peers without one are listed as not run. The results of `make
-bench-queue` in FOLDER/benchmarks, queue.json and queue.svg, are included.
+page, the plots and, with the default FOLDER, the figures in the READMEs and in docs/explanation/comparison.md are
+rendered from that file; --render only renders them. `make bench-peers` creates the peers' environments; peers without
+one are listed as not run. The results of `make bench-queue` in FOLDER/benchmarks, queue.json and queue.svg, are
+included.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.end_to_end import cold_start, compare, latency, throughput
+from benchmarks.end_to_end import beside_bulk, cold_start, compare, latency, memory, throughput
 from benchmarks.end_to_end.checks import checks
 from benchmarks.end_to_end.machine import describe
 from benchmarks.end_to_end.output_files import DOCS, OutputFiles
@@ -27,7 +28,9 @@ from benchmarks.end_to_end.plan import Plan, cores, read_texts
 SECTIONS = {
     "throughput": throughput.measure,
     "latency": latency.measure,
+    "bulk": beside_bulk.measure,
     "cold": cold_start.measure,
+    "memory": memory.measure,
     "compare": compare.measure,
 }
 

@@ -12,7 +12,7 @@ ROUNDS = 5
 def measure(plan: Plan) -> list[dict]:
     """Return a row per model: median seconds of the engine alone, and of a worker with one process per core."""
     rows = []
-    for size in (plan.default(), plan.base()):
+    for size in plan.sizes():
         engine, worker = [], []
         for _ in range(max(1, round(ROUNDS * plan.scale))):
             with EngineProcesses(size.model, 1, plan.texts[:1]) as engines:

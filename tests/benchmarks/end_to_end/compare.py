@@ -20,16 +20,18 @@ from support.base_package import FOLDER
 WINDOW = 128
 """Requests in flight at full load: more than the batches of all processes hold."""
 SLOW = "ModelScope + Flask"
-SLOW_SECONDS = 30.0
+SLOW_SECONDS = 20.0
 """It processes about one text per second, so it has one long round with two requests per process."""
 ROUNDS = 2
 SHARE = 0.5
 """Share of hanner's full load: the rate at which latencies are compared."""
+RATE_SECONDS = 5.0
+"""Duration of a round at that rate."""
 
 
 def measure(plan: Plan) -> list[dict]:
     """Return a row per model."""
-    return [measure_one(plan, plan.default()), measure_one(plan, plan.base(), ("modelscope",))]
+    return [measure_one(plan, size, ("modelscope",) if size.name == "base" else ()) for size in plan.sizes()]
 
 
 def measure_one(plan: Plan, size: Size, extra=()) -> dict:
@@ -51,9 +53,10 @@ def measure_one(plan: Plan, size: Size, extra=()) -> dict:
         results = {}
         for system in list(participants.running):
             with participants.drop_on_failure(system.name), resumed(system):
-                measured = measure_system(plan, size, system, rate, rounds)
                 cpu_ms = round(statistics.median(participants.cpu_ms[system.name]), 3)
-                results[system.name] = {"cpu_ms": cpu_ms} | measured
+                results[system.name] = {"cpu_ms": cpu_ms} | measure_system(plan, system)
+        for name, times in measure_latencies(plan, rate, rounds, participants).items():
+            results[name]["at_rate"] = summary(times)
     return {
         "size": size.name,
         "model": engines.model,
@@ -122,16 +125,26 @@ def texts_for(plan, system) -> Iterator[str]:
     return itertools.cycle([text for text in plan.texts if all(character in vocabulary for character in text)])
 
 
-def measure_system(plan, size, system, rate, rounds) -> dict:
-    """Return cold start, memory, latency of single texts, and latency at `rate` if the system can sustain it."""
+def measure_system(plan, system) -> dict:
+    """Return cold start, memory, and latency of single texts."""
     count = 5 if system.name == SLOW else max(20, round(100 * plan.scale))
-    best = statistics.median(each[system.name] for each in rounds if system.name in each)
     with PeakMemory(system.process.pid) as peak:
         asyncio.run(load_briefly(plan, system))
-    result = {"cold": round(system.cold, 2), "memory": peak.highest, "idle": asyncio.run(measure_idle(system, count))}
-    if best > rate * 1.05:
-        result["at_rate"] = asyncio.run(at_rate(plan, system, rate, size.seconds * 2))
-    return result
+    return {"cold": round(system.cold, 2), "memory": peak.highest, "idle": asyncio.run(measure_idle(system, count))}
+
+
+def measure_latencies(plan, rate, rounds, participants) -> dict[str, list[float]]:
+    """Return the latencies at `rate` by name, measured in alternation, of the systems that can sustain that rate."""
+    measured: dict[str, list[float]] = {}
+    seconds = max(1, RATE_SECONDS * plan.scale)
+    for number in range(len(rounds)):
+        for system in list(participants.running):
+            best = statistics.median(each[system.name] for each in rounds if system.name in each)
+            if best > rate * 1.05:
+                with participants.drop_on_failure(system.name), resumed(system):
+                    times = asyncio.run(at_rate(plan, system, rate, seconds, number))
+                    measured.setdefault(system.name, []).extend(times)
+    return measured
 
 
 async def load_briefly(plan, system) -> None:
@@ -149,9 +162,9 @@ async def measure_idle(system, count) -> dict:
         return summary(await sequential(client.send, EXAMPLE_TEXT, count=count))
 
 
-async def at_rate(plan, system, rate, seconds) -> dict:
+async def at_rate(plan, system, rate, seconds, seed) -> list[float]:
     async with system.connect() as client:
-        return summary(await open_loop(client.send, texts_for(plan, system), rate=rate, seconds=seconds))
+        return await open_loop(client.send, texts_for(plan, system), rate=rate, seconds=seconds, seed=seed)
 
 
 @contextlib.contextmanager

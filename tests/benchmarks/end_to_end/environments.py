@@ -19,6 +19,7 @@ READY = "ready.txt"
 PEERS = {
     "mosec": ("mosec>=0.9.8",),
     "litserve": ("litserve>=0.2.19",),
+    "triton": ("nvidia-pytriton>=0.7",),
     "celery": (),
     "modelscope": (
         "flask>=3.1",
@@ -45,7 +46,8 @@ def python(name: str) -> Path | None:
 
 def version(name: str) -> str:
     """Return the installed version of a peer; its environment must exist."""
-    command = f"from importlib.metadata import version; print(version({name!r}))"
+    package = "nvidia-pytriton" if name == "triton" else name
+    command = f"from importlib.metadata import version; print(version({package!r}))"
     return subprocess.run([python(name), "-c", command], check=True, capture_output=True, text=True).stdout.strip()
 
 

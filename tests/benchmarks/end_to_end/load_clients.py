@@ -54,8 +54,7 @@ class HttpClient:
             stack.callback(writer.close)
             writer.write(HEAD.format(self._path, len(body)).encode() + body)
             status, _, head = (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"\r\n")
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-            answer = await reader.readexactly(length)
+            answer = await read_body(reader, head)
             if b" 200" not in status or "entities" not in json.loads(answer):
                 raise RuntimeError(f"{status.decode()}: {answer[:200].decode(errors='replace')}")
             if b"connection: close" not in head:
@@ -70,3 +69,14 @@ class HttpClient:
                 return reader, writer
             writer.close()
         return await asyncio.open_connection("127.0.0.1", self._port)
+
+
+async def read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Return the body of a response with the header `head`, in lower case. It may be chunked, without trailers."""
+    if b"transfer-encoding: chunked" not in head:
+        return await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return body

@@ -1,14 +1,20 @@
-"""Read and write results, page, plots, and the figures in the READMEs."""
+"""Read and write results, page, plots, and the figures in other documents."""
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.end_to_end import plots, readme_figures, report
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
-READMES = {"README.md": "en", "README.zh.md": "zh"}
+FIGURES: dict[str, Callable[[dict], str]] = {
+    "README.md": lambda results: readme_figures.render(results, "en"),
+    "README.zh.md": lambda results: readme_figures.render(results, "zh"),
+    "docs/explanation/comparison.md": readme_figures.comparison_table,
+}
+"""Files with figures between marks, and the functions that return these."""
 MARKED = re.compile(r"(<!-- figures: make bench -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
@@ -33,18 +39,16 @@ class OutputFiles:
         self._results.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
     def render(self) -> None:
-        """Write page and plots from the results, and the READMEs' figures if the folder is docs/ of the repository."""
+        """Write page and plots from the results; if the folder is docs/ of the repository, other figures too."""
         results = self.read()
         drawn = plots.draw(results, self._results.parent)
         (self._folder / "benchmarks.md").write_text(report.render(results, drawn), "utf-8")
         if self._folder.resolve() == DOCS:
-            for name, language in READMES.items():
+            for name, figures in FIGURES.items():
                 path = ROOT / name
-                path.write_text(
-                    insert_figures(path.read_text("utf-8"), readme_figures.render(results, language)), "utf-8"
-                )
+                path.write_text(insert_figures(path.read_text("utf-8"), figures(results)), "utf-8")
 
 
 def insert_figures(text: str, figures: str) -> str:
-    """Return the text of a README with the figures between its marks replaced."""
+    """Return a document with the figures between its marks replaced."""
     return MARKED.sub(lambda match: f"{match[1]}{figures}\n{match[2]}", text)

@@ -19,8 +19,8 @@ class Size:
     """A model and the load for it.
 
     Attributes:
-        name: Shown in tables.
-        model: Folder of its package; empty for the default one.
+        name: Its key in the results.
+        model: Folder of its package, or the name of a bundled model; empty for the default one.
         seconds: Duration of a round at full load.
         chunk: Texts per call of the engine alone, and per request of extract_many.
         window: Requests with one text in flight at full load.
@@ -53,11 +53,18 @@ class Plan:
     rounds: int
     scale: float
 
+    def sizes(self) -> tuple[Size, ...]:
+        """Return the models to measure: the default one, the smallest one, and one of BERT-base's size."""
+        return self.default(), self.small(), self.base()
+
     def default(self) -> Size:
-        return Size("default", "", 6 * self.scale, 128, 256)
+        return Size("default", "", 4 * self.scale, 64, 256)
+
+    def small(self) -> Size:
+        return Size("small", "hanner-small", 4 * self.scale, 128, 256)
 
     def base(self) -> Size:
-        return Size("base", systems.base_size(), 8 * self.scale, 32, 128)
+        return Size("base", systems.base_size(), 5 * self.scale, 32, 128)
 
     def singles(self) -> Iterator[str]:
         return itertools.cycle(self.texts)

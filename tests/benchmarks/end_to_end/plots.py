@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate
-from benchmarks.end_to_end.report import full_load
+from benchmarks.end_to_end.checks import ALONE, MANY, ONE, full_load, rate, title
 
 COLOURS = {ALONE: "#9aa0a6", ONE: "#1a73e8", MANY: "#0b8043"}
 SETTINGS = {
@@ -39,9 +38,9 @@ def new_figure(width, height, columns=1):
 
 
 def throughput(rows):
-    """Return a bar chart of the rates by number of processes, with one plot per size."""
+    """Return a bar chart of the rates by number of processes, with one plot per model."""
     sizes = list(dict.fromkeys(row["size"] for row in rows))
-    figure, axes = new_figure(9, 3.2, len(sizes))
+    figure, axes = new_figure(4.2 * len(sizes), 3.2, len(sizes))
     for axis, size in zip(axes, sizes, strict=True):
         size_rows = [row for row in rows if row["size"] == size]
         for number, way in enumerate((ALONE, ONE, MANY)):
@@ -51,30 +50,31 @@ def throughput(rows):
         axis.set_xticks(
             range(len(size_rows)), [f"{row['processes']} process{'es' * (row['processes'] > 1)}" for row in size_rows]
         )
-        axis.set(title=f"{size} size", ylabel="texts per second")
+        axis.set(title=plain_title(size_rows[0]), ylabel="texts per second")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
-def latency(data):
-    """Return a line chart of percentiles by load, with the durations of batches."""
-    figure, (axis,) = new_figure(7, 3.6)
-    loads = [row["load"] for row in data["loads"]]
-    for mark, colour in (("p50", "#0b8043"), ("p95", "#1a73e8"), ("p99", "#d93025")):
-        axis.plot(loads, [row[mark] for row in data["loads"]], "o-", color=colour, label=mark)
-    durations = [row["batches"]["took_ms"] for row in data["loads"]]
-    axis.plot(loads, durations, ":", color="#5f6368", label="a batch, median")
-    axis.axhline(data["full"]["took_ms"], ls="--", lw=1, color="#9aa0a6", label="a full batch")
-    axis.set(xlabel="load, % of capacity", ylabel="ms", yscale="log", ylim=(1, None))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=8)
+def latency(rows):
+    """Return a line chart of percentiles by load, with the durations of batches, with one plot per model."""
+    figure, axes = new_figure(4.2 * len(rows), 3.6, len(rows))
+    for axis, row in zip(axes, rows, strict=True):
+        loads = [load["load"] for load in row["loads"]]
+        for mark, colour in (("p50", "#0b8043"), ("p95", "#1a73e8"), ("p99", "#d93025")):
+            axis.plot(loads, [load[mark] for load in row["loads"]], "o-", color=colour, label=mark)
+        durations = [load["batches"]["took_ms"] for load in row["loads"]]
+        axis.plot(loads, durations, ":", color="#5f6368", label="a batch, median")
+        axis.axhline(row["full"]["took_ms"], ls="--", lw=1, color="#9aa0a6", label="a full batch")
+        axis.set(title=plain_title(row), xlabel="load, % of capacity", ylabel="ms", yscale="log", ylim=(1, None))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 
 def compare(rows):
-    """Return a bar chart of texts per second of all systems, with one plot per size."""
-    figure, axes = new_figure(9, 2.8, len(rows))
+    """Return a bar chart of texts per second of all systems, with one plot per model."""
+    figure, axes = new_figure(4.5 * len(rows), 2.8, len(rows))
     for axis, row in zip(axes, rows, strict=True):
         names = list(row["systems"])
         colours = [COLOURS[ONE] if name == "hanner" else COLOURS[ALONE] for name in names]
@@ -82,5 +82,9 @@ def compare(rows):
         axis.bar_label(bars, fmt="{:,.1f}" if row["size"] == "base" else "{:,.0f}", fontsize=8, padding=2)
         axis.axvline(full_load(row, ALONE), ls="--", lw=1, color="#5f6368")
         axis.invert_yaxis()
-        axis.set(title=f"{row['size']} size (dashed: engine alone)", xlabel="texts per second, full load")
+        axis.set(title=f"{plain_title(row)} (dashed: engine alone)", xlabel="texts per second, full load")
     return figure
+
+
+def plain_title(row) -> str:
+    return title(row).strip("`")

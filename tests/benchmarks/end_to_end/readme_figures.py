@@ -1,104 +1,132 @@
-"""Render the figures in the READMEs from the results. No I/O."""
+"""Render the figures in the READMEs and in docs/explanation/comparison.md from the results. No I/O."""
 
 from collections.abc import Mapping
 
-from benchmarks.end_to_end.checks import ALONE, MANY, ONE, rate, share
-from benchmarks.end_to_end.report import MIN_SCALE, faster, full_load, number, table
+from benchmarks.end_to_end.checks import ALONE, MANY, ONE, faster, full_load, rate, share, title
+from benchmarks.end_to_end.report import MIN_SCALE, number, table
 
 WORDS = {
     "en": {
-        "machine": "The figures are medians over the rounds. Each round gives one ratio of queue to engine; the "
-        "percentage is the median of these ratios. {processes} processes on {cores} cores of {processor}; texts have "
-        "{mean:.0f} characters on average.{short} [All figures](docs/benchmarks.md).\n",
-        "short": " The figures are from a short run, {scale:g} of the usual duration, with `{model}`.",
-        "default": "`{name}`",
+        "machine": "{processes} processes on {cores} cores of {processor}; texts have {mean:.0f} characters on "
+        "average. The figures are medians over the rounds; each round gives one ratio of queue to engine, and the "
+        "percentage is the median of these ratios. Servers took turns in a run of their own.{short} "
+        "[All figures](docs/benchmarks.md).",
+        "short": " The figures are from a short run, {scale:g} of the usual duration.",
         "base": "BERT-base size",
         "alone": "engine alone, texts/s",
         "one": "through the queue, one text per request",
         "many": "through the queue, `extract_many`",
+        "idle": "one text on an idle system; the queue's part of it",
+        "loads": "p99 at {loads} load",
+        "bulk": "p99 of interactive texts beside a bulk stream",
         "memory": "memory of the worker at full load",
         "cold": "from start to first answer",
-        "idle": "- One short text on an idle system takes {queue:.1f} ms, of which the queue takes {added:.1f} ms. "
-        "At 80 % load, p99 is {p99:.0f} ms.",
-        "beside": "- The same engine in other servers, `{name}`, texts/s: {others}; "
-        "hanner: {hanner}. In this run, all servers took turns. The table is from another run, so hanner's figures "
-        "differ.",
-        "slow": "- At base size, ModelScope's own pipeline behind Flask processes {slow} texts/s; hanner, measured in "
-        "alternation with it, processes {hanner} ({times:.0f} times as many).",
+        "others": "times the texts/s of {names} with the same engine",
+        "slow": "times the texts/s of ModelScope's pipeline behind Flask",
     },
     "zh": {
-        "machine": "各数据为各轮的中位数。每轮得出经队列与引擎单独运行的吞吐量之比，百分比为这些比值的中位数。"
-        "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。"
-        "{short}[全部数据](docs/benchmarks.md)。\n",
-        "short": "这些数据来自一次短测量，时长为通常的 {scale:g} 倍，模型为 `{model}`。",
-        "default": "`{name}`",
+        "machine": "{processor}，{cores} 核，{processes} 个进程；文本平均 {mean:.0f} 字。各数据为各轮的中位数。"
+        "每轮得出经队列与引擎单独运行的吞吐量之比，百分比为这些比值的中位数。与其他框架的比较来自另一次测量，各框架轮流运行。"
+        "{short}[全部数据](docs/benchmarks.md)。",
+        "short": "这些数据来自一次短测量，时长为通常的 {scale:g} 倍。",
         "base": "BERT-base 规模",
         "alone": "引擎单独运行，文本/秒",
         "one": "经队列，每个请求一条文本",
         "many": "经队列，`extract_many`",
+        "idle": "空闲时一条文本的用时，及其中队列所占",
+        "loads": "负载 {loads} 时的 p99",
+        "bulk": "批量任务占满进程时，交互文本的 p99",
         "memory": "满载时 worker 的内存",
         "cold": "从启动到第一个答案",
-        "idle": "- 空闲时一条短文本需 {queue:.1f} 毫秒，其中队列占 {added:.1f} 毫秒。"
-        "负载 80 % 时 p99 为 {p99:.0f} 毫秒。",
-        "beside": "- 其他服务框架使用同一引擎和 `{name}`，文本/秒：{others}；hanner 为 {hanner}。"
-        "这次测量中各框架轮流运行；上表来自另一次测量，因此 hanner 的数据不同。",
-        "slow": "- BERT-base 规模下，ModelScope 自己的 pipeline 加 Flask 每秒处理 {slow} 条；"
-        "hanner 与其交替测量，每秒处理 {hanner} 条，是其 {times:.0f} 倍。",
+        "others": "吞吐量为同一引擎在 {names} 中的倍数",
+        "slow": "吞吐量为 ModelScope 的 pipeline 加 Flask 的倍数",
     },
 }
 SLOW = "ModelScope + Flask"
+LOADS = (50, 80)
+MISSING = "–"
 
 
 def render(results: Mapping, language: str) -> str:
-    """Return the text between the marks of a README, with lines for the sections in the results."""
-    words = WORDS[language]
-    parts = []
-    if "throughput" in results:
-        parts.append(main_table(results, words))
-    if "latency" in results:
-        data = results["latency"]["data"]
-        p99 = next(row["p99"] for row in data["loads"] if row["load"] == 80)
-        idle = data["idle"]
-        parts.append(words["idle"].format(queue=idle["queue"]["p50"], added=idle["added"], p99=p99 or float("inf")))
-    if "compare" in results:
-        parts += [line for row in results["compare"]["data"] for line in comparison_lines(row, words)]
-    return "\n".join(parts)
-
-
-def model_name(row: Mapping) -> str:
-    """Return the name of the model that was measured, without its digest."""
-    return row["model"].partition("@")[0]
-
-
-def main_table(results: Mapping, words: Mapping) -> str:
-    section = results["throughput"]
+    """Return the text between the marks of a README: a table with a column per model, and what was measured."""
+    if "throughput" not in results:
+        return ""
+    words, section = WORDS[language], results["throughput"]
     most = max(row["processes"] for row in section["data"])
     rows = [row for row in section["data"] if row["processes"] == most]
     lines = [
         [words["alone"], *(number(rate(row, ALONE)) for row in rows)],
-        *(
-            [words[key], *(f"{number(rate(row, way))} ({share(row, way):.0%})" for row in rows)]
-            for key, way in (("one", ONE), ("many", MANY))
-        ),
+        [words["one"], *(f"{number(rate(row, ONE))} ({share(row, ONE):.0%})" for row in rows)],
+        [words["many"], *(f"{number(rate(row, MANY))} ({share(row, MANY):.0%})" for row in rows)],
+        *latency_lines(results, words, rows),
         [words["memory"], *(f"{sum(row['memory']['peak']) / 1e6:.0f} MB" for row in rows)],
+        line(words["cold"], results, "cold", rows, lambda cold: f"{cold['worker']:.1f} s"),
+        *comparison_lines(results, words, rows),
     ]
-    if "cold" in results:
-        seconds = {row["size"]: row["worker"] for row in results["cold"]["data"]}
-        lines.append([words["cold"], *(f"{seconds[row['size']]:.1f} s" for row in rows)])
     scale = section.get("scale", 1)
-    short = words["short"].format(scale=scale, model=rows[0]["model"]) if scale < MIN_SCALE else ""
+    short = words["short"].format(scale=scale) if scale < MIN_SCALE else ""
     machine = words["machine"].format(**section["machine"], processes=most, mean=section["texts"]["mean"], short=short)
-    return table(["", *(words[row["size"]].format(name=model_name(row)) for row in rows)], lines) + "\n" + machine
+    names = [words["base"] if row["size"] == "base" else title(row) for row in rows]
+    return table(["", *names], [cells for cells in lines if set(cells[1:]) != {MISSING}]) + "\n" + machine
 
 
-def comparison_lines(row: Mapping, words: Mapping) -> list[str]:
-    names = [name for name in row["systems"] if name not in {"hanner", SLOW}]
-    hanner = number(full_load(row, "hanner"))
-    lines = []
-    if row["size"] == "default" and names:
-        others = ", ".join(f"{name} {number(full_load(row, name))}" for name in names)
-        lines.append(words["beside"].format(others=others, hanner=hanner, name=model_name(row)))
-    if SLOW in row["systems"]:
-        slow = number(full_load(row, SLOW))
-        lines.append(words["slow"].format(slow=slow, hanner=hanner, times=faster(row, SLOW)))
-    return lines
+def line(name: str, results: Mapping, section: str, models, cell) -> list[str]:
+    """Return the cells of a line: a section's value for each model, and a dash where it was not measured."""
+    found = {row["size"]: cell(row) for row in results[section]["data"]} if section in results else {}
+    return [name, *(found.get(model["size"], MISSING) for model in models)]
+
+
+def latency_lines(results: Mapping, words: Mapping, models) -> list[list[str]]:
+    loads = " / ".join(f"{load} %" for load in LOADS)
+    return [
+        line(words["idle"], results, "latency", models, idle),
+        line(words["loads"].format(loads=loads), results, "latency", models, p99_at_loads),
+        line(words["bulk"], results, "bulk", models, lambda row: milliseconds(row["p99"])),
+    ]
+
+
+def idle(row: Mapping) -> str:
+    return f"{row['idle']['queue']['p50']:.1f} ms; {row['idle']['added']:.1f} ms"
+
+
+def p99_at_loads(row: Mapping) -> str:
+    found = {load["load"]: load["p99"] for load in row["loads"]}
+    return " / ".join(milliseconds(found.get(load)) for load in LOADS)
+
+
+def milliseconds(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.0f} ms"
+
+
+def comparison_lines(results: Mapping, words: Mapping, models) -> list[list[str]]:
+    if "compare" not in results:
+        return []
+    rows = results["compare"]["data"]
+    names = list(dict.fromkeys(name for row in rows for name in row["systems"] if name not in {"hanner", SLOW}))
+
+    def times(row) -> str:
+        return " / ".join(f"{faster(row, name):.1f}" if name in row["systems"] else MISSING for name in names)
+
+    def slow(row) -> str:
+        return f"{faster(row, SLOW):.0f}" if SLOW in row["systems"] else MISSING
+
+    others = words["others"].format(names=" / ".join(names))
+    return [line(others, results, "compare", models, times), line(words["slow"], results, "compare", models, slow)]
+
+
+def comparison_table(results: Mapping) -> str:
+    """Return the text between the marks of docs/explanation/comparison.md: a line per server, a column per model."""
+    if "compare" not in results:
+        return ""
+    rows = results["compare"]["data"]
+    names = dict.fromkeys(name for row in rows for name in row["systems"])
+    lines = [[name, *(comparison_cell(row, name) for row in rows)] for name in names]
+    return table(["texts/s; p99; memory", *map(title, rows)], lines).rstrip()
+
+
+def comparison_cell(row: Mapping, name: str) -> str:
+    if name not in row["systems"]:
+        return MISSING
+    system = row["systems"][name]
+    p99 = milliseconds(system["at_rate"]["p99"]) if "at_rate" in system else MISSING
+    return f"{number(full_load(row, name))}; {p99}; {sum(system['memory']) / 1e6:,.0f} MB"

@@ -173,6 +173,10 @@ def peer(name: str, model: str, processes: int, scratch: Path):
     if name == "litserve":
         command = [python, scripts / "litserve_app.py", "--port"]
         return http("LitServe", lambda port: [*command, port], "/predict", env, scratch)
+    if name == "triton":
+        command = [python, scripts / "triton_app.py", "--port"]
+        path = "/v2/models/ner/generate"
+        return http("Triton", lambda port: [*command, port], path, env | {"PEER_SCRATCH": str(scratch)}, scratch)
     gunicorn = [python, "-m", "gunicorn", "--workers", processes, "--timeout", "0", f"{PEERS}.flask_app:app"]
     return http("ModelScope + Flask", lambda port: [*gunicorn, "--bind", f"127.0.0.1:{port}"], "/ner", env, scratch)
 

@@ -17,7 +17,7 @@ MEMORY_SECONDS = 3.0
 def measure(plan: Plan) -> list[dict]:
     """Return a row per model and number of processes."""
     counts = sorted({1, plan.cores})
-    return [measure_one(plan, size, processes) for size in (plan.default(), plan.base()) for processes in counts]
+    return [measure_one(plan, size, processes) for size in plan.sizes() for processes in counts]
 
 
 def measure_one(plan: Plan, size: Size, processes: int) -> dict:

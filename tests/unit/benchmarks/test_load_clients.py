@@ -7,6 +7,7 @@ import pytest
 from benchmarks.end_to_end.load_clients import HttpClient
 
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"entities":[]}'
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"ent\r\nA\r\nities":[]}\r\n0\r\n\r\n'
 
 
 async def count_connections(answers, *, closes=False):
@@ -36,6 +37,10 @@ async def count_connections(answers, *, closes=False):
 
 def test_sequential_texts_share_one_connection():
     assert asyncio.run(count_connections([GOOD] * 3)) == 1
+
+
+def test_chunked_responses_share_one_connection():
+    assert asyncio.run(count_connections([CHUNKED, GOOD, CHUNKED])) == 1
 
 
 def test_closed_connection_is_not_reused():

@@ -17,7 +17,7 @@ def test_each_section_has_its_plot(tmp_path):
 
 
 def test_missing_times_leave_a_gap(tmp_path):
-    data = small.latency_data() | {"loads": [small.load_row(80, None), small.load_row(90, 9.0)]}
+    data = [small.latency_row(loads=[(80, None), (90, 9.0)])]
     assert draw({"latency": small.section(data)}, tmp_path) == ["latency"]
     (tmp_path / "queue.svg").touch()
     assert draw({}, tmp_path) == ["queue"]
