@@ -1,23 +1,26 @@
 """Requests: validate texts, cut them into chunks, and send them. Shared by the blocking and the asyncio client.
 
-`Chunk` and `ChunkLimits` are pure; `RequestSender` uses the network through its BrokerConnection.
+`Chunk` and `ChunkLimits` are pure; `RequestSender` uses the network through its Brokers.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from hanner.contract import EXTRACT, EXTRACT_MANY, MAX_TEXTS, ErrorCode, size_error, text_error, texts_error
-from hanner.errors import HannerError, InvalidSettings, InvalidText
-from hanner.jobs import ResultWaiter, Timeout, check_seconds, timeout_seconds
+from hanner.errors import BrokerUnreachable, HannerError, InvalidSettings, InvalidText
+from hanner.jobs import AnyAddressWaiter, ResultWaiter, Timeout, check_seconds, timeout_seconds
 from hanner.queue.keys import QUEUES
 from hanner.queue.routing import Destination, Priority, parse_routes, queue_of, unknown_model_error
-from hanner.queue.stats import Backlog, read_backlog
+from hanner.queue.stats import Backlog, merge_backlogs, read_backlog
 from hanner.results import Document, EntityList, error_document
 from hanner.selection import ALL, Selection
 from hanner.settings import Settings
+from hanner.transport.brokers import Brokers, combine
 from hanner.transport.connection import BrokerConnection
 from hanner.transport.message import Message
 from hanner.transport.result_parser import Meta, parse_documents, parse_entities
@@ -25,6 +28,21 @@ from hanner.utils.backoff import Backoff
 from hanner.utils.ids import new_task_id
 
 T = TypeVar("T")
+
+
+class NotSentError(Exception):
+    """A request could not be sent.
+
+    Attributes:
+        error: What the caller of the client gets, unless another address accepts the request.
+        task_id: Id of the request, which Redis may have although the connection broke.
+    """
+
+    def __init__(self, error: HannerError, task_id: str | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.task_id = task_id
+
 
 EXPIRY_MARGIN: Final = 60.0
 """Seconds by which a request outlives its only caller's timeout: the clocks of client and worker may differ."""
@@ -131,9 +149,14 @@ class RequestSender:
 
     def __init__(self, broker_url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> None:
         self.settings: Final = make_settings(broker_url, settings, overrides)
-        self.connection: Final = BrokerConnection(self.settings)
+        self.brokers: Final = Brokers(self.settings)
         self._routes: Final = parse_routes(self.settings.routes)
         self._known_models: Final[set[str]] = set()
+
+    @property
+    def connection(self) -> BrokerConnection:
+        """The connection of the only address, or of the first one."""
+        return self.brokers.all[0].connection
 
     def destination(self, priority: str, model: str | None = None) -> Destination:
         """Return where to send a request. Queries Redis when a model is named for the first time.
@@ -148,9 +171,7 @@ class RequestSender:
             return Destination(self.settings.queue, parsed)
         queue = queue_of(model, self._routes)
         if not self.is_known(model):
-            with self.connection.translate_errors():
-                exists = self.connection.redis.sismember(QUEUES, queue)
-            if not exists:
+            if self.brokers.read_any(lambda connection: _has_queue(connection, queue)) is None:
                 raise unknown_model_error(model, queue, self._routes)
             self._known_models.add(model)
         return Destination(queue, parsed)
@@ -226,32 +247,60 @@ class RequestSender:
             BrokerUnreachable: Redis did not accept it within `connect_timeout` seconds.
             QueueFull: `max_queue` requests wait in its list, or Redis is at its memory limit.
         """
-        if expires is not None:
-            self.sync_clock(request.destination)
-        waiter, message, raw = self._build(request, expires, is_awaited=is_awaited)
+        if not self.brokers.are_several:
+            return self._send(self.connection, request, expires, is_awaited=is_awaited)
+        delivery = self.brokers.delivery(request.destination)
+        while True:
+            try:
+                return self._send(delivery.next_connection(), request, expires, is_awaited=is_awaited, wrap=True)
+            except NotSentError as failure:
+                pause = delivery.on_failure(failure.error, failure.task_id)
+            time.sleep(pause)
+
+    def _send(
+        self,
+        connection: BrokerConnection,
+        request: Request[T],
+        expires: float | None,
+        *,
+        is_awaited: bool,
+        wrap: bool = False,
+    ) -> ResultWaiter[T]:
+        """Publish a request at one address; with `wrap`, raise NotSentError if that fails."""
+        task_id: str | None = None
         try:
-            with self.connection.translate_errors(request.destination):
-                self.connection.publisher(request.destination).publish(raw)
-        except BaseException as error:
-            waiter.unsubscribe()
-            if isinstance(error, KeyboardInterrupt):
-                self.revoke_quietly([waiter])  # Redis may have it already
+            if expires is not None:
+                self.sync_clock(connection, request.destination)
+            waiter, message, raw = self._build(connection, request, expires, is_awaited=is_awaited)
+            task_id = waiter.id
+            try:
+                with connection.translate_errors(request.destination):
+                    connection.publisher(request.destination).publish(raw)
+            except BaseException as error:
+                waiter.unsubscribe()
+                if isinstance(error, KeyboardInterrupt):
+                    self.revoke_quietly([waiter])  # Redis may have it already
+                raise
+        except HannerError as error:
+            if wrap:
+                raise NotSentError(error, task_id) from error
             raise
         message.send_published_signal()
         return waiter
 
-    def sync_clock(self, destination: Destination) -> None:
+    def sync_clock(self, connection: BrokerConnection, destination: Destination) -> None:
         """Read the time of Redis, unless it is known: a request expires by that, because machines' clocks differ.
 
         Raises:
             BrokerUnreachable: Redis did not answer within `connect_timeout` seconds.
         """
-        if not self.connection.clock.is_known():
-            with self.connection.translate_errors(destination):
-                self.connection.publisher(destination).sync_clock()
+        if not connection.clock.is_known():
+            with connection.translate_errors(destination):
+                connection.publisher(destination).sync_clock()
 
-    def send_async(
+    def send_async(  # noqa: PLR0913 - as `send`, and how the result of sending is reported
         self,
+        connection: BrokerConnection,
         request: Request[T],
         expires: float | None,
         callback: Callable[[HannerError | None], None],
@@ -259,9 +308,10 @@ class RequestSender:
         is_awaited: bool = False,
         soon: Callable[[Callable[[], None]], None] | None = None,
     ) -> tuple[ResultWaiter[T], Callable[[], bool]]:
-        """Publish a request from a thread. Call `sync_clock` before if the request expires.
+        """Publish a request at one address, from a thread. Call `sync_clock` before if the request expires.
 
         Args:
+            connection: The address.
             request: The request.
             expires: Seconds after which a worker discards it.
             callback: Called in the thread with None when Redis has the request, or with what `send` would raise.
@@ -275,15 +325,15 @@ class RequestSender:
         Raises:
             InvalidText: its message is larger than `max_request_bytes`.
         """
-        waiter, message, raw = self._build(request, expires, is_awaited=is_awaited)
+        waiter, message, raw = self._build(connection, request, expires, is_awaited=is_awaited)
 
         def on_published(error: Exception | None) -> None:
             if error is None:
                 message.send_published_signal()
-            callback(None if error is None else self.connection.translate(error, request.destination))
+            callback(None if error is None else connection.translate(error, request.destination))
 
         try:
-            publisher = self.connection.publisher(request.destination)
+            publisher = connection.publisher(request.destination)
             pending = publisher.publish_async(raw, on_published, soon)
         except BaseException:
             waiter.unsubscribe()
@@ -291,7 +341,7 @@ class RequestSender:
         return waiter, lambda: publisher.cancel(pending)
 
     def _build(
-        self, request: Request[T], expires: float | None, *, is_awaited: bool
+        self, connection: BrokerConnection, request: Request[T], expires: float | None, *, is_awaited: bool
     ) -> tuple[ResultWaiter[T], Message, bytes]:
         """Return the waiter for a request's result, its message, and the encoded message.
 
@@ -299,20 +349,20 @@ class RequestSender:
             InvalidText: the message is too large.
         """
         check_seconds("expires", expires)
-        task_id = new_task_id()
-        message = self.connection.messages.build(
+        task_id = new_task_id() + connection.id_suffix
+        message = connection.messages.build(
             task_id,
             request.task,
             request.argument,
             queue=request.destination.list,
-            now=self.connection.clock.now(),
+            now=connection.clock.now(),
             expires=expires,
-            replies=self.connection.listener.replies if is_awaited else None,
+            replies=connection.listener.replies if is_awaited else None,
         )
         raw = message.encode()
         if len(raw) > self.settings.message_bytes:
             raise InvalidText(size_error(len(raw), self.settings.message_bytes))
-        waiter = ResultWaiter(self.connection, task_id, request.parse)
+        waiter = ResultWaiter(connection, task_id, request.parse)
         if is_awaited:
             waiter.expect_reply()
         return waiter, message, raw
@@ -327,30 +377,83 @@ class RequestSender:
             task_id = str(task_id)
         if not isinstance(task_id, str) or not task_id:
             raise InvalidSettings(f"the id of a job must be a string, not {task_id!r}; pass what Job.id returned")
-        return ResultWaiter(self.connection, task_id, parse_documents if many else parse_entities, sent_now=False)
+        parse: Callable[[Meta], Any] = parse_documents if many else parse_entities
+        connection = self.brokers.of_task(task_id)
+        if connection is None:
+            return AnyAddressWaiter(self.brokers.connections, task_id, parse)
+        return ResultWaiter(connection, task_id, parse, sent_now=False)
 
     def revoke_quietly(self, waiters: Iterable[ResultWaiter[Any] | None]) -> None:
         """Revoke requests whose results are no longer needed. It only saves work, so errors are ignored."""
-        ids = [waiter.id for waiter in waiters if waiter is not None and not waiter.has_arrived()]
-        if ids:
+        ids: dict[BrokerConnection, list[str]] = {}
+        for waiter in waiters:
+            if waiter is not None and not waiter.has_arrived():
+                ids.setdefault(waiter.connection, []).append(waiter.id)
+        for connection, task_ids in ids.items():
             with contextlib.suppress(HannerError):
-                self.connection.revoke(*ids)
+                connection.revoke(*task_ids)
 
     def backlog(self, model: str | None = None) -> Backlog:
-        """Return the state of the queue, or of a model's queue.
+        """Return the state of the queue, or of a model's queue, at all addresses that answer together.
 
         Raises:
             UnknownModel: no worker has ever served the model, and HANNER_ROUTES does not name it.
             BrokerUnreachable: Redis did not answer.
         """
         queue = self.destination(Priority.INTERACTIVE, model).queue
-        with self.connection.translate_errors():
-            return read_backlog(self.connection.redis, queue)
+        if not self.brokers.are_several:
+            return _read_backlog(self.connection, queue)
+        found = self._read_backlogs(queue).values()
+        backlogs = [each for each in found if isinstance(each, Backlog)]
+        if not backlogs:
+            raise combine([each for each in found if isinstance(each, BrokerUnreachable)])
+        return merge_backlogs(backlogs)
+
+    def backlogs(self, model: str | None = None) -> dict[str, Backlog | BrokerUnreachable]:
+        """Return the state of the queue, or of a model's queue, by address; the error of each that does not answer.
+
+        Raises:
+            UnknownModel: no worker has ever served the model, and HANNER_ROUTES does not name it.
+            BrokerUnreachable: the model's queue could not be looked up.
+        """
+        return self._read_backlogs(self.destination(Priority.INTERACTIVE, model).queue)
+
+    def _read_backlogs(self, queue: str) -> dict[str, Backlog | BrokerUnreachable]:
+        """Return the state of a queue by address. The addresses are read at the same time: one may not answer."""
+
+        def read(connection: BrokerConnection) -> Backlog | BrokerUnreachable:
+            try:
+                return _read_backlog(connection, queue)
+            except BrokerUnreachable as error:
+                return error
+
+        connections = self.brokers.connections
+        if len(connections) == 1:
+            return {self.connection.url: read(self.connection)}
+        with ThreadPoolExecutor(len(connections), thread_name_prefix="hanner-backlog") as threads:
+            return dict(
+                zip([connection.url for connection in connections], threads.map(read, connections), strict=True)
+            )
+
+    def is_transient(self, error: HannerError) -> bool:
+        """Return whether a failed request can be retried; see `Brokers.is_transient`."""
+        return self.brokers.is_transient(error)
 
     def lifetime(self, timeout: Timeout) -> float | None:
         """Return the seconds after which a request is useless, if its only caller waits for `timeout`."""
         limit = timeout_seconds(timeout, self.settings.timeout)
         return None if limit is None else limit + EXPIRY_MARGIN
+
+
+def _has_queue(connection: BrokerConnection, queue: str) -> bool | None:
+    """Return True if a worker has ever served a queue at an address; None if not."""
+    with connection.translate_errors():
+        return bool(connection.redis.sismember(QUEUES, queue)) or None
+
+
+def _read_backlog(connection: BrokerConnection, queue: str) -> Backlog:
+    with connection.translate_errors():
+        return read_backlog(connection.redis, queue)
 
 
 def check_source(texts: Any) -> None:

@@ -1,5 +1,6 @@
 """The address of Redis: parses HANNER_BROKER_URL for all parts of hanner, and shows it without its password. Pure."""
 
+import hashlib
 import re
 import ssl
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ _ENCODING = (
 _HOST = "the host must be a name, an IPv4 address, or an IPv6 address in brackets"
 _PORT = "the port must be a number from 1 to 65535, as in redis://localhost:6379/0"
 _DATABASE = "the database must be a number, as in redis://localhost:6379/0 or unix:///run/redis.sock?db=0"
+_SEVERAL = "separate several addresses with a comma, each with its scheme, as in redis://one:6379/0,redis://two:6379/0"
+_NEXT_ADDRESS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z+]*://)")
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z+]*://)")
 _NODE = re.compile(r"(?P<host>\[[\da-fA-F:.]+\]|[^\s:;,\[\]]*)(?::(?P<port>[^:]*))?")
 _SHOWN = re.compile(r"(?P<host>[\w.-]*|\[[\da-fA-F:.]+\])(?P<port>:[^/]*)?(?P<database>/[\w.-]*)?")
@@ -81,6 +84,12 @@ class BrokerAddress:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
+    @property
+    def tag(self) -> str:
+        """Eight hexadecimal digits that identify the server and its database, without login."""
+        nodes = ";".join(f"{host}:{port}" for host, port in self.nodes)
+        return hashlib.sha256(f"{self.master}|{nodes}|{self.path}|{self.database}".encode()).hexdigest()[:8]
+
     def celery_url(self) -> str:
         """Return the URL as Celery and kombu read it, with the password. TLS options and master are not in it."""
         password = f":{quote(self.password, safe='')}" if self.password else ""
@@ -105,6 +114,25 @@ class BrokerAddress:
         return options if self.master else options | {"host": self.nodes[0][0], "port": self.nodes[0][1]}
 
 
+def split_addresses(text: str) -> list[str]:
+    """Return the URLs in a list that is separated by commas; a single URL is a list of one."""
+    return _NEXT_ADDRESS.split(text.strip())
+
+
+def parse_addresses(text: str) -> list[BrokerAddress]:
+    """Return the addresses that a list of URLs means.
+
+    Raises:
+        ValueError: one of them means none, or two mean the same server and database.
+    """
+    addresses = [parse_address(url) for url in split_addresses(text)]
+    tags = [address.tag for address in addresses]
+    for number, address in enumerate(addresses):
+        if address.tag in tags[:number]:
+            raise ValueError(f"names {address} twice; name each address once")
+    return addresses
+
+
 def parse_address(text: str) -> BrokerAddress:
     """Return the address that a URL means.
 
@@ -119,7 +147,10 @@ def parse_address(text: str) -> BrokerAddress:
 
 
 def redact_url(url: str) -> str:
-    """Return a URL without its secrets, for logs and errors; it may be invalid."""
+    """Return a URL, or a list of URLs, without its secrets, for logs and errors; it may be invalid."""
+    parts = split_addresses(url)
+    if len(parts) > 1:
+        return ",".join(map(redact_url, parts))
     try:
         return str(_parse(url.strip()))
     except ValueError:
@@ -143,7 +174,7 @@ def _parse(url: str) -> BrokerAddress:
     parts = [_split(part) for part in _NEXT_URL.split(url)]
     first = parts[0]
     if len(parts) > 1 and any(part.scheme != SENTINEL for part in parts):
-        raise ValueError("only sentinel:// takes several addresses")
+        raise ValueError(_SEVERAL)
     username, _, password = next((part.login for part in parts if part.login), "").partition(":")
     options = {name: value for part in parts for name, value in part.options.items()}
     is_socket, is_sentinel = first.scheme in SOCKET_SCHEMES, first.scheme == SENTINEL
@@ -186,7 +217,7 @@ def _parse_node(text: str, scheme: str) -> tuple[str, int]:
     found = _NODE.fullmatch(text)
     if found is None:
         several = re.search("[;,]", text)
-        raise ValueError("only sentinel:// takes several addresses" if several else _HOST)
+        raise ValueError(_SEVERAL if several else _HOST)
     port = found["port"] or str(SENTINEL_PORT if scheme == SENTINEL else DEFAULT_PORT)
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
         raise ValueError(_PORT)

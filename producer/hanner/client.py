@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, Self, overload
 from uuid import UUID
 
 from hanner._requests import WINDOW, RequestSender, check_source
+from hanner.errors import BrokerUnreachable
 from hanner.jobs import DEFAULT, Job, Timeout
 from hanner.queue.routing import PriorityName
 from hanner.queue.stats import Backlog
@@ -23,8 +24,8 @@ class Client:
     context manager, or call `close`.
 
     Args:
-        broker_url: URL of Redis; when None, HANNER_BROKER_URL, else that of the `hanner up` that runs on this machine,
-            else redis://localhost:6379/0.
+        broker_url: URL of Redis, or several, separated by commas; when None, HANNER_BROKER_URL, else that of the
+            `hanner up` that runs on this machine, else redis://localhost:6379/0.
         settings: All settings; read from HANNER_ variables when None.
         **overrides: Single settings by name, such as `timeout=5`; they take precedence.
 
@@ -243,6 +244,8 @@ class Client:
     def backlog(self, model: str | None = None) -> Backlog:
         """Return the state of the queue, or of a model's queue: waiting requests, and workers.
 
+        If HANNER_BROKER_URL has several addresses, it is the state of all that answer together.
+
         Args:
             model: Name of the model; None uses HANNER_QUEUE.
 
@@ -251,6 +254,20 @@ class Client:
             BrokerUnreachable: Redis did not answer.
         """
         return self._sender.backlog(model)
+
+    def backlogs(self, model: str | None = None) -> dict[str, Backlog | BrokerUnreachable]:
+        """Return the state of the queue, or of a model's queue, by address in HANNER_BROKER_URL, without passwords.
+
+        An address that does not answer has the error instead.
+
+        Args:
+            model: Name of the model; None uses HANNER_QUEUE.
+
+        Raises:
+            UnknownModel: no worker has ever served this model.
+            BrokerUnreachable: no address that answers knows the model, and another does not answer.
+        """
+        return self._sender.backlogs(model)
 
     def queue_of(self, model: str | None = None) -> str:
         """Return the queue that a model's requests are sent to.
@@ -266,4 +283,4 @@ class Client:
 
     def close(self) -> None:
         """Close the connections. Calls that wait for results fail; requests that were sent are still processed."""
-        self._sender.connection.close()
+        self._sender.brokers.close()

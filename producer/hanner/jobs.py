@@ -5,8 +5,9 @@ import enum
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
+from concurrent.futures import Future, InvalidStateError
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from hanner.errors import BrokerUnreachable, HannerError, InvalidSettings
@@ -68,6 +69,11 @@ class ResultWaiter(Generic[T]):
         self._sent_at = time.monotonic() if sent_now else float("-inf")
         self._meta: Meta | None = None
         self._subscribed: deque[tuple[int, ResultFuture]] = deque(maxlen=1)
+
+    @property
+    def connection(self) -> BrokerConnection:
+        """The connection of the address that the request was sent to."""
+        return self._connection
 
     def result(self, timeout: Timeout = DEFAULT) -> T:
         """Wait for the result and return it; see `Job.result`."""
@@ -159,6 +165,86 @@ class ResultWaiter(Generic[T]):
     def set_meta(self, meta: Meta) -> None:
         """Store the meta that a future resolved to."""
         self._meta = meta
+
+
+class AnyAddressWaiter(ResultWaiter[T]):
+    """Waits for the result of a request whose id does not name one of several addresses.
+
+    Such a request was sent by another program, or by a client with other addresses.
+
+    Args:
+        connections: The client's connections.
+        task_id: The request's id.
+        parse: Turns the task's meta into the result, or raises its error.
+    """
+
+    def __init__(self, connections: Sequence[BrokerConnection], task_id: str, parse: Callable[[Meta], T]) -> None:
+        super().__init__(connections[0], task_id, parse, sent_now=False)
+        self._waiters = [ResultWaiter(connection, task_id, parse, sent_now=False) for connection in connections]
+        self._parts: dict[ResultFuture, list[ResultFuture]] = {}
+
+    def _should_poll_first(self, limit: float | None) -> bool:
+        del limit
+        return False  # an address that hangs would take up the time
+
+    def done(self) -> bool:
+        """Return whether the request is done.
+
+        Raises:
+            BrokerUnreachable: it is not done at the addresses that answer, and some do not.
+        """
+        unreachable: BrokerUnreachable | None = None
+        for waiter in self._waiters:
+            try:
+                if self._meta is None and waiter.done():
+                    self._meta = waiter.wait(0)
+            except BrokerUnreachable as error:
+                unreachable = error
+        if self._meta is None and unreachable is not None:
+            raise unreachable
+        return self._meta is not None
+
+    def revoke(self) -> None:
+        """Raise HannerError: at the wrong address, revoking would store a wrong result."""
+        raise HannerError(
+            f"the id {self.id} does not name one of the addresses in HANNER_BROKER_URL, so the request cannot be "
+            "revoked here; use a client whose HANNER_BROKER_URL is the address that the request was sent to"
+        )
+
+    def timeout_error(self, seconds: float | None) -> HannerError:
+        """Return the error for a result that did not arrive in time; that of an address that does not answer first."""
+        down = (waiter for waiter in self._waiters if waiter.connection.listener.last_error is not None)
+        return ResultWaiter.timeout_error(next(down, self._waiters[0]), seconds)
+
+    def take_future(self) -> ResultFuture:
+        """Return a future that resolves to the first result of any address, or fails if all addresses fail."""
+        future: ResultFuture = Future()
+        parts = [waiter.take_future() for waiter in self._waiters]
+        self._parts[future] = parts
+        failures: list[BaseException] = []
+
+        def on_done(part: ResultFuture) -> None:
+            if part.cancelled():
+                return
+            error = part.exception()
+            if error is not None:
+                failures.append(error)
+                if len(failures) < len(parts):
+                    return
+            with contextlib.suppress(InvalidStateError):  # another address was first
+                if error is None:
+                    future.set_result(part.result())
+                else:
+                    future.set_exception(error)
+
+        for part in parts:
+            part.add_done_callback(on_done)
+        return future
+
+    def release_future(self, future: ResultFuture) -> None:
+        """Stop waiting for a future of `take_future`."""
+        for waiter, part in zip(self._waiters, self._parts.pop(future, ()), strict=False):
+            waiter.release_future(part)
 
 
 class Job(Generic[T]):

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from hanner.address import parse_address
+from hanner.address import parse_addresses, split_addresses
 from hanner.contract import DEFAULT_BROKER_URL, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_TEXT_CHARS, DEFAULT_QUEUE
 from hanner.errors import InvalidSettings
 from hanner.queue.keys import queue_name_problem
@@ -37,7 +37,8 @@ class Settings(BaseModel):
     broker_url: str = Field(
         DEFAULT_BROKER_URL,
         repr=False,
-        description="URL of the Redis or Valkey with queue and results; if not set, that of a running `hanner up`",
+        description="URL of the Redis or Valkey with queue and results, or several, separated by commas; if not set, "
+        "that of a running `hanner up`",
     )
     queue: str = Field(DEFAULT_QUEUE, min_length=1, description="name of the queue; bulk requests wait in NAME.bulk")
     routes: str = Field(
@@ -139,10 +140,15 @@ class Settings(BaseModel):
         """Return the maximum size of a message: `max_request_bytes`, or what the longest text may need."""
         return max(self.max_request_bytes, BYTES_PER_CHARACTER * self.max_text_chars + HEADER_BYTES)
 
+    def per_address(self) -> list[Self]:
+        """Return settings with one address each, for every address in `broker_url`."""
+        urls = split_addresses(self.broker_url)
+        return [self] if len(urls) == 1 else [self.model_copy(update={"broker_url": url}) for url in urls]
+
     @field_validator("broker_url")
     @classmethod
     def _check_broker_url(cls, url: str) -> str:
-        parse_address(url)
+        parse_addresses(url)
         return url
 
     @field_validator("queue")

@@ -74,7 +74,7 @@ class Stream:
                 waiter = self._send_request(chunk) if chunk.texts else None
                 break
             except HannerError as error:
-                if not self._sender.connection.is_transient(error):
+                if not self._sender.is_transient(error):
                     raise
                 pause = self._backoff.next_pause(time.monotonic())
                 if pause is None:

@@ -6,7 +6,7 @@ With several processes they share files in PROMETHEUS_MULTIPROC_DIR, which `hann
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
@@ -79,12 +79,12 @@ def count_texts(texts: Sequence[str]) -> Iterator[Callable[[Iterable[Document]],
             TEXTS.labels(outcome).inc(len(texts))
 
 
-def state_metrics(settings: Settings, backlog: Backlog | None, unfinished: int | None) -> list[Metric]:
+def state_metrics(settings: Settings, backlogs: Mapping[str, Backlog | None], unfinished: int | None) -> list[Metric]:
     """Return the metrics that are read for each scrape: version, jobs and queue.
 
     Args:
         settings: The gateway's settings.
-        backlog: The state of the queue; None if Redis did not answer.
+        backlogs: The state of the queue by address of Redis; see `queue_metrics`.
         unfinished: Number of unfinished jobs; None if Redis did not answer.
     """
     version = GaugeMetricFamily("hanner_build_info", "Always 1; the version of hanner.", labels=["version"])
@@ -92,7 +92,7 @@ def state_metrics(settings: Settings, backlog: Backlog | None, unfinished: int |
     jobs = GaugeMetricFamily("hanner_http_jobs_unfinished", "Unfinished jobs of all gateways.")
     if unfinished is not None:
         jobs.add_metric([], unfinished)
-    return [version, jobs, *queue_metrics(settings.queue, settings.max_queue, backlog)]
+    return [version, jobs, *queue_metrics(settings.queue, settings.max_queue, backlogs)]
 
 
 def render(families: Iterable[Metric]) -> bytes:

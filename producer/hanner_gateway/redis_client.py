@@ -15,8 +15,8 @@ RETRIES = 4
 
 
 def make_redis(settings: Settings) -> Redis:
-    """Return a client of the settings' broker; it connects on first use."""
-    address = parse_address(settings.broker_url)
+    """Return a client of the settings' broker, of the first one if there are several; it connects on first use."""
+    address = parse_address(settings.per_address()[0].broker_url)
     options: dict[str, Any] = {
         "socket_timeout": settings.connect_timeout,
         "socket_connect_timeout": settings.connect_timeout,

@@ -85,7 +85,7 @@ def _table(families: Iterable[Family]) -> str:
 
 def _gateway_families() -> tuple[list[Family], list[Family]]:
     """Return the families of the queue and those of HTTP, as a gateway serves them."""
-    state = gateway.state_metrics(Settings.from_env({}), _backlog(), 0)
+    state = gateway.state_metrics(Settings.from_env({}), {"": _backlog()}, 0)
     queue = [_of_metric(metric) for metric in state if not metric.name.startswith("hanner_http_")]
     http = [_of_metric(metric) for metric in state if metric.name.startswith("hanner_http_")]
     return queue, http + list(_of_registry(gateway.REGISTRY))

@@ -6,17 +6,37 @@ Variables that set options of Celery's commands have no effect.
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from celery.bin.base import CLIContext
 from celery.bin.worker import worker
 
-from hanner_worker.celery import app
+from hanner.errors import HannerError
+from hanner.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 def main() -> None:
     """Run Celery's worker with the arguments of the command line, and exit."""
     arguments = sys.argv[1:]
     sys.argv = ["-P", "-m", "hanner_worker", *arguments]  # a restart by SIGHUP executes [sys.executable, *sys.argv]
+    try:
+        settings = Settings.from_env()
+        if len(settings.per_address()) > 1:
+            from hanner_worker.group import run_and_exit, start_group  # noqa: PLC0415 - rarely needed
+
+            app = start_group(settings)
+            run_and_exit(lambda: _run(app, arguments))
+    except HannerError as error:
+        raise SystemExit(f"hanner: {error}") from None
+    from hanner_worker.celery import app  # noqa: PLC0415 - it reads the settings when it is imported
+
+    _run(app, arguments)
+
+
+def _run(app: "Celery", arguments: list[str]) -> None:
     context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
     worker.main(args=arguments, prog_name="python -m hanner_worker", obj=context)
 

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from celery import Celery, Task, concurrency, signals
 from celery.concurrency.prefork import TaskPool
@@ -36,6 +36,7 @@ from hanner_worker.reload import DictionaryReloader, ignore_sighup
 if TYPE_CHECKING:
     from hanner_inference import Recogniser
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 PREFETCHED_BATCHES = 4
@@ -67,15 +68,17 @@ class BatchedTask(Task):  # type: ignore[misc]
     throws = (HannerError,)
 
 
-def make_worker_app(settings: Settings, load: LoadModel = load_model) -> Celery:
+def make_worker_app(settings: Settings, load: LoadModel = load_model, *, broker: str = "") -> Celery:
     """Return the worker's Celery app. The model is loaded when a worker starts with this app.
 
     Args:
         settings: the worker's settings.
         load: loads the model.
+        broker: the address of Redis, which distinguishes this worker from those of other addresses in logs and metrics;
+            empty if it is the only one.
 
     Raises:
-        InvalidSettings: if the broker URL is not valid.
+        InvalidSettings: if the broker URL is not valid, or has several addresses.
     """
     install()
     app = make_celery(settings)
@@ -102,13 +105,22 @@ def make_worker_app(settings: Settings, load: LoadModel = load_model) -> Celery:
         broker_transport_options=app.conf.broker_transport_options | {INFLIGHT_OPTION: inflight},
         broker_channel_error_retry=True,  # a Redis error does not end the worker
     )
+    if broker:
+        _add_to_log_lines(app, broker)
     app.Task.Request = "hanner_worker.batching.redacted_request:UnbatchedRequest"
-    loader = ModelLoader(app, settings, load, inflight)
+    loader = ModelLoader(app, settings, load, inflight, broker)
     _register_tasks(app, loader)
     signals.worker_init.connect(loader.on_worker_init, weak=False)
     signals.worker_process_init.connect(loader.on_process_init, weak=False)
     signals.worker_ready.connect(loader.on_ready, weak=False)
     return app
+
+
+def _add_to_log_lines(app: Celery, broker: str) -> None:
+    """Begin each log line's message with the address."""
+    prefix = f"{broker}: ".replace("%", "%%")
+    for name in ("worker_log_format", "worker_task_log_format"):
+        app.conf[name] = app.conf[name].replace("%(message)s", f"{prefix}%(message)s")
 
 
 def _register_tasks(app: Celery, loader: "ModelLoader") -> None:
@@ -125,8 +137,9 @@ def _register_tasks(app: Celery, loader: "ModelLoader") -> None:
 class ModelLoader:
     """Loads the model in the parent before the pool forks, so that all processes share one copy of it."""
 
-    def __init__(self, app: Celery, settings: Settings, load: LoadModel, inflight: InFlightStore) -> None:
+    def __init__(self, app: Celery, settings: Settings, load: LoadModel, inflight: InFlightStore, broker: str) -> None:
         self._app = app
+        self._broker = broker
         self._inflight = inflight
         self._settings = settings
         self._load_model = load
@@ -211,16 +224,22 @@ class ModelLoader:
                 app=self._app,
                 settings=self._settings.model_copy(update=limits),
                 inflight=self._inflight,
+                broker=self._broker,
             )
         )
 
     def _load_or_exit(self) -> None:
-        try:
-            self.load()
-        except HannerError as error:
-            _exit(str(error))
-        except ImportError as error:
-            _exit(f"the worker needs {error.name}: {install_hint('worker')}")
+        load_or_exit(self.load)
+
+
+def load_or_exit(load: Callable[[], T]) -> T:
+    """Return the model that a function loads; print the reason and exit if that fails."""
+    try:
+        return load()
+    except HannerError as error:
+        _exit(str(error))
+    except ImportError as error:
+        _exit(f"the worker needs {error.name}: {install_hint('worker')}")
 
 
 def _is_prefork(pool: Any) -> bool:

@@ -6,12 +6,17 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hanner.errors import HannerError
+from hanner.errors import BrokerUnreachable, HannerError
 from hanner.utils.packaging import install_hint
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from hanner.settings import Settings
 
 REQUIRED_MODULES = ("numpy", "onnxruntime", "tokenizers", "safetensors")
 POLL_INTERVAL = 0.05
@@ -63,25 +68,58 @@ def probe(
 
     Exit code 1: it does not answer, or Redis is unreachable.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hanner.settings import Settings
+
+    overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
+    parts = Settings.from_env(**overrides).per_address()
+    host = host or socket.gethostname()
+    started = time.monotonic()
+    if len(parts) == 1:
+        name = _probe(parts[0], host, started + timeout)
+    else:
+        with ThreadPoolExecutor(len(parts)) as threads:
+            probes = [threads.submit(_probe, part, host, started + timeout) for part in parts]
+        name = _first_name([probe.result() for probe in probes if probe.exception() is None], probes)
+    print(f"{name} answers, {(time.monotonic() - started) * 1000:.0f} ms")  # noqa: T201
+
+
+def _first_name(names: "list[str]", probes: "list[Future[str]]") -> str:
+    """Return the name of the worker, which may not serve addresses that do not answer.
+
+    Raises:
+        HannerError: it serves none, or does not answer at an address that does.
+    """
+    errors = [error for probe in probes if (error := probe.exception()) is not None]
+    others = [error for error in errors if not isinstance(error, BrokerUnreachable)]
+    if others or not names:
+        raise (others or errors)[0]
+    for error in errors:
+        print(f"hanner: {error}", file=sys.stderr)  # noqa: T201
+    return names[0]
+
+
+def _probe(settings: "Settings", host: str, deadline: float) -> str:
+    """Return the name of the worker on a host that can run its model, at one address.
+
+    Raises:
+        BrokerUnreachable: Redis does not answer.
+        HannerError: no worker succeeds before the deadline.
+    """
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
     from hanner.address import redact_url
-    from hanner.settings import Settings
     from hanner.transport.celery_app import make_celery
 
-    overrides: dict[str, Any] = {} if broker is None else {"broker_url": broker}
-    settings = Settings.from_env(**overrides)
-    host = host or socket.gethostname()
     app = make_celery(settings)
-    started = time.monotonic()
     try:
-        name = _await_probe(app, host, started + timeout)
+        return _await_probe(app, host, deadline)
     except (RedisError, OperationalError, OSError) as error:
-        raise HannerError(f"Redis does not answer at {redact_url(settings.broker_url)}: {error}") from None
+        raise BrokerUnreachable(f"Redis does not answer at {redact_url(settings.broker_url)}: {error}") from None
     finally:
         app.close()
-    print(f"{name} answers, {(time.monotonic() - started) * 1000:.0f} ms")  # noqa: T201
 
 
 def _await_probe(app: Any, host: str, deadline: float) -> str:

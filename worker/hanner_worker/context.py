@@ -31,6 +31,7 @@ class WorkerContext:
         app: the Celery app, for its backend and tasks.
         settings: the worker's settings.
         inflight: the worker's unacknowledged messages.
+        broker: the address of Redis, if there are workers for other addresses beside this one; empty if not.
         interactive_waits: set by the parent while an interactive request waits and no process is idle; then processes
             interrupt their bulk batches.
     """
@@ -43,6 +44,7 @@ class WorkerContext:
     app: Celery
     settings: Settings
     inflight: InFlightStore
+    broker: str = ""
     interactive_waits: SharedFlag = field(default_factory=SharedFlag)
 
     @property

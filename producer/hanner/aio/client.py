@@ -10,6 +10,7 @@ from uuid import UUID
 from hanner._requests import WINDOW, Request, RequestSender, check_source
 from hanner.aio.requests import AsyncRequestSender
 from hanner.aio.stream import AsyncStream
+from hanner.errors import BrokerUnreachable
 from hanner.jobs import DEFAULT, ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Priority, PriorityName
 from hanner.queue.stats import Backlog
@@ -176,6 +177,10 @@ class AsyncClient:
     async def backlog(self, model: str | None = None) -> Backlog:
         """Return the state of the queue: waiting requests, and workers; see `Client.backlog`."""
         return await self._sender.run_in_thread(partial(self._sender.blocking.backlog, model))
+
+    async def backlogs(self, model: str | None = None) -> dict[str, Backlog | BrokerUnreachable]:
+        """Return the state of the queue by address in HANNER_BROKER_URL; see `Client.backlogs`."""
+        return await self._sender.run_in_thread(partial(self._sender.blocking.backlogs, model))
 
     async def queue_of(self, model: str | None = None) -> str:
         """Return the queue that a model's requests are sent to; see `Client.queue_of`."""

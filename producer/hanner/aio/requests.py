@@ -3,18 +3,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from hanner._requests import Request, RequestSender
+from hanner._requests import NotSentError, Request, RequestSender
 from hanner.aio.loop_bridge import LoopBridge, copy_future_state
 from hanner.errors import HannerError
 from hanner.jobs import ResultWaiter, Timeout, timeout_seconds
 from hanner.queue.routing import Destination
+from hanner.transport.connection import BrokerConnection
 
 T = TypeVar("T")
+R = TypeVar("R")
 THREADS = 4
 """Threads for infrequent calls: revoke, done. Publishing has its own thread, and so does receiving results."""
 
@@ -61,10 +63,37 @@ class AsyncRequestSender:
         self, request: Request[T], expires: float | None = None, *, is_awaited: bool = False
     ) -> ResultWaiter[T]:
         """Publish a request; see `RequestSender.send`. Requests sent at the same time are pushed together."""
-        await self._sync_clock(request, expires)
+
+        def send(connection: BrokerConnection) -> Coroutine[Any, Any, ResultWaiter[T]]:
+            return self._send(connection, request, expires, is_awaited=is_awaited)
+
+        return await self._deliver(request, send)
+
+    async def _deliver(self, request: Request[Any], send: Callable[[BrokerConnection], Coroutine[Any, Any, R]]) -> R:
+        """Call `send` with the connection of an address, and with others as long as it raises NotSentError."""
+        brokers = self.blocking.brokers
+        if not brokers.are_several:
+            try:
+                return await send(self.blocking.connection)
+            except NotSentError as failure:
+                raise failure.error from failure.error.__cause__
+        delivery = brokers.delivery(request.destination)
+        while True:
+            try:
+                return await send(delivery.next_connection())
+            except NotSentError as failure:
+                pause = delivery.on_failure(failure.error, failure.task_id)
+            await asyncio.sleep(pause)
+
+    async def _send(
+        self, connection: BrokerConnection, request: Request[T], expires: float | None, *, is_awaited: bool
+    ) -> ResultWaiter[T]:
+        """Publish a request at one address; raise NotSentError if that fails."""
+        await self._sync_clock(connection, request, expires)
         bridge = self.loop_bridge()
         published: asyncio.Future[None] = bridge.loop.create_future()
         waiter, cancel = self.blocking.send_async(
+            connection,
             request,
             expires,
             lambda error: bridge.call_soon(partial(_set_result, published, error)),
@@ -77,6 +106,8 @@ class AsyncRequestSender:
             waiter.unsubscribe()
             if isinstance(error, asyncio.CancelledError):
                 self._cancel_or_revoke(waiter, cancel)
+            if isinstance(error, HannerError):
+                raise NotSentError(error, waiter.id) from error
             raise
         return waiter
 
@@ -84,22 +115,39 @@ class AsyncRequestSender:
         """Publish a request and wait for its result. The event loop wakes once instead of twice."""
         limit = self._limit(timeout)
         deadline = None if limit is None else asyncio.get_running_loop().time() + limit
-        if limit is not None and not self.blocking.connection.clock.is_known():
+        lifetime = self.blocking.lifetime(timeout)
+
+        def send(connection: BrokerConnection) -> Coroutine[Any, Any, T]:
+            return self._send_and_wait(connection, request, limit, deadline, lifetime)
+
+        return await self._deliver(request, send)
+
+    async def _send_and_wait(
+        self,
+        connection: BrokerConnection,
+        request: Request[T],
+        limit: float | None,
+        deadline: float | None,
+        lifetime: float | None,
+    ) -> T:
+        """Publish a request at one address and wait for its result; raise NotSentError if it cannot be published."""
+        if limit is not None and not connection.clock.is_known():
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._sync_clock(request, limit)
+                    await self._sync_clock(connection, request, limit)
             except TimeoutError:
-                raise self.blocking.connection.timeout_error(limit) from None
+                raise connection.timeout_error(limit) from None
         bridge = self.loop_bridge()
         answer: asyncio.Future[Any] = bridge.loop.create_future()
+        unsent: list[HannerError] = []
 
         def on_published(error: HannerError | None) -> None:
             if error is not None:
+                unsent.append(error)
                 bridge.call_soon(partial(_set_result, answer, error))
 
-        lifetime = self.blocking.lifetime(timeout)
         waiter, cancel = self.blocking.send_async(
-            request, lifetime, on_published, is_awaited=True, soon=bridge.call_once
+            connection, request, lifetime, on_published, is_awaited=True, soon=bridge.call_once
         )
         future = waiter.take_future()
         future.add_done_callback(lambda source: bridge.call_soon(partial(copy_future_state, source, answer)))
@@ -112,13 +160,20 @@ class AsyncRequestSender:
         except asyncio.CancelledError:
             self._cancel_or_revoke(waiter, cancel)
             raise
+        except HannerError as error:
+            if error in unsent:
+                raise NotSentError(error, waiter.id) from error
+            raise
         finally:
             waiter.release_future(future)
         return waiter.result()
 
-    async def _sync_clock(self, request: Request[Any], expires: float | None) -> None:
-        if expires is not None and not self.blocking.connection.clock.is_known():
-            await self.run_in_thread(partial(self.blocking.sync_clock, request.destination))
+    async def _sync_clock(self, connection: BrokerConnection, request: Request[Any], expires: float | None) -> None:
+        if expires is not None and not connection.clock.is_known():
+            try:
+                await self.run_in_thread(partial(self.blocking.sync_clock, connection, request.destination))
+            except HannerError as error:
+                raise NotSentError(error) from error
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread."""
@@ -131,9 +186,10 @@ class AsyncRequestSender:
 
     def close(self) -> None:
         """Close the connections. Blocks."""
-        self.blocking.connection.listener.close()
+        for connection in self.blocking.brokers.connections:
+            connection.listener.close()
         self._threads.shutdown()  # pending revocations are sent first
-        self.blocking.connection.close()
+        self.blocking.brokers.close()
 
     def _cancel_or_revoke(self, waiter: ResultWaiter[Any], cancel: Callable[[], bool]) -> None:
         """Cancel a request that is not sent yet; revoke it otherwise."""

@@ -43,7 +43,6 @@ class AsyncStream:
         self._find_destination = find_destination
         self._destination: Destination
         self._sender = sender
-        self._connection = sender.blocking.connection
         self._limits = limits
         self._timeout = timeout
         self._backoff = stream_backoff(timeout)
@@ -103,7 +102,7 @@ class AsyncStream:
                 request = self._sender.blocking.chunk_request(self._chunk, self._destination, self._selection)
                 waiter = await self._sender.send(request, is_awaited=True)
             except HannerError as error:
-                if not self._connection.is_transient(error):
+                if not self._sender.blocking.is_transient(error):
                     raise
                 self._must_retry = True
                 pause = self._backoff.next_pause(asyncio.get_running_loop().time())
@@ -127,7 +126,9 @@ class AsyncStream:
             raise self._timeout_error()
 
     def _timeout_error(self) -> Exception:
-        return self._connection.timeout_error(self._timeout)
+        waiter = self._sent[0].waiter
+        assert waiter is not None  # a chunk without a request is done at once
+        return waiter.timeout_error(self._timeout)
 
 
 class _SentChunk:

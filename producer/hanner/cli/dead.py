@@ -20,7 +20,9 @@ from hanner.utils.duration import format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hanner.queue.dead_letters import DeadLetter, DeadLetters
+    from hanner.queue.dead_letters import AllDeadLetters, DeadLetter, DeadLetters
+    from hanner.transport.brokers import Brokers
+    from hanner.transport.connection import BrokerConnection
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -121,25 +123,61 @@ def purge(
 
 
 @contextlib.contextmanager
-def _open_dead_letters(broker: str | None) -> "Iterator[DeadLetters]":
+def _open_dead_letters(broker: str | None) -> "Iterator[DeadLetters | AllDeadLetters]":
     from hanner._requests import RequestSender
-    from hanner.queue.dead_letters import DeadLetters
+    from hanner.queue.dead_letters import AllDeadLetters, DeadLetters
 
-    connection = RequestSender(broker, None, {}).connection
+    brokers = RequestSender(broker, None, {}).brokers
+    queue = brokers.settings.queue
     try:
-        with connection.translate_errors():
-            yield DeadLetters(connection.redis, connection.settings.queue)
+        connections = _find_reachable(brokers) if brokers.are_several else brokers.connections
+        with contextlib.ExitStack() as stack:
+            for connection in connections:
+                stack.enter_context(connection.translate_errors())
+            parts = [DeadLetters(connection.redis, queue) for connection in connections]
+            yield AllDeadLetters(parts) if brokers.are_several else parts[0]
     finally:
-        connection.close()
+        brokers.close()
 
 
-def _select_letters(dead: "DeadLetters", code: str | None, older_than: str | None) -> "Iterator[DeadLetter]":
+def _find_reachable(brokers: "Brokers") -> "list[BrokerConnection]":
+    """Return the connections of the addresses that answer; report the others.
+
+    Raises:
+        BrokerUnreachable: none answers.
+    """
+    from hanner.errors import BrokerUnreachable
+    from hanner.transport.brokers import combine
+
+    reachable, errors = [], []
+    for connection in brokers.connections:
+        try:
+            with connection.translate_errors():
+                connection.redis.ping()
+            reachable.append(connection)
+        except BrokerUnreachable as error:
+            errors.append(error)
+    if not reachable:
+        raise combine(errors)
+    for each in errors:
+        print(f"hanner: {each}. Its dead letters are left out", file=sys.stderr)
+    return reachable
+
+
+def _select_letters(
+    dead: "DeadLetters | AllDeadLetters", code: str | None, older_than: str | None
+) -> "Iterator[DeadLetter]":
     letters = dead.letters(dead.ids(before=_before(older_than)))
     return (letter for letter in letters if code is None or letter.code == code)
 
 
 def _select_ids(
-    dead: "DeadLetters", ids: list[str] | None, code: str | None, older_than: str | None, *, select_all: bool
+    dead: "DeadLetters | AllDeadLetters",
+    ids: list[str] | None,
+    code: str | None,
+    older_than: str | None,
+    *,
+    select_all: bool,
 ) -> list[str]:
     """Return the ids of the selected dead letters.
 

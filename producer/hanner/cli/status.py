@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,6 +13,8 @@ from hanner.errors import BrokerUnreachable, HannerError
 from hanner.utils.duration import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console, Group
 
     from hanner.client import Client
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hanner.settings import Settings
 
 WORKER_COLUMNS = ("worker", "processes", "model", "texts/s", "texts/batch", "latency ms", "unacked", "texts", "up")
+ADDRESS_COLUMNS = ("redis", "state", "waiting", "oldest", "unacked", "workers", "texts/s")
 LEFT_ALIGNED = ("worker", "model")
 NO_LIMIT = 10_000
 """Columns of a console that is wide enough for everything."""
@@ -38,32 +41,70 @@ def status(
     with Client(broker) as ner, contextlib.suppress(KeyboardInterrupt):
         if watch and plain:
             while True:
-                print(_format_plain(ner, _read_backlog(ner), as_json=as_json), flush=True)
+                print(_format_plain(ner, _read(ner), as_json=as_json), flush=True)
                 time.sleep(interval)
         elif watch:
             _watch(ner, interval)
-        elif plain:
-            print(_format_plain(ner, ner.backlog(), as_json=as_json))
         else:
-            console = terminal.console()
-            console.print(_format_rich(ner, ner.backlog(), console), soft_wrap=False)
+            found = _read(ner)
+            if isinstance(found.backlog, HannerError):
+                raise found.backlog
+            if plain:
+                print(_format_plain(ner, found, as_json=as_json))
+            else:
+                console = terminal.console()
+                console.print(_format_rich(ner, found, console), soft_wrap=False)
 
 
-def _read_backlog(ner: "Client") -> "Backlog | HannerError":
-    """Return the backlog, or the error if Redis is unreachable: --watch continues."""
-    try:
-        return ner.backlog()
-    except BrokerUnreachable as error:
-        return error
+class Found(NamedTuple):
+    """What was read.
+
+    Attributes:
+        backlog: The state of the queue at all addresses that answer; the error if none does.
+        by_address: The state by address; empty if there is only one.
+    """
+
+    backlog: "Backlog | HannerError"
+    by_address: "Mapping[str, Backlog | BrokerUnreachable]"
 
 
-def _format_plain(ner: "Client", backlog: "Backlog | HannerError", *, as_json: bool) -> str:
+def _read(ner: "Client") -> Found:
+    """Return the state of the queue, or the error if Redis is unreachable: --watch continues."""
+    from hanner.queue.stats import Backlog, merge_backlogs
+    from hanner.transport.brokers import combine
+
+    by_address = ner.backlogs()
+    backlogs = [each for each in by_address.values() if isinstance(each, Backlog)]
+    errors = [each for each in by_address.values() if isinstance(each, BrokerUnreachable)]
+    several = len(by_address) > 1
+    return Found(merge_backlogs(backlogs) if backlogs else combine(errors), by_address if several else {})
+
+
+def _format_plain(ner: "Client", found: Found, *, as_json: bool) -> str:
+    backlog = found.backlog
     if as_json:
-        return json.dumps(as_dict(ner.settings, backlog), ensure_ascii=False)
+        return json.dumps(as_dict(ner.settings, found), ensure_ascii=False)
     if isinstance(backlog, HannerError):
         return f"error\t{backlog}"
     lines = [f"{name}\t{value}" for name, value in queue_rows(ner.settings, backlog)]
-    return "\n".join([*lines, *map(_format_plain_worker, backlog.workers)])
+    addresses = ["\t".join(["redis", *address_row(*item)]) for item in found.by_address.items()]
+    return "\n".join([*lines, *addresses, *map(_format_plain_worker, backlog.workers)])
+
+
+def address_row(address: str, backlog: "Backlog | BrokerUnreachable") -> list[str]:
+    """Return the state of one of several addresses, in the order of ADDRESS_COLUMNS."""
+    if isinstance(backlog, HannerError):
+        return [address, "down", "-", "-", "-", "-", "-"]
+    waiting, oldest = f"{backlog.depth:,}", backlog.oldest_seconds
+    return [
+        address,
+        "up",
+        waiting,
+        "-" if oldest is None else format_duration(oldest),
+        f"{backlog.unacked:,}",
+        str(len(backlog.workers)),
+        f"{backlog.rate:,.1f}",
+    ]
 
 
 def _format_plain_worker(worker: "WorkerState") -> str:
@@ -73,14 +114,23 @@ def _format_plain_worker(worker: "WorkerState") -> str:
     return "\t".join(["worker", name, *labelled])
 
 
-def as_dict(settings: "Settings", backlog: "Backlog | HannerError") -> dict[str, Any]:
+def as_dict(settings: "Settings", found: Found) -> dict[str, Any]:
     """Return the object that --json prints."""
     from hanner.address import redact_url
 
-    source = {"redis": redact_url(settings.broker_url), "queue": settings.queue}
+    source: dict[str, Any] = {"redis": redact_url(settings.broker_url), "queue": settings.queue}
+    limit = {"limit": settings.max_queue or None}
+    if found.by_address:
+        source["addresses"] = {name: _values(each) for name, each in found.by_address.items()}
+    values = _values(found.backlog)
+    return source | (values if isinstance(found.backlog, HannerError) else values | limit)
+
+
+def _values(backlog: "Backlog | HannerError") -> dict[str, Any]:
+    """Return the values of a backlog, or an object with the error."""
     if isinstance(backlog, HannerError):
-        return source | {"error": {"code": backlog.code, "message": str(backlog)}}
-    return source | backlog.model_dump() | {"seconds": backlog.seconds, "limit": settings.max_queue or None}
+        return {"error": {"code": backlog.code, "message": str(backlog)}}
+    return backlog.model_dump() | {"seconds": backlog.seconds}
 
 
 def queue_rows(settings: "Settings", backlog: "Backlog") -> list[tuple[str, str]]:
@@ -146,19 +196,27 @@ def worker_row(worker: "WorkerState") -> list[str]:
     ]
 
 
-def _format_rich(ner: "Client", backlog: "Backlog | HannerError", console: "Console") -> "Group":
+def _format_rich(ner: "Client", found: Found, console: "Console") -> "Group":
     """Return the tables; if the console is too narrow for a row per worker, a block per worker."""
     from rich.console import Group
     from rich.text import Text
 
+    backlog = found.backlog
     if isinstance(backlog, HannerError):
         return Group(Text(str(backlog), "bold red"))
     summary = terminal.table()
     for name, value in queue_rows(ner.settings, backlog):
         problem = (name == "dead" and backlog.dead) or (name == "workers" and not backlog.workers)
         summary.add_row(Text(name, "bold"), Text(value, "bold red" if problem else ""))
+    parts: list[Any] = [summary]
+    if found.by_address:
+        addresses = terminal.table(*ADDRESS_COLUMNS, right=ADDRESS_COLUMNS[2:])
+        for item in found.by_address.items():
+            row = address_row(*item)
+            addresses.add_row(*row, style="bold red" if row[1] == "down" else None)
+        parts += [Text(), addresses]
     if not backlog.workers:
-        return Group(summary)
+        return Group(*parts)
     workers = terminal.table(*WORKER_COLUMNS, right=set(WORKER_COLUMNS) - set(LEFT_ALIGNED))
     for worker in backlog.workers:
         workers.add_row(*worker_row(worker))
@@ -167,15 +225,15 @@ def _format_rich(ner: "Client", backlog: "Backlog | HannerError", console: "Cons
         for worker in backlog.workers:
             for name, value in zip(WORKER_COLUMNS, worker_row(worker), strict=True):
                 workers.add_row(Text(name, "bold"), value)
-    return Group(summary, Text(), workers)
+    return Group(*parts, Text(), workers)
 
 
 def _watch(ner: "Client", interval: float) -> None:
     from rich.live import Live
 
     console = terminal.console()
-    first = _format_rich(ner, _read_backlog(ner), console)
+    first = _format_rich(ner, _read(ner), console)
     with Live(first, console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_format_rich(ner, _read_backlog(ner), console), refresh=True)
+            live.update(_format_rich(ner, _read(ner), console), refresh=True)
             time.sleep(interval)

@@ -60,11 +60,14 @@ def up(
     from hanner.cli import gateway_process
     from hanner.cli.local_redis import remember_port
     from hanner.cli.local_stack import StopRequested, handle_stop_signals, run_stack
-    from hanner.settings import read_variable
+    from hanner.settings import Settings, read_variable
+    from hanner.transport.celery_app import only_address
 
     broker = broker or read_variable("broker_url", os.environ) or None
     if broker is not None and redis_port is not None:
         raise UsageError("--redis-port is for a Redis that is started here; remove it, or --broker and its variable")
+    if broker is not None:
+        only_address(Settings.from_env(broker_url=broker))
     folder = _make_folder(data or data_folder())
     listen = None
     if gateway_process.is_installed() if gateway is None else gateway:

@@ -5,8 +5,9 @@ task id, and a sorted set with the time of each. Sends Redis commands through a 
 """
 
 import base64
+import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -143,6 +144,44 @@ class DeadLetters:
             pipeline.zrem(self._keys.dead_index, *batch)
             purged += int(pipeline.execute()[0])
         return purged
+
+
+class AllDeadLetters:
+    """The dead letters of a queue that is spread over several Redis, with the methods of `DeadLetters`.
+
+    Args:
+        parts: Those of each Redis.
+    """
+
+    def __init__(self, parts: Sequence[DeadLetters]) -> None:
+        self._parts = parts
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return sum(part.count() for part in self._parts)
+
+    def ids(self, *, before: float | None = None) -> list[str]:
+        """Return the ids, those of one Redis after those of another; with `before` as in `DeadLetters.ids`."""
+        return [task_id for part in self._parts for task_id in part.ids(before=before)]
+
+    def get(self, task_id: str) -> DeadLetter | None:
+        """Return the dead letter with this id, or None if it does not exist."""
+        return next((letter for part in self._parts if (letter := part.get(task_id)) is not None), None)
+
+    def letters(self, ids: Iterable[str] | None = None) -> Iterator[DeadLetter]:
+        """Yield all dead letters, oldest first, or those with these ids; ids that no longer exist are skipped."""
+        selected = None if ids is None else list(ids)
+        return heapq.merge(*(part.letters(selected) for part in self._parts), key=lambda letter: letter.at)
+
+    def retry(self, ids: Iterable[str]) -> int:
+        """Move requests back to the lists they came from; see `DeadLetters.retry`."""
+        selected = list(ids)
+        return sum(part.retry(selected) for part in self._parts)
+
+    def purge(self, ids: Iterable[str]) -> int:
+        """Delete dead letters; return how many still existed."""
+        selected = list(ids)
+        return sum(part.purge(selected) for part in self._parts)
 
 
 def first_argument(message: str) -> Any:

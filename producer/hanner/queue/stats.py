@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -179,6 +179,26 @@ def read_backlog(redis: Redis, queue: str) -> Backlog:
         dead=dead,
         rate=sum(worker.rate for worker in states),
         workers=tuple(states),
+    )
+
+
+def merge_backlogs(backlogs: Sequence[Backlog]) -> Backlog:
+    """Return the state of a queue that is spread over several Redis; `backlogs` has at least one."""
+
+    def extreme(choose: Callable[[Iterable[float]], float], name: str) -> float | None:
+        values = [value for each in backlogs if (value := getattr(each, name)) is not None]
+        return choose(values) if values else None
+
+    values: dict[str, Any] = {}
+    summed = ("depth", "texts", "bulk", "bulk_texts", "unacked", "scheduled", "dead", "rate")
+    oldest = ("oldest_seconds", "interactive_oldest_seconds", "bulk_oldest_seconds")
+    workers = (worker for each in backlogs for worker in each.workers)
+    values |= {name: sum(getattr(each, name) for each in backlogs) for name in summed}
+    values |= {name: extreme(max, name) for name in oldest}
+    return Backlog(
+        **values,
+        scheduled_seconds=extreme(min, "scheduled_seconds"),
+        workers=tuple(sorted(workers, key=lambda worker: (worker.host, worker.pid))),
     )
 
 

@@ -6,7 +6,8 @@ from celery import Celery
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from hanner.address import BrokerAddress, parse_address
+from hanner.address import BrokerAddress, parse_address, redact_url
+from hanner.errors import InvalidSettings
 from hanner.settings import Settings
 from hanner.transport.isolation import IsolatedCelery
 
@@ -16,8 +17,11 @@ def make_celery(settings: Settings) -> Celery:
 
     Args:
         settings: Broker, queue, timeouts and result lifetime.
+
+    Raises:
+        InvalidSettings: the settings have several addresses.
     """
-    address = parse_address(settings.broker_url)
+    address = only_address(settings)
     url = address.celery_url()
     app = IsolatedCelery("hanner")
     app.conf.update(
@@ -31,6 +35,21 @@ def make_celery(settings: Settings) -> Celery:
     if address.tls is not None:
         app.conf.update(broker_use_ssl=dict(address.tls), redis_backend_use_ssl=dict(address.tls))
     return app
+
+
+def only_address(settings: Settings) -> BrokerAddress:
+    """Return the address of Redis, for what cannot use several.
+
+    Raises:
+        InvalidSettings: the settings have several addresses.
+    """
+    count = len(settings.per_address())
+    if count > 1:
+        raise InvalidSettings(
+            f"HANNER_BROKER_URL has {count} addresses, {redact_url(settings.broker_url)}, and one is needed here; set "
+            "the variable, or --broker, to one of them. Clients, `hanner worker` and `hanner gateway` use all of them"
+        )
+    return parse_address(settings.broker_url)
 
 
 def _serialization() -> dict[str, Any]:

@@ -44,22 +44,34 @@ class BrokerConnection:
     """Everything of a client that uses the network.
 
     Args:
-        settings: The broker's URL, timeouts and limits.
+        settings: The broker's URL, which is a single one, timeouts and limits.
+        id_suffix: Appended to the ids of requests, to name the address among several; empty if there is one.
+        retry_for: Seconds for which sending is retried; `connect_timeout` when None.
+        lengths: Updated with the lengths of the lists, as Redis reports them when messages are pushed.
 
     Attributes:
         url: The broker's URL without its password.
+        id_suffix: See above.
         listener: Receives results.
         messages: Builds messages.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        id_suffix: str = "",
+        retry_for: float | None = None,
+        lengths: dict[str, int] | None = None,
+    ) -> None:
         self.settings = settings
+        self.id_suffix = id_suffix
         self.url = redact_url(settings.broker_url)
         self._app = make_celery(settings)
         self._redis: Any = self._app.backend.client
         self.listener = ResultListener(self._redis, url=self.url, timeout=settings.connect_timeout)
         self._publishers: dict[str, Publisher] = {}
-        self._broker = BrokerState()
+        self._broker = BrokerState(retry_for=retry_for, lengths=lengths)
         self._closed = False
         self._reset()
         fork.register(self)

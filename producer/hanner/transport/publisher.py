@@ -99,10 +99,19 @@ class QueueLength:
 
 @dataclass(slots=True)
 class BrokerState:
-    """What all publishers of one client know of Redis: whether it was reached, and its time."""
+    """What all publishers of one client share.
+
+    Attributes:
+        ever_connected: Redis was reached.
+        clock: The time of Redis.
+        retry_for: Seconds for which attempts are repeated; the publisher's timeout when None.
+        lengths: By list, its last known length; None if it is not needed.
+    """
 
     ever_connected: bool = False
     clock: RedisClock = field(default_factory=RedisClock)
+    retry_for: float | None = None
+    lengths: dict[str, int] | None = None
 
 
 class Publisher:
@@ -112,17 +121,25 @@ class Publisher:
         connect: Returns a connection of redis-py that is not opened yet.
         queue: The list.
         limit: Maximum number of messages in the list; 0 is no limit.
-        timeout: Seconds for which attempts are repeated while Redis restarts, loads its data or fails over.
+        timeout: Seconds for which attempts are repeated while Redis restarts, loads its data or fails over, unless
+            `broker` has another limit; and for which `close` waits.
         broker: Shared with the client's other publishers.
     """
 
     def __init__(
-        self, connect: Callable[[], Any], queue: str, *, limit: int, timeout: float, broker: BrokerState
+        self,
+        connect: Callable[[], Any],
+        queue: str,
+        *,
+        limit: int,
+        timeout: float,
+        broker: BrokerState,
     ) -> None:
         self._connect = connect
         self._queue = queue
         self._limit = limit
         self._timeout = timeout
+        self._retry_for = timeout if broker.retry_for is None else broker.retry_for
         self._broker = broker
         self._closed = False
         self.reset_after_fork()
@@ -285,7 +302,7 @@ class Publisher:
                     raise
                 # The first retry is immediate: the connection may have been closed since it was last used.
                 backoff = backoff or Backoff(
-                    FIRST_PAUSE, LONGEST_PAUSE, limit=self._timeout, started=started, immediate=True
+                    FIRST_PAUSE, LONGEST_PAUSE, limit=self._retry_for, started=started, immediate=True
                 )
                 pause = backoff.next_pause(time.monotonic())
                 if pause is None:
@@ -335,6 +352,8 @@ class Publisher:
             accepted, length = map(int, self._push_within_limit(messages))
         self._broker.ever_connected = True
         self._last_length = QueueLength(length, time.monotonic())
+        if self._broker.lengths is not None:
+            self._broker.lengths[self._queue] = length
         return accepted, length
 
     def _push_within_limit(self, messages: Sequence[bytes]) -> Any:

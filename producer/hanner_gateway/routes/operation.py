@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from hanner.contract import MAX_TEXTS
 from hanner.errors import HannerError
+from hanner.queue.stats import Backlog
 from hanner_gateway import metrics
 from hanner_gateway.problems import ProblemError, problem_responses
 from hanner_gateway.schemas import Health, Info, Limits, Queue, Status, Worker
@@ -87,8 +88,13 @@ async def prometheus(request: Request) -> Response:
 
 async def _read_families(state: State) -> list[Metric]:
     """Return version, jobs and queue; values that need Redis are missing while it is unreachable."""
-    backlog, unfinished = None, None
-    with contextlib.suppress(HannerError, RedisError, OSError):
-        backlog = await state.client.backlog()
+    unfinished = None
+    found = await state.client.backlogs()
+    several = len(found) > 1
+    backlogs = {
+        address if several else "": backlog if isinstance(backlog, Backlog) else None
+        for address, backlog in found.items()
+    }
+    with contextlib.suppress(RedisError, OSError):
         unfinished = await state.jobs.count_unfinished()
-    return metrics.state_metrics(state.settings, backlog, unfinished)
+    return metrics.state_metrics(state.settings, backlogs, unfinished)

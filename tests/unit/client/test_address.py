@@ -11,7 +11,7 @@ from kombu.utils.url import url_to_parts
 from redis import Redis
 
 from hanner import AsyncClient, Client, InvalidSettings, Settings
-from hanner.address import BrokerAddress, parse_address, redact_url
+from hanner.address import BrokerAddress, parse_address, parse_addresses, redact_url, split_addresses
 from hanner_gateway.redis_client import make_redis
 
 LOCAL = ("localhost", 6379)
@@ -84,8 +84,8 @@ def test_tls(scheme):
         ("redis://:p@hunter#2secret", "redis://**", "write special characters"),
         ("unix://:hunter/2secret@/run/r.sock", "unix://**", "write special characters"),
         ("unix://run/redis.sock", "unix://run/redis.sock", "the path of a socket begins with a third slash"),
-        ("redis://a;redis://b/0", "**", "only sentinel:// takes several addresses"),
-        ("redis://a,b/0", "redis://**", "only sentinel:// takes several addresses"),
+        ("redis://a;redis://b/0", "**", "separate several addresses with a comma, each with its"),
+        ("redis://a,b/0", "redis://**", "separate several addresses with a comma, each with its"),
         ("redis://h?ssl_cert_reqs=none", "redis://h", "options that begin with ssl_ need rediss://"),
         ("rediss://h?ssl_cert_reqs=nonsense", "rediss://h", "ssl_cert_reqs must be required, optional or none"),
         ("rediss://h?ssl_check_hostname=x", "rediss://h", "ssl_check_hostname must be true or false"),
@@ -132,6 +132,59 @@ def test_errors_of_pydantic_show_no_secret():
 )
 def test_passwords_are_masked(url, shown):
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("urls", "parts"),
+    [
+        ("redis://a", ["redis://a"]),
+        ("redis://a,redis://b:1/2", ["redis://a", "redis://b:1/2"]),
+        (" redis://:p,w@a , rediss://b?db=3,\nunix:///r\n", ["redis://:p,w@a", "rediss://b?db=3", "unix:///r"]),
+        ("sentinel://a,b/0;sentinel://c,sentinel://d", ["sentinel://a,b/0;sentinel://c", "sentinel://d"]),
+        ("redis://a/0,redis://a/1", ["redis://a/0", "redis://a/1"]),
+    ],
+)  # fmt: skip
+def test_addresses_are_separated_by_commas(urls, parts):
+    assert split_addresses(urls) == parts
+    assert parse_addresses(urls) == [parse_address(part) for part in parts]
+    settings = Settings(broker_url=urls, queue="other")
+    assert [part.broker_url for part in settings.per_address()] == ([urls] if len(parts) == 1 else parts)
+    assert {part.queue for part in settings.per_address()} == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("urls", "problem"),
+    [
+        ("redis://:secret@a:1,redis://a:1/0", "names redis://a:1/0 twice; name each address once"),
+        ("redis://:secret@a,redis://b:x/0", "cannot be used: 'redis://:**'; the port must be"),
+        ("redis://:secret@a,redis://b?colour=red", "cannot be used: 'redis://b'; colour is not an option"),
+        ("redis://a,b", "cannot be used: 'redis://**'; separate several addresses with a comma, each with its scheme"),
+    ],
+)
+def test_the_error_names_the_wrong_one_of_several_addresses(urls, problem):
+    with pytest.raises(InvalidSettings, match="^" + re.escape(f"HANNER_BROKER_URL {problem}")):
+        Settings.from_env({"HANNER_BROKER_URL": urls})
+
+
+def test_passwords_of_several_addresses_are_masked():
+    assert redact_url("redis://:secret@a,redis://u:2secret@b:1/1") == "redis://:**@a:6379/0,redis://u:**@b:1/1"
+
+
+def test_tag_names_server_and_database_without_login():
+    def tag(url):
+        return parse_address(url).tag
+
+    assert tag("redis://:secret@h") == tag("rediss://u:x@h:6379/0?socket_timeout=2")
+    urls = [
+        "redis://h",
+        "redis://h/1",
+        "redis://h:1",
+        "redis://i",
+        "unix:///r",
+        "sentinel://h",
+        "sentinel://h?master_name=m",
+    ]
+    assert len({tag(url) for url in urls}) == len(urls)
 
 
 WORDS = st.text(

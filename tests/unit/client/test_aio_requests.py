@@ -44,7 +44,8 @@ def sender(waiter):
             settings=SimpleNamespace(timeout=60),
             lifetime=lambda timeout: timeout,
             connection=SimpleNamespace(clock=SimpleNamespace(is_known=lambda: True)),
-            send_async=lambda request, expires, callback, **options: (waiter, lambda: True),
+            brokers=SimpleNamespace(are_several=False),
+            send_async=lambda connection, request, expires, callback, **options: (waiter, lambda: True),
         )
     )
 

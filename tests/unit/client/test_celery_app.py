@@ -4,9 +4,10 @@ import ssl
 import subprocess
 import sys
 
+import pytest
 from celery._state import get_current_app
 
-from hanner import Settings
+from hanner import InvalidSettings, Settings
 from hanner.transport.celery_app import make_celery
 
 
@@ -91,3 +92,10 @@ def test_import_hanner_alone_is_light():
         "import sys, hanner; assert not {'celery', 'redis', 'pydantic'} & set(sys.modules); dir(hanner); hanner.Client"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_several_addresses_are_an_error_that_names_them():
+    with pytest.raises(
+        InvalidSettings, match=r"has 2 addresses, redis://:\*\*@a:6379/0,redis://b:6379/0, and one is nee"
+    ):
+        make_celery(Settings(broker_url="redis://:secret@a,redis://b"))

@@ -8,6 +8,7 @@ from hanner import AsyncClient, AsyncJob, Client, InvalidSettings, InvalidText, 
 
 VERBS = {
     "backlog",
+    "backlogs",
     "close",
     "extract",
     "extract_many",

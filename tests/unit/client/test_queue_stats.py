@@ -71,7 +71,7 @@ def test_work_without_workers_is_positive_so_that_one_is_started():
 def test_work_and_busy_workers_are_exported():
     values = {
         (sample.name, sample.labels.get("priority")): sample.value
-        for family in queue_metrics("hanner", 0, BUSY)
+        for family in queue_metrics("hanner", 0, {"": BUSY})
         for sample in family.samples
     }
     assert values["hanner_queue_work_seconds", "interactive"] == BUSY.work_seconds

@@ -49,7 +49,7 @@ def compile_file(source: Path, target: Path, folding: Folding) -> None:
         ) from None
     digest = hashlib.sha256(repr(folding).encode() + data).hexdigest()
     content = compile_terms(parse(data, str(source), folding), digest, folding)
-    new = target.with_name(f"{target.name}.new")
+    new = target.with_name(f"{target.name}.{os.getpid()}.new")  # several workers may reload it at the same time
     try:
         new.write_bytes(content)
         new.replace(target)

@@ -26,17 +26,19 @@ class QueueCollector(Collector):
         connect: returns a Redis client on first use; threads may share it.
         queue: name of the queue.
         limit: HANNER_MAX_QUEUE.
+        broker: the address of Redis, if the worker serves several; empty if not.
     """
 
-    def __init__(self, connect: Callable[[], Any], queue: str, limit: int) -> None:
+    def __init__(self, connect: Callable[[], Any], queue: str, limit: int, broker: str = "") -> None:
         self._connect = connect
         self._queue = queue
         self._limit = limit
+        self._broker = broker
         self._client: Any = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges of the queue."""
-        yield from queue_metrics(self._queue, self._limit, self._read())
+        yield from queue_metrics(self._queue, self._limit, {self._broker: self._read()})
 
     def _read(self) -> Backlog | None:
         try:

@@ -77,5 +77,5 @@ def _setup_metrics(consumer: Any, context: WorkerContext) -> tuple[Observer, Ser
     observer = MetricsObserver(registry)
     registry.register(PoolCollector(consumer))
     ProcessCollector(registry=registry)
-    registry.register(QueueCollector(consumer.hanner_connect, settings.queue, settings.max_queue))
+    registry.register(QueueCollector(consumer.hanner_connect, settings.queue, settings.max_queue, context.broker))
     return observer, MetricsEndpoint(registry, settings.metrics_host, settings.metrics_port)

@@ -9,7 +9,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from hanner.address import parse_address
+from hanner.address import parse_addresses, redact_url
 from hanner.cli.doctor.result import CheckResult, fail, ok, warn
 from hanner.errors import InvalidSettings
 from hanner.settings import (
@@ -139,16 +139,16 @@ def check_address(
         broker: The value of --broker.
         stack: The stack of `hanner up` that runs on this machine.
     """
-    address = parse_address(settings.broker_url)
+    address = redact_url(settings.broker_url)
     source = "--broker" if broker is not None else source_of("broker_url", environ)
     if broker is None and not environ.get(source):
         running = stack is not None and stack.broker_url == settings.broker_url
         return ok("address", f"{address}, {'of the running `hanner up`' if running else 'the default'}")
     message = f"{address}, from {source}"
-    if stack is None or parse_address(stack.broker_url) == address:
+    if stack is None or parse_addresses(stack.broker_url) == parse_addresses(settings.broker_url):
         return ok("address", message)
     undo = "omit --broker" if broker is not None else f"unset {source}"
-    return warn("address", f"{message}; `hanner up` runs at {parse_address(stack.broker_url)}", f"to use that, {undo}")
+    return warn("address", f"{message}; `hanner up` runs at {redact_url(stack.broker_url)}", f"to use that, {undo}")
 
 
 def _find_conflicts(settings: Settings) -> Iterator[CheckResult]:

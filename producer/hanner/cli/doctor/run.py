@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata, util
 from typing import Any
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
-from hanner.address import parse_address
+from hanner.address import BrokerAddress, parse_address
 from hanner.cli.doctor import environment, server, workers
 from hanner.cli.doctor.permissions import check_permissions
 from hanner.cli.doctor.result import CheckResult, Level, fail, ok
@@ -40,7 +41,15 @@ def run_checks(broker: str | None, timeout: float) -> Iterator[CheckResult]:
         return
     yield environment.check_address(settings, os.environ, broker, stack)
     yield from _check_local_worker(settings)
-    address = parse_address(settings.broker_url)
+    parts = settings.per_address()
+    for part in parts:
+        address = parse_address(part.broker_url)
+        for result in _check_address(part, address, timeout):
+            yield result if len(parts) == 1 else _name_address(result, address)
+
+
+def _check_address(settings: Settings, address: BrokerAddress, timeout: float) -> Iterator[CheckResult]:
+    """Check one Redis and its workers."""
     yield server.check_address(address)
     app = make_celery(settings)
     try:
@@ -49,6 +58,12 @@ def run_checks(broker: str | None, timeout: float) -> Iterator[CheckResult]:
         yield server.unreachable(error, address)
     finally:
         app.close()
+
+
+def _name_address(result: CheckResult, address: BrokerAddress) -> CheckResult:
+    """Return a result whose message names the address that was checked, one of several."""
+    is_named = str(address) in result.message
+    return result if is_named else replace(result, message=f"{address}: {result.message}")
 
 
 def _check_local_worker(settings: Settings) -> Iterator[CheckResult]:
