@@ -116,7 +116,7 @@ test-spacy: pyproject.toml ## read hanner's spaCy output with spaCy itself, in a
 	$(SPACY)/bin/pip install --quiet 'spacy>=3.8' onnx pytest pytest-timeout --editable '.[all]'
 	$(SPACY)/bin/pytest tests/spacy
 
-bench: $(BENCH) ## measure end to end, compared with other servers; writes docs/benchmarks.md; 15 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
+bench: $(BENCH) ## measure end to end, compared with other servers; writes docs/benchmarks.md; 16 minutes. TEXTS=FILE ONLY="latency" SCALE=0.2
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.end_to_end $(if $(TEXTS),--texts $(TEXTS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 

@@ -4,7 +4,6 @@ The package of BERT-base's size has 12 layers, width 768 and 21,128 tokens (one 
 BERT-base-Chinese): 104 MB in INT8. Writing it takes up to half a minute, so benchmarks cache it.
 """
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +46,16 @@ def base_package(folder=FOLDER, scheme="static") -> Path:
 
 
 def cached_folder(folder, write) -> Path:
-    """Return `folder`; if it does not exist, create it atomically with `write`."""
+    """Return `folder`; if it does not exist, create it with `write`. Several processes may do so at the same time."""
     if not folder.exists():
-        scratch = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(scratch, ignore_errors=True)
-        write(scratch)
-        scratch.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            write(Path(scratch) / folder.name)
+            try:
+                (Path(scratch) / folder.name).rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process was faster
+                    raise
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Run the end-to-end benchmarks and write docs/benchmarks.md. Takes about 15 minutes on two cores.
+"""Run the end-to-end benchmarks and write docs/benchmarks.md. Takes about 16 minutes on two cores.
 
     make bench [TEXTS=FILE] [ONLY="throughput latency"] [SCALE=0.2]
     PYTHONPATH=tests python -m benchmarks.end_to_end [--texts FILE] [--only SECTION ...] [--scale 0.2] [--out FOLDER]

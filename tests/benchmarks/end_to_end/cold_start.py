@@ -6,7 +6,7 @@ from benchmarks.end_to_end import systems
 from benchmarks.end_to_end.engine_processes import EngineProcesses
 from benchmarks.end_to_end.plan import Plan
 
-ROUNDS = 5
+ROUNDS = 4
 
 
 def measure(plan: Plan) -> list[dict]:

@@ -25,7 +25,9 @@ SLOW_SECONDS = 20.0
 ROUNDS = 2
 SHARE = 0.5
 """Share of hanner's full load: the rate at which latencies are compared."""
-RATE_SECONDS = 5.0
+ROUND_SECONDS = {"default": 3.0, "small": 3.0, "base": 4.0}
+"""Duration of a round at full load by size."""
+RATE_SECONDS = 4.0
 """Duration of a round at that rate."""
 
 
@@ -87,7 +89,7 @@ class Participants:
     def drop_on_failure(self, name):
         try:
             yield
-        except (RuntimeError, OSError, EOFError) as error:
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
             if name == "hanner":
                 raise
             print(error, flush=True)
@@ -98,7 +100,7 @@ def run_rounds(plan, size, engines, participants) -> list[dict[str, float]]:
     """Return texts per second by name for each round, at full load; CPU times are added to the participants."""
     rounds = []
     for number in range(min(ROUNDS, plan.rounds)):
-        rates = {"engine alone": engines.run(size.seconds, size.chunk)[0].rate}
+        rates = {"engine alone": engines.run(ROUND_SECONDS[size.name] * plan.scale, size.chunk)[0].rate}
         for system in list(participants.running):
             if system.name == SLOW and number:
                 continue
@@ -113,8 +115,8 @@ def run_rounds(plan, size, engines, participants) -> list[dict[str, float]]:
 
 async def full_load(plan, size, system):
     slow = system.name == SLOW
-    window, length = (2 * plan.cores, SLOW_SECONDS * plan.scale) if slow else (WINDOW, size.seconds)
-    return await run_closed_loop(system, texts_for(plan, system), window, length)
+    window, seconds = (2 * plan.cores, SLOW_SECONDS) if slow else (WINDOW, ROUND_SECONDS[size.name])
+    return await run_closed_loop(system, texts_for(plan, system), window, seconds * plan.scale)
 
 
 def texts_for(plan, system) -> Iterator[str]:

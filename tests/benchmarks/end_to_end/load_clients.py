@@ -48,12 +48,19 @@ class HttpClient:
                 await writer.wait_closed()
 
     async def send(self, text: str) -> None:
+        """Send a text. A server may close an idle connection at any time; then the text is sent on another one."""
         body = json.dumps({"text": text}).encode()
-        reader, writer = await self._connection()
+        request = HEAD.format(self._path, len(body)).encode() + body
+        while connection := self._idle_connection():
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError, ClosedConnectionError):
+                return await self._exchange(request, *connection)
+        return await self._exchange(request, *await asyncio.open_connection("127.0.0.1", self._port))
+
+    async def _exchange(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(writer.close)
-            writer.write(HEAD.format(self._path, len(body)).encode() + body)
-            status, _, head = (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"\r\n")
+            writer.write(request)
+            status, _, head = (await read_head(reader)).lower().partition(b"\r\n")
             answer = await read_body(reader, head)
             if b" 200" not in status or "entities" not in json.loads(answer):
                 raise RuntimeError(f"{status.decode()}: {answer[:200].decode(errors='replace')}")
@@ -61,14 +68,27 @@ class HttpClient:
                 stack.pop_all()
                 self._idle.append((reader, writer))
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Return an idle connection that the server has not closed, else a new one."""
+    def _idle_connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return an idle connection that the server has not closed, or None."""
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof():
                 return reader, writer
             writer.close()
-        return await asyncio.open_connection("127.0.0.1", self._port)
+        return None
+
+
+class ClosedConnectionError(ConnectionError):
+    """The server has closed the connection instead of answering."""
+
+
+async def read_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        raise ClosedConnectionError("the server closed the connection and sent no response") from None
 
 
 async def read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:

@@ -28,7 +28,7 @@ def measure_one(plan: Plan, size: Size, processes: int) -> dict:
         idle = read_pss(system.process.pid)
         singles, many = plan.singles(), plan.many(size.chunk)
         engines.run(0.5, size.chunk)
-        for _ in range(plan.rounds):
+        for _ in range(plan.rounds if processes == plan.cores else max(1, plan.rounds - 1)):
             throughputs = {}
             throughputs[ALONE], engine = engines.run(size.seconds, size.chunk)
             throughputs[ONE], one = asyncio.run(run_closed_loop(system, singles, size.window, size.seconds))

@@ -11,7 +11,10 @@ CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"ent\r\nA
 
 
 async def count_connections(answers, *, closes=False):
-    """Send a text per answer to a server with these answers; return the number of connections."""
+    """Send a text per answer to a server with these answers; return the number of connections.
+
+    The server closes a connection without an answer if that is None.
+    """
     remaining, opened = list(answers), []
 
     async def serve(reader, writer):
@@ -19,7 +22,10 @@ async def count_connections(answers, *, closes=False):
         while remaining:
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
-            writer.write(remaining.pop(0))
+            answer = remaining.pop(0)
+            if answer is None:
+                break
+            writer.write(answer)
             await writer.drain()
             if closes:
                 break
@@ -28,7 +34,7 @@ async def count_connections(answers, *, closes=False):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, HttpClient(server.sockets[0].getsockname()[1], "/ner") as client:
-        for _ in answers:
+        for _ in filter(None, answers):
             await client.send("马云")
             if closes:
                 await client._idle[0][0].read()  # until the client has seen the end
@@ -45,6 +51,15 @@ def test_chunked_responses_share_one_connection():
 
 def test_closed_connection_is_not_reused():
     assert asyncio.run(count_connections([GOOD] * 3, closes=True)) == 3
+
+
+def test_text_is_sent_again_if_the_server_closes_an_idle_connection():
+    assert asyncio.run(count_connections([GOOD, None, GOOD])) == 2
+
+
+def test_new_connection_without_an_answer_raises():
+    with pytest.raises(ConnectionError, match="no response"):
+        asyncio.run(count_connections([None, GOOD]))
 
 
 @pytest.mark.parametrize(
