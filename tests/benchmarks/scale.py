@@ -1,10 +1,9 @@
 """Measure how many workers one Redis can serve: 1 to 64 stub workers, real requests, CPU time of Redis.
 
     PYTHONPATH=tests python tests/benchmarks/scale.py [--seconds 4] [--plot docs/how-to/scaling.svg] [--json FILE]
+    PYTHONPATH=tests python tests/benchmarks/scale.py --addresses [--seconds 8]
 
-On a machine with few cores, the client and the stubs are the bottleneck, not Redis. So the benchmark measures the CPU
-time that Redis needs per text (`INFO cpu`). Its inverse is the limit of a Redis with a core of its own. That limit is
-calculated, not reached.
+With --addresses, it compares 1, 2 and 4 Redis servers in HANNER_BROKER_URL with the same stub workers.
 """
 
 import argparse
@@ -37,6 +36,11 @@ SERIES = (
     ("small", "chunks", CHUNK, WORKERS[::2]),
 )
 """Engine, kind of request (as sent by `extract`, or by `stream`), texts per request, and numbers of workers."""
+ADDRESSES = (1, 2, 4)
+"""Numbers of Redis servers that --addresses compares."""
+ADDRESS_WORKERS = 16
+"""Workers of base size in that comparison, for all servers together: few enough for a machine with two cores."""
+IDLE_SECONDS = 2.0
 IN_FLIGHT = 1000
 """Maximum number of requests in flight; more would saturate the event loop."""
 
@@ -46,7 +50,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--addresses", action="store_true")
     options = parser.parse_args()
+    if options.addresses:
+        compare_addresses(options.seconds)
+        return
     rows = []
     print("engine  kind     workers  texts/s  of ideal  Redis busy  Redis us/text  commands/text  Redis limit")
     for engine, kind, size, counts in SERIES:
@@ -66,6 +74,25 @@ def main():
     save(rows, options)
     parent = measure_parent(ENGINES["small"], options.seconds)
     print(f"parent of a real worker: {parent:.0f} us/text, so {1e6 / parent:,.0f} texts/s at most")
+
+
+def compare_addresses(seconds):
+    """Print the rate at which the busiest of 1, 2 and 4 servers fills a core, and the ratios, for requests of one text.
+
+    The cost of an idle server, such as its timers and polls, is subtracted, because it does not grow with the rate.
+    """
+    print("Redis  texts/s  commands of the busiest Redis  Redis us/text  limit, texts/s  ratio")
+    first = None
+    for count in ADDRESSES:
+        row = measure(ADDRESS_WORKERS, ENGINES["base"], 1, seconds, servers=count, idles=True)
+        idle, busy = row["idle"], row["busiest"]
+        micros = 1e6 * (row["busy"] - idle * count) / row["rate"]
+        limit = row["rate"] * (1 - idle) / (busy - idle)
+        first = first or limit
+        print(
+            f"{count:5} {row['rate']:8,.0f} {row['share']:30.0%} {micros:14.1f} {limit:15,.0f} {limit / first:6.2f}",
+            flush=True,
+        )
 
 
 def save(rows, options):
@@ -100,10 +127,18 @@ def saturating_workers(rows, engine, kind):
     return 1e6 / (cost["text"] * ENGINES[engine] + cost["worker"])
 
 
-def measure(workers, rate, size, seconds):
-    """Run stubs on requests of `size` texts for some seconds; return rates and costs."""
-    with redis_server() as server, run_stubs(server.url, workers, rate):
-        return asyncio.run(load(server.url, workers, rate, size, seconds))
+def measure(workers, rate, size, seconds, servers=1, *, idles=False):
+    """Run stubs on requests of `size` texts for some seconds; return rates and costs.
+
+    `busy`, `micros` and `commands` are those of all servers together. `limit` is the rate at which the busiest server
+    fills a core, `share` is that server's share of the commands, and `busiest` that of a core; `idle` is the same of an
+    idle one.
+    """
+    with contextlib.ExitStack() as stack:
+        urls = [stack.enter_context(redis_server()).url for _ in range(servers)]
+        for url in urls:
+            stack.enter_context(run_stubs(url, workers // servers, rate))
+        return asyncio.run(load(urls, workers, rate, size, seconds, idles=idles))
 
 
 @contextlib.contextmanager
@@ -124,8 +159,11 @@ def run_stubs(url, workers, rate):
             process.stdout.close()
 
 
-async def load(url, workers, rate, size, seconds):
-    """Keep all stubs busy; after a warm-up of a second, count results, and CPU time and commands of Redis."""
+async def load(urls, workers, rate, size, seconds, *, idles=False):
+    """Keep all stubs busy; after a warm-up of a second, count results, and CPU time and commands of Redis.
+
+    With `idles`, the CPU time of an idle server is measured before.
+    """
     done = 0
 
     async def send(ner):
@@ -139,26 +177,40 @@ async def load(url, workers, rate, size, seconds):
 
     # Three batches per worker: one runs, one waits, one is being sent.
     senders = max(1, min(IN_FLIGHT, workers * 96) if size == 1 else workers * 2)
-    with redis.Redis.from_url(url) as client:
-        redis_usage(client)  # connect before the machine is busy
-        ner = AsyncClient(url, connect_timeout=60)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(redis.Redis.from_url(url)) for url in urls]
+        list(map(redis_usage, clients))  # connect before the machine is busy
+        idle = await idle_usage(clients) if idles else 0.0
+        ner = AsyncClient(",".join(urls), connect_timeout=60)
         tasks = [asyncio.create_task(send(ner)) for _ in range(senders)]
         await asyncio.sleep(1 + 32 / rate)
-        before, count, started = redis_usage(client), done, time.monotonic()
+        before, count, started = list(map(redis_usage, clients)), done, time.monotonic()
         await asyncio.sleep(max(seconds, 4 * size / rate))
-        after, count, elapsed = redis_usage(client), done - count, time.monotonic() - started
+        after, count, elapsed = list(map(redis_usage, clients)), done - count, time.monotonic() - started
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await ner.close()
-    cpu, commands = (later - earlier for later, earlier in zip(after, before, strict=True))
+    cpu = [later[0] - earlier[0] for later, earlier in zip(after, before, strict=True)]
+    commands = [later[1] - earlier[1] for later, earlier in zip(after, before, strict=True)]
     return {
         "rate": count / elapsed,
-        "busy": cpu / elapsed,
-        "micros": 1e6 * cpu / max(1, count),
-        "commands": commands / max(1, count),
-        "limit": count / cpu,
+        "busy": sum(cpu) / elapsed,
+        "micros": 1e6 * sum(cpu) / max(1, count),
+        "commands": sum(commands) / max(1, count),
+        "limit": count / max(cpu),
+        "busiest": max(cpu) / elapsed,
+        "idle": idle,
+        "share": max(commands) / sum(commands),
     }
+
+
+async def idle_usage(clients):
+    """Return the mean share of a core that a server uses while its workers wait for requests."""
+    before = [redis_usage(client)[0] for client in clients]
+    await asyncio.sleep(IDLE_SECONDS)
+    after = [redis_usage(client)[0] for client in clients]
+    return (sum(after) - sum(before)) / len(clients) / IDLE_SECONDS
 
 
 def redis_usage(client):
@@ -172,10 +224,10 @@ def measure_parent(rate, seconds):
     with redis_server() as server:
         env = {"SLOW_WORKER_RATE": str(rate)}
         with worker(server.url, "-c", "1", app="support.slow_worker", env=env, ready=False, cold=True) as running:
-            asyncio.run(load(server.url, 1, rate, 1, 0.1))
+            asyncio.run(load([server.url], 1, rate, 1, 0.1))
             process = psutil.Process(running.process.pid)
             before = process.cpu_times()
-            result = asyncio.run(load(server.url, 1, rate, 1, seconds))
+            result = asyncio.run(load([server.url], 1, rate, 1, seconds))
             after = process.cpu_times()
     spent = after.user + after.system - before.user - before.system
     return 1e6 * spent / (result["rate"] * (seconds + 1 + 32 / rate))
