@@ -17,15 +17,15 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_manifest
 from hanner_inference.tokenization.options import TokenizerOptions
-from hanner_models.conversion.graph import Fp32, build
+from hanner_models.conversion.graph import OPSET, Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
 from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
 
-FOLDER = Path(tempfile.gettempdir()) / "hanner-bench" / "base-int8"
-"""Where benchmarks cache the package."""
+FOLDER = Path(tempfile.gettempdir()) / f"hanner-bench-{OPSET}" / "base-int8"
+"""Where benchmarks cache the package; packages of older code have another opset."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hanner_inference.tokenization.rows import Row
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
 from hanner_models.conversion.rounding import round_columns
+from hanner_models.conversion.smoothquant import SmoothQuant, smooth
 from support.encoders import (
     SHAPE,
     VOCABULARY,
@@ -44,11 +45,14 @@ def batch(kind, lengths, seed=1):
 
 
 def session(kind, linear):
+    return open_model(build(WEIGHTS[kind], SHAPES[kind], linear))
+
+
+def open_model(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = GRAPH_OPTIMISATION
-    model = build(WEIGHTS[kind], SHAPES[kind], linear).SerializeToString()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def run(opened_session, texts):
@@ -109,8 +113,9 @@ def test_graph_is_valid_and_deterministic(kind, ranges):
 def test_large_tensors_are_int8(kind, ranges):
     graph = build(WEIGHTS[kind], SHAPES[kind], StaticInt8(ranges)).graph
     kinds = {t.name: t.data_type for t in graph.initializer}
-    tables = {name for name in kinds if name.endswith((".dense.weight", ".qkv.weight", ".table"))} - {"places.table"}
-    assert len(tables) == 4 * len(SHAPES[kind].layer_inputs()) + (2 if kind in {"bigrams", "characters"} else 1)
+    matrices = (".dense.weight", ".query.weight", ".key.weight", ".value.weight", ".table")
+    tables = {name for name in kinds if name.endswith(matrices)} - {"places.table"}
+    assert len(tables) == 6 * len(SHAPES[kind].layer_inputs()) + (2 if kind in {"bigrams", "characters"} else 1)
     assert {kinds[name] for name in tables} == {onnx.TensorProto.INT8}
 
 
@@ -122,6 +127,22 @@ def test_static_scales_replace_relu():
         for name, linear in {"float": Fp32(), "token": TokenInt8(), "static": StaticInt8(ranges)}.items()
     }
     assert operators == {"float": shape.layers, "token": shape.layers, "static": 0}
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.7])
+def test_smoothing_does_not_change_the_scores(kind, strength):
+    shape, weights, texts = SHAPES[kind], WEIGHTS[kind], batch(kind, [32, 5, 17, 3], seed=99)
+    calibration = calibrate(weights, shape, [batch(kind, [32] * 8)])
+    factors, smoothed = smooth(calibration, weights, shape, strength)
+    model = build(weights, shape, SmoothQuant(Fp32(), factors))
+    assert max(np.abs(np.log(factor)).max() for factor in factors.values()) > 0.5
+    inside = np.arange(texts.columns) < lengths(texts)[:, None]
+    expected, found = run(session(kind, Fp32()), texts), run(open_model(model), texts)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=2e-5)
+    # The values of an attention are divided by their weights, so its context needs no operator.
+    products = [node.input[0] for node in model.graph.node if node.op_type == "Mul" and node.output[0] in smoothed.lows]
+    assert len(products) == 3 * len(shape.layer_inputs())
+    assert not [name for name in products if name.endswith(".context")]
 
 
 def test_columns_are_scaled_by_their_largest_value():

@@ -27,6 +27,18 @@ def folded(weights):
     }
 
 
+def joined(weights):
+    """Return the weights with the products of V and the layer after the attention, between which factors cancel out."""
+    weights = dict(weights)
+    for name in [name for name in weights if name.endswith(".value.weight")]:
+        value = name.removesuffix(".weight")
+        after = f"{value.removesuffix('.self.value')}.output.dense.weight"
+        for part in ("weight", "bias"):
+            weights[f"{value}.{part}"] = weights[after] * weights[f"{value}.{part}"].T[..., None, :]
+        del weights[after]
+    return weights
+
+
 RANDOM = np.random.default_rng(0)
 CHARACTERS = CharacterBatch(
     RANDOM.integers(2, VOCABULARY, (64, 25)),
@@ -67,7 +79,8 @@ def test_weights_survive_a_round_trip(linear, tolerance, shape):
     found, found_shape = read_weights(build(weights, shape, linear(weights, shape)))
     assert found_shape == replace(shape, epsilon=pytest.approx(shape.epsilon))
     assert found.keys() == weights.keys()
-    for name, value in folded(weights).items():
+    weights, found = (joined(folded(each)) for each in (weights, found))
+    for name, value in weights.items():
         np.testing.assert_allclose(
             found[name], value, rtol=0, atol=tolerance * np.abs(value).max() + 1e-7, err_msg=name
         )

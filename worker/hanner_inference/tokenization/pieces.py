@@ -18,6 +18,8 @@ from hanner_inference.tokenization.windows import Window
 
 PADDING, UNKNOWN = 0, 1
 """Ids of characters: padding, and characters without a vector of their own. The others follow."""
+_CODE_POINTS = 0x10000
+"""Code points whose ids are in an array; the few beyond them are in a dict."""
 PLACES = 8
 """Places of a character in its piece that the model distinguishes."""
 
@@ -48,9 +50,13 @@ class PieceTokenizer:
         self.sep_id = special_id(self._tokenizer, "</s>", options.sep_id)
         if (wrong := next((entry for entry in characters if len(entry) != 1), None)) is not None:
             raise ValueError(f"its characters include {wrong!r}")
-        points = np.array([ord(character) for character in characters], dtype=np.uint32)
-        self._ids = np.argsort(points, kind="stable")
-        self._points = points[self._ids]
+        self._ids = np.full(_CODE_POINTS + 1, UNKNOWN, dtype=np.int64)
+        self._astral: dict[int, int] = {}
+        for character_id, point in enumerate(map(ord, characters), start=UNKNOWN + 1):
+            if point < _CODE_POINTS:
+                self._ids[point] = character_id
+            else:
+                self._astral[point] = character_id
 
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two texts are the same after normalisation, so that the model cannot distinguish them."""
@@ -66,23 +72,26 @@ class PieceTokenizer:
 
     def row(self, text: str, tokens: Tokens, window: Window) -> Row:
         """Return a window of the text as input of the model: its pieces and its characters."""
-        del tokens  # the pieces depend on the window's text only
-        return self.encode_window(text[window.start : window.end])
+        content = self._options.normalise(text[window.start : window.end])
+        return self._row(content, tokens.ids[window.start : window.end])
 
     def encode_window(self, text: str) -> Row:
         """Return a text, which is one window, as input of the model."""
         content = self._options.normalise(text)
+        return self._row(content, self._character_ids(content))
+
+    def _row(self, content: str, character_ids: NDArray[np.int64]) -> Row:
         encoding = self._tokenizer.encode(content, add_special_tokens=False)
         ids = np.array([self.cls_id, *encoding.ids, self.sep_id], dtype=np.int64)
         owners, places = locate_characters(encoding.offsets, len(content))
-        return Row(ids, np.stack((self._character_ids(content), owners, places)))
+        return Row(ids, np.stack((character_ids, owners, places)))
 
     def _character_ids(self, text: str) -> NDArray[np.int64]:
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        if not len(self._points):
-            return np.full(len(points), UNKNOWN, dtype=np.int64)
-        index = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
-        ids: NDArray[np.int64] = np.where(self._points[index] == points, self._ids[index] + UNKNOWN + 1, UNKNOWN)
+        ids: NDArray[np.int64] = self._ids[np.minimum(points, _CODE_POINTS)]
+        if self._astral:
+            for index in np.flatnonzero(points >= _CODE_POINTS).tolist():
+                ids[index] = self._astral.get(int(points[index]), UNKNOWN)
         return ids
 
 

@@ -27,12 +27,14 @@ from hanner_models.source.architecture import (
     Weights,
 )
 
-_OPSET = 17
+OPSET = 24
+"""The first version whose Attention takes the lengths of the rows, so that no mask has to be added to the scores.
+ONNX Runtime before 1.25 ignores the lengths."""
+_IR_VERSION = 12
+_ONE = np.float32(1)
 _END = 2**62
 """The end of a slice that includes the last element."""
 CONTRIB = "com.microsoft"
-_MASKED = np.float32(-10000.0)
-"""Added to the attention scores of padding; its exp() is exactly 0 in FP32."""
 
 
 class Linear(Protocol):
@@ -65,11 +67,6 @@ class Graph:
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, domain=domain, **attributes))
         return name
 
-    def split(self, source: str, names: Sequence[str]) -> None:
-        """Add a node that splits `source` along its first axis into one output of size 1 per name."""
-        sizes = self.constant(f"split.{len(names)}", np.ones(len(names), dtype=np.int64))
-        self.nodes.append(helper.make_node("Split", [source, sizes], list(names), name=f"{source}.split", axis=0))
-
     def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Add a constant unless it exists, and return its name."""
         if name not in self.constants:
@@ -83,8 +80,8 @@ class Graph:
         shape = ["rows", "characters" if characters else "length", labels]
         logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)
         graph = helper.make_graph(self.nodes, "hanner", ids, [logits, *self.outputs], list(self.constants.values()))
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(CONTRIB, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="hanner")
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="hanner")
 
 
 OUTPUT = "logits"
@@ -110,6 +107,11 @@ class Fp32:
         return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], f"{name}.words")
 
 
+def context_name(attention: str) -> str:
+    """Return the name of the tensor that a self-attention computes from its queries, keys and values."""
+    return f"{attention}.context"
+
+
 def build(weights: Weights, shape: EncoderShape, linear: Linear) -> onnx.ModelProto:
     """Return a model with the inputs and the output that `hanner_inference.engine.onnx` describes."""
     return _Writer(Graph(), weights, shape, linear).write()
@@ -126,12 +128,12 @@ class _Writer:
 
     def write(self) -> onnx.ModelProto:
         states = self._embeddings()
-        mask = self._mask("attention_mask", "mask")
+        lengths = self._lengths("attention_mask", "lengths")
         for layer in range(self.shape.layers):
-            states = self._layer(f"encoder.layer.{layer}", states, mask)
+            states = self._layer(f"encoder.layer.{layer}", states, lengths)
         if self.shape.characters:
-            mask = self._mask("character_mask", "characters.mask")
-            states = self._layer(CHARACTER_LAYER, self._characters(states), mask)
+            lengths = self._lengths("character_mask", "characters.lengths")
+            states = self._layer(CHARACTER_LAYER, self._characters(states), lengths)
         # The head has few columns: INT8 would save no time and cost precision.
         graph, weights = self.graph, self.weights
         logits = graph.node("MatMul", [states, graph.constant("linear.weight", weights["linear.weight"].T)], "linear")
@@ -185,25 +187,14 @@ class _Writer:
         both = graph.node("Add", [vectors, places], "characters.vectors")
         return self._norm(CHARACTER_NORM, gathered, skip=both)
 
-    def _mask(self, source: str, name: str) -> str:
-        """Compute the mask [rows, 1, length, length] for attention scores: it adds 0 for tokens, _MASKED for padding.
+    def _lengths(self, mask: str, name: str) -> str:
+        """Compute the number of tokens or characters of each row [rows]."""
+        axis = self.graph.constant("lengths.axis", np.array([1], dtype=np.int64))
+        return self.graph.node("ReduceSum", [mask, axis], name, keepdims=0)
 
-        One row would suffice, but expanding it once is cheaper than broadcasting it in each layer's Add.
-        """
-        graph = self.graph
-        kept = graph.node("Cast", [source], f"{name}.kept", to=TensorProto.FLOAT)
-        missing = graph.node("Sub", [graph.constant("one", np.float32(1.0)), kept], f"{name}.missing")
-        bias = graph.node("Mul", [missing, graph.constant("masked", _MASKED)], f"{name}.bias")
-        axes = graph.constant("mask.axes", np.array([1, 2], dtype=np.int64))
-        row = graph.node("Unsqueeze", [bias, axes], f"{name}.row")
-        size = graph.node("Shape", [source], f"{name}.length", start=1, end=2)
-        ones = [graph.constant(f"ones.{count}", np.ones(count, dtype=np.int64)) for count in (2, 1)]
-        shape = graph.node("Concat", [ones[0], size, ones[1]], f"{name}.shape", axis=0)
-        return graph.node("Expand", [row, shape], name)
-
-    def _layer(self, name: str, states: str, mask: str) -> str:
+    def _layer(self, name: str, states: str, lengths: str) -> str:
         graph, linear = self.graph, self.linear
-        context = self._attention(f"{name}.attention.self", linear.quantise(graph, f"{name}.input", states), mask)
+        context = self._attention(f"{name}.attention.self", linear.quantise(graph, f"{name}.input", states), lengths)
         attended = self._multiply(f"{name}.attention.output.dense", linear.quantise(graph, f"{name}.context", context))
         states = self._norm(f"{name}.attention.output.LayerNorm", attended, skip=states)
         inner = self._multiply(f"{name}.intermediate.dense", linear.quantise(graph, f"{name}.attended", states))
@@ -216,43 +207,19 @@ class _Writer:
             return self.graph.node("Relu", [source], f"{name}.relu")
         return self.graph.node("Gelu", [source], f"{name}.gelu", domain=CONTRIB)
 
-    def _attention(self, name: str, source: tuple[str, ...], mask: str) -> str:
-        """Compute self-attention with Q, K and V in one product; the scale of the scores is folded into Q."""
+    def _attention(self, name: str, source: tuple[str, ...], lengths: str) -> str:
+        """Compute self-attention. The operator reads and writes the heads where they are, so none has to be moved."""
         graph, heads = self.graph, self.shape.heads
-        hidden = len(self.weights[f"{name}.query.bias"])
-        product = self.linear.multiply(graph, f"{name}.qkv", source, *self._qkv(name, hidden // heads))
-        split = graph.constant("attention.heads", np.array([0, 0, 3, heads, hidden // heads], dtype=np.int64))
-        turned = graph.node(
-            "Transpose",
-            [graph.node("Reshape", [product, split], f"{name}.split")],
-            f"{name}.turned",
-            perm=[2, 0, 3, 1, 4],
-        )
-        query, key, value = self._split_qkv(name, turned)
-        scores = graph.node("FusedMatMul", [query, key], f"{name}.scores", domain=CONTRIB, transB=1)
-        shares = graph.node("Softmax", [graph.node("Add", [scores, mask], f"{name}.masked")], f"{name}.shares", axis=-1)
-        mixed = graph.node("MatMul", [shares, value], f"{name}.mixed")
-        back = graph.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
-        whole = graph.constant("attention.whole", np.array([0, 0, hidden], dtype=np.int64))
-        return graph.node("Reshape", [back, whole], f"{name}.context")
+        # The scale of the scores is folded into Q.
+        scale = np.float32(1 / np.sqrt(len(self.weights[f"{name}.query.bias"]) // heads))
+        query = self._multiply(f"{name}.query", source, scale)
+        key, value = (self._multiply(f"{name}.{part}", source) for part in ("key", "value"))
+        inputs = [query, key, value, "", "", "", lengths]  # without a mask, and without keys and values of earlier runs
+        return graph.node("Attention", inputs, context_name(name), q_num_heads=heads, kv_num_heads=heads, scale=1.0)
 
-    def _split_qkv(self, name: str, turned: str) -> list[str]:
-        """Split along the first axis; one Split is faster than three Gathers."""
-        first = self.graph.constant("attention.first", np.array([0], dtype=np.int64))
-        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
-        self.graph.split(turned, [f"{part}.whole" for part in parts])
-        return [self.graph.node("Squeeze", [f"{part}.whole", first], part) for part in parts]
-
-    def _qkv(self, name: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        weights = self.weights
-        scales = (np.float32(1 / np.sqrt(size)), np.float32(1), np.float32(1))
-        parts = list(zip(("query", "key", "value"), scales, strict=True))
-        weight = np.concatenate([weights[f"{name}.{part}.weight"].T * scale for part, scale in parts], axis=1)
-        return weight, np.concatenate([weights[f"{name}.{part}.bias"] * scale for part, scale in parts])
-
-    def _multiply(self, name: str, source: tuple[str, ...]) -> str:
-        weights = self.weights
-        return self.linear.multiply(self.graph, name, source, weights[f"{name}.weight"].T, weights[f"{name}.bias"])
+    def _multiply(self, name: str, source: tuple[str, ...], scale: np.float32 = _ONE) -> str:
+        weight, bias = (self.weights[f"{name}.{part}"] * scale for part in ("weight", "bias"))
+        return self.linear.multiply(self.graph, name, source, weight.T, bias)
 
     def _norm(self, name: str, source: str, *, skip: str | None = None) -> str:
         """Normalise `source`, or `source` + `skip`. ONNX Runtime's SkipLayerNormalization is ten times slower."""

@@ -1,7 +1,8 @@
 """Read the weights of a BERT tagger from a graph that graph.build wrote. Imports onnx, not torch.
 
 Constants are named after their parameters. INT8 values are multiplied by their scales, so the result has the precision
-of the graph. Factors that smoothquant.py moved into the weights are removed.
+of the graph. Factors that smoothquant.py moved into the weights are removed, except those between V and the layer after
+the attention, which cancel out.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from hanner_models.conversion.smoothquant import smoothed_name
+from hanner_models.conversion.smoothquant import factor_name
 from hanner_models.source.architecture import (
     BIGRAM_PROJECTION,
     BIGRAM_TABLE,
@@ -54,12 +55,11 @@ class _Reader:
 
     def read(self) -> tuple[dict[str, NDArray[np.float32]], EncoderShape]:
         positions = self._array("embeddings.positions")
-        heads = int(self._array("attention.heads")[3])
+        heads = int(self._attribute("Attention", "q_num_heads"))
+        epsilon = float(self._attribute("LayerNormalization", "epsilon"))
         bigrams, characters = (f"{name}.table" in self.constants for name in ("embeddings.bigrams", "characters"))
         layers = self._layers() - characters
-        shape = EncoderShape(
-            layers, heads, self._epsilon(), len(positions), bigrams, self._activation(), characters=characters
-        )
+        shape = EncoderShape(layers, heads, epsilon, len(positions), bigrams, self._activation(), characters=characters)
         weights = {
             "embeddings.word_embeddings.weight": self._table("embeddings"),
             "embeddings.position_embeddings.weight": positions,
@@ -87,13 +87,14 @@ class _Reader:
         return numpy_helper.to_array(self.constants[name])
 
     def _layers(self) -> int:
-        return sum(name.endswith(".attention.self.qkv.weight") for name in self.constants)
+        return sum(name.endswith(".attention.self.query.weight") for name in self.constants)
 
-    def _epsilon(self) -> float:
+    def _attribute(self, operator: str, name: str) -> Any:
+        """Return an attribute of the first node of this operator."""
         for node in self.model.graph.node:
-            if node.op_type == "LayerNormalization":
-                return float(next(helper.get_attribute_value(a) for a in node.attribute if a.name == "epsilon"))
-        raise UnsupportedGraph("has no LayerNormalization")
+            if node.op_type == operator:
+                return next(helper.get_attribute_value(each) for each in node.attribute if each.name == name)
+        raise UnsupportedGraph(f"has no {operator}")
 
     def _activation(self) -> Activation:
         # With static scales, a ReLU is part of the quantisation and has no node.
@@ -113,7 +114,7 @@ class _Reader:
         weight: NDArray[np.float32] = self._array(f"{name}.weight")
         if weight.dtype == np.int8:
             weight = weight * self._array(f"{name}.scales")
-        if (inverse := f"{smoothed_name(source)}.by") in self.constants:
+        if (inverse := factor_name(source)) in self.constants:
             weight = weight * self._array(inverse)[:, None]
         return weight
 
@@ -121,12 +122,8 @@ class _Reader:
         return {f"{name}.weight": self._matrix(name, source).T, f"{name}.bias": self._array(f"{name}.bias")}
 
     def _attention(self, name: str, source: str, heads: int) -> dict[str, NDArray[np.float32]]:
-        """Split Q, K and V, and remove the scale of the scores from Q."""
-        weights = np.split(self._matrix(f"{name}.qkv", source), 3, axis=1)
-        biases = np.split(self._array(f"{name}.qkv.bias"), 3)
-        scale = np.float32(np.sqrt(len(biases[0]) // heads))
-        found: dict[str, NDArray[np.float32]] = {}
-        for part, weight, bias in zip(("query", "key", "value"), weights, biases, strict=True):
-            factor = scale if part == "query" else np.float32(1)
-            found |= {f"{name}.{part}.weight": weight.T * factor, f"{name}.{part}.bias": bias * factor}
-        return found
+        """Return Q, K and V, without the scale of the scores, which is folded into Q."""
+        weights = self._dense(f"{name}.query", source)
+        scale = np.float32(np.sqrt(len(weights[f"{name}.query.bias"]) // heads))
+        scaled = {part: value * scale for part, value in weights.items()}
+        return scaled | self._dense(f"{name}.key", source) | self._dense(f"{name}.value", source)

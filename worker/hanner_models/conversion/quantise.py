@@ -104,7 +104,8 @@ class TokenInt8:
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
         """Quantise each row to uint8 around 128."""
         self._sources[f"{name}.quantised"] = source
-        largest = graph.node("ReduceMax", [graph.node("Abs", [source], f"{name}.abs")], f"{name}.max", axes=[-1])
+        axis = graph.constant("token.axis", np.array([-1], dtype=np.int64))
+        largest = graph.node("ReduceMax", [graph.node("Abs", [source], f"{name}.abs"), axis], f"{name}.max")
         floor = graph.constant("token.floor", np.float32(1e-9))
         largest = graph.node("Max", [largest, floor], f"{name}.largest")
         inverse = graph.node("Div", [graph.constant("token.range", np.float32(127)), largest], f"{name}.inverse")

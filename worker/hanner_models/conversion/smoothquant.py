@@ -2,7 +2,8 @@
 
 A few channels of a BERT's LayerNorm outputs are many times larger than the others, and one scale for all of them leaves
 few steps for the others. Each channel is divided by a factor, and the rows of the weights that read it are multiplied
-by the same factor. The product does not change, and both sides have smaller ranges.
+by the same factor. The product does not change, and both sides have smaller ranges. The context of an attention is a
+weighted mean of its values, so the columns of V's weights are divided instead, which costs nothing at run time.
 """
 
 from collections.abc import Mapping
@@ -11,13 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hanner_models.conversion.graph import Graph, Linear
+from hanner_models.conversion.graph import Graph, Linear, context_name
 from hanner_models.conversion.quantise import Calibration
 from hanner_models.source.architecture import EncoderShape, Weights
 
 MIGRATION_STRENGTH = {"smooth": 0.7, "token": 0.5}
 """By scheme, the share of an outlier that moves from activations to weights, from 0 to 1. Measured, see engine.md."""
 _FLOOR = 1e-5
+_VALUE, _CONTEXT = ".value", context_name("")
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,23 @@ class SmoothQuant:
     _used: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
 
     def quantise(self, graph: Graph, name: str, source: str) -> tuple[str, ...]:
-        """Divide each channel by its factor, then quantise."""
-        factors = self.factors[source]
-        inverse = graph.constant(f"{smoothed_name(source)}.by", np.float32(1) / factors)
-        prepared = self.linear.quantise(graph, name, graph.node("Mul", [source, inverse], smoothed_name(source)))
+        """Divide each channel by its factor, unless its producer has done so, then quantise."""
+        factors, smoothed = self.factors[source], smoothed_name(source)
+        if smoothed != source:
+            graph.node("Mul", [source, graph.constant(factor_name(source), np.float32(1) / factors)], smoothed)
+        prepared = self.linear.quantise(graph, name, smoothed)
         self._used[prepared] = factors
         return prepared
 
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
-        """Multiply by weights whose rows are multiplied by the factors."""
-        return self.linear.multiply(graph, name, source, weight * self._used[source][:, None], bias)
+        """Multiply by weights whose rows are multiplied by the factors; V's are also divided by the context's."""
+        weight = weight * self._used[source][:, None]
+        if name.endswith(_VALUE):
+            divisor = self.factors[context_name(name.removesuffix(_VALUE))]
+            weight, bias = weight / divisor, bias / divisor
+        return self.linear.multiply(graph, name, source, weight, bias)
 
     def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
         """Look up rows; embeddings are not smoothed."""
@@ -53,8 +60,13 @@ class SmoothQuant:
 
 
 def smoothed_name(source: str) -> str:
-    """Return the name of a tensor after smoothing."""
-    return f"{source}.smooth"
+    """Return the name of a tensor after smoothing; the context of an attention is smooth when it is computed."""
+    return source if source.endswith(_CONTEXT) else f"{source}.smooth"
+
+
+def factor_name(source: str) -> str:
+    """Return the name of the constant that a tensor is multiplied by to smooth it."""
+    return f"{source}.smooth.by"
 
 
 def smooth(
@@ -93,7 +105,7 @@ def _reading_weights(weights: Weights, shape: EncoderShape) -> dict[str, NDArray
         readers[states] = np.concatenate(
             [weights[f"{attention}.self.{part}.weight"] for part in ("query", "key", "value")]
         )
-        readers[f"{attention}.self.context"] = weights[f"{attention}.output.dense.weight"]
+        readers[context_name(f"{attention}.self")] = weights[f"{attention}.output.dense.weight"]
         readers[f"{attention}.output.LayerNorm"] = weights[f"{layer}.intermediate.dense.weight"]
         readers[f"{layer}.intermediate.{shape.activation}"] = weights[f"{layer}.output.dense.weight"]
     return readers
