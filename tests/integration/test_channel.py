@@ -4,12 +4,16 @@ import base64
 import itertools
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import celery
 import kombu
 import pytest
 
 from hanner.queue.keys import QueueKeys
+from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner_worker.batching.consumer import _send_hello
 from hanner_worker.batching.events import BufferedEventDispatcher
 from hanner_worker.delivery import channel
 from hanner_worker.delivery.inflight import InFlightStore
@@ -168,4 +172,19 @@ def test_events_are_published_only_while_a_client_receives_them(server, client, 
     send(100)
     assert client.info("commandstats")["cmdstat_publish"]["calls"] == 1
     dispatcher.close()
+    app.close()
+
+
+def test_worker_that_greeted_the_others_receives_requests_at_once(server, connection):
+    app = make_celery(Settings.from_env({}, broker_url=server.url))
+    app.conf.broker_transport_options = connection.transport_options
+    greeting = SimpleNamespace(
+        app=app, connection=connection, hostname="a", controller=SimpleNamespace(state=SimpleNamespace(revoked=()))
+    )
+    assert _send_hello(None, greeting) == {}
+    received = []
+    with connection.Consumer(QUEUE, callbacks=[lambda body, message: received.append(body)]):
+        publish(connection, "a")
+        connection.drain_events(timeout=60)  # a channel that waited for replies would wait for NEVER
+    assert received == ["a"]
     app.close()

@@ -214,9 +214,14 @@ def _set_up_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
 
 
 def _send_hello(step: Any, consumer: Any) -> dict[str, Any]:
-    """Do as Mingle.send_hello does, with a timeout of MINGLE_TIMEOUT."""
+    """Do as Mingle.send_hello does, with a timeout of MINGLE_TIMEOUT and a connection of its own.
+
+    The worker's channel would wait for further replies for up to a second, and receive no requests until then.
+    """
     del step
-    inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=consumer.connection)
-    replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
+    options = consumer.connection.transport_options | {"polling_interval": MINGLE_TIMEOUT}
+    with consumer.connection.clone(transport_options=options) as connection:
+        inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=connection)
+        replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
     replies.pop(consumer.hostname, None)
     return replies
