@@ -1,4 +1,4 @@
-"""Names of Celery, kombu, billiard and redis-py that are not public API, and that we override or use. Data only.
+"""Names of Celery, kombu, billiard, redis-py and Python that are not public API, and that we use. Data only.
 
 tests/unit/worker/test_internals.py fails by name when one of them is gone, and when one is used and not listed here.
 pyproject.toml pins the libraries to the minor versions for which it passes. Before a pin is raised, compare the code of
@@ -38,6 +38,8 @@ INTERNALS: Final = {
     # __main__.py
     "celery.bin.base": "CLIContext",
     "celery.bin.worker": "worker",
+    # group.py
+    "atexit": "_run_exitfuncs",
     # remote_control.py
     "celery.worker.control": "_revoke control_command inspect_command",
     "celery.worker.state": (
