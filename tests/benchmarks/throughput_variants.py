@@ -19,7 +19,7 @@ from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, open_package
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH
-from support.base_package import BASE, base_package, cached_folder, make_linear, size_weights
+from support.base_package import BASE, base_package, cached_folder, character_tokenizer, make_linear, size_weights
 from support.packages import BIO
 
 IN_ORDER = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
@@ -155,10 +155,9 @@ def write_openvino(folder):
 
 def write_checkpoint(folder):
     """Write a checkpoint of the same size with ModelScope's own class and random weights."""
-    from hanner_inference.package import TOKENIZER
     from support.modelscope_folders import write_folder, write_weights
 
-    tokens = json.loads((folder.with_name("base-int8") / TOKENIZER).read_text("utf-8"))["model"]["vocab"]
+    tokens = character_tokenizer(BASE.vocabulary).get_vocab()
     sizes = {"hidden_size": BASE.hidden, "intermediate_size": BASE.inner, "initializer_range": 0.02}
     heads = {"num_hidden_layers": BASE.shape.layers, "num_attention_heads": BASE.shape.heads}
     write_weights(write_folder(folder, sorted(tokens, key=tokens.get), labels=BIO, **sizes, **heads))
