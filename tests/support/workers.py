@@ -204,12 +204,10 @@ class Events:
 
     def _run(self):
         with self._receiver.consumer_context() as (connection, _, _):
-            self._started.set()
             while not self._receiver.should_stop:
-                try:
+                with suppress(TimeoutError):
                     connection.drain_events(timeout=0.05)  # the longest that the end of a test waits
-                except TimeoutError:
-                    continue
+                self._started.set()  # only now, because the first call subscribes
 
     def __enter__(self):
         self._thread.start()
