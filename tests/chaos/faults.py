@@ -93,15 +93,7 @@ def redis_stop(run):
 
 def redis_kill(run):
     for _ in run.schedule(run.count(20)):
-        kill_redis(run)
-
-
-def kill_redis(run):
-    """Kill and start Redis. It may have delayed the writes of its last seconds, so their results may come again."""
-    since = time.monotonic() - run.redis.write_delay
-    restart_redis(run, run.redis.kill)
-    if run.redis.write_delay:
-        run.allow_repeats(since)
+        restart_redis(run, run.redis.kill)
 
 
 def restart_redis(run, stop):
@@ -264,7 +256,7 @@ def mixed(run):
     """Run every short fault once or more, in an order drawn from the seed: the selection for `make test`."""
     steps = [run.kill_parent] * 3 + [run.kill_pool_process] * 4
     steps += [lambda: kill_all_connections(run)] * 3 + [run.client.script_flush] * 2
-    steps += [lambda: kill_redis(run), lambda: restart_redis(run, run.redis.terminate)]
+    steps += [lambda: restart_redis(run, run.redis.kill), lambda: restart_redis(run, run.redis.terminate)]
     steps += [lambda: replace_worker(run)]
     run.random.shuffle(steps)
     for number in run.schedule(len(steps)):

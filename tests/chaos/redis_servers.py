@@ -35,7 +35,6 @@ class RedisProcess:
         self._sentinel = sentinel
         self._options = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
         self._options |= {name.replace("_", "-"): value for name, value in options.items()}
-        self.write_delay = 2.0 if self._options["appendfsync"] == "everysec" else 0.0  # the longest, beside an fsync
         self.process = None
         self.client = redis.Redis(
             port=self.port,

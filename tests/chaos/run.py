@@ -190,13 +190,9 @@ class Run:
         found = [text for text in texts if text.accepted > since]
         for text in found:
             text.may_be_lost = True
-        self.allow_repeats(since)
-        return len(found)
-
-    def allow_repeats(self, since):
-        """Allow results stored after this moment to be announced again."""
-        for text in list(self.log.texts.values()):
+        for text in texts:
             text.may_repeat = text.may_repeat or text.ended is None or text.ended > since
+        return len(found)
 
     def wait_for(self, condition, timeout=TIMEOUT):
         """Poll until a condition is true. Return False after `timeout` seconds."""
