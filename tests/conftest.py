@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -22,8 +23,19 @@ gc.disable()  # during the collection, which creates many objects and frees few
 
 
 def pytest_configure():
+    notice_ignored_signals()
     choose_server()
     hide_running_stack()
+
+
+def notice_ignored_signals():
+    """Let the programs of the tests get all signals.
+
+    They would ignore those that this process ignores: SIGHUP under `nohup`, SIGINT in a background job of a script.
+    """
+    for each in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(each) == signal.SIG_IGN:
+            signal.signal(each, lambda *_: None)
 
 
 @pytest.hookimpl(trylast=True)
