@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import output, stop_on_error
 
 
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
@@ -17,10 +16,8 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print the 
     from hanner_inference.package import DEFAULT_MODEL, bundled_models, open_package
     from hanner_models.evaluation.report import bundled_table, summarise_package
 
-    try:
+    with stop_on_error():
         packages = [open_package(name) for name in bundled_models()]
-    except HannerError as error:
-        stop(error)
     models = [summarise_package(package, default=package.path.name == DEFAULT_MODEL) for package in packages]
     if as_json:
         print(json.dumps({"models": models}, ensure_ascii=False, indent=2))

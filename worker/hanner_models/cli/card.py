@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop
+from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop_on_error
 
 
 def card(
@@ -24,15 +23,13 @@ def card(
     from hanner_inference.package import open_package
     from hanner_models.evaluation import card as cards
 
-    try:
+    with stop_on_error():
         opened = open_package(chosen_model(model))
         values = cards.read_figures(figures) if figures else opened.manifest.card.get("figures", {})
         if into:
             cards.update_document(into, opened.manifest, values)
         if write_manifest:
             opened = cards.write_card(opened, values, into)
-    except HannerError as error:
-        stop(error)
     if into or write_manifest:
         output().print(f"{opened.id}: the card is updated", highlight=False)
     else:

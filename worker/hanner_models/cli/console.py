@@ -2,9 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
+
+from hanner.errors import HannerError
+from hanner.utils.packaging import install_hint
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,3 +37,35 @@ def stop(problem: Exception | str, code: int = 2) -> NoReturn:
     """Print an error message to stderr and exit."""
     print(f"hanner: {problem}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+@contextmanager
+def stop_on_error(interrupted: str | None = None) -> Iterator[None]:
+    """Exit with the message of an error of hanner, or after Ctrl-C with `interrupted` if it is given."""
+    try:
+        yield
+    except HannerError as error:
+        stop(error)
+    except KeyboardInterrupt:
+        if interrupted is None:
+            raise
+        stop(f"interrupted; {interrupted}", code=130)
+
+
+def resume_hint(folder: Path) -> str:
+    """Return what to do after Ctrl-C in a run that has its checkpoints in a folder."""
+    return f"run the same command again to continue from the last checkpoint in {folder}"
+
+
+@contextmanager
+def models_extra(purpose: str) -> Iterator[None]:
+    """Exit with the command that installs the extra `models` if an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        stop(f"{error.name or 'a library'} is not installed; {purpose} needs it: {install_hint('models')}")
+
+
+def print_step(step: str) -> None:
+    """Print a step of a long command to stderr. A progress bar shows it above itself."""
+    print(step, file=sys.stderr, flush=True)

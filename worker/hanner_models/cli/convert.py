@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hanner.errors import HannerError
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import output, stop_on_error
 
 if TYPE_CHECKING:
     from hanner_models.source import Source
@@ -77,12 +77,8 @@ def convert(
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, and write a package."""
     options = _Options(calibrate, verify or [], scheme, fold_traditional, force, data, max_mb)
-    try:
+    with stop_on_error(interrupted="no package was written"):
         _convert(source, out, name or out.name, {}, options)
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop("interrupted; no package was written", code=130)
 
 
 def fetch(
@@ -103,17 +99,13 @@ def fetch(
     from hanner_models.conversion.convert import check_output
 
     out = out or Path(model.rpartition("/")[2] or "model")
-    try:
+    with stop_on_error(interrupted="run the same command again to resume"):
         check_output(out)
         folder = hub.fetch(model, revision)
         origin = {"source": model, "revision": revision}
         _convert(
             folder, out, name or out.name, origin, _Options(calibrate, verify or [], scheme, fold_traditional, force)
         )
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop("interrupted; run the same command again to resume", code=130)
 
 
 def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options: _Options) -> None:
@@ -125,9 +117,7 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
     from hanner_models.source import read_source
 
     conversion.check_output(out)
-    schemes = get_args(conversion.Scheme)
-    if options.scheme not in schemes:
-        raise HannerError(f"--scheme must be one of {', '.join(schemes)}, but is {options.scheme!r}")
+    scheme = conversion.parse_scheme(options.scheme)
     if options.max_mb is not None and not options.data:
         raise HannerError("--max-mb needs --data, the folder of the training data")
     texts = sample_texts(options.calibrate, conversion.MAX_CALIBRATION_TEXTS) if options.calibrate else None
@@ -146,7 +136,7 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
             name=name,
             calibration=texts,
             verification=verification,
-            scheme=cast("conversion.Scheme", options.scheme),
+            scheme=scheme,
             force=options.force,
             progress=status.update,
         )

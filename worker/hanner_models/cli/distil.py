@@ -1,14 +1,11 @@
 """`hanner model distil`."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner.utils.packaging import install_hint
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import models_extra, output, print_step, resume_hint, stop_on_error
 
 
 def distil(
@@ -45,16 +42,11 @@ def distil(
 
     An interrupted run continues from its last checkpoint when the command is repeated.
     """
-    try:
-        from hanner_models.conversion.convert import Scheme
+    with models_extra("distillation"):
+        from hanner_models.conversion.convert import parse_scheme
         from hanner_models.distil.run import DistilRun, open_teacher
         from hanner_models.train.config import DistilRunConfig
-    except ImportError as error:
-        missing = getattr(error, "name", None) or "a library"
-        stop(f"{missing} is not installed; distillation needs it: {install_hint('models')}")
-    if scheme not in get_args(Scheme):
-        stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, but is {scheme!r}")
-    try:
+    with stop_on_error(interrupted=resume_hint(Path(f"{out}.run"))):
         read = DistilRunConfig.read(config)
         package = DistilRun(
             read,
@@ -65,16 +57,11 @@ def distil(
             name or read.name,
             calibrate,
             verify or [],
-            cast("Scheme", scheme),
+            parse_scheme(scheme),
             fold_traditional,
             force,
-            # The progress bar shows what print writes above itself.
-            lambda step: print(step, file=sys.stderr, flush=True),
+            print_step,
         ).run()
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop(f"interrupted; run the same command again to continue from the last checkpoint in {out}.run", code=130)
     from hanner_models.evaluation.report import print_package
 
     print_package(package, output())

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hanner.errors import HannerError
-from hanner_models.cli.console import MODEL_HELP, output, stop
+from hanner_models.cli.console import MODEL_HELP, output, stop_on_error
 
 
 def evaluate(
@@ -31,11 +30,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Print precision, recall and F1 by type, the kinds of errors, and texts per second on one core."""
-    try:
+    with stop_on_error():
         packages: list[str | None] = [*model] if model else [None]
         results = [_evaluate(files, package, train, traditional=traditional) for package in packages]
-    except HannerError as error:
-        stop(error)
     if as_json:
         print(json.dumps(_to_dict(results), ensure_ascii=False, indent=2))
         return

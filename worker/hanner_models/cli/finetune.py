@@ -1,14 +1,11 @@
 """`hanner model finetune`."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner.utils.packaging import install_hint
-from hanner_models.cli.console import output, stop
+from hanner_models.cli.console import models_extra, output, print_step, resume_hint, stop_on_error
 
 
 def finetune(
@@ -56,24 +53,14 @@ def finetune(
 
     An interrupted run continues from its last checkpoint when the command is repeated.
     """
-    try:
-        from hanner_models.conversion.convert import Scheme
+    with models_extra("fine-tuning"):
+        from hanner_models.conversion.convert import parse_scheme
         from hanner_models.finetune.options import FinetuneOptions
         from hanner_models.finetune.run import FinetuneRun
-    except ImportError as error:
-        missing = getattr(error, "name", None) or "a library"
-        stop(f"{missing} is not installed; fine-tuning needs it: {install_hint('models')}")
-    if scheme not in get_args(Scheme):
-        stop(f"--scheme must be one of {', '.join(get_args(Scheme))}, but is {scheme!r}")
-    try:
+    with stop_on_error(interrupted=resume_hint(Path(f"{out}.run"))):
         options = FinetuneOptions(lora, epochs, steps, learning_rate, batch_tokens, blend=blend, seed=seed)
-        run = FinetuneRun(base, data, out, options, dev, hold_out, name, cast("Scheme", scheme), force, calibrate)
-        # The progress bar shows what print writes above itself.
-        result = run.run(lambda step: print(step, file=sys.stderr, flush=True))
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop(f"interrupted; run the same command again to continue from the last checkpoint in {out}.run", code=130)
+        run = FinetuneRun(base, data, out, options, dev, hold_out, name, parse_scheme(scheme), force, calibrate)
+        result = run.run(print_step)
     from hanner_models.evaluation.report import comparison_table, print_package
 
     console = output()

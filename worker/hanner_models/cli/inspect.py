@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop
+from hanner_models.cli.console import MODEL_HELP, chosen_model, output, stop_on_error
 
 
 def inspect(
@@ -16,10 +15,8 @@ def inspect(
     from hanner_inference.package import open_package
     from hanner_models.evaluation.report import print_package
 
-    try:
+    with stop_on_error():
         package = open_package(chosen_model(model))
-    except HannerError as error:
-        stop(error)
     if as_json:
         print(package.manifest.model_dump_json(indent=2))
     else:

