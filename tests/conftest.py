@@ -29,7 +29,7 @@ def pytest_configure():
 
 
 def notice_ignored_signals():
-    """Let the programs of the tests get all signals.
+    """Make sure that the programs of the tests get all signals.
 
     They would ignore those that this process ignores: SIGHUP under `nohup`, SIGINT in a background job of a script.
     """

@@ -72,7 +72,7 @@ class RedisProcess:
             wait_until(answers, why=log, ignore=redis.RedisError)
 
     def kill(self):
-        """Kill the server when it has written to its file what it has confirmed.
+        """Kill the server when all confirmed commands are in its file.
 
         With `everysec`, Redis delays writes while an fsync runs, so a kill at that moment loses confirmed commands, and
         results are announced twice: see docs/explanation/reliability.md. With `no`, it never delays them.
