@@ -260,9 +260,13 @@ def own_channel(listener):
 
 
 def test_results_on_the_own_channel_need_no_subscription(fake_redis):
-    listener = ResultListener(fake_redis, url="redis://h/0", timeout=5, reread=3600)
+    listener = ResultListener(fake_redis, url="redis://h/0", timeout=DEADLINE, reread=3600)
+    fake_redis.confirms = False
     first, second = listener.subscribe("a", replied=True), listener.subscribe("b", replied=True)
-    fake_redis.wait_for("mget", result_key("b"))  # sent before the subscription to the own channel was confirmed
+    wait_until(lambda: fake_redis.opened)
+    fake_redis.opened[0].deliver("subscribe", own_channel(listener), 1)
+    for task_id in "ab":  # they may have been answered before the subscription
+        fake_redis.wait_for("mget", result_key(task_id))
     third = listener.subscribe("c", replied=True)
     replies = b"\n".join([payload("b"), b"{", payload("unknown"), payload("c"), payload("a")])
     fake_redis.opened[0].deliver("message", own_channel(listener), replies)
