@@ -55,6 +55,14 @@ def test_folder_is_locked_for_one_server(tmp_path):
         pass
 
 
+def test_port_that_another_program_binds_first_is_chosen_again(tmp_path):
+    with EmbeddedServer() as first:
+        ports = iter([first.port, free_port()])
+        with EmbeddedServer(tmp_path, port=lambda _: next(ports)) as second:
+            assert second.port != first.port
+            assert not list(ports)
+
+
 def test_port_in_use_is_reported(tmp_path):
     with EmbeddedServer() as first, pytest.raises(HannerError, match="Address already in use"):
         EmbeddedServer(tmp_path, port=first.port).start()

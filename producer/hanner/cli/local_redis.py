@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -43,7 +43,7 @@ class EmbeddedServer:
 
     Args:
         folder: The folder for its data; None for a temporary folder, which `close` removes.
-        port: Its port; None for a free one.
+        port: Its port, or a function that chooses a free one for the folder; None for any free port.
         timeout: Seconds that it has to start, and to stop.
 
     Attributes:
@@ -54,13 +54,13 @@ class EmbeddedServer:
         self,
         folder: Path | str | None = None,
         *,
-        port: int | None = None,
+        port: int | Callable[[Path], int] | None = None,
         timeout: float = 20.0,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="hanner-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else folder or ".")
-        self._requested_port = port
-        self._port: int | None = None
+        self._port = port if isinstance(port, int) else None
+        self._choose_port = port if callable(port) else lambda _: processes.find_port("127.0.0.1")
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -102,14 +102,15 @@ class EmbeddedServer:
         """
         binary = find_server()
         self.folder.mkdir(parents=True, exist_ok=True)
-        fixed_port = self._port or self._requested_port
+        is_fixed = self._port is not None
         for attempt in range(PORT_ATTEMPTS):
-            self._port = fixed_port or processes.find_port("127.0.0.1")
+            if not is_fixed:
+                self._port = self._choose_port(self.folder)
             try:
                 self._start(binary)
             except HannerError:
                 # Another program may bind the free port before the server does.
-                if fixed_port or attempt + 1 == PORT_ATTEMPTS or "in use" not in self.log:
+                if is_fixed or attempt + 1 == PORT_ATTEMPTS or "in use" not in self.log:
                     raise
             else:
                 break

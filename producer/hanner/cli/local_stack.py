@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ def run_stack(
     folder: Path | None = None,
     log: Path | None = None,
     *,
-    redis_port: int = 0,
+    redis_port: int | Callable[[Path], int] | None = None,
     listen: ListenAddress | None = None,
     **overrides: Any,
 ) -> Iterator[LocalStack]:
@@ -105,7 +105,7 @@ def run_stack(
         broker: URL of a running Redis; None starts an embedded server.
         folder: Folder for the embedded server's data and for logs; None for a temporary folder.
         log: The worker's log file: None for `worker.log` in the folder, `-` for this terminal.
-        redis_port: Port of the embedded server; 0 for any free port.
+        redis_port: Port of the embedded server, or a function that chooses one; see EmbeddedServer.
         listen: The gateway's address; None starts no gateway.
         **overrides: Settings of the worker by name; None counts as not given.
 
@@ -117,7 +117,7 @@ def run_stack(
     with contextlib.ExitStack() as stack:
         server = None
         if broker is None:
-            server = stack.enter_context(EmbeddedServer(folder, port=redis_port or None))
+            server = stack.enter_context(EmbeddedServer(folder, port=redis_port))
             broker, folder = server.url, server.folder
         settings = Settings.from_env(broker_url=broker, **given)
         _require_redis(settings)

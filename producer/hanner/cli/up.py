@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +76,7 @@ def up(
     try:
         with handle_stop_signals():
             print("Starting …", file=sys.stderr, flush=True)
-            chosen = 0 if broker is not None else _choose_redis_port(folder, redis_port)
+            chosen = None if broker is not None else _redis_port(redis_port)
             with (
                 run_stack(
                     broker, folder, log, redis_port=chosen, listen=listen, model=model, concurrency=concurrency
@@ -101,8 +101,8 @@ def _make_folder(path: Path) -> Path:
     return path
 
 
-def _choose_redis_port(folder: Path, requested: int | None) -> int:
-    """Return the port for Redis: the requested one, or one that is free.
+def _redis_port(requested: int | None) -> int | Callable[[Path], int]:
+    """Return the port for Redis, or the function that chooses it if none is requested.
 
     Raises:
         HannerError: the requested port is in use.
@@ -110,7 +110,7 @@ def _choose_redis_port(folder: Path, requested: int | None) -> int:
     from hanner.cli.local_redis import choose_port
 
     if requested is None:
-        return choose_port(folder)
+        return choose_port
     try:
         check_port("127.0.0.1", requested)
     except OSError as error:

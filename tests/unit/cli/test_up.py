@@ -117,11 +117,11 @@ def test_invalid_stored_port_is_ignored(ports, tmp_path):
         assert local_redis.choose_port(tmp_path) == ports[1]
 
 
-def test_requested_port_of_redis_that_is_in_use_is_refused(tmp_path):
+def test_requested_port_of_redis_that_is_in_use_is_refused():
     port = free_port()
-    assert up._choose_redis_port(tmp_path, port) == port
+    assert up._redis_port(port) == port
     with listen(port), pytest.raises(HannerError, match=f"port {port}: Address already in use; .*--redis-port"):
-        up._choose_redis_port(tmp_path, port)
+        up._redis_port(port)
 
 
 def test_port_of_the_gateway_that_is_in_use_is_refused_before_anything_starts(tmp_path, capsys):
