@@ -45,8 +45,8 @@ class Audit:
     examples: list[str] = field(default_factory=list)
 
 
-def audit(client, log, announced, starts):
-    """Return the counts. The system must be idle or its workers dead. `client` is a redis client that decodes."""
+def audit(clients, log, announced, starts):
+    """Return the counts. The system must be idle or its workers dead. Each Redis has a client, which decodes."""
     texts = list(log.texts.values())
     counts = Audit(sent=len(texts))
     outcomes = log.outcomes()
@@ -54,14 +54,15 @@ def audit(client, log, announced, starts):
     counts.wrong = outcomes.pop("wrong", 0)
     counts.failed = dict(outcomes)
     ids = {text.task_id for text in texts}
-    letters = [json.loads(letter) for task_id, letter in client.hgetall(DEAD).items() if task_id in ids]
+    dead = [item for client in clients for item in client.hgetall(DEAD).items()]
+    letters = [json.loads(letter) for task_id, letter in dead if task_id in ids]
     counts.dead = len(letters)
     counts.deaths = max((letter.get("crashes", 0) for letter in letters), default=0)
     counts.duplicates = sum(t.callbacks > 1 or (announced[t.task_id] > 1 and not t.may_repeat) for t in texts)
     counts.repeated = sum(len(starts[text.serial]) > 1 for text in texts)
-    in_redis = messages_in_redis(client)
+    in_redis = set().union(*map(messages_in_redis, clients))
     for text in list(log.pending.values()):
-        if client.exists(f"{PREFIX}{text.task_id}"):
+        if any(client.exists(f"{PREFIX}{text.task_id}") for client in clients):
             counts.hung += 1
         elif text.task_id in in_redis:
             counts.unanswered += 1

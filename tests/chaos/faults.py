@@ -103,6 +103,19 @@ def restart_redis(run, stop):
     run.recovery.add_outage_end()
 
 
+def one_redis_of_several(run):
+    """Kill one Redis of several, again while its workers connect, then a worker. The others continue."""
+    for _ in run.schedule(run.count(20)):
+        server = run.random.choice(run.redis.servers)
+        for longest in (3, 0.5):
+            server.kill()
+            run.pause(run.random.uniform(0, longest))
+            server.start()
+            run.pause(run.random.uniform(0, 0.5))
+        run.recovery.add_outage_end()
+        run.kill_parent()
+
+
 def redis_freeze(run):
     for _ in run.schedule(run.count(2)):
         run.redis.freeze()

@@ -8,7 +8,7 @@ from chaos import faults, fuzz
 from chaos.canvas import OTHER_APP, CanvasProducer
 from chaos.producer import Producer
 from chaos.proxy import ProxiedRedis
-from chaos.redis_servers import RedisProcess, ShiftedClockRedis
+from chaos.redis_servers import RedisProcess, SeveralRedis, ShiftedClockRedis
 from chaos.sentinels import SentinelSet
 from support.systems import System
 
@@ -78,6 +78,14 @@ _ALL = [
         faults.redis_kill,
         10_000,
         redis=lambda folder: RedisProcess(folder, appendfsync="always"),
+    ),
+    Plan(
+        "one-redis",
+        "one of two Redis killed and started, and workers killed",
+        faults.one_redis_of_several,
+        10_000,
+        workers=4,
+        redis=SeveralRedis,
     ),
     Plan("power-cut", "Redis killed, all data after its last fsync removed", faults.power_cut, 20_000),
     Plan("redis-freeze", "Redis frozen for 10 s", faults.redis_freeze, 6_000),

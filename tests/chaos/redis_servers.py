@@ -45,6 +45,16 @@ class RedisProcess:
             retry_on_error=[redis.ConnectionError, redis.exceptions.BusyLoadingError],
         )
 
+    @property
+    def clients(self):
+        """A client of each server that has texts of its own."""
+        return [self.client]
+
+    @property
+    def ports(self):
+        """The ports of these servers."""
+        return [self.port]
+
     def start(self, *, wait=True, **options):
         """Start or restart the server; `wait` until it answers and has loaded its data."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "daemonize": "no"}
@@ -109,6 +119,31 @@ class RedisProcess:
             with contextlib.suppress(ProcessLookupError):
                 self.thaw()
             processes.stop(self.process, timeout=TIMEOUT)
+
+
+class SeveralRedis:
+    """Servers that share the texts, as several addresses in HANNER_BROKER_URL."""
+
+    def __init__(self, folder, count=2):
+        self.servers = [RedisProcess(Path(folder) / str(number)) for number in range(count)]
+        self.url = ",".join(server.url for server in self.servers)
+
+    @property
+    def clients(self):
+        return [server.client for server in self.servers]
+
+    @property
+    def ports(self):
+        return [server.port for server in self.servers]
+
+    def start(self):
+        for server in self.servers:
+            server.start()
+        return self
+
+    def close(self):
+        for server in self.servers:
+            server.close()
 
 
 class ShiftedClockRedis(RedisProcess):

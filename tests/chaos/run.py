@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +85,8 @@ class Run:
                 self.producer.allow(self.texts)
                 self._wait_sent()
                 self.log.wait_all(self.plan.settle_timeout)
-                counts = audit(self.client, self.log, self.announcements.counts, self.event_log.starts)
+                announced = sum((counter.counts for counter in self.announcements), Counter())
+                counts = audit(self.redis.clients, self.log, announced, self.event_log.starts)
                 self.unexpected += [
                     f"{worker.name} exited with {worker.status}" for worker in self.workers.unexpected_exits()
                 ]
@@ -119,7 +121,10 @@ class Run:
         self.redis.start()
         self.url = self.redis.url
         self.event_log = enter(EventLog(self.folder / "events"))
-        self.announcements = enter(AnnouncementCounter(lambda: self.redis.port))
+        self.announcements = [
+            enter(AnnouncementCounter(lambda number=number: self.redis.ports[number]))
+            for number in range(len(self.redis.ports))
+        ]
         self.workers = enter(WorkerGroup(self.system, self.url, self.folder, self.event_log, env=self.plan.env))
         for _ in range(self.plan.workers):
             self.workers.start()
@@ -133,7 +138,7 @@ class Run:
 
     @property
     def client(self):
-        """A client of the current master."""
+        """A client of the current master; of the only one, as the faults that use it are for one Redis."""
         return self.redis.client
 
     def count(self, number):
@@ -178,7 +183,8 @@ class Run:
 
     def record_death(self, victim):
         """Record a worker's death, and the texts it had in flight."""
-        self.recovery.add_death(self.serials(in_flight_of(self.client, victim.pid)))
+        in_flight = set().union(*(in_flight_of(client, victim.pid) for client in self.redis.clients))
+        self.recovery.add_death(self.serials(in_flight))
 
     def allow_loss(self, since):
         """Allow texts accepted after this moment to be lost, and results stored after it to be announced again.

@@ -64,6 +64,14 @@ class SentinelSet:
     def client(self):
         return self.master.client
 
+    @property
+    def clients(self):
+        return [self.client]
+
+    @property
+    def ports(self):
+        return [self.port]
+
     def failover(self):
         """Swap master and replica after the replica has caught up, so that no write is lost.
 

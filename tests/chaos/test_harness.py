@@ -38,7 +38,7 @@ def message(id_):
 
 
 def count(client, log, announced=(), starts=None):
-    return audit(client, log, Counter(announced), starts or defaultdict(list))
+    return audit([client], log, Counter(announced), starts or defaultdict(list))
 
 
 def test_text_that_is_not_in_redis_is_lost(client, log):

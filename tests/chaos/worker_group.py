@@ -22,6 +22,7 @@ class Worker:
 
     process: ForkedProcess
     name: str
+    url: str
     log: Path
     processes: list[psutil.Process] = field(default_factory=list)
     ready: bool = False
@@ -56,7 +57,7 @@ class WorkerGroup:
 
     Args:
         system: The system to run.
-        url: The URL of the broker.
+        url: The URL of the broker. If it has several addresses, each has as many workers as the others.
         folder: The folder for log files.
         event_log: Where workers report that they are ready.
         env: Environment variables for all workers.
@@ -71,16 +72,17 @@ class WorkerGroup:
         self._app = system.app
         self.workers = []
         self.removed = []
-        environment = {
+        self._urls = url.split(",")
+        self._environment = {
             **os.environ,
-            "HANNER_BROKER_URL": url,
+            "HANNER_BROKER_URL": self._urls[0],
             "CHAOS_EVENT_LOG": str(event_log.path),
             "STOCK_MODEL": "chaos.fake_model",
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }
         with (self._folder / "forkserver.log").open("wb") as log:
-            self._forkserver = ForkServer(system.imports, python=system.python, env=environment, log=log)
+            self._forkserver = ForkServer(system.imports, python=system.python, env=self._environment, log=log)
 
     def __enter__(self):
         return self
@@ -91,11 +93,13 @@ class WorkerGroup:
     def start(self, *options):
         """Start one worker without waiting until it is ready."""
         name = f"w{len(self.workers) + len(self.removed)}"
+        url = min(self._urls, key=lambda url: sum(worker.url == url for worker in self.workers))
         log = self._folder / f"{name}.log"
         arguments = ["-A", self._app, "worker", "-c", str(self._concurrency), "-l", "INFO", "-n", f"{name}@%h"]
         with log.open("ab") as output:
-            process = self._forkserver.start([*arguments, *options], output.fileno())
-        worker = Worker(process, name, log)
+            env = {**self._environment, "HANNER_BROKER_URL": url}
+            process = self._forkserver.start([*arguments, *options], output.fileno(), env)
+        worker = Worker(process, name, url, log)
         self.workers.append(worker)
         return worker
 

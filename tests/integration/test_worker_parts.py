@@ -1,12 +1,16 @@
-"""Parts of the worker that fail at their start: the metrics endpoint, and what `hanner doctor` checks of a worker."""
+"""Parts of the worker when something is missing: a port, Redis, or what `hanner doctor` checks."""
 
 import logging
 import socket
+from types import SimpleNamespace
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from hanner.cli.doctor.result import Level
 from hanner.settings import Settings
+from hanner.transport.celery_app import make_celery
+from hanner_worker.batching.consumer import send_hello
 from hanner_worker.doctor_checks import checks
 from hanner_worker.observability.endpoint import MetricsEndpoint
 from support.ports import free_port
@@ -29,6 +33,17 @@ def test_port_that_is_taken_after_the_check_costs_only_the_metrics(caplog):
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(f"metrics are not served on 127.0.0.1:{port}: ")
     endpoint.reset_after_fork()  # it has no socket to close
+
+
+def test_worker_recovers_if_redis_goes_down_when_it_asks_other_workers_for_revoked_tasks():
+    app = make_celery(Settings.from_env({}, broker_url=f"redis://127.0.0.1:{free_port()}/0"))
+    state = SimpleNamespace(revoked=set())
+    connection = app.connection_for_read()
+    consumer = SimpleNamespace(
+        app=app, connection=connection, hostname="worker@here", controller=SimpleNamespace(state=state)
+    )
+    with pytest.raises(connection.connection_errors):  # the worker exits on any other error
+        send_hello(None, consumer)
 
 
 def test_doctor_reports_a_missing_and_a_damaged_model(tiny_package, tmp_path):

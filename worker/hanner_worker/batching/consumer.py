@@ -59,7 +59,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._lease_renewer = LeaseRenewer(self._inflight, self.hanner_connect, self._get_status, self._on_heartbeat)
         for step in self.steps:
             if isinstance(step, Mingle):
-                step.send_hello = MethodType(_send_hello, step)
+                step.send_hello = MethodType(send_hello, step)
 
     def start(self) -> None:
         """Start the heartbeat, and consume until the worker stops."""
@@ -213,7 +213,7 @@ def _set_up_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
         raise SystemExit(1) from None
 
 
-def _send_hello(step: Any, consumer: Any) -> dict[str, Any]:
+def send_hello(step: Any, consumer: Any) -> dict[str, Any]:
     """Do as Mingle.send_hello does, with a timeout of MINGLE_TIMEOUT and a connection of its own.
 
     The worker's channel would wait for further replies for up to a second, and receive no requests until then.
@@ -221,6 +221,7 @@ def _send_hello(step: Any, consumer: Any) -> dict[str, Any]:
     del step
     options = consumer.connection.transport_options | {"polling_interval": MINGLE_TIMEOUT}
     with consumer.connection.clone(transport_options=options) as connection:
+        connection.connect()  # otherwise kombu raises an error that Celery does not recover from, and the worker exits
         inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=connection)
         replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
     replies.pop(consumer.hostname, None)
