@@ -82,6 +82,15 @@ def test_killed_subscription_is_replaced(ner, worker, server):
         assert waiting.result(60)[0].text == "马云"
 
 
+def test_client_reconnects_more_often_than_a_pool_has_connections(ner, server):
+    """redis-py's default is 100. An outage of a minute takes more attempts."""
+    for _ in range(120):
+        ner.submit("马云")
+        server.client.client_kill_filter(_type="normal", skipme=True)
+    with StubWorker(server.url):
+        assert ner.extract("马云")[0].text == "马云"
+
+
 def test_client_survives_killed_connections(ner, worker, server):
     for _ in range(5):
         assert ner.extract("马云")[0].text == "马云"

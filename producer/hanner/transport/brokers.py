@@ -137,7 +137,7 @@ class Broker:
     def _read(self) -> tuple[dict[str, int], dict[str, bool]]:
         """Return the lengths of the lists, and which queues have a worker; without those that Redis denies."""
         if self._checker is None:
-            checker: Any = self.connection.redis.connection_pool.make_connection()
+            checker: Any = self.connection.new_connection()
             checker.connect()
             self._checker = checker
         destinations = list(self._destinations)

@@ -1,6 +1,6 @@
 """The configuration of Celery, for client and worker. Opens no connection and reads no environment variables."""
 
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery
 from redis.backoff import NoBackoff
@@ -10,6 +10,10 @@ from hanner.address import BrokerAddress, parse_address, redact_url
 from hanner.errors import InvalidSettings
 from hanner.settings import Settings
 from hanner.transport.isolation import IsolatedCelery
+
+MAX_CONNECTIONS: Final = 2**31
+"""Limit of a pool of connections: practically none. redis-py's default is 100, and its pools still count connections
+that they dropped after a failover. `max_connections` in the URL takes precedence."""
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -113,6 +117,7 @@ def _connections(settings: Settings, address: BrokerAddress) -> dict[str, Any]:
         },
         **{f"redis_{name}": value for name, value in timeouts.items()},
         "redis_socket_keepalive": keepalive,
+        "redis_max_connections": MAX_CONNECTIONS,
         "redis_backend_health_check_interval": 10,
         "result_backend_transport_options": {
             "master_name": address.master,

@@ -109,6 +109,17 @@ class BrokerConnection:
         self._check_open()
         return cast("Redis", self._redis)
 
+    def new_connection(self) -> Any:
+        """Return a connection outside of the pool, which is not opened yet.
+
+        The pool's own `make_connection` counts each one against its limit for ever, even if it was never opened.
+
+        Raises:
+            HannerError: the client is closed.
+        """
+        pool: Any = self.redis.connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
+
     def publisher(self, destination: Destination) -> Publisher:
         """Return the publisher of a list; each has its own connection, opened with its first message.
 
@@ -120,7 +131,7 @@ class BrokerConnection:
             publisher = self._publishers.get(destination.list)
             if publisher is None:
                 publisher = self._publishers[destination.list] = Publisher(
-                    self._redis.connection_pool.make_connection,
+                    self.new_connection,
                     destination.list,
                     limit=self.settings.max_queue,
                     timeout=self.settings.connect_timeout,

@@ -45,17 +45,17 @@ def check_mode(connection: Any) -> None:
 
 
 def check_mode_of(pool: Any) -> None:
-    """Open a connection of a pool, close it, and raise UnsupportedServerError as `check_mode` does.
+    """Use a connection of a pool, and raise UnsupportedServerError as `check_mode` does.
 
     Raises:
         RedisError: Redis is unreachable.
     """
-    connection = pool.make_connection()
+    connection = pool.get_connection()
     try:
-        connection.connect()
         check_mode(connection)
     finally:
         connection.disconnect()
+        pool.release(connection)
 
 
 def mode_of(reply: Any) -> str:
