@@ -111,8 +111,10 @@ class Run:
     def _wait_sent(self):
         """Wait until all texts are sent, as long as there is progress."""
         seen = -1
-        while not self.producer.wait_sent(TIMEOUT) and seen < (seen := len(self.log.texts)):
-            pass
+        while not self.producer.wait_sent(TIMEOUT):
+            if seen == (seen := len(self.log.texts)):
+                self.unexpected.append(f"only {seen} of {self.texts} texts could be sent")
+                return
 
     def _start(self):
         enter = self._cleanup.enter_context

@@ -77,10 +77,10 @@ class SentinelSet:
 
         Valkey 9 has a command for it. Earlier versions and Redis need a pause of all writes during the swap.
         """
-        before, failover = self.port, ("SENTINEL", "FAILOVER", NAME)
+        before = self.port
         name, version = server_version()
         if name == "Valkey" and version >= (9,):
-            self._sentinel.client.execute_command(*failover, "COORDINATED")
+            self._order_failover("COORDINATED")
             self._wait_for_new_master(before)
             return
         master = self.master
@@ -88,10 +88,15 @@ class SentinelSet:
         master.client.execute_command("CLIENT", "PAUSE", int(DEADLINE * 1000), "WRITE")
         offset = master.client.info("replication")["master_repl_offset"]
         wait_until(lambda: replica.client.info("replication")["slave_repl_offset"] >= offset)
-        self._sentinel.client.execute_command(*failover)
+        self._order_failover()
         self._wait_for_new_master(before)
         master.client.replicaof("127.0.0.1", replica.port)  # as the sentinel does, which may take it half a minute
         master.client.execute_command("CLIENT", "UNPAUSE")
+
+    def _order_failover(self, *options):
+        """Order a failover; on a busy machine the sentinel may not know a healthy replica for a moment."""
+        command = ("SENTINEL", "FAILOVER", NAME, *options)
+        wait_until(lambda: self._sentinel.client.execute_command(*command), ignore=redis.ResponseError)
 
     def kill_master(self):
         """Kill the master, wait until the replica is promoted, and restart the old master as its replica."""
