@@ -13,7 +13,7 @@ import pytest
 from hanner.queue.keys import QueueKeys
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
-from hanner_worker.batching.consumer import _send_hello
+from hanner_worker.batching.consumer import send_hello
 from hanner_worker.batching.events import BufferedEventDispatcher
 from hanner_worker.delivery import channel
 from hanner_worker.delivery.inflight import InFlightStore
@@ -181,7 +181,7 @@ def test_worker_that_greeted_the_others_receives_requests_at_once(server, connec
     greeting = SimpleNamespace(
         app=app, connection=connection, hostname="a", controller=SimpleNamespace(state=SimpleNamespace(revoked=()))
     )
-    assert _send_hello(None, greeting) == {}
+    assert send_hello(None, greeting) == {}
     received = []
     with connection.Consumer(QUEUE, callbacks=[lambda body, message: received.append(body)]):
         publish(connection, "a")
