@@ -106,11 +106,11 @@ def restart_redis(run, stop):
 def one_redis_of_several(run):
     """Kill one Redis of several, again while its workers connect, then a worker. The others continue."""
     for _ in run.schedule(run.count(20)):
-        server = run.random.choice(run.redis.servers)
+        broker = run.random.choice(run.redis.brokers)
         for longest in (3, 0.5):
-            server.kill()
+            broker.kill()
             run.pause(run.random.uniform(0, longest))
-            server.start()
+            broker.start()
             run.pause(run.random.uniform(0, 0.5))
         run.recovery.add_outage_end()
         run.kill_parent()

@@ -46,14 +46,9 @@ class RedisProcess:
         )
 
     @property
-    def clients(self):
-        """A client of each server that has texts of its own."""
-        return [self.client]
-
-    @property
-    def ports(self):
-        """The ports of these servers."""
-        return [self.port]
+    def brokers(self):
+        """The brokers that have texts of their own; each has a `client` and a `port`."""
+        return [self]
 
     def start(self, *, wait=True, **options):
         """Start or restart the server; `wait` until it answers and has loaded its data."""
@@ -125,25 +120,17 @@ class SeveralRedis:
     """Servers that share the texts, as several addresses in HANNER_BROKER_URL."""
 
     def __init__(self, folder, count=2):
-        self.servers = [RedisProcess(Path(folder) / str(number)) for number in range(count)]
-        self.url = ",".join(server.url for server in self.servers)
-
-    @property
-    def clients(self):
-        return [server.client for server in self.servers]
-
-    @property
-    def ports(self):
-        return [server.port for server in self.servers]
+        self.brokers = [RedisProcess(Path(folder) / str(number)) for number in range(count)]
+        self.url = ",".join(broker.url for broker in self.brokers)
 
     def start(self):
-        for server in self.servers:
-            server.start()
+        for broker in self.brokers:
+            broker.start()
         return self
 
     def close(self):
-        for server in self.servers:
-            server.close()
+        for broker in self.brokers:
+            broker.close()
 
 
 class ShiftedClockRedis(RedisProcess):

@@ -86,7 +86,7 @@ class Run:
                 self._wait_sent()
                 self.log.wait_all(self.plan.settle_timeout)
                 announced = sum((counter.counts for counter in self.announcements), Counter())
-                counts = audit(self.redis.clients, self.log, announced, self.event_log.starts)
+                counts = audit(self._clients(), self.log, announced, self.event_log.starts)
                 self.unexpected += [
                     f"{worker.name} exited with {worker.status}" for worker in self.workers.unexpected_exits()
                 ]
@@ -124,8 +124,7 @@ class Run:
         self.url = self.redis.url
         self.event_log = enter(EventLog(self.folder / "events"))
         self.announcements = [
-            enter(AnnouncementCounter(lambda number=number: self.redis.ports[number]))
-            for number in range(len(self.redis.ports))
+            enter(AnnouncementCounter(lambda broker=broker: broker.port)) for broker in self.redis.brokers
         ]
         self.workers = enter(WorkerGroup(self.system, self.url, self.folder, self.event_log, env=self.plan.env))
         for _ in range(self.plan.workers):
@@ -137,6 +136,10 @@ class Run:
         for group in groups:
             for worker in list(group.workers):
                 group.wait_ready(worker)
+
+    def _clients(self):
+        """Return a client of each broker."""
+        return [broker.client for broker in self.redis.brokers]
 
     @property
     def client(self):
@@ -185,7 +188,7 @@ class Run:
 
     def record_death(self, victim):
         """Record a worker's death, and the texts it had in flight."""
-        in_flight = set().union(*(in_flight_of(client, victim.pid) for client in self.redis.clients))
+        in_flight = set().union(*(in_flight_of(client, victim.pid) for client in self._clients()))
         self.recovery.add_death(self.serials(in_flight))
 
     def allow_loss(self, since):

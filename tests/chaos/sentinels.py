@@ -65,12 +65,9 @@ class SentinelSet:
         return self.master.client
 
     @property
-    def clients(self):
-        return [self.client]
-
-    @property
-    def ports(self):
-        return [self.port]
+    def brokers(self):
+        """The master: the replica has the same texts."""
+        return [self]
 
     def failover(self):
         """Swap master and replica after the replica has caught up, so that no write is lost.
