@@ -147,12 +147,13 @@ def test_lower_layers_have_lower_learning_rates_and_every_parameter_has_one(data
     )
 
 
-def test_fp32_graph_of_a_teacher_has_the_scores_of_the_network(data, tmp_path):
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_fp32_graph_of_a_teacher_has_the_scores_of_the_network(data, tmp_path, activation):
     """INT8 packages are compared with this graph."""
-    run = run_of(data, data / "run", steps=1)
+    run = run_of(data, data / "run", steps=1, activation=activation)
     run.run()
     source = read_source(data / "run")
-    tagger = load_tagger(data / "encoder", 0.1).eval()
+    tagger = load_tagger(data / "encoder", 0.1, activation=activation).eval()
     weights = load_file(data / "run" / "teacher.safetensors")
     tagger.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     batch = PieceEncoder.open(data / "encoder", 40).encode(SENTENCES)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanner_models.data.datasets import Sentence, Span
-from hanner_models.train.augment import NamePools, add_noise, fill_template, join_sentences, replace_names
+from hanner_models.train.augment import NamePools, add_noise, fill_template, join_sentences, parse_marked, replace_names
 
 NAMES = NamePools({"PER": [["王小明"], [], ["李"]], "ORG": [["很长的一家公司名称"]]})
 ALL = {"PER": {"王小明", "李"}, "ORG": {"很长的一家公司名称"}, "LOC": set()}
@@ -76,3 +76,9 @@ def test_names_in_filled_templates_are_labelled():
 
 def test_slot_without_names_stays_empty():
     assert fill_template("{LOC}下雨", NAMES, random.Random(0)) == Sentence("下雨", ())
+
+
+def test_marked_names_are_labelled():
+    spans = (Span("PER", 0, 2), Span("LOC", 3, 5))
+    assert parse_marked("[马云|PER]在[杭州|LOC]演讲") == Sentence("马云在杭州演讲", spans)
+    assert parse_marked("今天降温[图片]") == Sentence("今天降温[图片]", ())

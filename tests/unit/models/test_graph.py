@@ -139,10 +139,21 @@ def test_smoothing_does_not_change_the_scores(kind, strength):
     inside = np.arange(texts.columns) < lengths(texts)[:, None]
     expected, found = run(session(kind, Fp32()), texts), run(open_model(model), texts)
     np.testing.assert_allclose(found[inside], expected[inside], atol=2e-5)
-    # The values of an attention are divided by their weights, so its context needs no operator.
+    # The values of an attention are divided by their weights, so its context needs no operator; nor does a ReLU.
     products = [node.input[0] for node in model.graph.node if node.op_type == "Mul" and node.output[0] in smoothed.lows]
-    assert len(products) == 3 * len(shape.layer_inputs())
-    assert not [name for name in products if name.endswith(".context")]
+    assert len(products) == (2 if kind == "relu" else 3) * len(shape.layer_inputs())
+    assert not [name for name in products if name.endswith((".context", ".relu"))]
+
+
+def test_smoothed_static_scales_replace_relu():
+    shape, weights, texts = SHAPES["relu"], WEIGHTS["relu"], batch("relu", [32, 5, 17, 3], seed=99)
+    calibration = calibrate(weights, shape, [batch("relu", [32] * 8)])
+    factors, smoothed = smooth(calibration, weights, shape, 0.7)
+    model = build(weights, shape, SmoothQuant(StaticInt8(smoothed.ranges), factors))
+    assert "Relu" not in [node.op_type for node in model.graph.node]
+    inside = np.arange(texts.columns) < lengths(texts)[:, None]
+    expected, found = run(session("relu", Fp32()), texts)[inside], run(open_model(model), texts)[inside]
+    assert np.abs(found - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
 def test_columns_are_scaled_by_their_largest_value():

@@ -1,5 +1,6 @@
 """Weights can be read from the graphs that were built from them."""
 
+import itertools
 from dataclasses import replace
 from functools import partial
 
@@ -27,15 +28,16 @@ def folded(weights):
     }
 
 
-def joined(weights):
-    """Return the weights with the products of V and the layer after the attention, between which factors cancel out."""
+def joined(weights, shape):
+    """Return the weights with the products of two layers between which factors cancel out: V, or one before a ReLU."""
     weights = dict(weights)
-    for name in [name for name in weights if name.endswith(".value.weight")]:
-        value = name.removesuffix(".weight")
-        after = f"{value.removesuffix('.self.value')}.output.dense.weight"
+    pairs = [("attention.self.value", "attention.output.dense")]
+    pairs += [("intermediate.dense", "output.dense")] if shape.activation == "relu" else []
+    for layer, (before, after) in itertools.product(shape.layer_inputs(), pairs):
+        second = weights.pop(f"{layer}.{after}.weight")
         for part in ("weight", "bias"):
-            weights[f"{value}.{part}"] = weights[after] * weights[f"{value}.{part}"].T[..., None, :]
-        del weights[after]
+            name = f"{layer}.{before}.{part}"
+            weights[name] = second * weights[name].T[..., None, :]
     return weights
 
 
@@ -79,7 +81,7 @@ def test_weights_survive_a_round_trip(linear, tolerance, shape):
     found, found_shape = read_weights(build(weights, shape, linear(weights, shape)))
     assert found_shape == replace(shape, epsilon=pytest.approx(shape.epsilon))
     assert found.keys() == weights.keys()
-    weights, found = (joined(folded(each)) for each in (weights, found))
+    weights, found = (joined(folded(each), shape) for each in (weights, found))
     for name, value in weights.items():
         np.testing.assert_allclose(
             found[name], value, rtol=0, atol=tolerance * np.abs(value).max() + 1e-7, err_msg=name

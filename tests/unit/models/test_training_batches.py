@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import hanner_models
-from hanner_models.data.datasets import Sentence, Span, read_names
+from hanner_models.data.datasets import Sentence, Span, read_names, read_sentences
 from hanner_models.train import pretrain, word_tags
-from hanner_models.train.augment import NamePools
+from hanner_models.train.augment import NamePools, parse_marked
 from hanner_models.train.config import (
     DistilRunConfig,
     PretrainConfig,
@@ -19,10 +19,12 @@ from hanner_models.train.config import (
     TrainConfig,
 )
 from hanner_models.train.examples import LABELS, Corpus, SentenceSampler, encode
+from hanner_models.train.sampler import SENTENCES as SHIPPED_SENTENCES
 from hanner_models.train.sampler import TEMPLATES
 from hanner_models.train.sampler import make_sampler as make_shipped_sampler
 from hanner_models.train.vocabulary import build_tokenizer, special_ids
 
+DATA = Path(__file__).parents[2] / "data"
 TEXTS = ["马云在杭州阿里巴巴总部发表演讲。", "王小明2011年到了ibm公司", "今天天气很好，我们去看电影。"]
 SENTENCES = [
     Sentence(TEXTS[0], (Span("PER", 0, 2), Span("LOC", 3, 5), Span("ORG", 5, 9))),
@@ -166,3 +168,25 @@ def test_shipped_templates_are_an_option(tmp_path):
         steps[shipped] = make_shipped_sampler(changed, {}, tmp_path, 1).steps_per_epoch()
     assert steps[False] == 1 + 2
     assert steps[True] == 1 + 2 * (1 + len(read_names(TEMPLATES)))
+
+
+def test_shipped_sentences_are_labelled_and_not_those_of_the_evaluation():
+    marked = [parse_marked(line) for line in read_names(SHIPPED_SENTENCES)]
+    assert {span.type for sentence in marked for span in sentence.spans} == {"PER", "LOC", "ORG"}
+    assert not [sentence.text for sentence in marked if set(sentence.text) & set("[|]{}")]
+    run = 8
+    held_out = "\n".join(s.text for s in read_sentences(DATA / "evaluation" / "modern.test.jsonl"))
+    for text in (sentence.text for sentence in marked):
+        assert not [text[i : i + run] for i in range(len(text) - run + 1) if text[i : i + run] in held_out]
+
+
+def test_shipped_sentences_are_an_option(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "今天", "entities": []}\n', "utf-8")
+    config = SampleConfig(corpora=("a.jsonl",), dev=(), join_share=0, batch_tokens=1)
+    steps = {
+        copies: make_shipped_sampler(
+            config.model_copy(update={"shipped_sentences": copies}), {}, tmp_path, 1
+        ).steps_per_epoch()
+        for copies in (0, 2)
+    }
+    assert steps == {0: 1, 2: 1 + 2 * len(read_names(SHIPPED_SENTENCES))}

@@ -1,8 +1,7 @@
 """Read the weights of a BERT tagger from a graph that graph.build wrote. Imports onnx, not torch.
 
 Constants are named after their parameters. INT8 values are multiplied by their scales, so the result has the precision
-of the graph. Factors that smoothquant.py moved into the weights are removed, except those between V and the layer after
-the attention, which cancel out.
+of the graph. Factors that smoothquant.py moved into the weights are removed, except those that cancel out.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,9 @@
 
 A few channels of a BERT's LayerNorm outputs are many times larger than the others, and one scale for all of them leaves
 few steps for the others. Each channel is divided by a factor, and the rows of the weights that read it are multiplied
-by the same factor. The product does not change, and both sides have smaller ranges. The context of an attention is a
-weighted mean of its values, so the columns of V's weights are divided instead, which costs nothing at run time.
+by the same factor. The product does not change, and both sides have smaller ranges. Where the columns of the layer
+before can be divided instead, smoothing costs nothing at run time: those of V, because the context of an attention is
+a weighted mean of its values, and those before a ReLU.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from hanner_models.source.architecture import EncoderShape, Weights
 MIGRATION_STRENGTH = {"smooth": 0.7, "token": 0.5}
 """By scheme, the share of an outlier that moves from activations to weights, from 0 to 1. Measured, see engine.md."""
 _FLOOR = 1e-5
-_VALUE, _CONTEXT = ".value", context_name("")
+_PRODUCERS = {context_name(""): ".value", ".intermediate.relu": ".intermediate.dense"}
+"""By the end of a tensor's name, that of the linear layer whose columns are divided instead of the tensor."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class SmoothQuant:
     def multiply(
         self, graph: Graph, name: str, source: tuple[str, ...], weight: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> str:
-        """Multiply by weights whose rows are multiplied by the factors; V's are also divided by the context's."""
+        """Multiply by weights whose rows are multiplied by the factors, and whose columns may be divided by others."""
         weight = weight * self._used[source][:, None]
-        if name.endswith(_VALUE):
-            divisor = self.factors[context_name(name.removesuffix(_VALUE))]
-            weight, bias = weight / divisor, bias / divisor
+        for tensor, producer in _PRODUCERS.items():
+            divisor = self.factors.get(name.removesuffix(producer) + tensor)
+            if name.endswith(producer) and divisor is not None:
+                weight, bias = weight / divisor, bias / divisor
         return self.linear.multiply(graph, name, source, weight, bias)
 
     def embed(self, graph: Graph, ids: str, table: NDArray[np.float32], name: str = "embeddings") -> str:
@@ -60,8 +63,8 @@ class SmoothQuant:
 
 
 def smoothed_name(source: str) -> str:
-    """Return the name of a tensor after smoothing; the context of an attention is smooth when it is computed."""
-    return source if source.endswith(_CONTEXT) else f"{source}.smooth"
+    """Return the name of a tensor after smoothing; it is the same if the tensor is smooth when it is computed."""
+    return source if source.endswith(tuple(_PRODUCERS)) else f"{source}.smooth"
 
 
 def factor_name(source: str) -> str:

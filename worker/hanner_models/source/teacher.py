@@ -61,6 +61,7 @@ def read_teacher(folder: Path) -> Source:
             heads=int(encoder["heads"]),
             max_length=max_chars + SPECIAL_TOKENS + _PREFIX,
             characters=True,
+            activation=config["teach"].get("activation", "gelu"),
         )
         sizes = Sizes(
             hidden=int(encoder["hidden"]),

@@ -12,6 +12,7 @@ _PUNCTUATION = frozenset("，。！？：；（）“”‘’、,.!?:;()\"'…�
 
 _LATIN = re.compile("[A-Za-z]+")
 _SLOT = re.compile(r"\{(\w+)\}")
+_MARK = re.compile(r"\[([^\[\]|]+)\|(\w+)\]")
 ADDRESS = "ADDRESS"
 """The slot of templates that is filled with the levels of an address, each a mention of its own."""
 
@@ -54,6 +55,17 @@ def fill_template(template: str, names: NamePools, rng: random.Random) -> Senten
             text += name
         copied = slot.end()
     return Sentence(text + template[copied:], tuple(spans))
+
+
+def parse_marked(line: str) -> Sentence:
+    """Return the sentence in a line such as `[马云|PER]在[杭州|LOC]演讲`."""
+    text, spans, copied = "", [], 0
+    for mark in _MARK.finditer(line):
+        text += line[copied : mark.start()]
+        spans.append(Span(mark[2], len(text), len(text) + len(mark[1])))
+        text += mark[1]
+        copied = mark.end()
+    return Sentence(text + line[copied:], tuple(spans))
 
 
 def join_sentences(sentences: Sequence[Sentence]) -> Sentence:

@@ -70,6 +70,8 @@ class SampleConfig(_Part):
     """Whether the sentences in templates.txt are used too."""
     template_copies: int = 100
     """Number of sentences per template and epoch."""
+    shipped_sentences: float = 0.0
+    """Number of times that an epoch has each sentence of sentences.txt; may be a fraction."""
     noise_share: float = 0.1
     """Share of the sentences whose punctuation is changed or removed."""
     traditional_share: float = 0.0
@@ -106,6 +108,8 @@ class TeachConfig(SampleConfig):
     """Characters after which a row is truncated."""
     layers: int | None = None
     """Layers of the encoder that are kept, from the first one; fewer make the package smaller and faster."""
+    activation: Activation = "gelu"
+    """Between the feed-forward layers. The encoder was pretrained with gelu; relu is faster, see engine.md."""
     learning_rate: float = 1.2e-4
     """Peak of the encoder's last layer."""
     layer_decay: float = 0.93

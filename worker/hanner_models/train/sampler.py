@@ -7,7 +7,7 @@ from pathlib import Path
 from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
 from hanner_models.data.traditional import traditional_converter
 from hanner_models.train.address import forms_of_address
-from hanner_models.train.augment import NamePools
+from hanner_models.train.augment import NamePools, parse_marked
 from hanner_models.train.config import SampleConfig
 from hanner_models.train.examples import Corpus, SentenceSampler
 from hanner_models.train.guideline import harmonise
@@ -17,6 +17,8 @@ WELL_KNOWN_NAMES = Path(__file__).parent / "names"
 """Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
 TEMPLATES = Path(__file__).parent / "templates.txt"
 """Sentences with slots, on topics that are more recent than the corpora."""
+SENTENCES = Path(__file__).parent / "sentences.txt"
+"""Labelled sentences on such topics, in the format of `parse_marked`."""
 LATIN_NAMES = WELL_KNOWN_NAMES / "latin"
 """Names in Latin letters by type, as they occur in Chinese text."""
 
@@ -45,6 +47,9 @@ def make_sampler(
             if config.harmonise and not auxiliary:
                 sentences = harmonise(sentences)
             corpora.append(Corpus(sentences, weight, auxiliary))
+    if config.shipped_sentences:
+        marked = [parse_marked(line) for line in read_names(SENTENCES)]
+        corpora.append(Corpus(marked, config.shipped_sentences, auxiliary=False))
     pools = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
     addresses = make_addresses(_gazetteer(gazetteers.get("LOC", ()), data), random.Random(f"{seed} places"))  # noqa: S311
     if config.shipped_templates:

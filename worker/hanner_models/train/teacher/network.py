@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
 from hanner_inference.tokenization.pieces import PADDING, PLACES, UNKNOWN
+from hanner_models.source.architecture import Activation
 from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS
 from hanner_models.train.model import Head
 
@@ -81,7 +82,9 @@ class PieceTagger(nn.Module):
         return loss
 
 
-def encoder_config(folder: Path, dropout: float, layers: int | None = None) -> BertConfig:
+def encoder_config(
+    folder: Path, dropout: float, layers: int | None = None, activation: Activation = "gelu"
+) -> BertConfig:
     """Return the configuration of the encoder in a folder that unpack.py wrote, with its first `layers` layers."""
     sizes: dict[str, Any] = json.loads((folder / ENCODER).read_text("utf-8"))
     characters = len((folder / CHARACTERS).read_text("utf-8").split("\n"))
@@ -91,6 +94,7 @@ def encoder_config(folder: Path, dropout: float, layers: int | None = None) -> B
         num_hidden_layers=min(layers or sizes["layers"], sizes["layers"]),
         num_attention_heads=sizes["heads"],
         intermediate_size=sizes["feed_forward"],
+        hidden_act=activation,
         max_position_embeddings=sizes["positions"],
         type_vocab_size=sizes["token_types"],
         layer_norm_eps=1e-12,
@@ -101,15 +105,18 @@ def encoder_config(folder: Path, dropout: float, layers: int | None = None) -> B
     )
 
 
-def load_tagger(folder: Path, dropout: float, layers: int | None = None) -> PieceTagger:
+def load_tagger(
+    folder: Path, dropout: float, layers: int | None = None, activation: Activation = "gelu"
+) -> PieceTagger:
     """Return a tagger with the pretrained encoder in a folder that unpack.py wrote, and new heads.
 
     Args:
         folder: of the encoder.
         dropout: of the tagger.
         layers: number of the encoder's layers that are kept, from the first one; by default all.
+        activation: between the feed-forward layers.
     """
-    tagger = PieceTagger(encoder_config(folder, dropout, layers), dropout)
+    tagger = PieceTagger(encoder_config(folder, dropout, layers, activation), dropout)
     weights = load_file(folder / "encoder.safetensors")
     vectors = weights.pop("characters.weight")
     known = vectors.abs().sum(1) > 0

@@ -74,7 +74,7 @@ class TeacherRun:
         torch.manual_seed(self.config.seed)
         log = TrainingLog(self.folder / "log.jsonl")
         texts = PieceEncoder.open(self.encoder, part.max_length)
-        tagger = load_tagger(self.encoder, part.dropout, part.layers).to(default_device())
+        tagger = load_tagger(self.encoder, part.dropout, part.layers, part.activation).to(default_device())
         phase = Phase("teacher", self.folder, tagger, make_optimiser(parameter_groups(tagger, self.config)), log)
         average = phase.average = WeightAverage(tagger, part.average_decay)
         phase.restore()
