@@ -126,6 +126,19 @@ def test_evaluate_prints_summary_of_several_files_and_packages(package, tmp_path
     assert "calibration error" in scored.output
 
 
+def test_evaluate_can_change_labels_to_the_guideline(package, tmp_path):
+    """An address with one label is two mentions in our guideline."""
+    path = tmp_path / "a.jsonl"
+    record = {"text": "浙江省杭州市下雨", "entities": [{"type": "LOC", "start": 0, "end": 6}]}
+    path.write_text(json.dumps(record) + "\n", "utf-8")
+    names = {}
+    for option in ([], ["--guideline"]):
+        result = CliRunner().invoke(app, ["evaluate", str(path), "--json", "--model", str(package.path), *option])
+        assert result.exit_code == 0, result.output
+        names[bool(option)] = json.loads(result.stdout)["models"][0]["files"]["a.jsonl"]["all"]["names"]
+    assert names == {False: 1, True: 2}
+
+
 def test_evaluate_without_opencc_names_the_extra(package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "opencc", None)
     path = tmp_path / "a.jsonl"

@@ -27,12 +27,16 @@ def evaluate(
     traditional: Annotated[
         bool, typer.Option("--traditional", help="Convert the texts to traditional characters first.")
     ] = False,
+    guideline: Annotated[
+        bool, typer.Option("--guideline", help="Change labels to the bundled models' guideline, as for their training.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Print precision, recall and F1 by type, the kinds of errors, and texts per second on one core."""
     with stop_on_error():
         packages: list[str | None] = [*model] if model else [None]
-        results = [_evaluate(files, package, train, traditional=traditional) for package in packages]
+        options = {"traditional": traditional, "guideline": guideline}
+        results = [_evaluate(files, package, train, **options) for package in packages]
     if as_json:
         print(json.dumps(_to_dict(results), ensure_ascii=False, indent=2))
         return
@@ -48,7 +52,7 @@ def evaluate(
 
 
 def _evaluate(
-    files: Sequence[Path], model: str | None, train: Sequence[Path] | None, *, traditional: bool
+    files: Sequence[Path], model: str | None, train: Sequence[Path] | None, *, traditional: bool, guideline: bool
 ) -> tuple[str, dict[str, Any]]:
     """Return the package's id, and the evaluation of each file by the file's name."""
     from rich.console import Console
@@ -58,6 +62,7 @@ def _evaluate(
     from hanner_models.data.datasets import Sentence, read_sentences
     from hanner_models.data.traditional import traditional_converter
     from hanner_models.evaluation import evaluate as evaluation
+    from hanner_models.train.guideline import apply_guideline
 
     known = evaluation.known_names(s for path in train for s in read_sentences(path)) if train else None
     convert = traditional_converter() if traditional else None
@@ -65,6 +70,8 @@ def _evaluate(
     by_file = {}
     for path in files:
         sentences = read_sentences(path)
+        if guideline:
+            sentences = list(map(apply_guideline, sentences))
         if convert is not None:
             sentences = [Sentence(convert(sentence.text), sentence.spans) for sentence in sentences]
         with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -24,8 +24,12 @@ _PRIZE = re.compile(
 
 def harmonise(sentences: Iterable[Sentence]) -> list[Sentence]:
     """Return the sentences with our labels, without those in which a form of address is not labelled at all."""
-    changed = (Sentence(s.text, tuple(_changed_spans(s))) for s in sentences)
-    return [sentence for sentence in changed if not _has_unlabelled(sentence)]
+    return [sentence for sentence in map(apply_guideline, sentences) if not _has_unlabelled(sentence)]
+
+
+def apply_guideline(sentence: Sentence) -> Sentence:
+    """Return the sentence with labels that differ from our guideline changed; labels that are missing stay missing."""
+    return Sentence(sentence.text, tuple(_changed_spans(sentence)))
 
 
 def _changed_spans(sentence: Sentence) -> Iterator[Span]:
