@@ -29,7 +29,7 @@ def load(
         ModelFailed: if the model fails on a first text.
     """
     settings = settings or Settings.from_env()
-    package = open_package(model or settings.model or None)
+    package = open_package(model or settings.model or None, read_all=False)  # engine and recogniser read all files
     engine = open_engine(settings.engine, package)
     settings = apply_engine_budget(settings, engine)
     recogniser = Recogniser(

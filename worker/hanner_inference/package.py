@@ -80,7 +80,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A package whose files all matched its manifest when it was opened.
+    """An open package. All its files exist and have the sizes in its manifest; their content is checked when read.
 
     Attributes:
         path: folder of the package.
@@ -107,7 +107,9 @@ class ModelPackage:
             ModelPackageError: if the file is missing or was changed.
         """
         data = _read(self.path, name)
-        _check_digest(self.path, name, self.manifest.files[name], len(data), hashlib.sha256(data).hexdigest())
+        record = self.manifest.files[name]
+        _check_size(self.path, name, record, len(data))
+        _check_digest(self.path, name, record, hashlib.sha256(data).hexdigest())
         return data
 
     def labels(self) -> Labels:
@@ -185,11 +187,13 @@ def _choices(bundled: Iterable[str]) -> str:
     return f"a bundled model ({names}) or to the folder of a package" if names else "the folder of a package"
 
 
-def open_package(model: str | Path | None = None) -> ModelPackage:
+def open_package(model: str | Path | None = None, *, read_all: bool = True) -> ModelPackage:
     """Return a package after checking all of it but the graph of model.onnx.
 
     Args:
         model: the name of a bundled model, or a folder, see `find_model`.
+        read_all: whether the content of all files is checked now. Otherwise that of each file is checked when it is
+            read, which saves the time to read it twice.
 
     Raises:
         ModelPackageError: if the package is missing, unreadable, damaged, inconsistent, or has another format.
@@ -197,12 +201,12 @@ def open_package(model: str | Path | None = None) -> ModelPackage:
     folder = Path(model or DEFAULT_MODEL)
     try:
         folder = find_model(model)
-        return _open(folder)
+        return _open(folder, read_all=read_all)
     except PermissionError as error:
         raise _unreadable(Path(error.filename or folder), error) from error
 
 
-def _open(folder: Path) -> ModelPackage:
+def _open(folder: Path, *, read_all: bool) -> ModelPackage:
     data = _read(folder, MANIFEST)
     try:
         manifest = Manifest.model_validate_json(data)
@@ -210,9 +214,12 @@ def _open(folder: Path) -> ModelPackage:
         raise _error(folder, MANIFEST, _describe(error)) from None
     _check_files(folder, manifest)
     package = ModelPackage(folder, manifest, hashlib.sha256(data).hexdigest())
-    package.labels()
-    package.crf()
-    package.tokenizer()
+    if read_all:
+        for name, record in manifest.files.items():
+            _check_digest(folder, name, record, _digest(folder / name))
+        package.labels()
+        package.crf()
+        package.tokenizer()
     return package
 
 
@@ -250,14 +257,17 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
         file = folder / name
         if not file.is_file():
             raise _error(folder, name, "is missing")
-        _check_digest(folder, name, record, file.stat().st_size, _digest(file))
+        _check_size(folder, name, record, file.stat().st_size)
     if unknown := sorted({file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST}):
         raise ModelPackageError(f"{folder / unknown[0]} does not belong to the model package; remove it")
 
 
-def _check_digest(folder: Path, name: str, record: FileRecord, size: int, digest: str) -> None:
+def _check_size(folder: Path, name: str, record: FileRecord, size: int) -> None:
     if size != record.bytes:
         raise _error(folder, name, f"has {size:,} bytes; expected {record.bytes:,}")
+
+
+def _check_digest(folder: Path, name: str, record: FileRecord, digest: str) -> None:
     if digest != record.sha256:
         raise _error(folder, name, "was changed: its sha256 differs from the manifest")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from hanner_inference import load
 from hanner_inference import package as package_module
 from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.package import (
@@ -87,12 +88,13 @@ def test_a_manifest_that_is_nested_deeply_is_refused(package, text):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "crf.safetensors", "tokenizer.json"])
-def test_one_flipped_bit_is_detected(package, name):
+@pytest.mark.parametrize("read", [open_package, load])
+def test_one_flipped_bit_is_detected(package, name, read):
     data = bytearray((package / name).read_bytes())
     data[len(data) // 2] ^= 1
     (package / name).write_bytes(data)
     with pytest.raises(ModelPackageError, match=f"{name} was changed: its sha256"):
-        open_package(package)
+        read(package)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "crf.safetensors", "tokenizer.json"])
