@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from hanner.jobs import Job
     from hanner.queue.stats import Backlog, WorkerState
-    from hanner.results import Document, Entity, Failure
+    from hanner.results import Document, Entity, EntityList, Failure
     from hanner.settings import Settings
 
     __version__: str
@@ -41,6 +41,7 @@ __all__ = [
     "Client",
     "Document",
     "Entity",
+    "EntityList",
     "ErrorCode",
     "Expired",
     "Failure",
@@ -64,7 +65,7 @@ _MODULES = {
     "queue.stats": ("Backlog", "WorkerState"),
     "client": ("Client",),
     "contract": ("ErrorCode",),
-    "results": ("Document", "Entity", "Failure"),
+    "results": ("Document", "Entity", "EntityList", "Failure"),
     "jobs": ("Job",),
     "settings": ("Settings",),
 }

@@ -14,7 +14,7 @@ DEFAULT_GATEWAY_PORT = 8080
 """The port that the HTTP gateway listens on if no other is named."""
 DEFAULT_QUEUE = "hanner"
 HEADER = "hanner"
-"""Header of a message with the time it was sent (`sent_at`, Unix seconds by Redis' clock), the number of `texts` in it,
+"""Header of a message with the time it was sent (`sent_at`, Unix seconds), the number of `texts` in it,
 and the id of the channel that the result is also published on (`replies`). Optional: messages of other Celery clients
 do not have it."""
 REQUEST_ID = "request_id"

@@ -25,18 +25,19 @@ class HannerError(Exception):
 
 
 class InvalidSettings(HannerError):
-    """A HANNER_ setting has an invalid value.
+    """A setting or an argument has an invalid value.
 
-    Raised when settings are read: by `Settings.from_env`, a client's constructor, `hanner_inference.load`, and
-    commands.
+    Raised when settings are read (by `Settings.from_env`, a client's constructor, `hanner_inference.load`, and
+    commands), and for an invalid `timeout`, `expires`, `priority`, `window`, `types`, `min_score`, or id of a job.
     """
 
 
 class InvalidText(HannerError):
-    """The text is invalid; nothing was sent. Correct it and send it again.
+    """The text is invalid. Correct it and send it again.
 
-    Raised if the text is not a string, is too long, or has a lone surrogate, or if a request has no texts or more
-    than 256.
+    Raised before anything is sent if the text is not a string, is too long, or has a lone surrogate, if a request has
+    no texts or more than 256, or if its message exceeds HANNER_MAX_REQUEST_BYTES. A worker with lower limits than the
+    client's stores this error as the result.
     """
 
     code = ErrorCode.INVALID_TEXT

@@ -27,7 +27,8 @@ class Entity(dict[str, Any]):
     start: Annotated[int, Field(ge=0, description="First code point.")] = _member("start")
     end: Annotated[int, Field(gt=0, description="Code point after the last one.")] = _member("end")
     score: Annotated[
-        float, Field(ge=0, le=1, description="Posterior probability of the span under the model's CRF.")
+        float,
+        Field(ge=0, le=1, description="Estimated probability that the entity is correct; 1 for a dictionary term."),
     ] = _member("score")
 
     def __init__(self, *, text: str, type: str, start: int, end: int, score: float) -> None:  # noqa: A002 - public name

@@ -118,8 +118,10 @@ class Settings(BaseModel):
         description="addresses or networks of proxies whose X-Forwarded headers the gateway trusts, comma-separated, "
         "such as `127.0.0.1` or `10.0.0.0/8`; `*`: all; empty: none",
     )
-    max_body_bytes: int = Field(10_000_000, ge=1024, description="maximum size of a request to the gateway")
-    max_upload_bytes: int = Field(100_000_000, ge=1024, description="maximum size of a job, including an uploaded file")
+    max_body_bytes: int = Field(
+        10_000_000, ge=1024, description="maximum size of a request to the gateway, except an uploaded file"
+    )
+    max_upload_bytes: int = Field(100_000_000, ge=1024, description="maximum size of an uploaded file, with its form")
     max_job_texts: int = Field(200_000, ge=1, description="maximum number of texts in one job of the gateway")
     max_jobs: int = Field(
         100, ge=1, description="maximum number of unfinished jobs of the gateway, and of finished jobs that are kept"

@@ -106,7 +106,7 @@ class Documents(BaseModel):
 
 
 class JobTexts(TextOrTexts):
-    """Texts of a job; their number is limited only by the body's size."""
+    """Texts of a job, at most HANNER_MAX_JOB_TEXTS."""
 
     texts: list[str] = Field(min_length=1, description="The texts.")
 

@@ -15,7 +15,7 @@ INTRODUCTION = """\
 # Command line
 
 The commands of `hanner`, with their help texts. All of them are installed with the extra `all`, except
-that some of `hanner model` need the extra `models`. Settings are read from [environment
+that some of `hanner model` need the extra `models` or `train`. Settings are read from [environment
 variables](settings.md). Every command has `--help`. `hanner --install-completion` installs shell completion."""
 
 COMPLETION = {"install_completion", "show_completion"}

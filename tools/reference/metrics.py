@@ -46,8 +46,9 @@ REASONS = {
 PROCESS = """\
 `process_cpu_seconds_total`, `process_resident_memory_bytes` and similar metrics describe the parent process only.
 
-Waiting times are based on `sent_at` in the message header, which hanner's clients set from their own clock. If it is
-missing or in the future, the time counts from when the worker received the message."""
+Waiting times are based on `sent_at` in the message header, which hanner's clients set by the clock of Redis, or by
+their own if they have never sent a request that expires. If it is missing or in the future, the time counts from when
+the worker received the message."""
 
 
 class Family(NamedTuple):

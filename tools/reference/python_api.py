@@ -22,7 +22,7 @@ WIDTH = 79
 GROUPS = {
     "hanner": {
         "Clients": ("Client", "AsyncClient", "Job", "AsyncJob"),
-        "Results": ("Entity", "Document", "Failure"),
+        "Results": ("Entity", "EntityList", "Document", "Failure"),
         "State of the queue": ("Backlog", "WorkerState"),
         "Settings": ("Settings",),
         "Errors": (

@@ -30,8 +30,10 @@ def worker(  # noqa: PLR0913 - options are typer's parameters
     model: Annotated[
         str | None, typer.Option(help="Bundled model, or folder of a package; overrides HANNER_MODEL.")
     ] = None,
-    concurrency: Annotated[int | None, typer.Option("-c", help="Pool processes; 0 is one per core.", min=0)] = None,
-    name: Annotated[str | None, typer.Option("-n", help="Unique name of the worker in Celery.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", "-c", help="Pool processes; 0 is one per core.", min=0)
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Unique name of the worker in Celery.")] = None,
     loglevel: Annotated[str, typer.Option("--loglevel", "-l", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run a worker in the foreground.
