@@ -71,7 +71,7 @@ def smoothed(kind, weights, shape):
         (lambda *_: Fp32(), 1e-6),
         (static, 0.02),
         (lambda *_: TokenInt8(), 0.02),
-        (partial(smoothed, "smooth"), 0.06),
+        (partial(smoothed, "smooth"), 0.07),
         (partial(smoothed, "token"), 0.05),
     ],
 )

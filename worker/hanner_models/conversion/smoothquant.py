@@ -17,7 +17,7 @@ from hanner_models.conversion.graph import Graph, Linear, context_name
 from hanner_models.conversion.quantise import Calibration
 from hanner_models.source.architecture import EncoderShape, Weights
 
-MIGRATION_STRENGTH = {"smooth": 0.7, "token": 0.5}
+MIGRATION_STRENGTH = {"smooth": 0.8, "token": 0.5}
 """By scheme, the share of an outlier that moves from activations to weights, from 0 to 1. Measured, see engine.md."""
 _FLOOR = 1e-5
 _PRODUCERS = {context_name(""): ".value", ".intermediate.relu": ".intermediate.dense"}
