@@ -167,6 +167,14 @@ def test_run_with_too_few_positions_is_rejected(run, positions):
         read_source(run)
 
 
+def test_run_with_another_activation_is_rejected(run):
+    config = json.loads((run / "teacher.json").read_text("utf-8"))
+    config["teach"]["activation"] = "silu"
+    (run / "teacher.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(ConversionError, match=r"teacher\.json .* a wrong one: activation 'silu'"):
+        read_source(run)
+
+
 def test_package_without_its_characters_is_rejected(run, tmp_path):
     package = convert(read_source(run), tmp_path / "out", name="m", scheme="static", force=True, calibration=TEXTS)
     (package.path / "characters.txt").unlink()

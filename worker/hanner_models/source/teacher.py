@@ -6,14 +6,14 @@ the weights: `teacher.safetensors`, or the checkpoint `teacher.pt` while the tra
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from numpy.typing import NDArray
 
 from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_inference.tokenization.pieces import UNKNOWN
-from hanner_models.source.architecture import EncoderShape
+from hanner_models.source.architecture import Activation, EncoderShape
 from hanner_models.source.base import ConversionError, Source, read_json
 from hanner_models.source.weights import Sizes, check_weights, load_checkpoint, load_safetensors
 
@@ -61,7 +61,7 @@ def read_teacher(folder: Path) -> Source:
             heads=int(encoder["heads"]),
             max_length=max_chars + SPECIAL_TOKENS + _PREFIX,
             characters=True,
-            activation=config["teach"].get("activation", "gelu"),
+            activation=_activation(config["teach"]),
         )
         sizes = Sizes(
             hidden=int(encoder["hidden"]),
@@ -105,6 +105,13 @@ def _read_weights(folder: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
         raise ConversionError(f"{folder} has no weights yet; continue the run with `hanner model teach`")
     state = load_checkpoint(folder / CHECKPOINT)
     return state["average"], int(state["step"])
+
+
+def _activation(config: dict[str, Any]) -> Activation:
+    name: Activation = config.get("activation", "gelu")
+    if name not in get_args(Activation):
+        raise ValueError(f"activation {name!r}")
+    return name
 
 
 def _canonical_name(name: str) -> str:
