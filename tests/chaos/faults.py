@@ -243,7 +243,8 @@ class FsyncTracker:
 
     def _follow(self, client):
         while not self._stop.is_set():
-            size, moment = self._server.append_only_file().stat().st_size, time.monotonic()
+            # The time first: what was answered before it was written before the size was read.
+            moment, size = time.monotonic(), self._server.append_only_file().stat().st_size
             client.set("chaos:fsync", size)
             if client.execute_command("WAITAOF", 1, 0, 3000)[0] == 1:
                 self.size, self.moment = size, moment

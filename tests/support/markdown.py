@@ -9,7 +9,7 @@ RUN_WITH_STACK = [
     "README.zh.md",
     "docs/tutorial.md",
     "docs/zh/guide.md",
-    *(f"docs/how-to/{name}.md" for name in ("client", "dictionary", "full-queue", "http-api", "priorities")),
+    *(f"docs/how-to/{name}.md" for name in ("bulk", "client", "dictionary", "full-queue", "http-api", "priorities")),
 ]
 """Pages whose code blocks run with a real stack and the bundled model. All other guides run with a fake model."""
 
