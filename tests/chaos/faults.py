@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from uuid import uuid4
 
 import redis
 
@@ -243,11 +244,18 @@ class FsyncTracker:
 
     def _follow(self, client):
         while not self._stop.is_set():
-            # The time first: what was answered before it was written before the size was read.
-            moment, size = time.monotonic(), self._server.append_only_file().stat().st_size
-            client.set("chaos:fsync", size)
+            # All that was answered before this moment precedes the mark in the file. The file's size is not enough: if
+            # an fsync takes long, Redis answers before it writes.
+            moment, mark = time.monotonic(), uuid4().hex
+            client.set("chaos:fsync", mark)
             if client.execute_command("WAITAOF", 1, 0, 3000)[0] == 1:
-                self.size, self.moment = size, moment
+                self.size, self.moment = self.size + self._end_of(mark), moment
+
+    def _end_of(self, mark):
+        """Return the number of bytes in the file from `size` to the end of the command with the mark."""
+        with self._server.append_only_file().open("rb") as file:
+            file.seek(self.size)
+            return file.read().index(mark.encode()) + len(mark) + len("\r\n")
 
 
 def power_cut(run):
