@@ -14,7 +14,7 @@ from hanner_inference.tokenization.pieces import PLACES
 from hanner_models.conversion.graph import Fp32, build
 from hanner_models.conversion.graph_reader import UnsupportedGraph, read_weights
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
+from hanner_models.conversion.smoothquant import SmoothQuant, smooth
 from support.encoders import SHAPE, VOCABULARY, WITH_BIGRAMS, WITH_CHARACTERS, WITH_RELU, random_weights
 
 
@@ -49,6 +49,8 @@ CHARACTERS = CharacterBatch(
     np.full(64, 25),
 )
 SAMPLE = Batch(RANDOM.integers(1, VOCABULARY, (64, 20)), np.full(64, 20))
+STRENGTH = {"smooth": 0.7, "token": 0.5}
+"""Any strength can be read; a larger one makes the steps of the weights larger."""
 SHAPES = {"plain": SHAPE, "bigrams": WITH_BIGRAMS, "relu": WITH_RELU, "characters": WITH_CHARACTERS}
 
 
@@ -61,7 +63,7 @@ def static(weights, shape):
 
 
 def smoothed(kind, weights, shape):
-    factors, found = smooth(calibration(weights, shape), weights, shape, MIGRATION_STRENGTH[kind])
+    factors, found = smooth(calibration(weights, shape), weights, shape, STRENGTH[kind])
     return SmoothQuant(TokenInt8() if kind == "token" else StaticInt8(found.ranges), factors)
 
 
@@ -71,7 +73,7 @@ def smoothed(kind, weights, shape):
         (lambda *_: Fp32(), 1e-6),
         (static, 0.02),
         (lambda *_: TokenInt8(), 0.02),
-        (partial(smoothed, "smooth"), 0.07),
+        (partial(smoothed, "smooth"), 0.06),
         (partial(smoothed, "token"), 0.05),
     ],
 )

@@ -52,8 +52,8 @@ class SmoothQuant:
         """Multiply by weights whose rows are multiplied by the factors, and whose columns may be divided by others."""
         weight = weight * self._used[source][:, None]
         for tensor, producer in _PRODUCERS.items():
-            divisor = self.factors.get(name.removesuffix(producer) + tensor)
-            if name.endswith(producer) and divisor is not None:
+            divisor = self.factors.get(name.removesuffix(producer) + tensor) if name.endswith(producer) else None
+            if divisor is not None:
                 weight, bias = weight / divisor, bias / divisor
         return self.linear.multiply(graph, name, source, weight, bias)
 
