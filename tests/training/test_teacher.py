@@ -1,6 +1,7 @@
 """The teacher, trained with torch on tiny data: `make test-training`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from hanner_models.conversion.convert import convert, write_package
 from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.data.traditional import traditional_converter
-from hanner_models.source import read_source
+from hanner_models.finetune.base_model import open_base_model
+from hanner_models.source import ConversionError, read_source
 from hanner_models.train import loop
 from hanner_models.train.checkpoint import CheckpointError
 from hanner_models.train.config import TeacherConfig
-from hanner_models.train.teacher.network import load_tagger
+from hanner_models.train.teacher.network import load_tagger, take_weights
 from hanner_models.train.teacher.run import TeacherRun, evaluate_teacher, parameter_groups, predict
 from hanner_models.train.teacher.text import PieceEncoder
 from support.e5_files import write_wheel
@@ -120,6 +122,44 @@ def test_checkpoint_that_does_not_fit_is_refused(data):
     (data / "run" / "teacher.pt").write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match="delete it to start again"):
         run_of(data, data / "run").run()
+
+
+def test_run_starts_with_the_weights_of_a_package(data, tmp_path):
+    changes = {"steps": 80, "learning_rate": 2e-3, "head_learning_rate": 5e-3, "replace_share": 0.0, "max_length": 30}
+    run_of(data, data / "run", **changes, case_share=0.0, evaluate_every=80, average_decay=0.9).run()
+    texts = [sentence.text for sentence in SENTENCES]
+    package = convert(read_source(data / "run"), tmp_path / "package", name="p", calibration=texts, force=True)
+    tagger = load_tagger(data / "encoder", 0.1)
+    encoder = PieceEncoder.open(data / "encoder", 40)
+    assert evaluate_teacher(tagger, encoder, SENTENCES).total.f1 < 1.0
+    take_weights(tagger, open_base_model(package.path).source, data / "encoder")
+    assert evaluate_teacher(tagger, encoder, SENTENCES).total.f1 == 1.0
+
+
+def test_run_continues_from_another_run_with_the_command(data):
+    call(data, "teach", data / "teacher.toml", "--encoder", data / "encoder", "--out", data / "one")
+    short = TEXT.replace("steps = 6", "steps = 1").replace("warmup = 2", "warmup = 9")
+    (data / "short.toml").write_text(short, "utf-8")
+    options = ("--encoder", data / "encoder", "--out", data / "two", "--start", data / "one")
+    call(data, "teach", data / "short.toml", *options)
+    one, two = (load_file(data / name / "teacher.safetensors") for name in ("one", "two"))
+    for name in one:
+        if not name.startswith("auxiliary."):
+            np.testing.assert_allclose(one[name], two[name], atol=1e-3, err_msg=name)
+
+
+def test_model_with_other_layers_is_refused_as_start(data):
+    run_of(data, data / "small", layers=1).run()
+    with pytest.raises(ConversionError, match=r"has no encoder\.layer\.1"):
+        replace(run_of(data, data / "run"), start=str(data / "small")).run()
+
+
+def test_teacher_that_folds_reads_traditional_characters_as_simplified_ones(data):
+    texts = PieceEncoder.open(data / "encoder", 40, fold_traditional=True)
+    traditional, simplified = (texts.encode([Sentence(text, ())]) for text in ("馬雲在杭州", "马云在杭州"))
+    np.testing.assert_array_equal(traditional.pieces, simplified.pieces)
+    run_of(data, data / "run", fold_traditional=True).run()
+    assert read_source(data / "run").options.fold_traditional
 
 
 def test_traditional_converter_keeps_every_position():

@@ -9,7 +9,7 @@ import pytest
 import hanner_models
 from hanner_models.data.datasets import Sentence, Span, read_names, read_sentences
 from hanner_models.train import pretrain, word_tags
-from hanner_models.train.augment import NamePools, parse_marked
+from hanner_models.train.augment import NamePools
 from hanner_models.train.config import (
     DistilRunConfig,
     PretrainConfig,
@@ -19,8 +19,7 @@ from hanner_models.train.config import (
     TrainConfig,
 )
 from hanner_models.train.examples import LABELS, Corpus, SentenceSampler, encode
-from hanner_models.train.sampler import SENTENCES as SHIPPED_SENTENCES
-from hanner_models.train.sampler import TEMPLATES
+from hanner_models.train.sampler import TEMPLATES, shipped_sentences
 from hanner_models.train.sampler import make_sampler as make_shipped_sampler
 from hanner_models.train.vocabulary import build_tokenizer, special_ids
 
@@ -171,13 +170,22 @@ def test_shipped_templates_are_an_option(tmp_path):
 
 
 def test_shipped_sentences_are_labelled_and_not_those_of_the_evaluation():
-    marked = [parse_marked(line) for line in read_names(SHIPPED_SENTENCES)]
+    marked = shipped_sentences()
     assert {span.type for sentence in marked for span in sentence.spans} == {"PER", "LOC", "ORG"}
-    assert not [sentence.text for sentence in marked if set(sentence.text) & set("[|]{}")]
-    run = 8
-    held_out = "\n".join(s.text for s in read_sentences(DATA / "evaluation" / "modern.test.jsonl"))
-    for text in (sentence.text for sentence in marked):
-        assert not [text[i : i + run] for i in range(len(text) - run + 1) if text[i : i + run] in held_out]
+    assert not [sentence.text for sentence in marked if "|" in sentence.text]
+    held_out = runs(read_sentences(DATA / "evaluation" / "modern.test.jsonl"))
+    assert not [sentence.text for sentence in marked if runs([sentence]) & held_out]
+
+
+def runs(sentences, length=8):
+    return {s.text[i : i + length] for s in sentences for i in range(len(s.text) - length + 1)}
+
+
+def test_shipped_sentences_are_different_ones_with_whole_names():
+    marked = shipped_sentences()
+    assert len({sentence.text for sentence in marked}) == len(marked)
+    names = {s.text[p.start : p.end] for s in marked for p in s.spans}
+    assert not [name for name in names if name != name.strip("《》“”‘’「」（），。、：@# ")]
 
 
 def test_shipped_sentences_are_an_option(tmp_path):
@@ -189,4 +197,4 @@ def test_shipped_sentences_are_an_option(tmp_path):
         ).steps_per_epoch()
         for copies in (0, 2)
     }
-    assert steps == {0: 1, 2: 1 + 2 * len(read_names(SHIPPED_SENTENCES))}
+    assert steps == {0: 1, 2: 1 + 2 * len(shipped_sentences())}

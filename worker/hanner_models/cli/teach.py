@@ -35,11 +35,15 @@ def teach(
     out: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in this folder is resumed.")] = Path(
         "runs/teacher"
     ),
+    start: Annotated[
+        str | None,
+        typer.Option(help="Package, bundled model or folder whose weights to start with. Default: the encoder's."),
+    ] = None,
 ) -> None:
     """Train a teacher. An interrupted run continues from its last checkpoint when the command is repeated."""
     with models_extra("training"):
         from hanner_models.train.config import TeacherConfig
         from hanner_models.train.teacher.run import TeacherRun
     with stop_on_error(interrupted=resume_hint(out)):
-        weights = TeacherRun(TeacherConfig.read(config), data, encoder, out).run()
+        weights = TeacherRun(TeacherConfig.read(config), data, encoder, out, start).run()
     print(weights)

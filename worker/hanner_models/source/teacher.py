@@ -33,12 +33,13 @@ def is_teacher(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def piece_options(max_chars: int) -> TokenizerOptions:
+def piece_options(max_chars: int, *, fold_traditional: bool = False) -> TokenizerOptions:
     """Return how texts are prepared for a teacher that reads at most `max_chars` characters at once."""
     return TokenizerOptions(
         lowercase=False,
         half_width=False,
         compatible=True,
+        fold_traditional=fold_traditional,
         max_length=max_chars + SPECIAL_TOKENS,
         cls_id=BEGIN,
         sep_id=END,
@@ -79,13 +80,13 @@ def read_teacher(folder: Path) -> Source:
             f"{folder / CONFIG}: max_length is {max_chars}, but the encoder has only {sizes.positions} positions"
         )
     state, step = _read_weights(folder)
-    weights = {_canonical_name(name): value for name, value in state.items() if not name.startswith(_AUXILIARY)}
+    weights = {weight_name(name): value for name, value in state.items() if not name.startswith(_AUXILIARY)}
     return Source(
         weights=check_weights(folder, weights, shape, sizes),
         shape=shape,
         labels=LABELS,
         tokenizer=_hide_special(_read_text(folder / PIECES), folder / PIECES),
-        options=piece_options(max_chars),
+        options=piece_options(max_chars, fold_traditional=bool(config["teach"].get("fold_traditional"))),
         characters=characters,
         consistent_types=True,
         training={
@@ -114,7 +115,7 @@ def _activation(config: dict[str, Any]) -> Activation:
     return name
 
 
-def _canonical_name(name: str) -> str:
+def weight_name(name: str) -> str:
     """Return the name of a teacher's weight as in `hanner_models.source.architecture`."""
     return name.removeprefix("encoder." if name.startswith("encoder.") else "head.")
 

@@ -71,11 +71,11 @@ class SampleConfig(_Part):
     template_copies: int = 100
     """Number of sentences per template and epoch."""
     shipped_sentences: float = 0.0
-    """Number of times that an epoch has each sentence of sentences.txt; may be a fraction."""
+    """Number of times that an epoch has each sentence in the folder sentences; may be a fraction."""
     noise_share: float = 0.1
     """Share of the sentences whose punctuation is changed or removed."""
     traditional_share: float = 0.0
-    """Share of the sentences that are converted to traditional characters."""
+    """Share of the sentences that are converted to traditional characters; useless if the model folds them."""
     case_share: float = 0.0
     """Share of the sentences whose Latin letters are changed to lower or upper case."""
     forms_of_address: bool = False
@@ -106,6 +106,8 @@ class TeachConfig(SampleConfig):
     steps: int
     max_length: int = 250
     """Characters after which a row is truncated."""
+    fold_traditional: bool = False
+    """Whether the model replaces traditional characters by simplified ones, in training and afterwards."""
     layers: int | None = None
     """Layers of the encoder that are kept, from the first one; fewer make the package smaller and faster."""
     activation: Activation = "gelu"

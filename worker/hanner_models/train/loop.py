@@ -19,6 +19,16 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def mixed_precision() -> torch.autocast:
+    """Return a context in which matrix products are in bfloat16 where that is faster, on a GPU and processors with AMX.
+
+    On other processors a training step in bfloat16 takes up to 1.8 times as long as in float32.
+    """
+    device = default_device().type
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not have it
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or capabilities.get("amx_bf16", True))
+
+
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
     """Return the share of the peak learning rate at a step: linear warm-up, then cosine decay to 2 %."""
     if step < warmup:
@@ -159,7 +169,7 @@ class Phase:
         torch.manual_seed(number)  # so that dropout also depends only on the step's number
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * learning_rate_factor(number, warmup, steps)
-        with torch.autocast(default_device().type, dtype=torch.bfloat16):
+        with mixed_precision():
             value = loss(number)
         self.optimiser.zero_grad(set_to_none=True)
         value.backward()

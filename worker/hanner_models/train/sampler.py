@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hanner_models.data.datasets import parse_weighted_path, read_names, read_sentences
+from hanner_models.data.datasets import Sentence, parse_weighted_path, read_names, read_sentences
 from hanner_models.data.traditional import traditional_converter
 from hanner_models.train.address import forms_of_address
 from hanner_models.train.augment import NamePools, parse_marked
@@ -17,8 +17,8 @@ WELL_KNOWN_NAMES = Path(__file__).parent / "names"
 """Well-known names by type, best known first. New users try them, and the corpora are too old for some."""
 TEMPLATES = Path(__file__).parent / "templates.txt"
 """Sentences with slots, on topics that are more recent than the corpora."""
-SENTENCES = Path(__file__).parent / "sentences.txt"
-"""Labelled sentences on such topics, in the format of `parse_marked`."""
+SENTENCES = Path(__file__).parent / "sentences"
+"""Labelled sentences by genre, in the format of `parse_marked`, written for this project by our guideline."""
 LATIN_NAMES = WELL_KNOWN_NAMES / "latin"
 """Names in Latin letters by type, as they occur in Chinese text."""
 
@@ -48,8 +48,7 @@ def make_sampler(
                 sentences = harmonise(sentences)
             corpora.append(Corpus(sentences, weight, auxiliary))
     if config.shipped_sentences:
-        marked = [parse_marked(line) for line in read_names(SENTENCES)]
-        corpora.append(Corpus(marked, config.shipped_sentences, auxiliary=False))
+        corpora.append(Corpus(shipped_sentences(), config.shipped_sentences, auxiliary=False))
     pools = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}
     addresses = make_addresses(_gazetteer(gazetteers.get("LOC", ()), data), random.Random(f"{seed} places"))  # noqa: S311
     if config.shipped_templates:
@@ -58,6 +57,11 @@ def make_sampler(
     converter = traditional_converter() if config.traditional_share else None
     names = NamePools(pools, addresses)
     return SentenceSampler(corpora, names, config, seed=seed, to_traditional=converter)
+
+
+def shipped_sentences() -> list[Sentence]:
+    """Return the labelled sentences that come with this package."""
+    return [parse_marked(line) for path in sorted(SENTENCES.glob("*.txt")) for line in read_names(path)]
 
 
 def _pools(kind: str, files: tuple[str, ...], config: SampleConfig, data: Path, seed: int) -> list[list[str]]:

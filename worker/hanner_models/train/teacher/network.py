@@ -1,6 +1,7 @@
 """The teacher's network: BERT over pieces, gathered to characters, one more layer, and a CRF per guideline."""
 
 import json
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
 from hanner_inference.tokenization.pieces import PADDING, PLACES, UNKNOWN
-from hanner_models.source.architecture import Activation
-from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS
+from hanner_models.source import ConversionError, Source
+from hanner_models.source.architecture import CHARACTER_TABLE, Activation
+from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS, PIECES, weight_name
 from hanner_models.train.model import Head
 
+_PIECE_TABLE, *_CUT_TABLES = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
+"""The table of pieces, and those that a package has only the first rows of."""
 ATTENTION = "eager"  # the backward pass of the fused attention makes a step on a CPU a fifth to a half slower
 
 
@@ -124,3 +128,59 @@ def load_tagger(
         tagger.characters.weight[known] = vectors[known]
     tagger.encoder.load_state_dict({name: weights[name] for name in tagger.encoder.state_dict()})
     return tagger
+
+
+def take_weights(tagger: PieceTagger, source: Source, folder: Path) -> None:
+    """Replace a tagger's weights by those of another model with the same network.
+
+    Pieces and characters that the model has not keep the vectors that the tagger has, and so does its auxiliary head.
+
+    Args:
+        tagger: whose encoder is that of `folder`.
+        source: the model.
+        folder: of the encoder.
+
+    Raises:
+        ConversionError: the model has another network, or lacks a weight.
+    """
+    weights = tagger.encoder.state_dict()
+    rows: dict[str, tuple[Any, Any]] = {
+        **{table: _common_rows(source.weights[table], weights[table]) for table in _CUT_TABLES},
+        _PIECE_TABLE: _find_rows(_pieces(source.tokenizer), _pieces((folder / PIECES).read_text("utf-8"))),
+        CHARACTER_TABLE: _find_rows(
+            (*range(UNKNOWN + 1), *source.characters),
+            (*range(UNKNOWN + 1), *(folder / CHARACTERS).read_text("utf-8").split("\n")),
+        ),
+    }
+    with torch.no_grad():
+        for name, value in tagger.state_dict().items():
+            canonical = weight_name(name)
+            if name.startswith("auxiliary."):
+                continue
+            if canonical not in source.weights:
+                raise ConversionError(f"the model to start from has no {canonical}; it must have as many layers")
+            given = torch.tensor(source.weights[canonical])
+            theirs, own = rows.get(canonical, (slice(None), slice(None)))
+            if value[own].shape != given[theirs].shape:
+                shapes = f"{list(given.shape)}, and not {list(value.shape)}"
+                raise ConversionError(f"the model to start from has {canonical} of {shapes}; both must be equal")
+            value[own] = given[theirs]
+
+
+def _pieces(tokenizer: str) -> list[str]:
+    """Return the pieces of a tokenizer.json in the order of their ids; special ones are written without spaces."""
+    entries: list[tuple[str, float]] = json.loads(tokenizer)["model"]["vocab"]
+    return [piece.strip(" ") for piece, _ in entries]
+
+
+def _common_rows(theirs: Sized, own: Sized) -> tuple[slice, slice]:
+    count = min(len(theirs), len(own))
+    return slice(count), slice(count)
+
+
+def _find_rows(theirs: Sequence[object], own: Sequence[object]) -> tuple[Tensor, Tensor]:
+    """Return the positions of the entries that both have: in `theirs`, and in `own`."""
+    positions = {entry: position for position, entry in enumerate(own)}
+    found = [(number, positions[entry]) for number, entry in enumerate(theirs) if entry in positions]
+    pairs = torch.tensor(found, dtype=torch.long).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]

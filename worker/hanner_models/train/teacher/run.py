@@ -18,11 +18,19 @@ from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import decode
 from hanner_models.data.datasets import Sentence, read_sentences
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
+from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source.teacher import CHARACTERS, CONFIG, ENCODER, LABELS, PIECES, WEIGHTS
 from hanner_models.train.config import TeacherConfig
-from hanner_models.train.loop import Phase, TrainingLog, WeightAverage, default_device, make_optimiser
+from hanner_models.train.loop import (
+    Phase,
+    TrainingLog,
+    WeightAverage,
+    default_device,
+    make_optimiser,
+    mixed_precision,
+)
 from hanner_models.train.sampler import make_sampler
-from hanner_models.train.teacher.network import PieceTagger, load_tagger
+from hanner_models.train.teacher.network import PieceTagger, load_tagger, take_weights
 from hanner_models.train.teacher.text import PieceBatch, PieceEncoder
 
 _EVALUATED_CHARACTERS = 4096
@@ -60,21 +68,30 @@ class TeacherRun:
         data: folder that the configuration's file names are relative to.
         encoder: folder that unpack.py wrote.
         folder: of the run, with checkpoints, log.jsonl, and the finished weights; `convert` reads it.
+        start: a model whose weights the run starts with, see `open_base_model`; by default the encoder's and new heads.
     """
 
     config: TeacherConfig
     data: Path
     encoder: Path
     folder: Path
+    start: str | None = None
 
     def run(self) -> Path:
-        """Run or resume the training and return the file of the finished weights."""
+        """Run or resume the training and return the file of the finished weights.
+
+        Raises:
+            ConversionError: `start` is not a model with the network of this run.
+        """
         self.prepare_folder()
         part = self.config.teach
         torch.manual_seed(self.config.seed)
         log = TrainingLog(self.folder / "log.jsonl")
-        texts = PieceEncoder.open(self.encoder, part.max_length)
-        tagger = load_tagger(self.encoder, part.dropout, part.layers, part.activation).to(default_device())
+        texts = PieceEncoder.open(self.encoder, part.max_length, fold_traditional=part.fold_traditional)
+        tagger = load_tagger(self.encoder, part.dropout, part.layers, part.activation)
+        if self.start:
+            take_weights(tagger, open_base_model(self.start).source, self.encoder)
+        tagger = tagger.to(default_device())
         phase = Phase("teacher", self.folder, tagger, make_optimiser(parameter_groups(tagger, self.config)), log)
         average = phase.average = WeightAverage(tagger, part.average_decay)
         phase.restore()
@@ -140,7 +157,7 @@ def predict(tagger: PieceTagger, texts: PieceEncoder, sentences: Sequence[Senten
     """Return the entities of each sentence by the weights that the tagger has now."""
     tagger.eval()
     batch = texts.encode(sentences)
-    with torch.no_grad(), torch.autocast(default_device().type, dtype=torch.bfloat16):
+    with torch.no_grad(), mixed_precision():
         scores = tagger(*_tensors(batch)[:-1]).cpu().numpy()
     spans = decode(scores, batch.lengths, crf_weights(tagger), Labels(LABELS))
     tagger.train()

@@ -46,11 +46,11 @@ class PieceEncoder:
         self._tokenizer = tokenizer
 
     @classmethod
-    def open(cls, folder: Path, max_length: int) -> Self:
+    def open(cls, folder: Path, max_length: int, *, fold_traditional: bool = False) -> Self:
         """Return the encoder for a folder that unpack.py wrote."""
         characters = (folder / CHARACTERS).read_text("utf-8").split("\n")
-        tokenizer = PieceTokenizer((folder / PIECES).read_text("utf-8"), piece_options(max_length), characters)
-        return cls(tokenizer, max_length)
+        options = piece_options(max_length, fold_traditional=fold_traditional)
+        return cls(PieceTokenizer((folder / PIECES).read_text("utf-8"), options, characters), max_length)
 
     def encode(self, sentences: Sequence[Sentence]) -> PieceBatch:
         """Return a batch of the sentences, which must not be empty."""
