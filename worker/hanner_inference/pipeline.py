@@ -5,6 +5,7 @@ Pure, except for the engine and the clock that times the stages.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Self
@@ -64,7 +65,7 @@ class RunStats:
     decode: float = 0.0
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        return type(self)(*map(add, _figures(self), _figures(other)))
 
     @property
     def padding(self) -> float:
@@ -76,6 +77,8 @@ class RunStats:
         """Return the time of all stages."""
         return self.tokenise + self.infer + self.decode
 
+
+_figures = attrgetter(*(field.name for field in fields(RunStats)))
 
 WindowSpans = list[list[Span] | None]
 """The spans of each window of a text; None for a window that the model has not processed yet."""

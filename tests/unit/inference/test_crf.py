@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanner_inference.decoding.crf import Crf
+from hanner_inference.decoding.crf import Crf, _Lattice
 from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import decode, span_bounds
 
@@ -87,6 +87,28 @@ def test_extreme_scores_give_valid_probabilities():
     (spans,) = decode(emissions, np.array([400]), crf, labels)
     assert [(span.start, span.end) for span in spans] == [(0, 200), (201, 400)]
     assert all(0 <= span.score <= 1 for span in spans)
+
+
+def test_scaling_each_step_gives_the_same_posteriors_to_the_last_bit(monkeypatch):
+    random = np.random.default_rng(0)
+    crf = Crf(random.normal(0, 3, 13), random.normal(0, 3, 13), random.normal(0, 3, (13, 13)))
+    emissions, lengths = random.normal(0, 4, (5, 70, 13)).astype(np.float32), np.array([70, 3, 65, 64, 1])
+    labels = Labels(("O", *(f"{prefix}-{kind}" for kind in ("X", "Y", "Z") for prefix in "BIES")))
+    usual = decode(emissions, lengths, crf, labels)
+    monkeypatch.setattr("hanner_inference.decoding.crf._INTERVAL", 1)
+    assert decode(emissions, lengths, crf, labels) == usual
+
+
+@pytest.mark.parametrize("length", [5, 8, 21, 400])
+def test_scores_that_become_too_small_between_scaled_steps_are_scaled_each_step(length):
+    crf = Crf(np.zeros(3), np.zeros(3), np.array([[0, -1e4, -1e4], [-1e4, -1e4, 0], [-1e4, -1e4, 0.0]]))
+    emissions = np.zeros((1, length, 3), dtype=np.float32)
+    emissions[0, ::2, 0] = emissions[0, 1::2, 1] = 1e4  # the best label of each token must not follow that before it
+    paths = crf.best_paths(emissions, np.array([length]))
+    assert paths.min() >= 0
+    lattice = _Lattice(crf, emissions, np.array([length]))
+    sums = (lattice.forward * lattice.backward).sum(axis=-1)
+    np.testing.assert_allclose(sums, 1.0, rtol=1e-9)
 
 
 def test_weights_are_unchanged_after_a_file_round_trip():

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 _FLOOR = -300.0
 """Lowest log weight of a transition or score relative to the best one. e^-600 is still a double, so no sum is 0."""
 
+_INTERVAL = 8
+"""Steps between those that are scaled."""
+_SMALLEST = 1e-200
+"""Smallest sum of weights before it is scaled, so that no weight that matters is below the smallest double."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -72,19 +77,26 @@ class Crf:
         scores = np.ascontiguousarray(emissions[rows].swapaxes(0, 1), dtype=np.float64)
         active = _active_rows(lengths[rows])
         scores[0] += self.start_transitions
+        # [from, row, to]: the maximum over the first axis runs along whole rows of memory.
+        labels = len(self.transitions)
+        steps, previous = self.transitions[:, None, :], scores.transpose(0, 2, 1)[..., None]
+        sums, best = np.empty((labels, len(rows), labels)), np.empty((len(rows), labels))
         for time, count in enumerate(active[1:], start=1):
-            # [from, row, to]: the maximum over the first axis runs along whole rows of memory.
-            scores[time, :count] += (scores[time - 1, :count].T[:, :, None] + self.transitions[:, None, :]).max(axis=0)
+            np.add(previous[time - 1, :, :count], steps, out=sums[:, :count])
+            np.maximum.reduce(sums[:, :count], axis=0, out=best[:count])
+            scores[time, :count] += best[:count]
         paths = np.full(scores.shape[:2], -1, dtype=np.int64)
         into = np.ascontiguousarray(self.transitions.T)
+        continuing = 0
         for time in range(len(active) - 1, -1, -1):
             count = active[time]
-            continuing = active[time + 1] if time + 1 < len(active) else 0
-            best = scores[time, :count]
-            best[continuing:] += self.end_transitions
+            final = scores[time, :count]
+            if continuing < count:
+                final[continuing:] += self.end_transitions
             if continuing:
-                best[:continuing] += into[paths[time + 1, :continuing]]
-            paths[time, :count] = best.argmax(axis=1)
+                final[:continuing] += into.take(paths[time + 1, :continuing], axis=0)
+            final.argmax(axis=1, out=paths[time, :count])
+            continuing = count
         return _restore_order(paths.T, rows)
 
     def sample_paths(
@@ -139,7 +151,11 @@ class Crf:
 
 
 class _Lattice:
-    """Forward and backward weights of a batch. Each step is scaled to a sum of 1, which is faster than log space."""
+    """Forward and backward weights of a batch.
+
+    They are divided by powers of two at some steps, which is faster than log space, and exact. Once in _INTERVAL steps
+    is often enough, except for scores that no model gives; then every step is scaled.
+    """
 
     def __init__(self, crf: Crf, emissions: NDArray[np.float32], lengths: Ints) -> None:
         self.order = _longest_first(lengths)
@@ -153,26 +169,45 @@ class _Lattice:
         self.last = last = _relative_exp(crf.end_transitions)
 
         # forward[t, r, i]: weight of label i at t given all steps up to t; scales[t, r]: the divisor of that step.
+        start = _relative_exp(crf.start_transitions)
         self.forward = np.zeros_like(self.weights)
         self.scales = np.ones(self.weights.shape[:2])
-        current = _relative_exp(crf.start_transitions) * self.weights[0]
-        for time, count in enumerate(active):
-            if time:
-                current = (self.forward[time - 1, :count] @ self.steps) * self.weights[time, :count]
-            self.scales[time, :count] = current.sum(axis=1)
-            self.forward[time, :count] = current / self.scales[time, :count, None]
+        if self._set_forward(active, start, _INTERVAL) < _SMALLEST:
+            self.scales[:] = 1.0
+            self._set_forward(active, start, 1)
 
         # backward[t, r, j]: weight of everything after label j at t, with the same scales.
         self.backward = np.zeros_like(self.weights)
         backsteps = np.ascontiguousarray(self.steps.T)
+        scaled = self.weights / self.scales[..., None]
+        continuing = 0
         for time in range(len(active) - 1, -1, -1):
             count = active[time]
-            continuing = active[time + 1] if time + 1 < len(active) else 0
             if continuing:
-                self.backward[time, :continuing] = self.suffix_weights(time + 1, slice(continuing)) @ backsteps
-            self.backward[time, continuing:count] = last / (self.forward[time, continuing:count] @ last)[:, None]
+                suffix = scaled[time + 1, :continuing] * self.backward[time + 1, :continuing]
+                np.matmul(suffix, backsteps, out=self.backward[time, :continuing])
+            if continuing < count:
+                self.backward[time, continuing:count] = last / (self.forward[time, continuing:count] @ last)[:, None]
+            continuing = count
 
-    def suffix_weights(self, time: Ints | int, row: Ints | slice) -> Floats:
+    def _set_forward(self, active: list[int], start: Floats, interval: int) -> float:
+        """Set forward weights that are scaled once in `interval` steps; return the smallest sum before that."""
+        smallest = 1.0
+        np.multiply(self.weights[0], start, out=self.forward[0])
+        for time, count in enumerate(active):
+            current = self.forward[time, :count]
+            if time:
+                np.matmul(self.forward[time - 1, :count], self.steps, out=current)
+                current *= self.weights[time, :count]
+            if time % interval == interval - 1:
+                sums = current.sum(axis=1)
+                smallest = min(smallest, float(sums.min()))
+                self.scales[time, :count] = scales = np.exp2(np.frexp(sums)[1])
+                current /= scales[:, None]
+        final = self.forward[self.lengths[self.order] - 1, np.arange(active[0])]
+        return min(smallest, float(final.sum(axis=-1).min()))
+
+    def suffix_weights(self, time: Ints, row: Ints) -> Floats:
         """Return the weight of each label at `time` together with everything after it: [rows, labels]."""
         weights: Floats = self.weights[time, row] * self.backward[time, row] / self.scales[time, row][..., None]
         return weights
