@@ -175,13 +175,19 @@ def test_events_are_published_only_while_a_client_receives_them(server, client, 
     app.close()
 
 
-def test_worker_that_greeted_the_others_receives_requests_at_once(server, connection):
+def test_worker_that_greeted_the_others_receives_requests_at_once(server, connection, client):
+    client.config_resetstat()
     app = make_celery(Settings.from_env({}, broker_url=server.url))
     app.conf.broker_transport_options = connection.transport_options
     greeting = SimpleNamespace(
         app=app, connection=connection, hostname="a", controller=SimpleNamespace(state=SimpleNamespace(revoked=()))
     )
     assert send_hello(None, greeting) == {}
+    assert "cmdstat_publish" not in client.info("commandstats")  # nobody listens, so nobody was asked
+    listener = Listener(client, "celeryev")
+    assert send_hello(None, greeting) == {}
+    assert client.info("commandstats")["cmdstat_publish"]["calls"] == 1
+    listener.close()
     received = []
     with connection.Consumer(QUEUE, callbacks=[lambda body, message: received.append(body)]):
         publish(connection, "a")

@@ -1,4 +1,4 @@
-"""Return unused heap memory to the operating system, if the C library can do so."""
+"""Keep the heap small: one for all threads, and unused memory is returned to the operating system. Needs glibc."""
 
 import ctypes
 import gc
@@ -9,14 +9,27 @@ MIN_INTERVAL = 0.1
 """Seconds between two trims after batches. A trim takes half a millisecond, as long as a small batch."""
 
 
-def _find_malloc_trim() -> Callable[[int], int] | None:
+_M_ARENA_MAX = -8
+
+
+def _find(name: str) -> Callable[..., int] | None:
     try:
-        return ctypes.CDLL(None).malloc_trim
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # only glibc has it
         return None
+    return function
 
 
-_malloc_trim = _find_malloc_trim()
+_malloc_trim = _find("malloc_trim")
+
+
+def share_heap() -> None:
+    """Let threads that start from now on use the heap of the main thread.
+
+    Each would have its own, with memory that only it can use again.
+    """
+    if (mallopt := _find("mallopt")) is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 class HeapTrimmer:

@@ -1,18 +1,17 @@
 """`python -P -m hanner_worker`: Celery's worker with hanner's app, as `celery -A hanner_worker worker` starts it.
 
 Celery's other commands and their plugins, such as Flower and a prompt, are not imported; that is a sixth of the start.
-Variables that set options of Celery's commands have no effect.
+Variables that set options of Celery's commands have no effect. Celery is imported while a thread loads the model.
 """
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from celery.bin.base import CLIContext
-from celery.bin.worker import worker
-
 from hanner.errors import HannerError
 from hanner.settings import Settings
+from hanner_worker import early_loading
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -22,8 +21,10 @@ def main() -> None:
     """Run Celery's worker with the arguments of the command line, and exit."""
     arguments = sys.argv[1:]
     sys.argv = ["-P", "-m", "hanner_worker", *arguments]  # a restart by SIGHUP executes [sys.executable, *sys.argv]
+    gc.disable()  # until the model is loaded: objects that imports create are not garbage
     try:
         settings = Settings.from_env()
+        early_loading.start(settings, arguments)
         if len(settings.per_address()) > 1:
             from hanner_worker.group import run_and_exit, start_group  # noqa: PLC0415 - rarely needed
 
@@ -37,6 +38,9 @@ def main() -> None:
 
 
 def _run(app: "Celery", arguments: list[str]) -> None:
+    from celery.bin.base import CLIContext  # noqa: PLC0415 - imported while the model is loaded
+    from celery.bin.worker import worker  # noqa: PLC0415
+
     context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
     worker.main(args=arguments, prog_name="python -m hanner_worker", obj=context)
 

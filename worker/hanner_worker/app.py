@@ -23,7 +23,10 @@ from hanner.settings import Settings, removed_variables
 from hanner.transport.celery_app import make_celery
 from hanner.transport.server_mode import check_mode_of, unsupported_reason
 from hanner.utils.packaging import install_hint
-from hanner_worker import remote_control  # noqa: F401 - registers its commands
+from hanner_worker import (
+    early_loading,
+    remote_control,  # noqa: F401 - registers its commands
+)
 from hanner_worker.batching.strategy import PREFORK_ONLY
 from hanner_worker.context import WorkerContext, get_context, has_context, set_context
 from hanner_worker.delivery.channel import INFLIGHT_OPTION, install
@@ -54,6 +57,8 @@ def load_model(settings: Settings) -> "Recogniser":
     Raises:
         HannerError: if the model is missing or damaged.
     """
+    if (early := early_loading.take(settings)) is not None:
+        return early.result()
     from hanner_inference import load  # noqa: PLC0415 - imports numpy and onnxruntime
 
     return load(settings.model or None, settings=settings)
@@ -165,6 +170,7 @@ class ModelLoader:
         # The garbage collector no longer touches existing objects, so their memory stays shared.
         gc.collect()
         gc.freeze()
+        gc.enable()  # hanner_worker/__main__.py disables it
         gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
     def _check_server(self) -> None:

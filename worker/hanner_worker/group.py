@@ -50,6 +50,7 @@ def start_group(settings: Settings, load: LoadModel = load_model) -> Celery:
     recogniser = load_or_exit(lambda: load(settings))
     gc.collect()
     gc.freeze()  # the memory of these objects stays shared
+    gc.enable()  # hanner_worker/__main__.py disables it
     addresses = [str(parse_address(part.broker_url)) for part in parts]
     number = Supervisor(addresses, reloads=bool(settings.dictionary)).run()
     part = parts[number]

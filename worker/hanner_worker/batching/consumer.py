@@ -17,7 +17,7 @@ from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.mingle import Mingle
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from hanner.errors import HannerError
 from hanner_worker.batching.refusal import refuse
@@ -216,13 +216,24 @@ def _set_up_observers(consumer: Any) -> tuple[list[Observer], list[Service]]:
 def send_hello(step: Any, consumer: Any) -> dict[str, Any]:
     """Do as Mingle.send_hello does, with a timeout of MINGLE_TIMEOUT and a connection of its own.
 
-    The worker's channel would wait for further replies for up to a second, and receive no requests until then.
+    The worker's channel would wait for further replies for up to a second, and receive no requests until then. A worker
+    that is the only one does not wait at all.
     """
     del step
     options = consumer.connection.transport_options | {"polling_interval": MINGLE_TIMEOUT}
     with consumer.connection.clone(transport_options=options) as connection:
         connection.connect()  # otherwise kombu raises an error that Celery does not recover from, and the worker exits
+        if _is_alone(connection.default_channel.client):
+            return {}
         inspect = consumer.app.control.inspect(timeout=MINGLE_TIMEOUT, connection=connection)
         replies: dict[str, Any] = inspect.hello(consumer.hostname, list(consumer.controller.state.revoked)) or {}
     replies.pop(consumer.hostname, None)
     return replies
+
+
+def _is_alone(redis: Any) -> bool:
+    """Return whether no worker listens to remote control: kombu subscribes to a pattern for it."""
+    try:
+        return bool(redis.pubsub_numpat() == 0)
+    except ResponseError:  # this user may not run the command
+        return False
