@@ -21,10 +21,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
 from hanner_inference import load
+from hanner_models.conversion.base_model import DEFAULT
 from hanner_models.conversion.verify import MIN_AGREEMENT
 from hanner_models.data.datasets import read_sentences
 from hanner_models.evaluation.evaluate import evaluate
-from hanner_models.finetune.base_model import DEFAULT
 from hanner_models.finetune.options import FinetuneOptions
 from hanner_models.finetune.run import FinetuneRun
 

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from hanner_inference import load
 from hanner_inference.package import Manifest, open_package
 from hanner_models.cli import app
+from hanner_models.conversion.base_model import open_base_model
 from hanner_models.conversion.convert import write_package
 from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span, read_sentences
 from hanner_models.distil.teacher import Teacher
 from hanner_models.evaluation.evaluate import evaluate
-from hanner_models.finetune.base_model import open_base_model
 from hanner_models.finetune.features import make_features
 from hanner_models.finetune.network import make_network
 from hanner_models.source import read_source

@@ -13,12 +13,12 @@ from hanner_inference import load
 from hanner_inference.engine.onnx import OnnxEngine
 from hanner_inference.package import Manifest
 from hanner_models.cli import app
+from hanner_models.conversion.base_model import open_base_model
 from hanner_models.conversion.calibration_data import make_batches
 from hanner_models.conversion.convert import convert, write_package
 from hanner_models.conversion.graph import Fp32
 from hanner_models.data.datasets import Sentence, Span
 from hanner_models.data.traditional import traditional_converter
-from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source import ConversionError, read_source
 from hanner_models.train import loop
 from hanner_models.train.checkpoint import CheckpointError

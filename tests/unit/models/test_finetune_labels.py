@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hanner_inference.decoding.labels import Labels
+from hanner_models.conversion.base_model import open_base_model
 from hanner_models.data.datasets import DataError, Sentence, Span
-from hanner_models.finetune.base_model import open_base_model
 from hanner_models.finetune.labels import entity_types, relabel, target_labels
 from hanner_models.finetune.options import FinetuneOptions, OptionError
 from hanner_models.source import ConversionError, read_source

@@ -11,9 +11,9 @@ from hanner_inference import load
 from hanner_inference.package import open_package
 from hanner_models.cli import app
 from hanner_models.conversion import vocabulary
+from hanner_models.conversion.base_model import open_base_model
 from hanner_models.conversion.convert import convert
 from hanner_models.conversion.vocabulary import count_usage, cut_vocabulary
-from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source import ConversionError, read_source
 from hanner_models.source.teacher import LABELS
 from support.encoders import HIDDEN, INNER, WITH_CHARACTERS, random_weights

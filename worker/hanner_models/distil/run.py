@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from hanner_inference.package import ModelPackage
+from hanner_models.conversion.base_model import BaseTagger, open_base_model
 from hanner_models.conversion.convert import Scheme, check_output, convert
 from hanner_models.data.datasets import Sentence, parse_weighted_path, read_sentences, read_texts, sample_texts
 from hanner_models.distil.teacher import Teacher
-from hanner_models.finetune.base_model import FinetuneBase, open_base_model
 from hanner_models.finetune.features import FeatureBuilder, make_features
 from hanner_models.finetune.labels import relabel, target_labels
 from hanner_models.finetune.network import FinetuneNetwork, make_network, to_source
@@ -96,7 +96,7 @@ class DistilRun:
             progress=self.progress,
         )
 
-    def _check_folder(self, base: FinetuneBase, teacher: Teacher) -> None:
+    def _check_folder(self, base: BaseTagger, teacher: Teacher) -> None:
         config = self.config.model_dump(mode="json")
         config["distil"].pop("dev_limit")
         checkpoint.check_record(
@@ -178,7 +178,7 @@ class DistilRun:
             _write_sentences(path, _labelled(features.prepare(texts), teacher))
         return read_sentences(path)
 
-    def _metadata(self, base: FinetuneBase, source: Source) -> dict[str, Any]:
+    def _metadata(self, base: BaseTagger, source: Source) -> dict[str, Any]:
         """Return teacher, student and configuration for the manifest."""
         licences = self.config.licences or base.source.training.get("licences", ())
         return {

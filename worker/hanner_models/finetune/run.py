@@ -10,11 +10,11 @@ from typing import Any
 
 from hanner.errors import HannerError
 from hanner_inference.package import ModelPackage
+from hanner_models.conversion.base_model import BaseTagger, open_base_model
 from hanner_models.conversion.calibration_data import calibration_texts
 from hanner_models.conversion.convert import MAX_CALIBRATION_TEXTS, Scheme, check_output, convert, open_recogniser
 from hanner_models.data.datasets import DataError, Sentence, read_sentences, sample_texts
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
-from hanner_models.finetune.base_model import FinetuneBase, open_base_model
 from hanner_models.finetune.labels import entity_types, relabel, target_labels
 from hanner_models.finetune.options import FinetuneOptions
 from hanner_models.finetune.trainer import FinetuneTrainer, evaluate_fp32
@@ -112,7 +112,7 @@ class FinetuneRun:
         return _own_and_built_in(sentences)
 
     def _metadata(
-        self, base: FinetuneBase, source: Source, sentences: Sequence[Sentence], trainer: FinetuneTrainer
+        self, base: BaseTagger, source: Source, sentences: Sequence[Sentence], trainer: FinetuneTrainer
     ) -> dict[str, Any]:
         """Return base, data, options and history of the fine-tune for the manifest."""
         training = dict(base.source.training)

@@ -16,9 +16,9 @@ from hanner.results import Entity
 from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.labels import Labels
 from hanner_inference.decoding.spans import decode
+from hanner_models.conversion.base_model import open_base_model
 from hanner_models.data.datasets import Sentence, read_sentences
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
-from hanner_models.finetune.base_model import open_base_model
 from hanner_models.source.teacher import CHARACTERS, CONFIG, ENCODER, LABELS, PIECES, WEIGHTS
 from hanner_models.train.config import TeacherConfig
 from hanner_models.train.loop import (

@@ -1,4 +1,4 @@
-"""Open the model that a fine-tune starts from: a package, the folder of a training run, or a tagger's folder.
+"""Open the model that a training starts from: a package, the folder of a training run, or a tagger's folder.
 
 The weights of a package are those rounded to INT8, which costs less than 0.002 of F1.
 """
@@ -28,8 +28,8 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True)
-class FinetuneBase:
-    """The model that a fine-tune starts from.
+class BaseTagger:
+    """The model that a training starts from.
 
     Attributes:
         source: the tagger.
@@ -42,7 +42,7 @@ class FinetuneBase:
     package: ModelPackage | None = None
 
 
-def open_base_model(base: str | Path) -> FinetuneBase:
+def open_base_model(base: str | Path) -> BaseTagger:
     """Return the model to start from.
 
     Args:
@@ -61,10 +61,10 @@ def open_base_model(base: str | Path) -> FinetuneBase:
         return _from_package(open_package(folder))
     if (folder / "tagger" / "config.json").exists():
         folder /= "tagger"
-    return FinetuneBase(read_source(folder), folder.resolve().name)
+    return BaseTagger(read_source(folder), folder.resolve().name)
 
 
-def _from_package(package: ModelPackage) -> FinetuneBase:
+def _from_package(package: ModelPackage) -> BaseTagger:
     manifest = package.manifest
     try:
         weights, shape = read_weights(onnx.load_model_from_string(package.read(MODEL)))
@@ -88,4 +88,4 @@ def _from_package(package: ModelPackage) -> FinetuneBase:
             "licences": manifest.licences,
         },
     )
-    return FinetuneBase(source, package.id, package)
+    return BaseTagger(source, package.id, package)
