@@ -183,7 +183,7 @@ def test_worker_that_greeted_the_others_receives_requests_at_once(server, connec
         app=app, connection=connection, hostname="a", controller=SimpleNamespace(state=SimpleNamespace(revoked=()))
     )
     assert send_hello(None, greeting) == {}
-    assert "cmdstat_publish" not in client.info("commandstats")  # nobody listens, so nobody was asked
+    assert "cmdstat_publish" not in client.info("commandstats")  # no worker listens, so none was asked
     listener = Listener(client, "celeryev")
     assert send_hello(None, greeting) == {}
     assert client.info("commandstats")["cmdstat_publish"]["calls"] == 1

@@ -24,9 +24,9 @@ _malloc_trim = _find("malloc_trim")
 
 
 def share_heap() -> None:
-    """Let threads that start from now on use the heap of the main thread.
+    """Make threads that start from now on use the heap of the main thread.
 
-    Each would have its own, with memory that only it can use again.
+    Otherwise each has its own, with memory that only it can use again.
     """
     if (mallopt := _find("mallopt")) is not None:
         mallopt(_M_ARENA_MAX, 1)

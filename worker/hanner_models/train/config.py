@@ -55,6 +55,8 @@ class SampleConfig(_Part):
     """Labelled files; `name:N` as in PretrainConfig.texts."""
     auxiliary: tuple[str, ...] = ()
     """Corpora with other annotation guidelines. They train the encoder through an auxiliary head, which is dropped."""
+    annotated: tuple[str, ...] = ()
+    """Files of running text whose names are in the folder `annotations`, see annotations.py; `name:N` as above."""
     harmonise: bool = False
     """Whether labels in `corpora` are changed to our guideline where it differs, see guideline.py."""
     dev: tuple[str, ...]

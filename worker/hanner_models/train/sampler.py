@@ -7,6 +7,7 @@ from pathlib import Path
 from hanner_models.data.datasets import Sentence, parse_weighted_path, read_names, read_sentences
 from hanner_models.data.traditional import traditional_converter
 from hanner_models.train.address import forms_of_address
+from hanner_models.train.annotations import read_annotated
 from hanner_models.train.augment import NamePools, parse_marked
 from hanner_models.train.config import SampleConfig
 from hanner_models.train.examples import Corpus, SentenceSampler
@@ -47,6 +48,8 @@ def make_sampler(
             if config.harmonise and not auxiliary:
                 sentences = harmonise(sentences)
             corpora.append(Corpus(sentences, weight, auxiliary))
+    for name, weight in map(parse_weighted_path, config.annotated):
+        corpora.append(Corpus(read_annotated(data / name), weight, auxiliary=False))
     if config.shipped_sentences:
         corpora.append(Corpus(shipped_sentences(), config.shipped_sentences, auxiliary=False))
     pools = {kind: _pools(kind, files, config, data, seed) for kind, files in gazetteers.items()}

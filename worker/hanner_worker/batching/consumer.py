@@ -235,5 +235,5 @@ def _is_alone(redis: Any) -> bool:
     """Return whether no worker listens to remote control: kombu subscribes to a pattern for it."""
     try:
         return bool(redis.pubsub_numpat() == 0)
-    except ResponseError:  # this user may not run the command
+    except ResponseError:  # this user must not run the command
         return False
