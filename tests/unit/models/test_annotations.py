@@ -3,7 +3,7 @@
 import pytest
 
 from hanner_models.data.datasets import DataError, Sentence, Span
-from hanner_models.train.annotations import Annotation, label_names, read_annotated, split_sentences
+from hanner_models.train.annotations import ANNOTATIONS, Annotation, label_names, read_annotated, split_sentences
 
 
 def labelled(text, *names):
@@ -58,3 +58,15 @@ def test_annotations_of_another_text_are_refused(tmp_path, line):
     (tmp_path / "wiki.tsv").write_text(line + "\n", "utf-8")
     with pytest.raises(DataError, match="wiki"):
         read_annotated(tmp_path / "wiki.txt", tmp_path / "wiki.tsv")
+
+
+@pytest.mark.parametrize("path", sorted(ANNOTATIONS.glob("*.tsv")), ids=lambda path: path.stem)
+def test_shipped_annotations_have_each_paragraph_once_and_only_known_types(path):
+    numbers, types = [], set()
+    for line in path.read_text("utf-8").splitlines():
+        number, *parts = line.split("\t")
+        numbers.append(int(number))
+        types |= {part.partition(" ")[0] for part in parts}
+        assert all(part.partition(" ")[2].strip("|") == part.partition(" ")[2] != "" for part in parts), line
+    assert numbers == sorted(set(numbers))
+    assert types == {"PER", "LOC", "ORG", "NOT"}

@@ -198,3 +198,18 @@ def test_shipped_sentences_are_an_option(tmp_path):
         for copies in (0, 2)
     }
     assert steps == {0: 1, 2: 1 + 2 * len(shipped_sentences())}
+
+
+def test_annotated_texts_are_sampled_with_their_names(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text("", "utf-8")
+    (tmp_path / "wiki.txt").write_text("马云在杭州。他走了。\n", "utf-8")
+    (tmp_path / "wiki.tsv").write_text("0\tPER 马云\tLOC 杭州\n", "utf-8")
+    monkeypatch.setattr("hanner_models.train.annotations.ANNOTATIONS", tmp_path)
+    config = SampleConfig(
+        corpora=("a.jsonl",), annotated=("wiki.txt",), dev=(), join_share=0, noise_share=0, replace_share=0
+    )
+    sampler = make_shipped_sampler(config, {}, tmp_path, 1)
+    sentences, auxiliary = sampler.sample(0)
+    assert not auxiliary
+    spans = {s.text: [(p.type, s.text[p.start : p.end]) for p in s.spans] for s in sentences}
+    assert spans == {"马云在杭州。": [("PER", "马云"), ("LOC", "杭州")], "他走了。": []}
