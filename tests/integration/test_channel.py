@@ -175,7 +175,7 @@ def test_events_are_published_only_while_a_client_receives_them(server, client, 
     app.close()
 
 
-def test_worker_that_greeted_the_others_receives_requests_at_once(server, connection, client):
+def test_worker_that_asked_the_others_receives_requests_at_once(server, connection, client):
     client.config_resetstat()
     app = make_celery(Settings.from_env({}, broker_url=server.url))
     app.conf.broker_transport_options = connection.transport_options

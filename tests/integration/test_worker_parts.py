@@ -3,14 +3,16 @@
 import logging
 import socket
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from prometheus_client import CollectorRegistry
+from redis.exceptions import NoPermissionError, ResponseError
 
 from hanner.cli.doctor.result import Level
 from hanner.settings import Settings
 from hanner.transport.celery_app import make_celery
-from hanner_worker.batching.consumer import send_hello
+from hanner_worker.batching.consumer import _is_alone, send_hello
 from hanner_worker.doctor_checks import checks
 from hanner_worker.observability.endpoint import MetricsEndpoint
 from support.ports import free_port
@@ -44,6 +46,12 @@ def test_worker_recovers_if_redis_goes_down_when_it_asks_other_workers_for_revok
     )
     with pytest.raises(connection.connection_errors):  # the worker exits on any other error
         send_hello(None, consumer)
+
+
+@pytest.mark.parametrize("error", [NoPermissionError("NOPERM"), ResponseError("unknown command")])
+def test_worker_asks_the_others_if_redis_does_not_tell_whether_one_listens(error):
+    assert not _is_alone(Mock(pubsub_numpat=Mock(side_effect=error)))
+    assert _is_alone(Mock(pubsub_numpat=Mock(return_value=0)))
 
 
 def test_doctor_reports_a_missing_and_a_damaged_model(tiny_package, tmp_path):

@@ -154,6 +154,20 @@ def test_model_with_other_layers_is_refused_as_start(data):
         replace(run_of(data, data / "run"), start=str(data / "small")).run()
 
 
+def test_run_with_another_start_is_refused(data):
+    run_of(data, data / "one").run()
+    started = replace(run_of(data, data / "two"), start=str(data / "one"))
+    started.run()
+    with pytest.raises(CheckpointError, match="another base"):
+        run_of(data, data / "two").run()
+    started.run()
+
+
+def test_model_of_tokens_is_refused_as_start(data):
+    with pytest.raises(ConversionError, match="labels tokens"):
+        replace(run_of(data, data / "run"), start="hanner-small").run()
+
+
 def test_teacher_that_folds_reads_traditional_characters_as_simplified_ones(data):
     texts = PieceEncoder.open(data / "encoder", 40, fold_traditional=True)
     traditional, simplified = (texts.encode([Sentence(text, ())]) for text in ("馬雲在杭州", "马云在杭州"))

@@ -8,11 +8,11 @@ from collections.abc import Callable
 MIN_INTERVAL = 0.1
 """Seconds between two trims after batches. A trim takes half a millisecond, as long as a small batch."""
 
-
 _M_ARENA_MAX = -8
+"""The option of mallopt for the maximum number of heaps."""
 
 
-def _find(name: str) -> Callable[..., int] | None:
+def _libc_function(name: str) -> Callable[..., int] | None:
     try:
         function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # only glibc has it
@@ -20,7 +20,7 @@ def _find(name: str) -> Callable[..., int] | None:
     return function
 
 
-_malloc_trim = _find("malloc_trim")
+_malloc_trim = _libc_function("malloc_trim")
 
 
 def share_heap() -> None:
@@ -28,7 +28,7 @@ def share_heap() -> None:
 
     Otherwise each has its own, with memory that only it can use again.
     """
-    if (mallopt := _find("mallopt")) is not None:
+    if (mallopt := _libc_function("mallopt")) is not None:
         mallopt(_M_ARENA_MAX, 1)
 
 

@@ -65,7 +65,7 @@ class RunStats:
     decode: float = 0.0
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*map(add, _figures(self), _figures(other)))
+        return type(self)(*map(add, _field_values(self), _field_values(other)))
 
     @property
     def padding(self) -> float:
@@ -78,7 +78,7 @@ class RunStats:
         return self.tokenise + self.infer + self.decode
 
 
-_figures = attrgetter(*(field.name for field in fields(RunStats)))
+_field_values = attrgetter(*(field.name for field in fields(RunStats)))
 
 WindowSpans = list[list[Span] | None]
 """The spans of each window of a text; None for a window that the model has not processed yet."""

@@ -14,9 +14,8 @@ from hanner_inference.memory import share_heap
 if TYPE_CHECKING:
     from hanner_inference import Recogniser
 
-_CHANGES = ("--workdir", "--uid", "--gid", "--umask", "-D", "--detach")
-"""Options of Celery's worker that change the process before the model is loaded: its folder, user or itself."""
-_PRINTS = ("--help", "--version")
+_PREVENTING = frozenset({"--workdir", "--uid", "--gid", "--umask", "--detach", "--help"})
+"""Options of Celery's worker that change its folder, user or process before the model is loaded, or only print."""
 
 
 class EarlyLoad:
@@ -41,6 +40,10 @@ class EarlyLoad:
         except BaseException as error:  # noqa: BLE001 - raised again by result()
             self._error = error
 
+    def join(self) -> None:
+        """Wait for the thread."""
+        self._thread.join()
+
     def result(self) -> "Recogniser":
         """Wait for the thread and return the model.
 
@@ -48,7 +51,7 @@ class EarlyLoad:
             HannerError: the model is missing or damaged.
             ImportError: a library of the extra `worker` is not installed.
         """
-        self._thread.join()
+        self.join()
         if self._error is not None:
             raise self._error
         assert self._recogniser is not None
@@ -59,19 +62,27 @@ _early: EarlyLoad | None = None
 
 
 def start(settings: Settings, arguments: Sequence[str]) -> None:
-    """Begin to load the model that the settings select, unless the worker's arguments speak against it.
+    """Begin to load the model that the settings select, unless an argument prevents it.
 
     Another engine than hanner's own might need the main thread.
     """
     global _early  # noqa: PLW0603 - one per process
-    names = {argument.partition("=")[0] for argument in arguments}
-    if settings.engine == Settings.model_fields["engine"].default and names.isdisjoint((*_CHANGES, *_PRINTS)):
+    options = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
+    detaches = any("D" in option for option in options if not option.startswith("--"))  # also -ED
+    default = Settings.model_fields["engine"].default
+    if settings.engine == default and _PREVENTING.isdisjoint(options) and not detaches:
         share_heap()
         _early = EarlyLoad(settings)
 
 
 def take(settings: Settings) -> EarlyLoad | None:
-    """Return the load that was started for these settings, once."""
+    """Return the load that was started for these settings, once.
+
+    One for other settings has ended when this returns, so that no thread runs when the pool forks.
+    """
     global _early
     early, _early = _early, None
-    return early if early is not None and early.settings == settings else None
+    if early is None or early.settings == settings:
+        return early
+    early.join()
+    return None

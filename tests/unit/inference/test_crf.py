@@ -111,6 +111,14 @@ def test_scores_that_become_too_small_between_scaled_steps_are_scaled_each_step(
     np.testing.assert_allclose(sums, 1.0, rtol=1e-9)
 
 
+def test_path_that_is_forced_to_end_with_a_bad_label_is_scaled_each_step():
+    transitions = np.array([[0.0, 0, 0], [-293, -299, 0], [0, -296, 0]])
+    crf = Crf(np.array([-261.0, 0, -224]), np.array([-255.0, -291, 0]), transitions)
+    emissions = np.array([[0, -250, 0], [-214, 0, -209], [0, -296, -285], [0, 0, -208], [-252, 0, -279]], np.float32)
+    lattice = _Lattice(crf, emissions[None], np.array([5]))
+    np.testing.assert_allclose((lattice.forward * lattice.backward).sum(axis=-1), 1.0, rtol=1e-9)
+
+
 def test_weights_are_unchanged_after_a_file_round_trip():
     crf = Crf(np.arange(3.0), np.ones(3), np.eye(3))
     again = Crf.from_bytes(crf.to_bytes(), 3)

@@ -45,6 +45,12 @@ def test_paragraph_is_split_into_sentences_but_not_inside_a_name():
     assert parts[1].spans == (Span("ORG", 3, 11),)
 
 
+def test_titles_are_not_split_and_punctuation_is_no_sentence():
+    paragraph = Sentence("她读《你好！北京》。。（！）他走了。", ())
+    assert [part.text for part in split_sentences(paragraph)] == ["她读《你好！北京》。。（！）", "他走了。"]
+    assert split_sentences(Sentence("……", ())) == []
+
+
 def test_file_with_annotations_is_read_with_its_text(tmp_path):
     (tmp_path / "wiki.txt").write_text("马云在杭州。\n没有\n明报和中日\n", "utf-8")
     (tmp_path / "wiki.tsv").write_text("0\tPER 马云\tLOC 杭州\n1\n2\tLOC 中@中日|日@中日\tORG 明报\n", "utf-8")
@@ -52,7 +58,23 @@ def test_file_with_annotations_is_read_with_its_text(tmp_path):
     assert [(s.text, len(s.spans)) for s in sentences] == [("马云在杭州。", 2), ("没有", 0), ("明报和中日", 3)]
 
 
-@pytest.mark.parametrize("line", ["x\tPER 马云", "0\tXYZ 马云", "7\tPER 马云", "0\tPER 王五"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x\tPER 马云",
+        "0\tXYZ 马云",
+        "0\tXYZ",
+        "0\tPER马云",
+        "0\tPER",
+        "0\tPER 马云|",
+        "0\tPER 马云| 杭州",
+        "0\tPER 马云@",
+        "0\tPER 马云@杭州",
+        "7\tPER 马云",
+        "0\tPER 王五",
+        "0\n0",
+    ],
+)
 def test_annotations_of_another_text_are_refused(tmp_path, line):
     (tmp_path / "wiki.txt").write_text("马云在杭州。\n", "utf-8")
     (tmp_path / "wiki.tsv").write_text(line + "\n", "utf-8")

@@ -1,5 +1,8 @@
 """The model is loaded in a thread while Celery is imported, if the worker's arguments allow it."""
 
+import threading
+from pathlib import Path
+
 import pytest
 
 from hanner.errors import HannerError
@@ -9,7 +12,8 @@ from hanner_worker.app import load_model
 
 
 @pytest.fixture
-def settings(tiny_package):
+def settings(tiny_package, monkeypatch):
+    monkeypatch.setattr(early_loading, "share_heap", lambda: None)
     return Settings.from_env({}, broker_url="redis://localhost/0", model=str(tiny_package))
 
 
@@ -19,7 +23,7 @@ def test_worker_takes_the_model_that_the_thread_loaded(settings):
     assert early is not None
     recogniser = early.result()
     assert early.result() is recogniser
-    assert recogniser.package.path == type(recogniser.package.path)(settings.model)
+    assert recogniser.package.path == Path(settings.model)
     assert early_loading.take(settings) is None
 
 
@@ -33,9 +37,10 @@ def test_error_of_the_thread_is_raised_where_the_model_is_needed(settings, tmp_p
 def test_model_for_other_settings_is_not_used(settings):
     early_loading.start(settings, [])
     assert early_loading.take(settings.model_copy(update={"queue": "other"})) is None
+    assert "hanner-early-load" not in {thread.name for thread in threading.enumerate()}
 
 
-@pytest.mark.parametrize("argument", ["--help", "--workdir=/tmp", "--uid", "--detach", "-D"])
+@pytest.mark.parametrize("argument", ["--help", "--workdir=/tmp", "--uid", "--detach", "-D", "-ED"])
 def test_nothing_is_loaded_early_if_the_process_will_change_or_only_print(settings, argument):
     early_loading.start(settings, ["-c", "2", argument])
     assert early_loading.take(settings) is None

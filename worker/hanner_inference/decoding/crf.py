@@ -171,7 +171,7 @@ class _Lattice:
         # forward[t, r, i]: weight of label i at t given all steps up to t; scales[t, r]: the divisor of that step.
         start = _relative_exp(crf.start_transitions)
         self.forward = np.zeros_like(self.weights)
-        self.scales = np.ones(self.weights.shape[:2])
+        self.scales = np.ones(self.weights.shape[:2])  # scaling each step leaves a sum of at least 1/2
         if self._set_forward(active, start, _INTERVAL) < _SMALLEST:
             self.scales[:] = 1.0
             self._set_forward(active, start, 1)
@@ -205,7 +205,7 @@ class _Lattice:
                 self.scales[time, :count] = scales = np.exp2(np.frexp(sums)[1])
                 current /= scales[:, None]
         final = self.forward[self.lengths[self.order] - 1, np.arange(active[0])]
-        return min(smallest, float(final.sum(axis=-1).min()))
+        return min(smallest, float((final @ self.last).min()))
 
     def suffix_weights(self, time: Ints, row: Ints) -> Floats:
         """Return the weight of each label at `time` together with everything after it: [rows, labels]."""

@@ -6,8 +6,8 @@ A file in the folder `annotations` belongs to the text file of the same name. A 
     17	PER 马云	LOC 杭州|中@中日关系	ORG 阿里巴巴|明报@《明报》	NOT 诺贝尔奖
 
 A name is labelled wherever it occurs in the paragraph, except inside a longer one, a title 《…》, or a part after NOT.
-With `@`, it is labelled only inside that part of the paragraph, also inside a title. Paragraphs without a line are not
-used.
+With `@`, only its first occurrence in that part of the paragraph is labelled, also inside a title. Paragraphs without a
+line are not used, such as those that share 14 characters with an evaluation sentence.
 """
 
 import re
@@ -55,8 +55,12 @@ def read_annotated(path: Path, annotations: Path | None = None) -> list[Sentence
     annotations = annotations or ANNOTATIONS / f"{path.name.partition('.')[0]}.tsv"
     texts = [text.strip() for text in read_texts(path)]
     sentences: list[Sentence] = []
+    done = set()
     for line in read_names(annotations):
         number, names = _parse(line, annotations)
+        if number in done:
+            raise DataError(f"{annotations}: paragraph {number} has two lines; remove one")
+        done.add(number)
         try:
             sentences += split_sentences(label_names(texts[number], names))
         except (IndexError, ValueError) as error:
@@ -70,12 +74,20 @@ def _parse(line: str, path: Path) -> tuple[int, list[Annotation]]:
     number, *parts = line.split("\t")
     names = []
     for kind, _, entries in (part.strip().partition(" ") for part in parts):
-        for entry in filter(None, entries.split("|")):
-            name, _, context = entry.partition("@") if "@" in entry[1:] else (entry, "", "")
-            names.append(Annotation(kind, name, context or None))
-    if not number.isdecimal() or any(name.kind not in _KINDS for name in names):
-        raise DataError(f"{path}: {line[:60]!r} must have a number, and types of {', '.join(_KINDS)} before names")
+        for entry in entries.split("|"):
+            name, at, context = entry.partition("@") if "@" in entry[1:] else (entry, "", "")
+            names.append(Annotation(kind, name, context if at else None))
+    if not number.isdecimal() or not all(map(_is_valid, names)):
+        raise DataError(
+            f"{path}: {line[:60]!r} must have a number and, after each type of {', '.join(_KINDS)}, names that are "
+            "separated by |; a name must be in its context"
+        )
     return int(number), names
+
+
+def _is_valid(entry: Annotation) -> bool:
+    context = entry.name if entry.context is None else entry.context
+    return entry.kind in _KINDS and entry.name == entry.name.strip() != "" and entry.name in context
 
 
 def label_names(text: str, names: Iterable[Annotation]) -> Sentence:
@@ -104,9 +116,8 @@ def label_names(text: str, names: Iterable[Annotation]) -> Sentence:
 def _find(text: str, entry: Annotation) -> Iterator[int]:
     """Yield the positions of a name; one in Latin letters or digits must be a whole word."""
     if entry.context is not None:
-        offset = entry.context.find(entry.name)
-        if offset >= 0:
-            yield from (match.start() + offset for match in re.finditer(re.escape(entry.context), text))
+        offset = entry.context.index(entry.name)
+        yield from (match.start() + offset for match in re.finditer(re.escape(entry.context), text))
         return
     before = "(?<![A-Za-z0-9])" if _WORD.match(entry.name[0]) else ""
     after = "(?![A-Za-z0-9])" if _WORD.match(entry.name[-1]) else ""
@@ -114,10 +125,17 @@ def _find(text: str, entry: Annotation) -> Iterator[int]:
 
 
 def split_sentences(paragraph: Sentence) -> list[Sentence]:
-    """Return the sentences of a paragraph. A name is not split."""
-    inside = {position for span in paragraph.spans for position in range(span.start + 1, span.end)}
-    ends = (match.end() for match in _SENTENCE.finditer(paragraph.text))
-    cuts = sorted({0, *(end for end in ends if end not in inside), len(paragraph.text)})
+    """Return the sentences of a paragraph. A name or a title is not split, and a sentence has a letter."""
+    wholes = [(span.start, span.end) for span in paragraph.spans]
+    wholes += [match.span() for match in _TITLE.finditer(paragraph.text)]
+    inside = {position for start, end in wholes for position in range(start + 1, end)}
+    ends = [match.end() for match in _SENTENCE.finditer(paragraph.text) if match.end() not in inside]
+    cuts = [0]
+    for end in (*ends, len(paragraph.text)):
+        if any(map(str.isalnum, paragraph.text[cuts[-1] : end])):
+            cuts.append(end)
+        elif len(cuts) > 1:
+            cuts[-1] = end
     return [_part(paragraph, start, end) for start, end in pairwise(cuts)]
 
 

@@ -232,7 +232,10 @@ def send_hello(step: Any, consumer: Any) -> dict[str, Any]:
 
 
 def _is_alone(redis: Any) -> bool:
-    """Return whether no worker listens to remote control: kombu subscribes to a pattern for it."""
+    """Return whether no worker listens to remote control: kombu subscribes to a pattern for it.
+
+    A worker with the option `fanout_patterns` off is not seen; hanner's have it on.
+    """
     try:
         return bool(redis.pubsub_numpat() == 0)
     except ResponseError:  # this user must not run the command

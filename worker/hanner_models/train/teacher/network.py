@@ -133,7 +133,7 @@ def load_tagger(
 def take_weights(tagger: PieceTagger, source: Source, folder: Path) -> None:
     """Replace a tagger's weights by those of another model with the same network.
 
-    Pieces and characters that the model has not keep the vectors that the tagger has, and so does its auxiliary head.
+    Pieces and characters that the model lacks keep the tagger's vectors; the auxiliary head is not changed.
 
     Args:
         tagger: whose encoder is that of `folder`.
@@ -143,6 +143,8 @@ def take_weights(tagger: PieceTagger, source: Source, folder: Path) -> None:
     Raises:
         ConversionError: the model has another network, or lacks a weight.
     """
+    if not source.shape.characters:
+        raise ConversionError("the model to start from labels tokens; it must label characters, as hanner-base does")
     weights = tagger.encoder.state_dict()
     rows: dict[str, tuple[Any, Any]] = {
         **{table: _common_rows(source.weights[table], weights[table]) for table in _CUT_TABLES},

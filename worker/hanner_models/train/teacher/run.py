@@ -19,7 +19,8 @@ from hanner_inference.decoding.spans import decode
 from hanner_models.conversion.base_model import open_base_model
 from hanner_models.data.datasets import Sentence, read_sentences
 from hanner_models.evaluation.evaluate import Evaluation, evaluate
-from hanner_models.source.teacher import CHARACTERS, CONFIG, ENCODER, LABELS, PIECES, WEIGHTS
+from hanner_models.source.teacher import CHARACTERS, CHECKPOINT, CONFIG, ENCODER, LABELS, PIECES, WEIGHTS
+from hanner_models.train import checkpoint
 from hanner_models.train.config import TeacherConfig
 from hanner_models.train.loop import (
     Phase,
@@ -89,7 +90,7 @@ class TeacherRun:
         log = TrainingLog(self.folder / "log.jsonl")
         texts = PieceEncoder.open(self.encoder, part.max_length, fold_traditional=part.fold_traditional)
         tagger = load_tagger(self.encoder, part.dropout, part.layers, part.activation)
-        if self.start:
+        if self.start and not (self.folder / CHECKPOINT).exists():
             take_weights(tagger, open_base_model(self.start).source, self.encoder)
         tagger = tagger.to(default_device())
         phase = Phase("teacher", self.folder, tagger, make_optimiser(parameter_groups(tagger, self.config)), log)
@@ -125,7 +126,8 @@ class TeacherRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (ENCODER, PIECES, CHARACTERS):
             shutil.copyfile(self.encoder / name, self.folder / name)
-        config = self.config.model_dump(mode="json")
+        checkpoint.check_record(self.folder / "run.json", {"start": self.start or "the encoder"})
+        config = self.config.model_dump(mode="json") | {"start": self.start}
         (self.folder / CONFIG).write_text(json.dumps(config, ensure_ascii=False), "utf-8")
 
     def _evaluate(
