@@ -49,7 +49,7 @@ def test_worker_recovers_if_redis_goes_down_when_it_asks_other_workers_for_revok
 
 
 @pytest.mark.parametrize("error", [NoPermissionError("NOPERM"), ResponseError("unknown command")])
-def test_worker_asks_the_others_if_redis_does_not_tell_whether_one_listens(error):
+def test_worker_asks_the_others_if_redis_does_not_report_listeners(error):
     assert not _is_alone(Mock(pubsub_numpat=Mock(side_effect=error)))
     assert _is_alone(Mock(pubsub_numpat=Mock(return_value=0)))
 

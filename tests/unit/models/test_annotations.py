@@ -45,7 +45,7 @@ def test_paragraph_is_split_into_sentences_but_not_inside_a_name():
     assert parts[1].spans == (Span("ORG", 3, 11),)
 
 
-def test_titles_are_not_split_and_punctuation_is_no_sentence():
+def test_titles_are_not_split_and_punctuation_joins_the_sentence_before():
     paragraph = Sentence("她读《你好！北京》。。（！）他走了。", ())
     assert [part.text for part in split_sentences(paragraph)] == ["她读《你好！北京》。。（！）", "他走了。"]
     assert split_sentences(Sentence("……", ())) == []
