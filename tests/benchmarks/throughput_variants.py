@@ -18,7 +18,7 @@ import numpy as np
 from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, open_package
 from hanner_inference.pipeline import Recogniser
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTHS
 from support.base_package import BASE, base_package, cached_folder, character_tokenizer, make_linear, size_weights
 from support.packages import BIO
 
@@ -46,7 +46,7 @@ def onnx(path, texts):
     from hanner_inference.engine.onnx import OnnxEngine
 
     scheme = path.name.removeprefix("base-")
-    package = open_package(base_package(path, scheme) if scheme in MIGRATION_STRENGTH else path)
+    package = open_package(base_package(path, scheme) if scheme in MIGRATION_STRENGTHS else path)
     return run_grouped(Recogniser(package, OnnxEngine(package)), texts)
 
 

@@ -19,7 +19,7 @@ from hanner_inference.package import CRF, MODEL, TOKENIZER, Manifest, write_mani
 from hanner_inference.tokenization.options import TokenizerOptions
 from hanner_models.conversion.graph import OPSET, Fp32, build
 from hanner_models.conversion.quantise import StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTHS, SmoothQuant, smooth
 from hanner_models.source.architecture import EncoderShape
 from support.encoders import random_weights
 from support.packages import BIO, tiny_crf
@@ -89,7 +89,7 @@ def make_linear(weights, size, scheme):
     calibration = calibrate(weights, size.shape, sample)
     if scheme == "static":
         return StaticInt8(calibration.ranges)
-    factors, smoothed = smooth(calibration, weights, size.shape, MIGRATION_STRENGTH[scheme])
+    factors, smoothed = smooth(calibration, weights, size.shape, MIGRATION_STRENGTHS[scheme][-1])
     return SmoothQuant(TokenInt8() if scheme == "token" else StaticInt8(smoothed.ranges), factors)
 
 

@@ -163,6 +163,19 @@ def test_run_with_another_start_is_refused(data):
     started.run()
 
 
+def test_result_is_a_mean_of_the_trained_weights_and_the_start(data):
+    runs = {
+        blend: replace(run_of(data, data / f"blend {blend}", blend=blend), start=str(data / "start"))
+        for blend in (0.0, 0.25, 1.0)
+    }
+    run_of(data, data / "start").run()
+    none, some, full = (load_file(run.run()) for run in runs.values())
+    start = load_file(data / "start" / "teacher.safetensors")
+    for name in (name for name in full if not name.startswith("auxiliary.")):
+        np.testing.assert_allclose(none[name], start[name], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(some[name], 0.75 * start[name] + 0.25 * full[name], atol=1e-5, err_msg=name)
+
+
 def test_model_of_tokens_is_refused_as_start(data):
     with pytest.raises(ConversionError, match="labels tokens"):
         replace(run_of(data, data / "run"), start="hanner-small").run()

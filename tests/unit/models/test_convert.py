@@ -112,17 +112,19 @@ def test_every_scheme_creates_package_with_comparison(tagger, tmp_path, scheme):
     assert figures["reference"]
 
 
-def test_auto_chooses_first_scheme_that_agrees_or_fails(tagger, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("agreements", "strength"), [((0.9, 0.996, 0.998), 0.8), ((0.9, 0.997, 0.99), 0.7)])
+def test_auto_chooses_first_scheme_that_agrees_or_fails(tagger, tmp_path, monkeypatch, agreements, strength):
     tried = []
 
     def fake_compare(source, texts, engine, reference):
         tried.append(engine)
-        return Difference(1, 1000, [0.9, 0.996, 1.0][len(tried) - 1], 0.1, 0.1)
+        return Difference(1, 1000, agreements[len(tried) - 1], 0.1, 0.1)
 
     monkeypatch.setattr(conversion, "compare", fake_compare)
     package = converted(tagger, tmp_path / "out", scheme="auto", verification={}, force=False)
     assert "outliers smoothed" in package.manifest.quantisation["scheme"]
-    assert len(tried) == 2
+    assert package.manifest.quantisation["smoothing_strength"] == strength
+    assert len(tried) == 3
     monkeypatch.setattr(conversion, "compare", lambda *_: Difference(1, 1000, 0.9, 0.1, 0.1))
     with pytest.raises(ConversionError, match=r"only 90.00%.*99.5%.*--force"):
         converted(tagger, tmp_path / "refused", scheme="auto", verification={}, force=False)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -23,7 +24,7 @@ from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.calibration_data import BUILT_IN, calibration_texts, make_batches, verification_texts
 from hanner_models.conversion.graph import Fp32, Linear, build
 from hanner_models.conversion.quantise import WEIGHT_RANGE, Calibration, StaticInt8, TokenInt8, calibrate
-from hanner_models.conversion.smoothquant import MIGRATION_STRENGTH, SmoothQuant, smooth
+from hanner_models.conversion.smoothquant import MIGRATION_STRENGTHS, SmoothQuant, smooth
 from hanner_models.conversion.verify import (
     MIN_AGREEMENT,
     RememberedEngine,
@@ -169,27 +170,31 @@ class _Conversion:
     def choose(
         self, scheme: Scheme, texts: Sequence[str], verification: Mapping[str, Sequence[Sentence]]
     ) -> _Candidate:
-        """Try the schemes until one agrees with FP32; if none does, return the one that agrees best."""
+        """Try the schemes, each with its strengths, until one agrees with FP32; if none does, return the best one."""
         reference, name = self._reference()
         reference = RememberedEngine(reference)
         self.progress("calibrating")
         sample = (item.batch for item in make_batches(self.source, texts))
         calibration = calibrate(self.source.weights, self.source.shape, sample)
-        candidates = []
+        candidates: list[_Candidate] = []
         for kind in _SCHEMES if scheme == "auto" else (scheme,):
-            self.progress(f"quantising with {kind} scales")
-            manifest = self._with_quantisation(kind, len(texts))
-            linear = self._linear(kind, calibration)
-            package = write_package(self.source, self.scratch / kind, linear, manifest)
-            self.progress("comparing with FP32")
-            candidate = self._compare(package, manifest, verification, reference, name)
-            candidates.append(candidate)
-            if candidate.problem is None:
-                return candidate
-        return max(candidates, key=lambda candidate: candidate.agreement)
+            tried = len(candidates)
+            for strength in MIGRATION_STRENGTHS.get(kind, (None,)):
+                self.progress(f"quantising with {kind} scales" + (f", strength {strength}" if strength else ""))
+                manifest = self._with_quantisation(kind, strength, len(texts))
+                linear = self._linear(kind, strength, calibration)
+                package = write_package(self.source, self.scratch / f"{kind}-{strength}", linear, manifest)
+                self.progress("comparing with FP32")
+                candidates.append(self._compare(package, manifest, verification, reference, name))
+            best = max(candidates[tried:], key=attrgetter("agreement"))
+            if best.problem is None:
+                return best
+        return max(candidates, key=attrgetter("agreement"))
 
-    def _with_quantisation(self, kind: str, texts: int) -> Manifest:
+    def _with_quantisation(self, kind: str, strength: float | None, texts: int) -> Manifest:
         quantisation = {"scheme": _SCHEMES[kind], "weight_range": WEIGHT_RANGE, "calibration_texts": texts}
+        if strength is not None:
+            quantisation["smoothing_strength"] = strength
         return self.manifest.model_copy(update={"quantisation": quantisation})
 
     def _compare(
@@ -209,10 +214,9 @@ class _Conversion:
             figures[file] = {"reference": name, **difference.to_dict(), **entities}
         return _Candidate(package.path, manifest, figures)
 
-    def _linear(self, kind: str, calibration: Calibration) -> Linear:
-        if kind == "static":
+    def _linear(self, kind: str, strength: float | None, calibration: Calibration) -> Linear:
+        if strength is None:
             return StaticInt8(calibration.ranges, grams=calibration.grams)
-        strength = MIGRATION_STRENGTH[kind]
         factors, smoothed = smooth(calibration, self.source.weights, self.source.shape, strength)
         if kind == "token":
             return SmoothQuant(TokenInt8(grams=smoothed.grams), factors)

@@ -17,8 +17,9 @@ from hanner_models.conversion.graph import Graph, Linear, context_name
 from hanner_models.conversion.quantise import Calibration
 from hanner_models.source.architecture import EncoderShape, Weights
 
-MIGRATION_STRENGTH = {"smooth": 0.8, "token": 0.5}
-"""By scheme, the share of an outlier that moves from activations to weights, from 0 to 1. Measured, see engine.md."""
+MIGRATION_STRENGTHS: dict[str, tuple[float, ...]] = {"smooth": (0.7, 0.8), "token": (0.5,)}
+"""By scheme, shares of an outlier that move from activations to weights, from 0 to 1. Which of two is better depends on
+the model, so both are tried. Measured, see engine.md."""
 _FLOOR = 1e-5
 _PRODUCERS = {context_name(""): ".value", ".intermediate.relu": ".intermediate.dense"}
 """By the end of a tensor's name, that of the linear layer whose columns are divided instead of the tensor."""
@@ -81,7 +82,7 @@ def smooth(
         calibration: of the tensors before smoothing.
         weights: of the tagger.
         shape: of the encoder.
-        strength: see `MIGRATION_STRENGTH`.
+        strength: see `MIGRATION_STRENGTHS`.
     """
     reading_weights = _reading_weights(weights, shape)
     factors = {}

@@ -124,6 +124,8 @@ class TeachConfig(SampleConfig):
     warmup: int = 100
     dropout: float = 0.1
     average_decay: float = 0.995
+    blend: float = 1.0
+    """Share of the trained weights in the result; the rest are those of the model that the run started with."""
     dev_limit: int | None = None
     """Sentences of each dev file that are evaluated during training; at the end all are."""
 

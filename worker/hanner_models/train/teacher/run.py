@@ -119,7 +119,19 @@ class TeacherRun:
             save_every=self.config.checkpoint_every,
             after_step=evaluate_sometimes,
         )
-        return write_teacher(self.folder, average.weights)
+        return write_teacher(self.folder, self._blend(average.weights))
+
+    def _blend(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the mean of trained weights and those of the start, which is often better than both (WiSE-FT)."""
+        part = self.config.teach
+        if not self.start or part.blend == 1.0:
+            return weights
+        tagger = load_tagger(self.encoder, part.dropout, part.layers, part.activation)
+        take_weights(tagger, open_base_model(self.start).source, self.encoder)
+        return {
+            name: value.cpu().lerp(weights[name].cpu(), part.blend) if value.is_floating_point() else value
+            for name, value in tagger.state_dict().items()
+        }
 
     def prepare_folder(self) -> None:
         """Write the configuration and the encoder's vocabulary into the run's folder, so that it can be converted."""
