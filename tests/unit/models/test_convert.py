@@ -132,6 +132,13 @@ def test_auto_chooses_first_scheme_that_agrees_or_fails(tagger, tmp_path, monkey
     assert converted(tagger, tmp_path / "forced", scheme="auto", verification={}).path == tmp_path / "forced"
 
 
+def test_strength_of_the_smoothing_is_an_option(tagger, tmp_path):
+    options = ["--scheme", "smooth", "--strength", "0.6", "--force"]
+    result = CliRunner().invoke(app, ["convert", str(tagger), str(tmp_path / "out"), *options])
+    assert result.exit_code == 0, result.output
+    assert open_package(tmp_path / "out").manifest.quantisation["smoothing_strength"] == 0.6
+
+
 def test_invalid_model_name_is_rejected(tagger, tmp_path):
     with pytest.raises(ConversionError, match="--name"):
         converted(tagger, tmp_path / "out", name="模型")

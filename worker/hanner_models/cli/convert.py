@@ -26,6 +26,15 @@ _VERIFY = Annotated[
 _SCHEME = Annotated[
     str, typer.Option(help="Scaling of activations: static, smooth or token; auto chooses the fastest accurate one.")
 ]
+_STRENGTH = Annotated[
+    float | None,
+    typer.Option(
+        min=0.05,
+        max=0.95,
+        help="With --scheme smooth or token: share of the outliers that moves into the weights. "
+        "Default: the one with more equal labels of 0.7 and 0.8, and 0.5 for token.",
+    ),
+]
 _FOLD = Annotated[
     bool,
     typer.Option("--fold-traditional", help="Replace traditional characters by simplified ones before the model."),
@@ -55,6 +64,7 @@ class _Options:
     force: bool
     data: Path | None = None
     max_mb: float | None = None
+    strength: float | None = None
 
 
 def convert(
@@ -70,13 +80,14 @@ def convert(
     calibrate: _CALIBRATE = None,
     verify: _VERIFY = None,
     scheme: _SCHEME = "auto",
+    strength: _STRENGTH = None,
     fold_traditional: _FOLD = False,
     force: _FORCE = False,
     data: _DATA = None,
     max_mb: _MAX_MB = None,
 ) -> None:
     """Quantise a trained tagger to INT8, compare it with FP32, and write a package."""
-    options = _Options(calibrate, verify or [], scheme, fold_traditional, force, data, max_mb)
+    options = _Options(calibrate, verify or [], scheme, fold_traditional, force, data, max_mb, strength)
     with stop_on_error(interrupted="no package was written"):
         _convert(source, out, name or out.name, {}, options)
 
@@ -137,6 +148,7 @@ def _convert(source: Path, out: Path, name: str, origin: dict[str, Any], options
             calibration=texts,
             verification=verification,
             scheme=scheme,
+            strength=options.strength,
             force=options.force,
             progress=status.update,
         )

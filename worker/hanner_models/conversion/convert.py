@@ -76,6 +76,7 @@ def convert(  # noqa: PLR0913 - most have a default
     calibration: Sequence[str] | None = None,
     verification: Mapping[str, Sequence[Sentence]] | None = None,
     scheme: Scheme = "auto",
+    strength: float | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ModelPackage:
@@ -88,6 +89,7 @@ def convert(  # noqa: PLR0913 - most have a default
         calibration: real texts to measure the ranges of the activations with; built-in sentences by default.
         verification: labelled sentences by name; INT8 and FP32 are compared on them and on the built-in sentences.
         scheme: how activations are scaled; `auto` chooses the fastest scheme that agrees with FP32.
+        strength: of the smoothing, see MIGRATION_STRENGTHS; by default those are tried.
         force: write the package even if too few labels agree with FP32.
         progress: called with a short description of each step.
 
@@ -102,7 +104,7 @@ def convert(  # noqa: PLR0913 - most have a default
         raise ConversionError("there are no texts to calibrate with; give some with --calibrate FILE")
     try:
         with _scratch(out) as scratch:
-            work = _Conversion(source, manifest, scratch, progress)
+            work = _Conversion(source, manifest, scratch, progress, strength)
             chosen = work.choose(scheme, texts, verification or {})
             if (problem := chosen.problem) and not force:
                 raise ConversionError(
@@ -160,12 +162,14 @@ class _Conversion:
     Attributes:
         manifest: without the fields that depend on the quantisation scheme.
         scratch: folder for candidates.
+        strength: of the smoothing; None to try MIGRATION_STRENGTHS.
     """
 
     source: Source
     manifest: Manifest
     scratch: Path
     progress: Callable[[str], None]
+    strength: float | None = None
 
     def choose(
         self, scheme: Scheme, texts: Sequence[str], verification: Mapping[str, Sequence[Sentence]]
@@ -179,7 +183,7 @@ class _Conversion:
         candidates: list[_Candidate] = []
         for kind in _SCHEMES if scheme == "auto" else (scheme,):
             tried = len(candidates)
-            for strength in MIGRATION_STRENGTHS.get(kind, (None,)):
+            for strength in self._strengths(kind):
                 self.progress(f"quantising with {kind} scales" + (f", strength {strength}" if strength else ""))
                 manifest = self._with_quantisation(kind, strength, len(texts))
                 linear = self._linear(kind, strength, calibration)
@@ -190,6 +194,12 @@ class _Conversion:
             if best.problem is None:
                 return best
         return max(candidates, key=attrgetter("agreement"))
+
+    def _strengths(self, kind: str) -> Sequence[float | None]:
+        strengths = MIGRATION_STRENGTHS.get(kind)
+        if strengths is None:
+            return (None,)
+        return strengths if self.strength is None else (self.strength,)
 
     def _with_quantisation(self, kind: str, strength: float | None, texts: int) -> Manifest:
         quantisation = {"scheme": _SCHEMES[kind], "weight_range": WEIGHT_RANGE, "calibration_texts": texts}
