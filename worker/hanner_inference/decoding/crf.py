@@ -171,9 +171,9 @@ class _Lattice:
         # forward[t, r, i]: weight of label i at t given all steps up to t; scales[t, r]: the divisor of that step.
         start = _relative_exp(crf.start_transitions)
         self.forward = np.zeros_like(self.weights)
-        self.scales = np.ones(self.weights.shape[:2])  # scaling each step leaves a sum of at least 1/2
+        self.scales = np.ones(self.weights.shape[:2])
         if self._set_forward(active, start, _INTERVAL) < _SMALLEST:
-            self.scales[:] = 1.0
+            self.scales[:] = 1.0  # with each step scaled, every sum is at least 1/2
             self._set_forward(active, start, 1)
 
         # backward[t, r, j]: weight of everything after label j at t, with the same scales.

@@ -34,6 +34,12 @@ class Sentence:
     spans: tuple[Span, ...]
 
 
+def cut_sentence(sentence: Sentence, start: int, end: int) -> Sentence:
+    """Return a part of a sentence, with the entities that begin in it; one that ends later is cut."""
+    spans = [Span(s.type, s.start - start, min(s.end, end) - start) for s in sentence.spans if start <= s.start < end]
+    return Sentence(sentence.text[start:end], tuple(spans))
+
+
 def parse_weighted_path(entry: str) -> tuple[str, float]:
     """Return path and weight of an entry `path:weight` of a configuration; the default weight is 1."""
     path, _, weight = entry.partition(":")

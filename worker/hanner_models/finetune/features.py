@@ -11,7 +11,7 @@ from hanner_inference.engine.base import Batch
 from hanner_inference.tokenization import SPECIAL_TOKENS
 from hanner_inference.tokenization.tokens import Tokens
 from hanner_inference.tokenization.windows import Window, find_sentence_ends
-from hanner_models.data.datasets import Sentence, Span
+from hanner_models.data.datasets import Sentence, Span, cut_sentence
 from hanner_models.finetune.labels import tagging_scheme
 from hanner_models.source import Source
 from hanner_models.train.examples import TrainingBatch
@@ -82,7 +82,7 @@ class FeatureBuilder(ABC):
             end = int(np.searchsorted(tokens.starts, position))
             start = end if end > start else latest  # an entity that is longer than a row is split
             cuts.append(int(tokens.starts[start]))
-        return [_piece(sentence, *ends) for ends in pairwise([*cuts, len(sentence.text)])]
+        return [cut_sentence(sentence, *ends) for ends in pairwise([*cuts, len(sentence.text)])]
 
 
 class TokenFeatures(FeatureBuilder):
@@ -139,8 +139,3 @@ def drop_nested(sentence: Sentence) -> Sentence:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return Sentence(sentence.text, tuple(sorted(kept, key=lambda s: s.start)))
-
-
-def _piece(sentence: Sentence, start: int, end: int) -> Sentence:
-    spans = [Span(s.type, s.start - start, min(s.end, end) - start) for s in sentence.spans if start <= s.start < end]
-    return Sentence(sentence.text[start:end], tuple(spans))

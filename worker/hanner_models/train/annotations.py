@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from hanner_models.data.datasets import DataError, Sentence, Span, read_names, read_texts
+from hanner_models.data.datasets import DataError, Sentence, Span, cut_sentence, read_names, read_texts
 
 ANNOTATIONS = Path(__file__).parent / "annotations"
 UNLABELLED = "NOT"
@@ -136,9 +136,4 @@ def split_sentences(paragraph: Sentence) -> list[Sentence]:
             cuts.append(end)
         elif len(cuts) > 1:
             cuts[-1] = end
-    return [_part(paragraph, start, end) for start, end in pairwise(cuts)]
-
-
-def _part(paragraph: Sentence, start: int, end: int) -> Sentence:
-    spans = (Span(s.type, s.start - start, s.end - start) for s in paragraph.spans if start <= s.start < end)
-    return Sentence(paragraph.text[start:end], tuple(spans))
+    return [cut_sentence(paragraph, start, end) for start, end in pairwise(cuts)]
