@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanner_inference.decoding.crf import Crf, _Lattice
+from hanner_inference.decoding.crf import Crf
 from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.lattice import Lattice
 from hanner_inference.decoding.spans import decode, span_bounds
 
 SCHEMES = [
@@ -50,7 +51,8 @@ def spans_of(path, labels):
 @given(cases())
 def test_best_paths_and_posteriors_equal_brute_force(case):
     labels, crf, emissions, lengths = case
-    paths = crf.best_paths(emissions, lengths)
+    paths = Lattice(crf, emissions, lengths).best_paths()
+    assert (paths == crf.best_paths(emissions, lengths)[:, : paths.shape[1]]).all()
     found = decode(emissions, lengths, crf, labels)
     for row, length in enumerate(lengths):
         all_paths = list(product(range(len(labels)), repeat=int(length)))
@@ -89,14 +91,16 @@ def test_extreme_scores_give_valid_probabilities():
     assert all(0 <= span.score <= 1 for span in spans)
 
 
-def test_scaling_each_step_gives_the_same_posteriors_to_the_last_bit(monkeypatch):
+def test_scaling_each_step_gives_the_same_posteriors(monkeypatch):
     random = np.random.default_rng(0)
     crf = Crf(random.normal(0, 3, 13), random.normal(0, 3, 13), random.normal(0, 3, (13, 13)))
     emissions, lengths = random.normal(0, 4, (5, 70, 13)).astype(np.float32), np.array([70, 3, 65, 64, 1])
     labels = Labels(("O", *(f"{prefix}-{kind}" for kind in ("X", "Y", "Z") for prefix in "BIES")))
     usual = decode(emissions, lengths, crf, labels)
-    monkeypatch.setattr("hanner_inference.decoding.crf._INTERVAL", 1)
-    assert decode(emissions, lengths, crf, labels) == usual
+    monkeypatch.setattr("hanner_inference.decoding.lattice._INTERVAL", 1)
+    for found, expected in zip(decode(emissions, lengths, crf, labels), usual, strict=True):
+        assert [(s.start, s.end, s.type) for s in found] == [(s.start, s.end, s.type) for s in expected]
+        assert [s.score for s in found] == pytest.approx([s.score for s in expected], abs=1e-12)
 
 
 @pytest.mark.parametrize("length", [5, 8, 21, 400])
@@ -106,17 +110,21 @@ def test_scores_that_become_too_small_between_scaled_steps_are_scaled_each_step(
     emissions[0, ::2, 0] = emissions[0, 1::2, 1] = 1e4  # the best label of each token must not follow that before it
     paths = crf.best_paths(emissions, np.array([length]))
     assert paths.min() >= 0
-    lattice = _Lattice(crf, emissions, np.array([length]))
-    sums = (lattice.forward * lattice.backward).sum(axis=-1)
-    np.testing.assert_allclose(sums, 1.0, rtol=1e-9)
+    assert_total_is_equal_at_each_time(Lattice(crf, emissions, np.array([length])))
 
 
 def test_path_that_is_forced_to_end_with_a_bad_label_is_scaled_each_step():
     transitions = np.array([[0.0, 0, 0], [-293, -299, 0], [0, -296, 0]])
     crf = Crf(np.array([-261.0, 0, -224]), np.array([-255.0, -291, 0]), transitions)
     emissions = np.array([[0, -250, 0], [-214, 0, -209], [0, -296, -285], [0, 0, -208], [-252, 0, -279]], np.float32)
-    lattice = _Lattice(crf, emissions[None], np.array([5]))
-    np.testing.assert_allclose((lattice.forward * lattice.backward).sum(axis=-1), 1.0, rtol=1e-9)
+    assert_total_is_equal_at_each_time(Lattice(crf, emissions[None], np.array([5])))
+
+
+def assert_total_is_equal_at_each_time(lattice):
+    weights = np.exp(np.maximum(lattice._scores, -300.0))
+    logs = np.log((lattice.forward * lattice.backward / weights).sum(axis=-1))
+    totals = logs + lattice.forward_log + lattice.backward_log
+    np.testing.assert_allclose(totals, np.broadcast_to(lattice.log_total, totals.shape), rtol=1e-9)
 
 
 def test_weights_are_unchanged_after_a_file_round_trip():
@@ -131,7 +139,7 @@ def test_weights_are_unchanged_after_a_file_round_trip():
 def test_drawn_paths_have_the_frequencies_of_their_probabilities(case):
     labels, crf, emissions, lengths = case
     count = 2000
-    drawn = crf.sample_paths(emissions, lengths, count, np.random.default_rng(0))
+    drawn = Lattice(crf, emissions, lengths).sample_paths(count, np.random.default_rng(0))
     assert drawn.shape == (count, len(lengths), lengths.max())
     for row, length in enumerate(lengths):
         assert (drawn[:, row, length:] == -1).all()

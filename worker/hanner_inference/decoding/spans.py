@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hanner.results import Entity
 from hanner_inference.decoding.crf import Crf, Ints
 from hanner_inference.decoding.labels import Labels
+from hanner_inference.decoding.lattice import Lattice
 from hanner_inference.tokenization.tokens import Tokens
 from hanner_inference.tokenization.windows import Window
 
@@ -46,13 +47,12 @@ def decode(
         labels: the labels and their scheme.
         mode: how to interpret paths that break the scheme.
     """
-    paths = crf.best_paths(emissions, lengths)
+    lattice = Lattice(crf, emissions, lengths)
+    paths = lattice.best_paths()
     rows, starts, ends = (modelscope_bounds if mode == "modelscope" else span_bounds)(paths, labels)
     spans: list[list[Span]] = [[] for _ in range(len(emissions))]
     if len(rows):
-        scores = crf.span_posteriors(
-            emissions, lengths, paths, span_rows=rows, starts=starts, ends=ends, continues=labels.continues
-        )
+        scores = lattice.span_posteriors(paths, span_rows=rows, starts=starts, ends=ends, continues=labels.continues)
         first_labels = paths[rows, starts]
         for row, start, end, label, score in zip(
             rows.tolist(), starts.tolist(), ends.tolist(), first_labels.tolist(), scores.tolist(), strict=True

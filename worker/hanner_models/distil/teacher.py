@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hanner_inference.decoding.lattice import Lattice
 from hanner_inference.decoding.spans import Span as TokenSpan
 from hanner_inference.decoding.spans import gather, modelscope_bounds, span_bounds, to_entities, to_token_spans
 from hanner_inference.decoding.words import find_words, keep_words_whole
@@ -54,8 +55,9 @@ class Teacher:
             return drawn
         windows = [self._window(found) for found in tokens]
         emissions, lengths = self._score(texts, tokens, windows, known)
+        lattice = Lattice(self._crf, emissions, lengths)
         bounds = modelscope_bounds if self._manifest.spans == "modelscope" else span_bounds
-        for labelling, paths in zip(drawn, self._crf.sample_paths(emissions, lengths, count, rng), strict=True):
+        for labelling, paths in zip(drawn, lattice.sample_paths(count, rng), strict=True):
             spans: dict[int, list[TokenSpan]] = {}
             for row, start, end in zip(*(array.tolist() for array in bounds(paths, self._labels)), strict=True):
                 kind = self._labels.types[paths[row, start]] or ""
