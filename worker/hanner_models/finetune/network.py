@@ -20,7 +20,7 @@ from hanner_models.source.architecture import CHARACTER_LAYER, CHARACTER_NORM, C
 from hanner_models.train.examples import TrainingBatch
 from hanner_models.train.loop import default_device
 from hanner_models.train.model import Head
-from hanner_models.train.teacher.network import ATTENTION, PieceTagger
+from hanner_models.train.teacher.network import PieceTagger
 from hanner_models.train.teacher.text import PieceBatch
 
 LORA_RANK = 16
@@ -80,7 +80,7 @@ class TokenNetwork(FinetuneNetwork):
     def __init__(self, source: Source, *, dropout: float, lora: bool) -> None:
         super().__init__()
         encoder = encoder_from_weights(source.weights, source.shape)
-        encoder.set_attn_implementation(ATTENTION)
+        encoder.set_attn_implementation("eager")  # fused attention makes a step on a CPU a fifth to a half slower
         set_dropout(encoder, dropout)
         self.encoder = add_lora(encoder) if lora else encoder
         self.dropout = nn.Dropout(dropout)
@@ -112,14 +112,11 @@ class PieceNetwork(FinetuneNetwork):
     def __init__(self, source: Source, *, dropout: float, lora: bool) -> None:
         super().__init__()
         encoder = encoder_from_weights(source.weights, source.shape)
-        encoder.set_attn_implementation(ATTENTION)
         count = len(source.weights[CHARACTER_TABLE])
-        config = BertConfig(**encoder.config.to_dict() | {"character_count": count, "hidden_dropout_prob": dropout})
-        config.attention_probs_dropout_prob = 0.0
+        config = BertConfig(**encoder.config.to_dict() | {"character_count": count})
         tagger = PieceTagger(config, dropout, len(source.labels))
         own = {name: value for name, value in tagger.state_dict().items() if name in source.weights}
         tagger.load_state_dict({name: torch.tensor(source.weights[name]) for name in own}, strict=False)
-        set_dropout(encoder, dropout)
         tagger.encoder = add_lora(encoder) if lora else encoder
         if lora:
             tagger.top = add_lora(tagger.top)

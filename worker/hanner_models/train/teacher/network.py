@@ -1,4 +1,7 @@
-"""The teacher's network: BERT over pieces, gathered to characters, one more layer, and a CRF per guideline."""
+"""The teacher's network: BERT over pieces, gathered to characters, one more layer, and a CRF per guideline.
+
+The modules of transformers hold the weights; packed.py runs them.
+"""
 
 import json
 from collections.abc import Sequence, Sized
@@ -16,10 +19,10 @@ from hanner_models.source import ConversionError, Source
 from hanner_models.source.architecture import CHARACTER_TABLE, Activation
 from hanner_models.source.teacher import CHARACTERS, ENCODER, LABELS, PIECES, weight_name
 from hanner_models.train.model import Head
+from hanner_models.train.teacher.packed import Packing, PooledDropout, embed, run_layer, to_autocast
 
 _PIECE_TABLE, *_CUT_TABLES = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type"))
 """The table of pieces, and those that a package has only the first rows of."""
-ATTENTION = "eager"  # the backward pass of the fused attention makes a step on a CPU a fifth to a half slower
 
 
 class PieceTagger(nn.Module):
@@ -30,7 +33,7 @@ class PieceTagger(nn.Module):
 
     Args:
         config: of the encoder; `character_count` is the number of characters with a vector, with padding and unknown.
-        dropout: of the characters' states.
+        dropout: of all states; attention has none.
         labels: number of labels of each head.
     """
 
@@ -41,9 +44,9 @@ class PieceTagger(nn.Module):
         self.characters = nn.Embedding(config.character_count, hidden)
         self.places = nn.Embedding(PLACES, hidden)
         self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
-        top = BertConfig(**config.to_dict() | {"intermediate_size": 2 * hidden, "attn_implementation": ATTENTION})
+        top = BertConfig(**config.to_dict() | {"intermediate_size": 2 * hidden})
         self.top = BertLayer(top)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = PooledDropout(dropout)
         self.head = Head(hidden, labels)
         self.auxiliary = Head(hidden, labels)
         for embedding in (self.characters, self.places):
@@ -52,24 +55,20 @@ class PieceTagger(nn.Module):
             nn.init.normal_(linear.weight, std=config.initializer_range)
             nn.init.zeros_(linear.bias)
 
-    def states(self, pieces: Tensor, characters: Tensor, owners: Tensor, places: Tensor, lengths: Tensor) -> Tensor:
-        """Return the characters' states [rows, length, hidden]; for the arguments see PieceBatch."""
-        mask = pieces != PADDING
-        states = self.encoder(input_ids=pieces, attention_mask=mask.long()).last_hidden_state
-        gathered = states.gather(1, owners.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
-        inputs = self.dropout(self.norm(gathered + self.characters(characters) + self.places(places)))
-        inside = torch.arange(characters.shape[1], device=lengths.device)[None, :] < lengths[:, None]
-        masked = torch.zeros_like(inside, dtype=inputs.dtype).masked_fill(~inside, torch.finfo(inputs.dtype).min)
-        hidden = self.top(inputs, attention_mask=masked[:, None, None, :])
-        states = hidden[0] if isinstance(hidden, tuple) else hidden
-        dropped: Tensor = self.dropout(states)
-        return dropped
-
     def forward(self, *inputs: Tensor, auxiliary: bool = False) -> Tensor:
-        """Return float32 scores [rows, length, labels]; for the arguments see `states`."""
+        """Return float32 scores [rows, length, labels]; for the arguments see PieceBatch."""
+        pieces, characters, owners, places, lengths = inputs
+        packing, dropout = Packing(pieces != PADDING), self.dropout
+        states = embed(self.encoder, pieces, packing, dropout)
+        for layer in self.encoder.encoder.layer:
+            states = run_layer(layer, states, packing, dropout)
+        above = Packing(torch.arange(characters.shape[1], device=lengths.device)[None, :] < lengths[:, None])
+        owned = states.index_select(0, above.pack(packing.units(owners)))
+        states = self.norm(owned + self.characters(above.pack(characters)) + self.places(above.pack(places)))
+        states = run_layer(self.top, dropout(to_autocast(states)), above, dropout)
         head = self.auxiliary if auxiliary else self.head
-        scores: Tensor = head.linear(self.states(*inputs))
-        return scores.float()
+        scores: Tensor = above.pad(head.linear(dropout(states)).float())
+        return scores
 
     def loss(self, *inputs: Tensor, auxiliary: bool) -> Tensor:
         """Return the mean negative log-likelihood per character.
@@ -86,9 +85,7 @@ class PieceTagger(nn.Module):
         return loss
 
 
-def encoder_config(
-    folder: Path, dropout: float, layers: int | None = None, activation: Activation = "gelu"
-) -> BertConfig:
+def encoder_config(folder: Path, layers: int | None = None, activation: Activation = "gelu") -> BertConfig:
     """Return the configuration of the encoder in a folder that unpack.py wrote, with its first `layers` layers."""
     sizes: dict[str, Any] = json.loads((folder / ENCODER).read_text("utf-8"))
     characters = len((folder / CHARACTERS).read_text("utf-8").split("\n"))
@@ -102,9 +99,6 @@ def encoder_config(
         max_position_embeddings=sizes["positions"],
         type_vocab_size=sizes["token_types"],
         layer_norm_eps=1e-12,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=0.0,
-        attn_implementation=ATTENTION,
         character_count=characters + UNKNOWN + 1,
     )
 
@@ -120,7 +114,7 @@ def load_tagger(
         layers: number of the encoder's layers that are kept, from the first one; by default all.
         activation: between the feed-forward layers.
     """
-    tagger = PieceTagger(encoder_config(folder, dropout, layers, activation), dropout)
+    tagger = PieceTagger(encoder_config(folder, layers, activation), dropout)
     weights = load_file(folder / "encoder.safetensors")
     vectors = weights.pop("characters.weight")
     known = vectors.abs().sum(1) > 0
