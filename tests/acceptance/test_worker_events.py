@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from celery.events.state import State
 
 from support.occupied_process import occupied_process
@@ -70,6 +71,23 @@ def test_requests_of_a_killed_process_are_retried(server, app, events):
         task = as_flower_sees(seen)[poison.id]
         assert (task.state, task.retries) == ("FAILURE", 2)
         assert " with 1 request, waited " in task.result
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+def test_requests_whose_process_is_lost_before_it_reports_their_results_have_ended(server, app, events, terminated):
+    with worker(server.url, "-c", "1"):
+        with occupied_process(app, server, events) as send:
+            texts = [pad_text("马云"), "!raise:x", f"!wait-ended:{terminated}"]
+            done, failed, last = (send(text)[0] for text in texts)
+        assert server.client.blpop(["waiting"], timeout=60)
+        if terminated:
+            app.control.revoke(last.id, terminate=True, signal="SIGKILL")
+        else:
+            os.kill(int(server.client.lindex("runners", -1)), signal.SIGKILL)
+        assert types(ended(events, done.id)) == [RECEIVED, STARTED, SUCCEEDED]
+        assert types(ended(events, failed.id)) == [RECEIVED, STARTED, FAILED]
+        assert types(ended(events, last.id)) == [RECEIVED, STARTED, SUCCEEDED]
+        assert app.send_task("hanner.extract", ["马云"]).get(timeout=60)["entities"]
 
 
 def test_a_request_that_another_worker_took_over_is_pending_there(server, app, events):

@@ -70,10 +70,20 @@ def assert_one_end(server, events, announced, task_ids):
     def ends(task_id):
         return [ENDS[kind] for kind in events.of(task_id) if kind in ENDS]
 
-    wait_until(lambda: all(ends(task_id) for task_id in task_ids))
+    def without_end():
+        """Return the states, stored and announced, and the events of the requests whose end was not sent as an event."""
+        missing = [task_id for task_id in task_ids if not ends(task_id)]
+        stored = server.client.mget([f"celery-task-meta-{task_id}" for task_id in missing]) if missing else []
+        states = [meta and json.loads(meta)["status"] for meta in stored]
+        heard = announced()
+        sent = [(heard.get(task_id), events.of(task_id)) for task_id in missing]
+        return list(zip(missing, states, sent, strict=True))
+
+    wait_until(lambda: all(ends(task_id) for task_id in task_ids), why=without_end)
+    heard = announced()
     for task_id in task_ids:
         stored = json.loads(server.client.get(f"celery-task-meta-{task_id}"))["status"]
-        assert (announced()[task_id], ends(task_id)) == ([stored], [stored])
+        assert (heard[task_id], ends(task_id)) == ([stored], [stored])
     return Counter(ends(task_id)[0] for task_id in task_ids)
 
 

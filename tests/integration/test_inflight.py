@@ -134,6 +134,17 @@ def test_a_dead_letter_contains_the_raw_message(client, backend, inflight):
     assert client.zscore(inflight.keys.dead_index, "a") == 12.5
 
 
+def test_a_request_has_ended_if_its_result_is_stored_and_its_message_is_not_in_flight(client, backend, inflight):
+    ids = ["ended", "failed", "running", "taken", "started"]
+    tags = claim(client, inflight, *ids)
+    inflight.complete(backend, [completed("ended", tags[0]), completed("failed", tags[1], ValueError(), Outcome.FAILED)])
+    client.set(RESULT("running"), backend.encode({"status": "SUCCESS"}))  # its message is still in flight
+    client.set(RESULT("started"), backend.encode({"status": "STARTED"}))
+    inflight.ack(client, tags[4:], ids[4:], tags[3:4])
+    assert inflight.ended_states(backend, tags, ids) == ["SUCCESS", "FAILURE", "", "", ""]
+    assert inflight.ended_states(backend, [], []) == []
+
+
 def test_a_result_without_expiry_is_kept(client, backend, inflight):
     backend.expires = None
     (tag,) = claim(client, inflight, "a")

@@ -2,7 +2,7 @@
 
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
-to the list NAME. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
+to the list NAME; `!wait-ended:NAME` blocks when the batch's results are stored and not reported. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
 `!fail-kill-at:N:NAME` makes the model fail too. A later one replaces it, and `!disarm` cancels it. `!full` fills the
 memory of Redis. Each run is appended to the list `runs`, and the id of its process to `runners`. A message whose id
 starts with `!die` kills the worker's parent when it is decoded. When one whose id starts with `!no-writes` is decoded
@@ -31,6 +31,7 @@ from hanner_worker.delivery import channel
 from hanner_worker.delivery.channel import INFLIGHT_OPTION
 from hanner_worker.delivery.decoding import FAULT
 from hanner_worker.delivery.decoding import decode as decode_message
+from hanner_worker.execution import batch
 from support.fakes.recogniser import FakeRecogniser
 from support.waiting import DEADLINE
 
@@ -77,8 +78,24 @@ class ScriptedRecogniser(FakeRecogniser):
         if command == "!full":
             client.config_set("maxmemory", "1kb")
         if command == "!wait":
-            client.rpush("waiting", name)
-            client.blpop([name], timeout=DEADLINE)
+            wait_for(name, client)
+        if command == "!wait-ended" and client.setnx(f"armed:{name}", 1):
+            wait_before_report(name, self._url)
+
+
+def wait_for(name, client):
+    client.rpush("waiting", name)
+    client.blpop([name], timeout=DEADLINE)
+
+
+def wait_before_report(name, url):
+    """Block this process when the results of its batch are stored, before it reports them."""
+
+    def wait():
+        with redis.Redis.from_url(url) as client:
+            wait_for(name, client)
+
+    batch._heap_trimmer.after_batch = wait  # noqa: SLF001 - it is called last
 
 
 def kill_at(number, before):

@@ -408,6 +408,24 @@ class Dispatcher:
         else:
             self._drop(request)
 
+    def end_answered(self, requests: Sequence[BatchRequest]) -> list[BatchRequest]:
+        """Send the events of the requests that their process ended before it was lost; return the others."""
+        tags, task_ids = [request.tag for request in requests], [request.id for request in requests]
+        try:
+            ended = self._inflight.ended_states(self._backend, tags, task_ids)
+        except (RedisError, OSError) as error:
+            logger.warning("the results of a lost process could not be read: %s", type(error).__name__)
+            return list(requests)
+        left = []
+        for request, state_ in zip(requests, ended, strict=True):
+            if state_:
+                request.mark_acknowledged()
+                self.remove([request])
+                call_logged(request.ended_before, state_)
+            else:
+                left.append(request)
+        return left
+
     def on_crash(self, requests: Sequence[BatchRequest], error: HannerError) -> None:
         """Retry each request of a lost batch alone; those with too many crashes become dead letters."""
         self._count_crashes(requests)
@@ -584,9 +602,11 @@ class BatchRun:
             len(self.requests),
             repr(error) if isinstance(error, _LOSSES) else type(error).__name__,
         )
+        has_cancelled = len(live) < len(self.requests)
+        live = self._dispatcher.end_answered(live)
         if state.should_terminate:  # a cold shutdown: all that is not acknowledged is requeued
             return
-        if isinstance(error, Terminated) and len(live) < len(self.requests):
+        if isinstance(error, Terminated) and has_cancelled:
             # The process was killed for one request; the others did nothing wrong.
             loss = "terminated"
             for request in live:

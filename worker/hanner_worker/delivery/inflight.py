@@ -344,6 +344,33 @@ class InFlightStore:
         """
         return _repeat(lambda: scripts.REQUEUE(self._own_keys, list(keep), client))
 
+    def ended_states(self, backend: Any, tags: Sequence[str], task_ids: Sequence[str]) -> list[str]:
+        """Return for each request Celery's state of its result, if it has one and its message is no longer in flight.
+
+        If its process was lost in the meantime, that process has stored the result and acknowledged the message. For
+        the others the state is empty.
+
+        Args:
+            backend: the app's Redis backend.
+            tags: the delivery tags of the requests' messages.
+            task_ids: the requests' ids.
+
+        Raises:
+            RedisError: Redis is unreachable, or refused.
+        """
+        if not tags:
+            return []
+        _, claimed_at, _ = self._own_keys
+        with backend.client.pipeline() as pipe:
+            pipe.zmscore(claimed_at, tags)
+            pipe.mget([backend.get_key_for_task(task_id) for task_id in task_ids])
+            claims, documents = pipe.execute()
+        stored = ["" if document is None else decode_state(backend, document) for document in documents]
+        return [
+            state if claim is None and state in states.READY_STATES else ""
+            for claim, state in zip(claims, stored, strict=True)
+        ]
+
     def count_crashes(self, client: Any, tags: Sequence[str], task_ids: Sequence[str]) -> list[int | None]:
         """Count a crash for each task; return how many there were, or None for a message that it no longer owns.
 
