@@ -157,3 +157,19 @@ def test_error_names_invalid_configuration_file(tmp_path, text):
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"bad\.toml"):
         TrainConfig.read(path)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": False, "avx512_bf16": True}, True),
+        ({"amx_bf16": False, "avx512_bf16": False}, False),
+        ({}, True),
+    ],
+)
+def test_bfloat16_is_used_on_processors_with_instructions_for_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(loop, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    with loop.mixed_precision():
+        assert torch.is_autocast_enabled("cpu") is expected

@@ -20,13 +20,17 @@ def default_device() -> torch.device:
 
 
 def mixed_precision() -> torch.autocast:
-    """Return a context in which matrix products are in bfloat16 where that is faster, on a GPU and processors with AMX.
+    """Return a context in which matrix products are in bfloat16 where that is faster.
 
-    On other processors a training step in bfloat16 takes up to 1.8 times as long as in float32.
+    That is on a GPU, and on processors that have instructions for it: with AMX, or AVX512_BF16 as AMD since Zen 4. On
+    others a training step in bfloat16 takes up to 1.8 times as long as in float32; on a Zen 5 it takes a third.
     """
     device = default_device().type
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not have it
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or capabilities.get("amx_bf16", True))
+    fast = device == "cuda"
+    if not fast:
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not have it
+        fast = any(capabilities.get(name, not capabilities) for name in ("amx_bf16", "avx512_bf16"))
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast)
 
 
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
