@@ -71,7 +71,7 @@ def assert_one_end(server, events, announced, task_ids):
         return [ENDS[kind] for kind in events.of(task_id) if kind in ENDS]
 
     def without_end():
-        """Return the states, stored and announced, and the events of the requests whose end was not sent as an event."""
+        """Return the states, stored and announced, and the events of the requests without an event of their end."""
         missing = [task_id for task_id in task_ids if not ends(task_id)]
         stored = server.client.mget([f"celery-task-meta-{task_id}" for task_id in missing]) if missing else []
         states = [meta and json.loads(meta)["status"] for meta in stored]

@@ -137,7 +137,8 @@ def test_a_dead_letter_contains_the_raw_message(client, backend, inflight):
 def test_a_request_has_ended_if_its_result_is_stored_and_its_message_is_not_in_flight(client, backend, inflight):
     ids = ["ended", "failed", "running", "taken", "started"]
     tags = claim(client, inflight, *ids)
-    inflight.complete(backend, [completed("ended", tags[0]), completed("failed", tags[1], ValueError(), Outcome.FAILED)])
+    failed = completed("failed", tags[1], ValueError(), Outcome.FAILED)
+    inflight.complete(backend, [completed("ended", tags[0]), failed])
     client.set(RESULT("running"), backend.encode({"status": "SUCCESS"}))  # its message is still in flight
     client.set(RESULT("started"), backend.encode({"status": "STARTED"}))
     inflight.ack(client, tags[4:], ids[4:], tags[3:4])

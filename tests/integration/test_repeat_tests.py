@@ -23,6 +23,8 @@ CHILD = """
 import subprocess, sys
 subprocess.run([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"])
 """
+UNMEASURED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+"""The environment of commands that are ended by a signal: coverage would handle SIGTERM."""
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
 
 
@@ -74,7 +76,8 @@ def test_missing_command_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_no_process_remains_after_a_signal(tmp_path, number):
-    with subprocess.Popen(command(tmp_path, CHILD, "--load", "2"), stdout=subprocess.PIPE, text=True) as process:
+    invocation = command(tmp_path, CHILD, "--load", "2")
+    with subprocess.Popen(invocation, stdout=subprocess.PIPE, text=True, env=UNMEASURED) as process:
         log = tmp_path / "logs" / "run-1.log"
         wait_until(log.read_text)
         started = psutil.Process(process.pid).children(recursive=True)
@@ -87,7 +90,7 @@ def test_no_process_remains_after_a_signal(tmp_path, number):
 
 
 def test_second_signal_kills_a_command_that_does_not_end(tmp_path):
-    with subprocess.Popen(command(tmp_path, STUBBORN), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(tmp_path, STUBBORN), stdout=subprocess.PIPE, text=True, env=UNMEASURED) as process:
         wait_until((tmp_path / "logs" / "run-1.log").read_text)
         (stubborn,) = psutil.Process(process.pid).children()
         process.terminate()
@@ -101,7 +104,8 @@ def test_second_signal_kills_a_command_that_does_not_end(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs PR_SET_PDEATHSIG of Linux")
 def test_no_process_remains_when_it_is_killed(tmp_path):
-    with subprocess.Popen(command(tmp_path, STUBBORN, "--load", "1"), stdout=subprocess.PIPE) as process:
+    invocation = command(tmp_path, STUBBORN, "--load", "1")
+    with subprocess.Popen(invocation, stdout=subprocess.PIPE, env=UNMEASURED) as process:
         wait_until((tmp_path / "logs" / "run-1.log").read_text)
         started = psutil.Process(process.pid).children()
         assert len(started) == 2

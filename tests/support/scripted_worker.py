@@ -2,7 +2,8 @@
 
 The model finds every `马云` as PER. `!raise` makes the model fail, `!die` kills the process, `!die-once:NAME` kills it
 only the first time, `!die-until:NAME` kills it until the key NAME exists, `!wait:NAME` blocks until something is pushed
-to the list NAME; `!wait-ended:NAME` blocks when the batch's results are stored and not reported. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
+to the list NAME. `!wait-ended:NAME` blocks the same way once, when the results of its batch are stored and not yet
+reported. `!kill-at:N:NAME` kills the process once, after the run, when it is about to send command N to Redis;
 `!fail-kill-at:N:NAME` makes the model fail too. A later one replaces it, and `!disarm` cancels it. `!full` fills the
 memory of Redis. Each run is appended to the list `runs`, and the id of its process to `runners`. A message whose id
 starts with `!die` kills the worker's parent when it is decoded. When one whose id starts with `!no-writes` is decoded
@@ -95,7 +96,7 @@ def wait_before_report(name, url):
         with redis.Redis.from_url(url) as client:
             wait_for(name, client)
 
-    batch._heap_trimmer.after_batch = wait  # noqa: SLF001 - it is called last
+    batch._heap_trimmer.after_batch = wait  # it is called last
 
 
 def kill_at(number, before):
