@@ -29,8 +29,9 @@ Every worker and every gateway exports these, so that they are available if some
 
 WORKER_NOTES = """\
 `outcome` is `ok`, a code of the [errors](errors.md), `internal_error`, or `answered_before`: the request was delivered
-again although its result was stored. A request with several texts is `ok` if it has a result; texts in it with an error
-of their own are counted in `hanner_worker_texts_failed_total`. `reason` of a redelivery:"""
+again although its result was stored, or its process was lost after it had stored the result. A request with several
+texts is `ok` if it has a result; texts in it with an error of their own are counted in
+`hanner_worker_texts_failed_total`. `reason` of a redelivery:"""
 
 REASONS = {
     "process_died": "the process died; each text of its batch is retried in its own batch",

@@ -128,6 +128,11 @@ def test_a_lost_batch_is_counted_only_as_lost():
     assert value("texts_total") == value("batch_texts_count") == value("queue_wait_seconds_count") == 0
 
 
+def test_requests_of_a_lost_batch_whose_results_are_stored_are_counted():
+    value = values_after(batch_record([request(), request()], [], loss="process_died", retried=1, answered=1))
+    assert value("requests_total", outcome="answered_before") == 1
+
+
 def test_a_batch_of_cached_texts_has_no_padding_and_no_stages():
     cached = batch_record([request(texts=3)], [RequestResult(Outcome.OK)], stats={"cached": 3})
     ran = {"tokens": 90, "padded_tokens": 100, "windows": 2, "tokenise": 0.1, "infer": 0.2, "decode": 0.3, "failed": 1}

@@ -602,38 +602,38 @@ class BatchRun:
             len(self.requests),
             repr(error) if isinstance(error, _LOSSES) else type(error).__name__,
         )
-        has_cancelled = len(live) < len(self.requests)
-        live = self._dispatcher.end_answered(live)
+        unanswered = self._dispatcher.end_answered(live)
         if state.should_terminate:  # a cold shutdown: all that is not acknowledged is requeued
             return
-        if isinstance(error, Terminated) and has_cancelled:
-            # The process was killed for one request; the others did nothing wrong.
-            loss = "terminated"
-            for request in live:
-                self._dispatcher.retry(request, "its process was ended for another request", isolated=False)
-        elif isinstance(error, TimeLimitExceeded):
-            loss = "time_limit"
-            reason = (
-                f"the time limit of {self._hard_limit} s passed each time the text was tried; "
-                "raise the limit, or shorten the text"
-            )
-            self._dispatcher.on_crash(live, TimedOut(reason))
-        else:
-            loss = "process_died"
-            self._dispatcher.on_crash(live, WorkerLost())
-        retried = sum(self._dispatcher.get(request.id) is request for request in live)
-        runtime = time.time() - self._started
+        for_one = isinstance(error, Terminated) and len(live) < len(self.requests)
+        loss = "terminated" if for_one else "time_limit" if isinstance(error, TimeLimitExceeded) else "process_died"
+        self._retry_lost(unanswered, loss)
         record = BatchRecord(
             self._number,
             self.requests,
             self._started,
             self._waits,
-            runtime,
+            time.time() - self._started,
             loss=loss,
-            retried=retried,
+            retried=sum(self._dispatcher.get(request.id) is request for request in unanswered),
+            answered=len(live) - len(unanswered),
             redis_started=self._redis_started,
         )
         call_logged(self._dispatcher.notify_batch, record)
+
+    def _retry_lost(self, requests: Sequence[BatchRequest], loss: str) -> None:
+        """Retry the requests of a lost process, or end those that were lost too often; `loss` as in BatchRecord."""
+        if loss == "terminated":  # for one request; the others did nothing wrong
+            for request in requests:
+                self._dispatcher.retry(request, "its process was ended for another request", isolated=False)
+        elif loss == "time_limit":
+            reason = (
+                f"the time limit of {self._hard_limit} s passed each time the text was tried; "
+                "raise the limit, or shorten the text"
+            )
+            self._dispatcher.on_crash(requests, TimedOut(reason))
+        else:
+            self._dispatcher.on_crash(requests, WorkerLost())
 
     def _describe(self, report: BatchReport) -> None:
         """Describe the batch in one log line, one event and one record, without the texts."""

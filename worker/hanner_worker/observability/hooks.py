@@ -25,6 +25,7 @@ class BatchRecord:
         stats: the cost of the model's runs, see BatchInference.answer.
         loss: why there is no report: process_died, time_limit or terminated; empty if there is one.
         retried: requests of a lost batch that are tried again.
+        answered: requests of a lost batch whose results its process had stored.
         redis_started: `started` by the clock of Redis; None if that is not known.
         interrupted: requests that the process has not finished, because interactive ones were waiting.
     """
@@ -38,6 +39,7 @@ class BatchRecord:
     stats: Mapping[str, float] = field(default_factory=dict)
     loss: str = ""
     retried: int = 0
+    answered: int = 0
     redis_started: float | None = None
     interrupted: int = 0
 

@@ -142,6 +142,7 @@ class MetricsObserver(Observer):
         if record.loss:
             self._lost[record.loss].inc()
             self._redeliveries[record.loss].inc(record.retried)
+            self._requests[ANSWERED_BEFORE].inc(record.answered)
             return
         waits = record.total_waits()
         self._waits.observe(waits)
