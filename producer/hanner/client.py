@@ -73,7 +73,7 @@ class Client:
             min_score: Minimum score of the entities to return, from 0 to 1.
 
         Raises:
-            InvalidText: the text is invalid; nothing was sent.
+            InvalidText: the text is invalid, by the limits of this client or of the worker.
             UnknownModel: no worker has ever served this model; nothing was sent.
             HannerError: the request failed; the subclass names the reason.
         """
