@@ -75,15 +75,15 @@ def assert_one_end(server, events, announced, task_ids):
         missing = [task_id for task_id in task_ids if not ends(task_id)]
         stored = server.client.mget([f"celery-task-meta-{task_id}" for task_id in missing]) if missing else []
         states = [meta and json.loads(meta)["status"] for meta in stored]
-        heard = announced()
-        sent = [(heard.get(task_id), events.of(task_id)) for task_id in missing]
+        published = announced()
+        sent = [(published.get(task_id), events.of(task_id)) for task_id in missing]
         return list(zip(missing, states, sent, strict=True))
 
     wait_until(lambda: all(ends(task_id) for task_id in task_ids), why=without_end)
-    heard = announced()
+    published = announced()
     for task_id in task_ids:
         stored = json.loads(server.client.get(f"celery-task-meta-{task_id}"))["status"]
-        assert (heard[task_id], ends(task_id)) == ([stored], [stored])
+        assert (published[task_id], ends(task_id)) == ([stored], [stored])
     return Counter(ends(task_id)[0] for task_id in task_ids)
 
 
