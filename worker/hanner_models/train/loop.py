@@ -26,11 +26,9 @@ def mixed_precision() -> torch.autocast:
     others a training step in bfloat16 takes up to 1.8 times as long as in float32; on a Zen 5 it takes a third.
     """
     device = default_device().type
-    fast = device == "cuda"
-    if not fast:
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not have it
-        fast = any(capabilities.get(name, not capabilities) for name in ("amx_bf16", "avx512_bf16"))
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not have it
+    has_instructions = not capabilities or any(map(capabilities.get, ("amx_bf16", "avx512_bf16")))
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" or has_instructions)
 
 
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:

@@ -248,7 +248,7 @@ class InFlightStore:
         except (RedisError, OSError) as error:
             logger.warning("the start of a batch could not be recorded in Redis: %s", type(error).__name__)
             return [(Outcome.OK, "")] * len(requests)
-        states_ = ["" if document is None else decode_state(backend, document) for document in stored]
+        states_ = _states_of(backend, stored)
         return [
             (Outcome.ALREADY_ANSWERED if state in states.READY_STATES else _OUTCOMES[outcome], state)
             for outcome, state in zip(outcomes, states_, strict=True)
@@ -333,7 +333,7 @@ class InFlightStore:
         for tag, task_id, due in messages:
             args += [tag, task_id, math.ceil(due * 1000), "hold" if tag in unfinished else "ack"]
         outcomes, stored = scripts.SCHEDULE(keys, args, backend.client)
-        states_ = ["" if document is None else decode_state(backend, document) for document in stored]
+        states_ = _states_of(backend, stored)
         return [(_OUTCOMES[outcome], state) for outcome, state in zip(outcomes, states_, strict=True)]
 
     def requeue(self, client: Any, keep: Iterable[str] = ()) -> int:
@@ -365,10 +365,9 @@ class InFlightStore:
             pipe.zmscore(claimed_at, tags)
             pipe.mget([backend.get_key_for_task(task_id) for task_id in task_ids])
             claims, documents = pipe.execute()
-        stored = ["" if document is None else decode_state(backend, document) for document in documents]
         return [
             state if claim is None and state in states.READY_STATES else ""
-            for claim, state in zip(claims, stored, strict=True)
+            for claim, state in zip(claims, _states_of(backend, documents), strict=True)
         ]
 
     def count_crashes(self, client: Any, tags: Sequence[str], task_ids: Sequence[str]) -> list[int | None]:
@@ -450,6 +449,11 @@ def _complete_args(backend: Any, completion: Completion, done: str) -> list[Any]
     if followers := len(completion.messages) + len(completion.results):
         options["followers"] = followers
     return [request.tag, request.id, document, expires, request.replies, json.dumps(options) if options else ""]
+
+
+def _states_of(backend: Any, documents: Iterable[bytes | None]) -> list[str]:
+    """Return Celery's state of each stored result, empty for None."""
+    return ["" if document is None else decode_state(backend, document) for document in documents]
 
 
 def _repeat(script: Callable[[], tuple[int, int]]) -> int:
