@@ -92,8 +92,8 @@ def make_variants(options, texts) -> dict[str, "Variant"]:
     few = spread(texts, max(1, len(texts) // SPARSE))
     table = {
         DEFAULT: (here, texts, "onnx", FOLDER),
-        "onnx, smooth": (here, texts, "onnx", FOLDER.with_name("base-smooth")),
-        "onnx, token": (here, texts, "onnx", FOLDER.with_name("base-token")),
+        "onnx, smooth": (here, texts, "onnx", FOLDER.with_name("bert-base-smooth")),
+        "onnx, token": (here, texts, "onnx", FOLDER.with_name("bert-base-token")),
         "onnx, in order": (here, texts, "onnx-in-order", FOLDER),
         "OpenVINO, grouped": (openvino, texts, "openvino", FOLDER),
         "torch INT8, in order": (torch, texts[::2], "torch-int8", FOLDER),

@@ -19,7 +19,7 @@ from hanner_inference.engine.base import Batch
 from hanner_inference.package import MODEL, open_package
 from hanner_inference.pipeline import Recogniser
 from hanner_models.conversion.smoothquant import MIGRATION_STRENGTHS
-from support.base_package import BASE, base_package, cached_folder, character_tokenizer, make_linear, size_weights
+from support.base_package import BASE, base_package, bert_tokenizer, cached_folder, make_linear, random_tagger
 from support.packages import BIO
 
 IN_ORDER = {"batch_texts": 32, "batch_tokens": 10**6, "max_padding": 0.999}
@@ -45,7 +45,7 @@ def main() -> None:
 def onnx(path, texts):
     from hanner_inference.engine.onnx import OnnxEngine
 
-    scheme = path.name.removeprefix("base-")
+    scheme = path.name.removeprefix("bert-base-")
     package = open_package(base_package(path, scheme) if scheme in MIGRATION_STRENGTHS else path)
     return run_grouped(Recogniser(package, OnnxEngine(package)), texts)
 
@@ -59,7 +59,7 @@ def onnx_in_order(path, texts):
 
 def openvino(path, texts):
     package = open_package(path)
-    return run_grouped(Recogniser(package, OpenVino(path.with_name("base-openvino"))), texts)
+    return run_grouped(Recogniser(package, OpenVino(path.with_name("bert-base-openvino"))), texts)
 
 
 def torch_int8(path, texts):
@@ -77,7 +77,7 @@ def torch_fp32(path, texts):
 def modelscope(path, texts):
     from support.modelscope_folders import open_pipeline
 
-    extract = open_pipeline(cached_folder(path.with_name("base-modelscope"), write_checkpoint))
+    extract = open_pipeline(cached_folder(path.with_name("bert-base-modelscope"), write_checkpoint))
     return lambda: [extract(text) for text in texts]
 
 
@@ -146,7 +146,7 @@ def write_openvino(folder):
     from hanner_models.conversion.graph import build
 
     folder.mkdir(parents=True)
-    weights = size_weights(BASE)
+    weights = random_tagger(BASE).weights
     graph = folder / "fp32.onnx"
     graph.write_bytes(build(weights, BASE.shape, make_linear(weights, BASE, "fp32")).SerializeToString())
     ov.save_model(nncf.compress_weights(ov.convert_model(graph)), folder / "model.xml", compress_to_fp16=False)
@@ -157,7 +157,7 @@ def write_checkpoint(folder):
     """Write a checkpoint of the same size with ModelScope's own class and random weights."""
     from support.modelscope_folders import write_folder, write_weights
 
-    tokens = character_tokenizer(BASE.vocabulary).get_vocab()
+    tokens = bert_tokenizer(BASE.vocabulary).get_vocab()
     sizes = {"hidden_size": BASE.hidden, "intermediate_size": BASE.inner, "initializer_range": 0.02}
     heads = {"num_hidden_layers": BASE.shape.layers, "num_attention_heads": BASE.shape.heads}
     write_weights(write_folder(folder, sorted(tokens, key=tokens.get), labels=BIO, **sizes, **heads))

@@ -44,11 +44,16 @@ def write_tiny_package(folder, *, labels=BIO, max_length=64, seed=7, spans="conl
     return folder
 
 
+def gb2312(end=0xF8) -> list[str]:
+    """Return the Chinese characters of GB 2312: 6,763, or 3,755 with the `end` 0xD8."""
+    chinese = bytes(byte for row in range(0xB0, end) for cell in range(0xA1, 0xFF) for byte in (row, cell))
+    return list(dict.fromkeys(chinese.decode("gb2312", errors="ignore")))
+
+
 def tiny_tokenizer() -> Tokenizer:
     """Return a WordPiece tokenizer with the 3,755 most common Chinese characters and printable ASCII."""
-    chinese = bytes(byte for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF) for byte in (row, cell))
     characters = [
-        *dict.fromkeys(chinese.decode("gb2312", errors="ignore")),
+        *gb2312(0xD8),
         *map(chr, range(0x21, 0x7F)),
         *"，。！？、“”",
     ]

@@ -11,7 +11,7 @@ from hanner_inference.engine.registry import open_engine
 from hanner_inference.package import ModelPackageError, open_package
 from hanner_models.conversion.torch_engine import GPU_BUDGET, TorchEngine
 from hanner_models.conversion.torch_model import build_network, infer
-from support.base_package import SMALL, size_weights, write_random_package
+from support.base_package import SMALL, random_tagger, write_random_package
 from support.servers import redis_server
 from support.workers import foreign_app, worker
 
@@ -35,7 +35,7 @@ def unpadded(batch):
 
 def test_fp32_network_matches_graph(tmp_path, batch):
     package = open_package(write_random_package(tmp_path / "fp32", scheme="fp32"))
-    weights = size_weights(SMALL)
+    weights = random_tagger(SMALL).weights
     with torch.inference_mode():
         ours = infer(build_network(weights, SMALL.shape), batch).numpy()
     np.testing.assert_allclose(ours[unpadded(batch)], OnnxEngine(package).run(batch)[unpadded(batch)], atol=2e-5)

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from hanner_inference import load
-from hanner_inference.package import open_package
+from hanner_inference.package import TOKENIZER, open_package
 from hanner_models.cli import app
 from hanner_models.conversion import convert as conversion
 from hanner_models.conversion.calibration_data import verification_texts
@@ -70,6 +70,18 @@ def test_converted_package_runs_and_states_its_origin(tagger, tmp_path):
     assert figures["texts"] == 2
     assert 0 <= figures["same_entities"] <= 1
     assert len(load(package.path).extract(TEXTS)) == 3
+
+
+def test_word_pieces_that_no_text_has_are_not_in_the_package(tagger, tmp_path):
+    path = tagger / "tokenizer.json"
+    tokenizer = json.loads(path.read_text("utf-8"))
+    pieces = list(tokenizer["model"]["vocab"])
+    pieces[-2:] = ["[unused1]", "##国"]
+    tokenizer["model"]["vocab"] = {piece: number for number, piece in enumerate(pieces)}
+    path.write_text(json.dumps(tokenizer), "utf-8")
+    package = converted(tagger, tmp_path / "out")
+    kept = json.loads(package.read(TOKENIZER))["model"]["vocab"]
+    assert list(kept) == pieces[:-2]
 
 
 def test_existing_output_folder_is_not_changed(tagger, tmp_path):

@@ -33,6 +33,7 @@ from hanner_models.conversion.verify import (
     compare_entities,
     pooled_agreement,
 )
+from hanner_models.conversion.wordpieces import drop_unreachable_pieces
 from hanner_models.data.datasets import Sentence
 from hanner_models.source import ConversionError, Source
 from hanner_models.source.weights import CRF
@@ -98,6 +99,8 @@ def convert(  # noqa: PLR0913 - most have a default
             not agree. No file is left behind.
     """
     check_output(out)
+    progress("dropping word pieces that no text has")
+    source = drop_unreachable_pieces(source)
     manifest = _manifest(source, name)
     texts = calibration_texts() if calibration is None else list(calibration[:MAX_CALIBRATION_TEXTS])
     if not any(text.strip() for text in texts):

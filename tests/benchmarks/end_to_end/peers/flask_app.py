@@ -7,7 +7,7 @@ from support.base_package import FOLDER, cached_folder
 from support.modelscope_folders import open_pipeline
 
 app = Flask(__name__)
-extract = open_pipeline(cached_folder(FOLDER.with_name("base-modelscope"), write_checkpoint))
+extract = open_pipeline(cached_folder(FOLDER.with_name("bert-base-modelscope"), write_checkpoint))
 
 
 @app.post("/ner")
