@@ -34,6 +34,7 @@ from kombu.utils import json as kombu_json
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
+from hanner.utils.json import dumps
 from hanner_worker.delivery.decoding import decode
 from hanner_worker.delivery.inflight import (
     MAX_FETCH,
@@ -210,7 +211,7 @@ class ReliableChannel(kombu_redis.Channel):  # type: ignore[misc]
         if kwargs.get("_publish_batch") is not None:
             super()._put_fanout(exchange, message, routing_key, **kwargs)
             return
-        payload = kombu_json.dumps(message)  # type: ignore[no-untyped-call]
+        payload = dumps(message)
         topics = self._get_publish_topics(exchange, routing_key)
         with self.conn_or_acquire() as client:
             self.fanout_receivers = sum(client.publish(topic, payload) for topic in topics)
