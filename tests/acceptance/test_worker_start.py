@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from celery.app.utils import find_app
 
 from hanner.settings import Settings
+from hanner_worker.time_slices import SECONDS, read_slice
 from support.scripted_worker import make
 from support.servers import redis_server
+from support.waiting import wait_until
 from support.workers import TESTS, foreign_app, worker
 
 
@@ -30,6 +33,20 @@ def test_remote_control_reaches_a_worker_that_says_it_is_ready(attempt, server, 
     """Celery subscribes to remote control after that: 1 of 12 commands was lost."""
     with worker(server.url, "-c", "1"):
         assert app.control.ping(timeout=60, limit=1), attempt
+
+
+def test_pool_processes_have_longer_time_slices_than_the_parent(server, app):
+    with worker(server.url, "-c", "2") as running:
+        parent = psutil.Process(running.process.pid)
+        first, second = parent.children()
+        if not read_slice(first.pid):
+            pytest.skip("this kernel does not show time slices; Linux 6.12 and later do")
+        first.kill()
+        wait_until(lambda: len(parent.children()) == 2 and first not in parent.children())
+        assert app.send_task("hanner.extract", ["马云在杭州"]).get(timeout=60)  # a new process is initialised first
+        new, *_ = (child for child in parent.children() if child != second)
+        wait_until(lambda: [read_slice(child.pid) for child in (new, second)] == [SECONDS, SECONDS])
+        assert read_slice(parent.pid) < SECONDS
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])

@@ -35,6 +35,7 @@ from hanner_worker.execution.batch import run_task
 from hanner_worker.observability import redaction
 from hanner_worker.payload import TaskPayload
 from hanner_worker.reload import DictionaryReloader, ignore_sighup
+from hanner_worker.time_slices import use_long_slices
 
 if TYPE_CHECKING:
     from hanner_inference import Recogniser
@@ -183,7 +184,8 @@ class ModelLoader:
             logger.info("Redis does not answer yet")
 
     def on_process_init(self, **_: Any) -> None:
-        """Load the model in a pool process that was not forked from the parent, as on macOS."""
+        """Prepare a pool process; one that was not forked from the parent, as on macOS, loads the model."""
+        use_long_slices()
         self._load_or_exit()
         if get_context().dictionary is not None:
             ignore_sighup()
