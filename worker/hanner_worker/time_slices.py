@@ -3,8 +3,7 @@
 A pool process computes for milliseconds; the worker's parent, Redis and clients compute for microseconds and wait in
 between. Linux runs first what asks for the shorter slices, and from 6.12 on a process may ask for longer ones
 (`sched_runtime` in sched_setattr(2), https://lwn.net/Articles/969062/). The share of the CPU stays the same, unlike
-with a higher nice value. docs/explanation/queue.md has the
-measurements.
+with a higher nice value. docs/explanation/queue.md has the measurements.
 """
 
 import ctypes
