@@ -2,7 +2,10 @@
 
 import os
 import pty
+import re
 import signal
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -75,11 +78,20 @@ def test_a_replacement_process_has_the_reloaded_terms(server, app, source, tiny_
         assert types(send(app)) == ["TWO"]
 
 
+def ignores_sighup(process):
+    """Return whether a process ignores SIGHUP, as it does once it is initialised."""
+    status = Path(f"/proc/{process.pid}/status").read_text("utf-8")
+    ignored = int(re.search(r"^SigIgn:\s*(\w+)", status, re.MULTILINE)[1], 16)
+    return bool(ignored & 1 << signal.SIGHUP - 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_pool_processes_ignore_sighup(server, app, source, tiny_package):
     with running(server, source, tiny_package) as here:
         assert types(send(app)) == ["ONE"]
         parent = psutil.Process(here.process.pid)
         children = parent.children()
+        wait_until(lambda: all(map(ignores_sighup, children)))
         for child in children:
             child.send_signal(signal.SIGHUP)
         assert types(send(app)) == ["ONE"]
