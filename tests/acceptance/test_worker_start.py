@@ -39,7 +39,7 @@ def test_pool_processes_have_longer_time_slices_than_the_parent(server, app):
     with worker(server.url, "-c", "2") as running:
         parent = psutil.Process(running.process.pid)
         first, second = parent.children()
-        # Celery ends a worker whose process dies before it answers the first request.
+        # Celery ends a worker whose process dies before the parent's event loop runs, so that must run first.
         assert app.send_task("hanner.extract", ["马云在杭州"]).get(timeout=60)
         if not read_slice(first.pid):
             pytest.skip("this kernel does not show time slices; Linux 6.12 and later do")

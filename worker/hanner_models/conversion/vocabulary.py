@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from hanner_inference.tokenization.pieces import UNKNOWN, PieceTokenizer
 from hanner_models.source import ConversionError, Source
-from hanner_models.source.architecture import CHARACTER_TABLE
+from hanner_models.source.architecture import CHARACTER_TABLE, WORD_TABLE
 
-_TABLE = "embeddings.word_embeddings.weight"
 _POSITIONS = "embeddings.position_embeddings.weight"
 _CHUNK = 200
 """Characters that are tokenised at once."""
@@ -49,7 +48,7 @@ def count_usage(source: Source, texts: Iterable[str]) -> Usage:
     tokenizer = source.make_tokenizer()
     if not isinstance(tokenizer, PieceTokenizer):
         raise ConversionError("only the vocabulary of a tagger over word pieces can be cut; leave out --data")
-    pieces = np.zeros(len(source.weights[_TABLE]), dtype=np.int64)
+    pieces = np.zeros(len(source.weights[WORD_TABLE]), dtype=np.int64)
     characters = np.zeros(len(source.weights[CHARACTER_TABLE]), dtype=np.int64)
     chunks = _chunks(texts)
     while block := list(islice(chunks, 1000)):
@@ -86,7 +85,7 @@ def cut_vocabulary(source: Source, usage: Usage, max_bytes: float | None = None)
     content = json.loads(source.tokenizer)
     entries = content["model"]["vocab"]
     required = np.array([number < _SPECIAL or len(piece) == 1 for number, (piece, _) in enumerate(entries)])
-    width = source.weights[_TABLE].shape[1]
+    width = source.weights[WORD_TABLE].shape[1]
     row = width + _SCALE_BYTES
     costs = np.array([row + _ENTRY_BYTES + len(piece.encode()) for piece, _ in entries])
     counts = np.where(required, np.iinfo(np.int64).max, usage.pieces)
@@ -102,7 +101,7 @@ def cut_vocabulary(source: Source, usage: Usage, max_bytes: float | None = None)
     content["model"]["vocab"] = [[entries[i][0], float(str(np.float32(entries[i][1])))] for i in kept.tolist()]
     rows = np.concatenate((np.arange(_FIRST_CHARACTER), known + _FIRST_CHARACTER))
     weights = source.weights | {
-        _TABLE: source.weights[_TABLE][kept],
+        WORD_TABLE: source.weights[WORD_TABLE][kept],
         CHARACTER_TABLE: source.weights[CHARACTER_TABLE][rows],
     }
     return replace(
@@ -132,7 +131,7 @@ def _fixed_bytes(source: Source) -> int:
     positions = min(source.shape.max_length, len(source.weights[_POSITIONS]))
     total: int = _MARGIN + positions * source.weights[_POSITIONS].shape[1] * _FLOAT_BYTES
     for name, value in source.weights.items():
-        if name in {_TABLE, CHARACTER_TABLE, _POSITIONS}:
+        if name in {WORD_TABLE, CHARACTER_TABLE, _POSITIONS}:
             continue
         matrix = value.ndim > 1 and (".layer." in name or name.startswith("top."))
         total += value.size + len(value) * _SCALE_BYTES if matrix else value.size * _FLOAT_BYTES

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 
 from hanner_inference.tokenization.tokens import open_tokenizer
 from hanner_models.source import Source
+from hanner_models.source.architecture import WORD_TABLE
 
-_TABLE = "embeddings.word_embeddings.weight"
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -41,7 +41,7 @@ def drop_unreachable_pieces(source: Source) -> Source:
     ids = {name: numbers.get(getattr(options, name)) for name in ("cls_id", "sep_id")}
     return replace(
         source,
-        weights=source.weights | {_TABLE: source.weights[_TABLE][np.array(kept)]},
+        weights=source.weights | {WORD_TABLE: source.weights[WORD_TABLE][np.array(kept)]},
         tokenizer=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
         options=options.model_copy(update=ids),
     )

@@ -21,6 +21,7 @@ BIGRAM_FACTOR = 31_337
 """A prime. The bigram (a, b) has row (a * BIGRAM_FACTOR + b) % rows of the bigram table."""
 CHARACTER_TABLE, PLACE_TABLE = "characters.weight", "places.weight"
 CHARACTER_NORM, CHARACTER_LAYER = "norm", "top"
+WORD_TABLE = "embeddings.word_embeddings.weight"
 BIGRAM_TABLE, BIGRAM_PROJECTION = "embeddings.bigrams.table.weight", "embeddings.bigrams.projection.weight"
 
 
